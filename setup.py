@@ -1,0 +1,102 @@
+"""Metadata lives in pyproject.toml; here is only what needs code: compiler flags and levels."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import sysconfig
+from glob import glob
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DEBUG = os.environ.get("FASTBP_DEBUG") == "1"  # bounds checks, and scratch poisoned with NaN
+
+if sys.platform == "win32":
+    # _team.h wants C11 atomics, which this compiler still calls an experiment.
+    FLAGS = ["/O2", "/std:c11", "/experimental:c11atomics"]
+else:
+    # Single permissions, each harmless; the bundle that would also reorder sums is never used.
+    # Contraction to fused multiply-adds is asked for by name, since GCC and Clang differ in it.
+    FLAGS = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
+    FLAGS += ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+
+# In setup.py and not at the head of _core.pyx: from there they would not reach the .pxd files.
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+
+
+def accepts(flags):
+    """Whether the C compiler knows `flags`: GCC before 11 does not know these levels."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC"))
+    command = [*compiler, *flags, "-E", "-x", "c", os.devnull]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False  # no compiler at all: the build itself will say so
+
+
+def levels():
+    """Suffix of the module -> flags. The one without a suffix runs everywhere."""
+    built = {"": []}
+    if sys.platform == "linux" and platform.machine() == "x86_64" and not DEBUG:
+        for suffix, flags in {
+            "_v3": ["-march=x86-64-v3"],
+            "_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+        }.items():
+            if accepts(flags):
+                built[suffix] = flags
+            else:
+                print(f"fastbp._core{suffix} is left out: the C compiler rejects {flags[0]}")
+    return built
+
+
+class BuildCore(build_ext):
+    """Run Cython when something is compiled, and only then: an sdist holds no generated C."""
+
+    def run(self):
+        from Cython.Build import cythonize
+
+        for extension in self.extensions:
+            # One source under several names. The C names its module, hence a folder for each.
+            suffix = extension.name.removeprefix("fastbp._core")
+            (generated,) = cythonize(
+                [extension],
+                build_dir=f"{self.build_base}/cython{suffix}",
+                compiler_directives=DIRECTIVES,
+            )
+            extension.sources = generated.sources
+        super().run()
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.build_base = self.get_finalized_command("build").build_base
+
+
+OPTIONS = {"build_ext": {"parallel": 2}}
+if DEBUG:
+    # Objects are reused by date alone, so the two kinds of build must not share a folder.
+    OPTIONS["build"] = {"build_base": "build/debug"}
+
+setup(
+    ext_modules=[
+        Extension(
+            f"fastbp._core{suffix}",
+            ["fastbp/_core.pyx"],
+            include_dirs=["fastbp"],
+            define_macros=[("FASTBP_DEBUG", "1")] if DEBUG else [],
+            extra_compile_args=FLAGS + flags,
+            depends=sorted(glob("fastbp/*.pxd") + glob("fastbp/*.h")),
+        )
+        for suffix, flags in levels().items()
+    ],
+    cmdclass={"build_ext": BuildCore},
+    options=OPTIONS,
+)
