@@ -1,0 +1,402 @@
+"""The compiled core: the doors and the batch loop. Owns no memory.
+
+Ranks are Python threads inside the same door without the GIL. They agree at barriers alone: a stop
+is taken before an update or not at all.
+"""
+
+from cython cimport floating
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.string cimport memcpy
+
+from fastbp cimport _activations, _affine, _losses, _matmul, _optimizers
+from fastbp._optimizers cimport Hyper, adam_rate
+from fastbp._walk cimport (
+    ADD,
+    DERIVE,
+    FINISH,
+    PREDICT_BLOCK,
+    STEP,
+    Layer,
+    Walk,
+    batch_weight,
+    column_phase,
+    forward,
+    lay_out,
+    layer_rows,
+    penalty,
+    row_phase,
+    sum_losses,
+)
+
+cdef extern from "_team.h" nogil:
+    enum: team_stop, team_leave, team_abort, team_words
+    int team_read(const int32_t* words, int which)
+    void team_write(int32_t* words, int which, int value)
+    int team_decide(int32_t* words, int value)
+    int team_start(int32_t* words, int size)
+    int team_barrier(int32_t* words, int size)
+    uint64_t flush_to_zero()
+    void flush_restore(uint64_t before)
+
+cdef extern from *:
+    """
+    #ifdef FASTBP_DEBUG
+    #define fastbp_debug 1
+    #else
+    #define fastbp_debug 0
+    #endif
+    """
+    const int fastbp_debug
+
+DEBUG = bool(fastbp_debug)
+TEAM_WORDS = team_words
+BLAS_INT_MAX = 2 ** (8 * sizeof(_matmul.blas_int) - 1) - 1
+ACTIVATIONS = {"identity": _activations.IDENTITY, "logistic": _activations.LOGISTIC,
+               "tanh": _activations.TANH, "relu": _activations.RELU}
+LOSSES = {"squared_error": _losses.SQUARED_ERROR, "poisson": _losses.POISSON,
+          "binary_log_loss": _losses.BINARY_LOG_LOSS, "log_loss": _losses.LOG_LOSS}
+OPTIMIZERS = {"sgd": _optimizers.SGD, "adam": _optimizers.ADAM}
+STATE_ROWS = {"sgd": 1, "adam": 2}
+
+
+# ---- what the doors receive -----------------------------------------------------------------
+
+cdef int bind_plan(Walk* walk, const Layer[::1] plan, Py_ssize_t batch) except -1:
+    """The plan's rows, and every dimension within BLAS's integers."""
+    cdef Py_ssize_t l
+    cdef Layer layer
+    walk.plan = &plan[0]
+    walk.layers = plan.shape[0]
+    walk.batch = batch
+    walk.size_params = 0
+    for l in range(walk.layers):
+        layer = plan[l]
+        for name, dimension in (("fan-in", layer.fan_in), ("fan-out", layer.fan_out),
+                                ("batch", batch)):
+            if not 1 <= dimension <= BLAS_INT_MAX:
+                raise OverflowError(f"layer {l}: a {name} of {dimension} is out of the range of "
+                                    f"BLAS, 1 to {BLAS_INT_MAX}")
+        walk.size_params += (layer.fan_in + 1) * layer.fan_out
+    return 0
+
+
+cdef int bind_x(Walk* walk, const floating* _, x) except -1:
+    """X as rows, or as a tuple (data, indices, indptr, features) of CSR; the caller keeps it."""
+    cdef const floating[:, ::1] dense
+    cdef const floating[::1] values
+    cdef const int32_t[::1] indices
+    cdef const int64_t[::1] indptr
+    if isinstance(x, tuple):
+        values, indices, indptr = x[0], x[1], x[2]
+        walk.samples, walk.features = indptr.shape[0] - 1, 0
+        features = x[3]
+        walk.x = <const void*>&values[0] if values.shape[0] else NULL
+        walk.indices = &indices[0] if indices.shape[0] else NULL
+        walk.indptr = &indptr[0]
+        if indices.shape[0] < indptr[walk.samples] or values.shape[0] < indptr[walk.samples]:
+            raise ValueError("CSR arrays are shorter than indptr says")
+    else:
+        dense = x
+        walk.samples, walk.features = dense.shape[0], dense.shape[1]
+        features = dense.shape[1]
+        walk.x = &dense[0, 0]
+        walk.indptr = NULL
+    if features != walk.plan[0].fan_in:
+        raise ValueError(f"X has {features} features, the plan {walk.plan[0].fan_in}")
+    return 0
+
+
+cdef int bind_data(Walk* walk, const floating* tag, tuple data) except -1:
+    """data = (X, y, sample_weight or None, order or None)."""
+    cdef const floating[:, ::1] y = data[1]
+    cdef const double[::1] sample_weight
+    cdef const Py_ssize_t[::1] order
+    bind_x(walk, tag, data[0])
+    walk.y, walk.targets = &y[0, 0], y.shape[1]
+    walk.sample_weight, walk.order = NULL, NULL
+    if y.shape[0] != walk.samples:
+        raise ValueError(f"y has {y.shape[0]} rows, X {walk.samples}")
+    if data[2] is not None:
+        sample_weight = data[2]
+        walk.sample_weight = &sample_weight[0]
+        if sample_weight.shape[0] != walk.samples:
+            raise ValueError(f"{sample_weight.shape[0]} weights, X has {walk.samples} rows")
+    if data[3] is not None:
+        order = data[3]
+        walk.order = &order[0]
+        walk.samples = order.shape[0]
+    return 0
+
+
+cdef int bind_team(Walk* walk, tuple team) except -1:
+    """team = (words, rank, size)."""
+    cdef int32_t[::1] words = team[0]
+    walk.words, walk.rank, walk.size = &words[0], team[1], team[2]
+    if words.shape[0] != team_words:
+        raise ValueError(f"a team has {team_words} words, not {words.shape[0]}")
+    return 0
+
+
+cdef int check_sizes(const Walk* walk, Py_ssize_t params, Py_ssize_t scratch) except -1:
+    if params != walk.size_params:
+        raise ValueError(f"the plan has {walk.size_params} parameters, the arena {params}")
+    if scratch < walk.scratch_size:
+        raise ValueError(f"{walk.scratch_size} numbers of scratch are needed, not {scratch}")
+    return 0
+
+
+def scratch_size(const Layer[::1] plan, Py_ssize_t batch, Py_ssize_t ranks, str use):
+    """Numbers of scratch for a use: 'epoch', 'epoch_csr', 'gradient' or 'predict'."""
+    cdef Walk walk
+    if use not in ("epoch", "epoch_csr", "gradient", "predict"):
+        raise ValueError(f"no scratch for the use {use!r}")
+    bind_plan(&walk, plan, min(batch, PREDICT_BLOCK) if use == "predict" else batch)
+    walk.size = ranks
+    lay_out(&walk, use != "predict", use == "epoch", use == "epoch")
+    return walk.scratch_size + (walk.size_params if use == "epoch_csr" else 0)
+
+
+# ---- one rank's part ------------------------------------------------------------------------
+
+cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept nogil:
+    """One rank's part of an epoch. tally = loss times samples so far, samples, steps ever."""
+    cdef Py_ssize_t k, first, rows
+    cdef double weight, rate = walk.hyper.rate, step = tally[2], loss = 0
+    if not team_start(walk.words, walk.size):
+        return
+    for k in range((walk.samples + walk.batch - 1) // walk.batch):
+        first = k * walk.batch
+        rows = min(walk.batch, walk.samples - first)
+        row_phase(walk, <const floating*>params, first, rows)
+        if not team_barrier(walk.words, walk.size) or team_read(walk.words, team_leave):
+            return
+        weight = batch_weight(walk, first, rows)
+        if weight > 0:
+            step += 1
+            if walk.hyper.optimizer == _optimizers.ADAM:
+                rate = adam_rate(&walk.hyper, step)
+            if walk.rank == 0:
+                loss = sum_losses(walk, <const floating*>params, rows)
+            if walk.grads == NULL:
+                column_phase(walk, params, first, rows, DERIVE | STEP, rate, 1 / weight)
+            else:
+                column_phase(walk, params, first, rows, DERIVE, rate, 1 / weight)
+                if not team_barrier(walk.words, walk.size):
+                    return
+                column_phase(walk, params, first, rows, STEP, rate, 1 / weight)
+        if not team_barrier(walk.words, walk.size):
+            return
+        if walk.rank == 0:
+            if weight > 0:
+                loss = walk.hyper.loss_scale * loss + penalty(walk, <const floating*>params)
+                tally[0] += loss / weight * rows
+            tally[1] += rows
+            tally[2] = step
+
+
+cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexcept nogil:
+    """One rank's part of the objective's gradient over all samples, walked in chunks."""
+    cdef Py_ssize_t k, first, rows
+    cdef double loss = 0, weight = batch_weight(walk, 0, walk.samples)
+    if not team_start(walk.words, walk.size):
+        return
+    for k in range((walk.samples + walk.batch - 1) // walk.batch):
+        first = k * walk.batch
+        rows = min(walk.batch, walk.samples - first)
+        row_phase(walk, <const floating*>params, first, rows)
+        if not team_barrier(walk.words, walk.size) or team_read(walk.words, team_leave):
+            return
+        if walk.rank == 0:
+            loss += sum_losses(walk, <const floating*>params, rows)
+        column_phase(walk, params, first, rows, DERIVE | ADD if k > 0 else DERIVE, 0, 0)
+        if not team_barrier(walk.words, walk.size):
+            return
+    column_phase(walk, params, 0, 0, FINISH, 0, 1 / weight)
+    if team_barrier(walk.words, walk.size) and walk.rank == 0:
+        tally[0] = (walk.hyper.loss_scale * loss + penalty(walk, <const floating*>params)) / weight
+        tally[1] = walk.samples
+
+
+# ---- doors ----------------------------------------------------------------------------------
+
+def train_epoch(const Layer[::1] plan, floating[::1] params, floating[:, ::1] state,
+                floating[::1] scratch, double[::1] tally, tuple data, dict hyper, tuple team):
+    """One epoch of mini-batch steps, in place; one rank of the team's part of it.
+
+    data is (X, y, sample_weight or None, order or None), with CSR as X = (data, indices, indptr,
+    features); hyper holds the fields of Hyper; team is (words, rank, size). tally receives the sum
+    of batch loss times batch size and the samples of the finished batches; steps are added to
+    tally[2]. A stop leaves parameters, state and tally at a batch boundary.
+    """
+    cdef Walk walk
+    cdef uint64_t before
+    walk.hyper = hyper
+    bind_plan(&walk, plan, walk.hyper.batch)
+    bind_team(&walk, team)
+    bind_data(&walk, &params[0], data)
+    lay_out(&walk, True, walk.order != NULL and walk.indptr == NULL, walk.indptr == NULL)
+    walk.scratch, walk.state = &scratch[0], &state[0, 0]
+    walk.grads = NULL
+    check_sizes(&walk, params.shape[0], scratch.shape[0])
+    if walk.indptr != NULL:
+        if scratch.shape[0] < walk.scratch_size + walk.size_params:
+            raise ValueError("the scratch has no room for the gradient that CSR data needs")
+        walk.grads = &scratch[walk.scratch_size]
+    if state.shape[1] != walk.size_params or state.shape[0] <= walk.hyper.optimizer:
+        raise ValueError("the optimizer's state does not fit the plan")
+    if walk.rank == 0:
+        tally[0] = tally[1] = 0
+    with nogil:
+        before = flush_to_zero()
+        epoch_rank(&walk, &params[0], &tally[0])
+        flush_restore(before)
+
+
+def loss_gradient(const Layer[::1] plan, floating[::1] params, floating[::1] grads,
+                  floating[::1] scratch, double[::1] tally, tuple data, dict hyper, tuple team):
+    """Reported loss and gradient of the objective over all samples, in chunks of hyper['batch'].
+
+    Arguments as for train_epoch; tally receives the loss and the number of samples, which stays 0
+    after a stop.
+    """
+    cdef Walk walk
+    cdef uint64_t before
+    walk.hyper = hyper
+    bind_plan(&walk, plan, walk.hyper.batch)
+    bind_team(&walk, team)
+    bind_data(&walk, &params[0], data)
+    if walk.order != NULL:
+        raise ValueError("loss_gradient takes the rows as they stand")
+    lay_out(&walk, True, False, False)
+    walk.scratch, walk.state, walk.grads = &scratch[0], NULL, &grads[0]
+    check_sizes(&walk, params.shape[0], scratch.shape[0])
+    if grads.shape[0] != walk.size_params:
+        raise ValueError("the gradient does not fit the plan")
+    if walk.rank == 0:
+        tally[0] = tally[1] = 0
+    with nogil:
+        before = flush_to_zero()
+        gradient_rank(&walk, &params[0], &tally[0])
+        flush_restore(before)
+
+
+def predict(const Layer[::1] plan, const floating[::1] params, floating[::1] scratch, x,
+            floating[:, ::1] out, int loss):
+    """Predictions of all rows: forward in blocks of rows, then the link of the loss."""
+    cdef Walk walk
+    cdef Py_ssize_t k, first, rows, K = out.shape[1]
+    cdef const Layer* last
+    bind_plan(&walk, plan, min(out.shape[0], PREDICT_BLOCK))
+    walk.rank, walk.size, walk.order = 0, 1, NULL
+    bind_x(&walk, &params[0], x)
+    lay_out(&walk, False, False, False)
+    walk.scratch = &scratch[0]
+    check_sizes(&walk, params.shape[0], scratch.shape[0])
+    last = walk.plan + walk.layers - 1
+    if out.shape[0] != walk.samples or K != last.fan_out:
+        raise ValueError("the output does not fit")
+    with nogil:
+        for k in range((walk.samples + walk.batch - 1) // walk.batch):
+            first = k * walk.batch
+            rows = min(walk.batch, walk.samples - first)
+            forward(&walk, &params[0], first, 0, rows)
+            memcpy(&out[first, 0], layer_rows(&walk, &params[0], walk.activations, last, 0),
+                   rows * K * sizeof(floating))
+            _losses.link(loss, &out[first, 0], rows, K)
+
+
+def stop_team(int32_t[::1] words):
+    """Ask the ranks to stop at the next batch boundary; one that has not begun never will."""
+    team_decide(&words[0], 2)
+    team_write(&words[0], team_stop, 1)
+
+
+def abort_team(int32_t[::1] words):
+    """Let every waiting rank leave at once: for ranks whose mates did not start or failed."""
+    team_write(&words[0], team_abort, 1)
+
+
+# ---- doors of single kernels, for the tests -------------------------------------------------
+
+def matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:, ::1] c, str form,
+           bint add):
+    """c := a b ('nn'), a b^T ('nt') or a^T b ('tn'), added to c if `add`."""
+    cdef Py_ssize_t m = c.shape[0], n = c.shape[1]
+    if form == "nn":
+        _matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1], <floating>add)
+    elif form == "nt":
+        _matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1], <floating>add)
+    else:
+        _matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, a.shape[0],
+                          <floating>add)
+
+
+def affine(const floating[:, ::1] a, const floating[:, ::1] w, const floating[::1] b,
+           floating[:, ::1] z):
+    """z := a w + b."""
+    _affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], &b[0], a.shape[0], w.shape[0], w.shape[1])
+
+
+def affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,
+                    const floating[:, ::1] delta, floating[:, ::1] da, floating[:, ::1] dw,
+                    floating[::1] db, bint add):
+    """da := delta w^T;  dw := a^T delta;  db := 1^T delta (dw and db added to if `add`)."""
+    cdef Py_ssize_t B = a.shape[0], I = w.shape[0], O = w.shape[1]
+    _affine.affine_backward_rows(&da[0, 0], &delta[0, 0], &w[0, 0], B, I, O)
+    _affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], B, I, O, add)
+    _affine.affine_backward_bias(&db[0], &delta[0, 0], B, O, add)
+
+
+def affine_csr(tuple x, const Py_ssize_t[::1] order, const floating[:, ::1] w,
+               const floating[::1] b, floating[:, ::1] z):
+    """z := a w + b for the CSR rows in order."""
+    cdef const floating[::1] data = x[0]
+    cdef const int32_t[::1] indices = x[1]
+    cdef const int64_t[::1] indptr = x[2]
+    _affine.affine_forward_csr(&z[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0,
+                               &w[0, 0], &b[0], z.shape[0], z.shape[1])
+
+
+def affine_csr_gradient(tuple x, const Py_ssize_t[::1] order, const floating[:, ::1] delta,
+                        floating[:, ::1] dw, Py_ssize_t left, Py_ssize_t right, bint add):
+    """dw := a^T delta for the CSR rows in order, in the output columns left..right."""
+    cdef const floating[::1] data = x[0]
+    cdef const int32_t[::1] indices = x[1]
+    cdef const int64_t[::1] indptr = x[2]
+    _affine.affine_backward_weights_csr(
+        &dw[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0, &delta[0, 0], delta.shape[0],
+        dw.shape[0], dw.shape[1], left, right, add)
+
+
+def activate(int activation, floating[::1] z):
+    """z := f(z)."""
+    _activations.activation_forward(activation, &z[0], z.shape[0])
+
+
+def activate_gradient(int activation, floating[::1] delta, const floating[::1] a):
+    """delta := delta f'(z), given a = f(z)."""
+    _activations.activation_backward(activation, &delta[0], &a[0], a.shape[0])
+
+
+def losses(int loss, const floating[:, ::1] z, const floating[:, ::1] y, floating[:, ::1] delta,
+           floating[::1] row_losses):
+    """Reported loss and delta of each row."""
+    cdef Py_ssize_t r
+    for r in range(z.shape[0]):
+        row_losses[r] = _losses.loss_delta(loss, &delta[r, 0], &z[r, 0], &y[r, 0], z.shape[1])
+
+
+def links(int loss, floating[:, ::1] z):
+    """z := the prediction."""
+    _losses.link(loss, &z[0, 0], z.shape[0], z.shape[1])
+
+
+def step(floating[::1] w, const floating[::1] dw, floating[:, ::1] state, dict hyper, double t,
+         double scale):
+    """The optimizer's step number t by the gradient (dw + alpha w) scale."""
+    cdef Hyper fields = hyper
+    cdef double rate = fields.rate
+    if fields.optimizer == _optimizers.ADAM:
+        rate = adam_rate(&fields, t)
+    _optimizers.optimizer_step(&w[0], &dw[0], &state[0, 0], state.shape[1], w.shape[0], &fields,
+                               rate, fields.alpha, scale)

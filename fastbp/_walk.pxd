@@ -1,0 +1,295 @@
+"""The walk over the plan: layout of the scratch, forward, backward, row phase, column phase.
+
+1. The plan is a table of integers, the arenas are flat arrays: nothing here knows a dtype but
+   through `floating`, and Walk holds `void*`, since a struct cannot be fused. The first floating
+   pointer of a function is what names the dtype. A class per dtype, or a text template, would say
+   everything twice.
+2. One step is two phases. Row phase: each rank takes blocks of rows through forward, loss and
+   delta. Column phase: each rank takes slices of the weights, computes the gradient of the slice
+   over all rows and steps it at once. Blocks and slices are fixed by the shape, never by the team,
+   so each number is one chain of operations whatever the team's size. Gradients per thread, added
+   up afterwards, would cost memory and change the last bits with every team.
+"""
+
+from cython cimport floating
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy
+
+from fastbp._activations cimport activation_backward, activation_forward
+from fastbp._affine cimport (
+    affine_backward_bias,
+    affine_backward_rows,
+    affine_backward_weights,
+    affine_backward_weights_csr,
+    affine_forward,
+    affine_forward_csr,
+)
+from fastbp._losses cimport loss_delta
+from fastbp._optimizers cimport Hyper, objective_gradient, optimizer_step, sum_of_squares
+
+cdef extern from "_team.h" nogil:
+    enum: team_stop, team_leave
+    int team_read(const int32_t* words, int which)
+    void team_write(int32_t* words, int which, int value)
+
+cdef enum:
+    ROW_BLOCK = 64          # rows that pass through all layers together
+    SLICE_ROWS = 64         # least rows of a weight matrix in a slice
+    SLICE_ELEMENTS = 8192   # about so many weights make a slice, if it has the rows
+    PREDICT_BLOCK = 256     # rows of a block of predict
+    DERIVE = 1              # parts of a column phase: gradient of the slice,
+    STEP = 2                # its optimizer step,
+    FINISH = 4              # or its scaling into the objective's gradient;
+    ADD = 8                 # the gradient is added to that of the chunks before
+
+cdef packed struct Layer:   # a row of the plan
+    int64_t fan_in
+    int64_t fan_out
+    int64_t activation
+    int64_t weight          # offsets in the arena of parameters
+    int64_t bias
+    int64_t output          # sum of the fan-outs of the layers before
+
+cdef struct Walk:           # all that a rank needs; dtype-free, so that it can be a struct
+    const Layer* plan
+    Py_ssize_t layers, size_params, widths
+    Py_ssize_t samples, features, targets   # features: 0 for CSR
+    const void* x
+    const int32_t* indices
+    const int64_t* indptr
+    const void* y
+    const double* sample_weight
+    const Py_ssize_t* order                 # NULL: rows as they stand
+    Py_ssize_t batch, block, tasks
+    void* scratch
+    Py_ssize_t gathered, activations, deltas, losses, squares, slices, slice_size, scratch_size
+    void* state
+    void* grads                             # NULL: each slice is stepped while in cache (fused)
+    Hyper hyper
+    int32_t* words
+    int rank, size
+
+
+cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
+    return (n + 15) // 16 * 16
+
+
+cdef inline Py_ssize_t slice_rows(const Layer* layer) noexcept nogil:
+    """Rows of the layer's weights that one task of the column phase owns."""
+    cdef Py_ssize_t rows = (SLICE_ELEMENTS // layer.fan_out + 7) // 8 * 8
+    return min(max(rows, SLICE_ROWS), layer.fan_in)
+
+
+cdef inline void lay_out(Walk* walk, bint training, bint gather, bint fused) noexcept nogil:
+    """Offsets of the scratch regions, and their total; blocks of equal size."""
+    cdef Py_ssize_t l, slice_size = 0, blocks
+    cdef const Layer* layer
+    walk.tasks = 0
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        walk.tasks += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
+        slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
+    if training:
+        blocks = (walk.batch + ROW_BLOCK - 1) // ROW_BLOCK
+        walk.block = (walk.batch + blocks - 1) // blocks
+    else:
+        walk.block = walk.batch
+    walk.widths = walk.plan[walk.layers - 1].output + walk.plan[walk.layers - 1].fan_out
+    walk.slice_size = padded(slice_size)
+    walk.gathered = 0
+    walk.activations = padded(walk.batch * walk.plan[0].fan_in) if gather else 0
+    walk.deltas = walk.activations + padded(walk.batch * walk.widths)
+    walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if training else 0)
+    walk.squares = walk.losses + (padded(walk.batch) if training else 0)
+    walk.slices = walk.squares + (padded(walk.tasks) if training else 0)
+    walk.scratch_size = walk.slices + (walk.size * walk.slice_size if fused else 0)
+
+
+cdef inline const floating* batch_input(const Walk* walk, const floating* _,
+                                        Py_ssize_t first) noexcept nogil:
+    """The dense rows of the batch that begins at sample `first`."""
+    if walk.order != NULL:
+        return <const floating*>walk.scratch + walk.gathered
+    return <const floating*>walk.x + first * walk.features
+
+
+cdef inline floating* layer_rows(const Walk* walk, const floating* _, Py_ssize_t region,
+                                 const Layer* layer, Py_ssize_t top) noexcept nogil:
+    """Row `top` of the layer's activations or deltas."""
+    return (<floating*>walk.scratch + region + walk.batch * layer.output
+            + top * layer.fan_out)
+
+
+cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t first,
+                         Py_ssize_t top, Py_ssize_t B) noexcept nogil:
+    """All layers, for rows top..top + B of the batch that begins at sample `first`."""
+    cdef Py_ssize_t l, r
+    cdef const Layer* layer
+    cdef floating* z_bo
+    cdef const floating* a_bi = NULL
+    cdef floating* gathered
+    if walk.indptr == NULL:
+        a_bi = batch_input(walk, params, first) + top * walk.features
+        if walk.order != NULL:
+            gathered = <floating*>a_bi
+            for r in range(B):
+                memcpy(gathered + r * walk.features,
+                       <const floating*>walk.x + walk.order[first + top + r] * walk.features,
+                       walk.features * sizeof(floating))
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        z_bo = layer_rows(walk, params, walk.activations, layer, top)
+        if a_bi == NULL:
+            affine_forward_csr(z_bo, <const floating*>walk.x, walk.indices, walk.indptr,
+                               walk.order + first + top if walk.order != NULL else NULL,
+                               first + top, params + layer.weight, params + layer.bias,
+                               B, layer.fan_out)
+        else:
+            affine_forward(z_bo, a_bi, params + layer.weight, params + layer.bias,
+                           B, layer.fan_in, layer.fan_out)
+        activation_forward(<int>layer.activation, z_bo, B * layer.fan_out)
+        a_bi = z_bo
+
+
+cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t first,
+                          Py_ssize_t top, Py_ssize_t B) noexcept nogil:
+    """Row losses and the deltas of all layers, for rows top..top + B of the batch."""
+    cdef Py_ssize_t l, r, k, row
+    cdef const Layer* layer = walk.plan + walk.layers - 1
+    cdef Py_ssize_t K = layer.fan_out
+    cdef const floating* z_bk = layer_rows(walk, params, walk.activations, layer, top)
+    cdef floating* delta_bo = layer_rows(walk, params, walk.deltas, layer, top)
+    cdef floating* delta_bi
+    cdef floating* losses = <floating*>walk.scratch + walk.losses + top
+    cdef floating weight
+    for r in range(B):
+        row = walk.order[first + top + r] if walk.order != NULL else first + top + r
+        losses[r] = loss_delta(walk.hyper.loss, delta_bo + r * K, z_bk + r * K,
+                               <const floating*>walk.y + row * walk.targets, K)
+        if walk.sample_weight != NULL:
+            weight = walk.sample_weight[row]
+            if weight == 0:  # a sample of no weight is absent, even where its loss is not finite
+                losses[r] = 0
+            else:
+                losses[r] *= weight
+            for k in range(K):
+                delta_bo[r * K + k] = delta_bo[r * K + k] * weight if weight != 0 else 0
+    for l in range(walk.layers - 1, 0, -1):
+        layer = walk.plan + l
+        delta_bi = layer_rows(walk, params, walk.deltas, layer - 1, top)
+        affine_backward_rows(delta_bi, delta_bo, params + layer.weight, B, layer.fan_in,
+                             layer.fan_out)
+        activation_backward(<int>(layer - 1).activation, delta_bi,
+                            layer_rows(walk, params, walk.activations, layer - 1, top),
+                            B * layer.fan_in)
+        delta_bo = delta_bi
+
+
+cdef inline void row_phase(const Walk* walk, const floating* params, Py_ssize_t first,
+                           Py_ssize_t rows) noexcept nogil:
+    """This rank's blocks of the batch: forward, loss, deltas. Left early when asked to stop."""
+    cdef Py_ssize_t blocks = (rows + walk.block - 1) // walk.block
+    cdef Py_ssize_t k, top
+    for k in range(blocks * walk.rank // walk.size, blocks * (walk.rank + 1) // walk.size):
+        if team_read(walk.words, team_stop):
+            team_write(walk.words, team_leave, 1)
+            return
+        top = k * walk.block
+        forward(walk, params, first, top, min(walk.block, rows - top))
+        backward(walk, params, first, top, min(walk.block, rows - top))
+
+
+cdef inline void use_slice(const Walk* walk, floating* params, floating* dw, Py_ssize_t offset,
+                           Py_ssize_t n, int parts, double rate, double alpha,
+                           double scale) noexcept nogil:
+    """Step the slice by its gradient, or scale the gradient into the objective's."""
+    if parts & STEP:
+        optimizer_step(params + offset, dw, <floating*>walk.state + offset, walk.size_params, n,
+                       &walk.hyper, rate, alpha, scale)
+    elif parts & FINISH:
+        objective_gradient(dw, params + offset, n, alpha, scale)
+
+
+cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t first,
+                              Py_ssize_t rows, int parts, double rate,
+                              double scale) noexcept nogil:
+    """This rank's slices of all weights: their gradient over all rows, then its use."""
+    cdef Py_ssize_t l, k, i, n, O, step, offset, task = 0, before = 0
+    cdef const Layer* layer
+    cdef const floating* a_bi
+    cdef const floating* delta_bo
+    cdef floating* dw_io = <floating*>walk.scratch + walk.slices + walk.rank * walk.slice_size
+    cdef floating* dw_o = dw_io
+    cdef floating* squares = <floating*>walk.scratch + walk.squares
+    cdef double alpha = walk.hyper.alpha
+    cdef bint add = (parts & ADD) != 0
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        O = layer.fan_out
+        delta_bo = layer_rows(walk, params, walk.deltas, layer, 0)
+        a_bi = NULL
+        if l > 0:
+            a_bi = layer_rows(walk, params, walk.activations, layer - 1, 0)
+        elif walk.indptr == NULL:
+            a_bi = batch_input(walk, params, first)
+        step = slice_rows(layer)
+        for k in range((layer.fan_in + step - 1) // step):
+            i = k * step
+            n = min(step, layer.fan_in - i)
+            if before * walk.size // walk.size_params == walk.rank:
+                offset = layer.weight + i * O
+                if walk.grads != NULL:
+                    dw_io = <floating*>walk.grads + offset
+                    dw_o = <floating*>walk.grads + layer.bias
+                if parts & DERIVE and a_bi != NULL:
+                    affine_backward_weights(dw_io, a_bi + i, layer.fan_in, delta_bo, rows, n, O,
+                                            add)
+                if alpha != 0 and parts & (STEP | FINISH):
+                    squares[task] = <floating>sum_of_squares(params + offset, n * O)
+                use_slice(walk, params, dw_io, offset, n * O, parts, rate, alpha, scale)
+                if i == 0:
+                    if parts & DERIVE:
+                        affine_backward_bias(dw_o, delta_bo, rows, O, add)
+                    use_slice(walk, params, dw_o, layer.bias, O, parts, rate, 0, scale)
+            before += n * O
+            task += 1
+    if parts & DERIVE and walk.indptr != NULL:
+        layer = walk.plan
+        O = layer.fan_out
+        affine_backward_weights_csr(
+            <floating*>walk.grads + layer.weight, <const floating*>walk.x, walk.indices,
+            walk.indptr, walk.order + first if walk.order != NULL else NULL, first,
+            layer_rows(walk, params, walk.deltas, layer, 0), rows, layer.fan_in, O,
+            O * walk.rank // walk.size, O * (walk.rank + 1) // walk.size, add)
+
+
+cdef inline double batch_weight(const Walk* walk, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+    """The sum of the samples' weights; their number without weights."""
+    cdef double total = 0
+    cdef Py_ssize_t r
+    if walk.sample_weight == NULL:
+        return rows
+    for r in range(first, first + rows):
+        total += walk.sample_weight[walk.order[r] if walk.order != NULL else r]
+    return total
+
+
+cdef inline double sum_losses(const Walk* walk, const floating* _, Py_ssize_t rows) noexcept nogil:
+    cdef const floating* losses = <const floating*>walk.scratch + walk.losses
+    cdef double total = 0
+    cdef Py_ssize_t r
+    for r in range(rows):
+        total += losses[r]
+    return total
+
+
+cdef inline double penalty(const Walk* walk, const floating* _) noexcept nogil:
+    """alpha / 2 * sum w^2, from the slices' sums."""
+    cdef const floating* squares = <const floating*>walk.scratch + walk.squares
+    cdef double total = 0
+    cdef Py_ssize_t task
+    if walk.hyper.alpha == 0:
+        return 0
+    for task in range(walk.tasks):
+        total += squares[task]
+    return walk.hyper.alpha / 2 * total

@@ -1,0 +1,97 @@
+"""The slow twin: backpropagation in plain NumPy, float64, one line per formula, no tricks.
+
+Everything takes and gives lists of weights and biases, one per layer. `reported` and `objective`
+are the two numbers of design: what scikit-learn prints, and what the gradient belongs to.
+"""
+
+import numpy as np
+from scipy.special import expit, log_softmax, softmax, xlogy
+
+ACTIVATIONS = {
+    "identity": (lambda z: z, lambda a: np.ones_like(a)),
+    "logistic": (expit, lambda a: a * (1 - a)),
+    "tanh": (np.tanh, lambda a: 1 - a**2),
+    "relu": (lambda z: np.maximum(z, 0), lambda a: (a > 0).astype(float)),
+}
+LINKS = {
+    "squared_error": lambda z: z,
+    "poisson": np.exp,
+    "binary_log_loss": expit,
+    "log_loss": lambda z: softmax(z, axis=1),
+}
+
+
+def onehot(loss, y, K):
+    """Targets as a matrix of K columns; the multinomial loss gets indices of classes."""
+    return np.eye(K)[y[:, 0].astype(int)] if loss == "log_loss" else y
+
+
+def row_objective(loss, z, y):
+    """The true loss of each row."""
+    y = onehot(loss, y, z.shape[1])
+    if loss == "squared_error":
+        return ((z - y) ** 2).sum(axis=1) / 2
+    if loss == "poisson":
+        return (xlogy(y, y) - y * z - y + np.exp(z)).sum(axis=1)
+    if loss == "binary_log_loss":
+        return (np.logaddexp(0, z) - y * z).sum(axis=1)
+    return -(y * log_softmax(z, axis=1)).sum(axis=1)
+
+
+def row_reported(loss, z, y, eps):
+    """The loss of each row as scikit-learn reports it: log losses of clipped probabilities."""
+    if loss in ("squared_error", "poisson"):
+        return row_objective(loss, z, y)
+    p = np.clip(LINKS[loss](z), eps, 1 - eps)
+    y = onehot(loss, y, z.shape[1])
+    if loss == "binary_log_loss":
+        return -(xlogy(y, p) + xlogy(1 - y, 1 - p)).sum(axis=1)
+    return -xlogy(y, p).sum(axis=1)
+
+
+def forward(coefs, intercepts, activation, X):
+    """Activations of all layers, X first; the last is the raw prediction."""
+    f, _ = ACTIVATIONS[activation]
+    activations = [X]
+    for layer, (w, b) in enumerate(zip(coefs, intercepts, strict=True)):
+        z = activations[-1] @ w + b
+        activations.append(z if layer == len(coefs) - 1 else f(z))
+    return activations
+
+
+def loss_gradient(coefs, intercepts, activation, loss, X, y, weight=None, alpha=0.0, scale=1.0,
+                  eps=2.0**-52):
+    """Reported loss, objective, and the objective's gradient (dcoefs, dintercepts)."""
+    _, derivative = ACTIVATIONS[activation]
+    weight = np.ones(len(X)) if weight is None else weight
+    total = weight.sum()
+    if total == 0:
+        zeros = [np.zeros_like(w) for w in coefs], [np.zeros_like(b) for b in intercepts]
+        return 0.0, 0.0, *zeros
+    activations = forward(coefs, intercepts, activation, X)
+    z = activations[-1]
+    penalty = alpha / 2 * sum((w**2).sum() for w in coefs) / total
+    present = weight > 0
+    reported = (weight * row_reported(loss, z, y, eps))[present].sum() * scale / total + penalty
+    objective = (weight * row_objective(loss, z, y))[present].sum() / total + penalty
+    delta = (LINKS[loss](z) - onehot(loss, y, z.shape[1])) * weight[:, None]
+    dcoefs, dintercepts = [], []
+    for layer in range(len(coefs) - 1, -1, -1):
+        dcoefs.insert(0, (activations[layer].T @ delta + alpha * coefs[layer]) / total)
+        dintercepts.insert(0, delta.sum(axis=0) / total)
+        delta = delta @ coefs[layer].T * derivative(activations[layer])
+    return reported, objective, dcoefs, dintercepts
+
+
+def step(optimizer, params, grads, state, t, hyper):
+    """One step of flat params, in place; state has the optimizer's rows."""
+    rate = hyper["rate"]
+    if optimizer == "sgd":
+        state[0] = hyper["momentum"] * state[0] - rate * grads
+        params += hyper["momentum"] * state[0] - rate * grads if hyper["nesterov"] else state[0]
+    else:
+        b1, b2 = hyper["beta_1"], hyper["beta_2"]
+        state[0] = b1 * state[0] + (1 - b1) * grads
+        state[1] = b2 * state[1] + (1 - b2) * grads**2
+        rate *= np.sqrt(1 - b2**t) / (1 - b1**t)
+        params -= rate * state[0] / (np.sqrt(state[1]) + hyper["epsilon"])
