@@ -1,0 +1,9 @@
+"""Multilayer perceptrons, trained fast on a CPU, with scikit-learn's manners.
+
+>>> from fastbp import MLPClassifier, MLPRegressor
+"""
+
+from fastbp.estimators import MLPClassifier, MLPRegressor
+
+__version__ = "0.1.0"
+__all__ = ["MLPClassifier", "MLPRegressor"]

@@ -1,0 +1,130 @@
+"""X, y, weights -> arrays that the core takes. User data is not looked at after this file."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.validation import _check_sample_weight, check_non_negative, validate_data
+
+
+def check_training_data(estimator, X, y, *, reset, y_numeric=False):
+    """Validated X (dense or CSR, float32 or float64, C order) and y as scikit-learn checks them."""
+    X, y = validate_data(
+        estimator, _sound(X), y, accept_sparse="csr", multi_output=True, y_numeric=y_numeric,
+        dtype=(np.float64, np.float32), order="C", reset=reset,
+    )
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    if y_numeric:
+        if y.dtype.kind not in "buif":
+            raise TypeError(f"y has dtype {y.dtype}, which is not numeric.")
+        y = y.toarray() if scipy.sparse.issparse(y) else y
+        assert_all_finite(y, input_name="y")  # objects can hold None until they are floats
+    return X, y
+
+
+def check_weights(sample_weight, X):
+    """float64 weights of shape (n_samples,), not negative and not all zero; None stays None."""
+    if sample_weight is None:
+        return None
+    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    assert_all_finite(sample_weight, input_name="sample_weight")  # scalars are not looked at above
+    check_non_negative(sample_weight, "`sample_weight`")
+    if not sample_weight.any():  # scikit-learn < 1.9 does not look
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    if X.dtype == np.float32 and sample_weight.max() > np.finfo(np.float32).max:
+        raise ValueError("sample_weight has values too large for float32, the dtype of X: convert "
+                         "X to float64.")
+    return np.require(sample_weight, requirements=("C", "A"))
+
+
+def check_prediction_data(estimator, X):
+    """Validated X of predict, in the dtype and layout that it came with."""
+    return validate_data(estimator, _sound(X), accept_sparse="csr", reset=False)
+
+
+def as_rows(X, dtype):
+    """X as the core takes it: aligned C-ordered rows, or (data, indices, indptr, features).
+
+    No copy is made of what is so already; CSR row pointers are widened to int64.
+    """
+    if not scipy.sparse.issparse(X):
+        return np.require(X, dtype, ("C", "A"))
+    n_features = X.shape[1]
+    if n_features > np.iinfo(np.int32).max:
+        raise ValueError(f"X has {n_features} columns, at most {np.iinfo(np.int32).max} are "
+                         "possible for sparse data.")
+    return (
+        np.require(X.data, dtype, ("C", "A")),
+        np.require(X.indices, np.int32, ("C", "A")),
+        np.require(X.indptr, np.int64, ("C", "A")),
+        n_features,
+    )
+
+
+def as_targets(y, dtype):
+    """y as aligned C-ordered rows of dtype, shape (n_samples, n_outputs)."""
+    y = np.asarray(y)
+    with np.errstate(over="ignore"):
+        targets = np.require(y.reshape(len(y), -1), dtype, ("C", "A"))
+    if dtype == np.float32 and targets.dtype != y.dtype and not np.isfinite(targets).all():
+        raise ValueError(
+            "y has values too large for float32, the dtype of X: convert X to float64."
+        )
+    return targets
+
+
+def check_poisson_targets(y):
+    """Raise ValueError where the Poisson deviance is not defined."""
+    if y.min() < 0:
+        raise ValueError(
+            "Some values of y are negative: loss='poisson' needs y >= 0, got a minimum of "
+            f"{y.min()}."
+        )
+
+
+def check_hidden_layer_sizes(hidden_layer_sizes):
+    """The sizes as a list of positive Python ints."""
+    sizes = hidden_layer_sizes if hasattr(hidden_layer_sizes, "__iter__") else [hidden_layer_sizes]
+    sizes = list(sizes)
+    if any(isinstance(size, Real) and size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    if not all(isinstance(size, Integral) for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
+    return [int(size) for size in sizes]
+
+
+def _sound(X):
+    """X fit for inspection: its own byte order undone, its sparse structure checked.
+
+    Big-endian float32 stays float32 that way, and no compiled code sees an index out of bounds.
+    """
+    is_sparse = scipy.sparse.issparse(X)
+    if is_sparse and X.format in ("csr", "csc"):
+        _check_compressed(X)
+    if (is_sparse or isinstance(X, np.ndarray)) and not X.dtype.isnative:
+        return X.astype(X.dtype.newbyteorder("="))
+    return X
+
+
+def _check_compressed(X):
+    """Raise ValueError unless row pointers and indices stay within the arrays of X."""
+    by_rows = X.format == "csr"
+    major, minor = X.shape if by_rows else X.shape[::-1]
+    pointers = X.indptr
+    if (
+        len(pointers) != major + 1
+        or pointers[0] != 0
+        or (pointers[1:] < pointers[:-1]).any()
+        or pointers[-1] > min(len(X.indices), len(X.data))
+    ):
+        raise ValueError(
+            f"X has an indptr that is no sequence of rising offsets from 0 into its "
+            f"{len(X.indices)} indices."
+        )
+    if len(X.indices):
+        for found in (X.indices.min(), X.indices.max()):
+            if not 0 <= found < minor:
+                raise ValueError(f"X has a {'column' if by_rows else 'row'} index out of range: "
+                                 f"{found}, expected 0 to {minor - 1}.")

@@ -1,0 +1,1001 @@
+"""MLPClassifier and MLPRegressor: scikit-learn's manners and nothing else."""
+
+import functools
+import warnings
+from contextlib import nullcontext
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    RegressorMixin,
+    _fit_context,
+    is_classifier,
+)
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    type_of_target,
+    unique_labels,
+)
+from sklearn.utils.optimize import _check_optimize_result
+from sklearn.utils.validation import check_is_fitted
+
+from fastbp import _memory, _validation
+from fastbp._team import single_threaded_blas
+from fastbp.network import Network, count_params
+from fastbp.trainer import NON_FINITE, History, Optimizer, Settings, minimize, train
+
+STOCHASTIC_SOLVERS = ("sgd", "adam")
+OUT_ACTIVATIONS = {"log_loss": "softmax", "binary_log_loss": "logistic",
+                   "squared_error": "identity", "poisson": "exp"}
+PREDICT_CHUNK = 4096  # rows that predict converts and copies at a time, where it must
+# Products below so many multiply-adds are never threaded by BLAS; larger ones are held to one
+# thread, so that predictions do not depend on how many there are.
+SMALL_PRODUCT = 1 << 17
+# Arrays of the parameters' size: L-BFGS keeps ten pairs of vectors and some more in float64;
+# Adam two moments; early stopping the best weights.
+LBFGS_VECTORS = 30
+
+
+def _all_or_nothing(fit):
+    """A fit that raises leaves the estimator exactly as it was before."""
+
+    @functools.wraps(fit)
+    def wrapper(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException as failure:
+            if not isinstance(failure, _Interrupted):
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+
+    return wrapper
+
+
+class _Interrupted(KeyboardInterrupt):
+    """Ctrl-C under lbfgs: raised after the last accepted iterate has become the model."""
+
+
+class _BaseMLP(BaseEstimator):
+    """What classifier and regressor share. A subclass says how y becomes targets, and its loss."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def _store(self, parameters):
+        """Set the constructor's parameters, given its locals()."""
+        for name in parameters.keys() - {"self", "__class__"}:
+            setattr(self, name, parameters[name])
+
+    def _check_solver(self):
+        if self.solver not in STOCHASTIC_SOLVERS:
+            raise AttributeError(
+                "partial_fit is only available for stochastic"
+                f" optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    # ---- fit
+
+    def _fit(self, X, y, sample_weight, incremental):
+        hidden = _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = self._check_data(X, y, incremental, reset=first_pass)
+        sample_weight = _validation.check_weights(sample_weight, X)
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        loss = self._core_loss()
+        self._random_state = check_random_state(self.random_state)
+        if first_pass:
+            units = [X.shape[1], *hidden, y.shape[1]]
+            self._check_memory(units, X.dtype, X.shape[0])
+            self._reset(OUT_ACTIVATIONS[loss], y.shape[1], len(units))
+            network = Network(units, self.activation, X.dtype)
+            network.initialize(self._random_state)
+        else:
+            network = self._current_network().copy()
+            if y.shape[1] != network.units[-1]:
+                raise ValueError(f"y has {y.shape[1]} columns, but the fitted model has "
+                                 f"{network.units[-1]} outputs.")
+            self.n_outputs_ = y.shape[1]
+        dtype = network.params.dtype
+        x = _validation.as_rows(X, dtype)
+        targets = self._targets(y, dtype)
+        settings = Settings(
+            loss=loss, alpha=self.alpha, max_iter=self.max_iter, tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change, shuffle=self.shuffle,
+            verbose=bool(self.verbose), max_fun=self.max_fun, n_threads=self.n_threads,
+        )
+        if self.solver == "lbfgs":
+            interrupted = self._fit_lbfgs(network, (x, targets, sample_weight), settings)
+        else:
+            interrupted = self._fit_stochastic(
+                network, (x, targets, sample_weight), X, y, settings, incremental
+            )
+        if not np.isfinite(network.params).all():
+            raise ValueError(NON_FINITE)
+        self._network = network
+        self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
+        if interrupted:
+            if self.solver == "lbfgs":
+                raise _Interrupted
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        return self
+
+    def _reset(self, out_activation, n_outputs, n_layers):
+        """Forget what an earlier fit left; set what does not depend on training."""
+        for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_",
+                     "_no_improvement_count", "_optimizer"):
+            vars(self).pop(name, None)
+        self.n_iter_ = self.t_ = 0
+        self.n_outputs_ = n_outputs
+        self.n_layers_ = n_layers
+        self.out_activation_ = out_activation
+
+    def _check_memory(self, units, dtype, n_samples):
+        size = np.dtype(dtype).itemsize
+        stochastic = self.solver in STOCHASTIC_SOLVERS
+        batch = min(200 if self.batch_size == "auto" else self.batch_size, n_samples)
+        arrays = 1 + 2 * (self.solver == "adam") + (self.solver == "sgd") + self.early_stopping
+        needed = count_params(units) * (size * arrays if stochastic else 8 * LBFGS_VECTORS)
+        needed += 2 * (batch if stochastic else min(1024, n_samples)) * sum(units) * size
+        _memory.check_fits(needed, _memory.available_memory(),
+                           f"hidden_layer_sizes={self.hidden_layer_sizes!r}")
+
+    def _fit_lbfgs(self, network, data, settings):
+        result, interrupted = minimize(network, data, settings)
+        if interrupted:
+            self.n_iter_ = result.nit
+        else:
+            self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+        self.loss_ = float(result.fun)
+        return interrupted
+
+    def _fit_stochastic(self, network, data, X, y, settings, incremental):
+        rows = score = None
+        if self.early_stopping:
+            rows, score = self._hold_out(network, data[2], X, y, settings.loss)
+        n_samples = len(y) if rows is None else len(rows)
+        if self.batch_size == "auto":
+            settings.batch_size = min(200, n_samples)
+        else:
+            if self.batch_size > n_samples:
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than "
+                    "sample size. It is going to be clipped",
+                    stacklevel=5,
+                )
+            settings.batch_size = int(min(self.batch_size, n_samples))
+        optimizer = getattr(self, "_optimizer", None) if incremental else None
+        if optimizer is not None:
+            optimizer = optimizer.copy(network.params.dtype)
+        else:
+            optimizer = Optimizer(
+                self.solver, network.params.size, network.params.dtype,
+                rate=self.learning_rate_init, schedule=self.learning_rate, power_t=self.power_t,
+                momentum=self.momentum, nesterov=self.nesterovs_momentum, beta_1=self.beta_1,
+                beta_2=self.beta_2, epsilon=self.epsilon,
+            )
+        history = self._history()
+        interrupted = train(network, data, optimizer, settings, history, self._random_state,
+                            rows=rows, score=score, incremental=incremental)
+        self._optimizer = optimizer
+        self.n_iter_, self.t_, self.loss_ = history.n_iter, history.t, history.loss
+        self.loss_curve_, self.best_loss_ = history.loss_curve, history.best_loss
+        self.validation_scores_ = history.validation_scores
+        self.best_validation_score_ = history.best_validation_score
+        self._no_improvement_count = history.no_improvement_count
+        return interrupted
+
+    def _history(self):
+        """The course of the fits that this one continues, as far as there were any."""
+        history = History(
+            t=self.t_, loss=getattr(self, "loss_", np.inf),
+            loss_curve=list(getattr(self, "loss_curve_", ())),
+            no_improvement_count=getattr(self, "_no_improvement_count", 0),
+        )
+        if self.early_stopping:
+            history.best_loss = None
+            history.validation_scores = list(getattr(self, "validation_scores_", None) or ())
+            best = getattr(self, "best_validation_score_", None)
+            history.best_validation_score = -np.inf if best is None else best
+        else:
+            best = getattr(self, "best_loss_", None)
+            history.best_loss = np.inf if best is None else best
+        return history
+
+    def _hold_out(self, network, sample_weight, X, y, loss):
+        """Rows to train on, and a function that scores the network on the others."""
+        rows, held_out = train_test_split(
+            np.arange(len(y)),
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=y if is_classifier(self) and self.n_outputs_ == 1 else None,
+        )
+        if len(held_out) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' "
+                "or the size of your dataset."
+            )
+        x_val = _validation.as_rows(X[held_out], network.params.dtype)
+        y_val = self._decode(y[held_out])
+        weight_val = None if sample_weight is None else sample_weight[held_out]
+        out = np.empty((len(held_out), self.n_outputs_), network.params.dtype)
+
+        def score():
+            prediction = self._decode(network.predict(x_val, loss, out))
+            if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
+                return np.nan
+            with np.errstate(over="ignore", invalid="ignore"):  # predictions may be huge
+                return float(self._metric(y_val, prediction, sample_weight=weight_val))
+
+        return rows, score
+
+    # ---- predict
+
+    def _current_network(self):
+        """The network of coefs_ and intercepts_: those lists are the truth, its arena a cache."""
+        network = vars(self).get("_network")
+        if (
+            network is None
+            or network.activation != self.activation
+            or not network.holds(self.coefs_, self.intercepts_)
+        ):
+            network = Network.from_arrays(self.coefs_, self.intercepts_, self.activation)
+            expected = getattr(self, "n_features_in_", network.units[0])
+            if network.units[0] != expected:
+                raise ValueError(f"coefs_[0] has {network.units[0]} rows, but the model was fitted "
+                                 f"on {expected} features.")
+            self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
+            self._network = network
+        return network
+
+    def __getstate__(self):
+        """Without the cache: the weights are pickled once, as plain arrays."""
+        return {name: value for name, value in super().__getstate__().items()
+                if name != "_network"}
+
+    def _predict(self, X):
+        """Predictions of the network, shape (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        X = _validation.check_prediction_data(self, X)
+        network = self._current_network()
+        dtype = np.result_type(X.dtype, network.params.dtype)
+        dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
+        if dtype != network.params.dtype:
+            network = network.astype(dtype)
+        loss = next(loss for loss, out in OUT_ACTIVATIONS.items() if out == self.out_activation_)
+        out = np.empty((X.shape[0], network.units[-1]), dtype)
+        widest = max(w * v for w, v in zip(network.units, network.units[1:], strict=False))
+        small = X.shape[0] * widest < SMALL_PRODUCT
+        with nullcontext() if small else single_threaded_blas():
+            for chunk in gen_batches(X.shape[0], PREDICT_CHUNK):
+                network.predict(_validation.as_rows(X[chunk], dtype), loss, out[chunk])
+        return out
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class MLPClassifier(ClassifierMixin, _BaseMLP):
+    """Classifier: a multilayer perceptron that minimizes the log loss.
+
+    It takes the place of `sklearn.neural_network.MLPClassifier`: the same parameters, attributes
+    and, in float64 with the same `random_state`, the same numbers. Binary, multiclass and
+    multilabel targets; dense and sparse data; float32 data is trained in float32.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int or int, default=(100,)
+        Widths of the hidden layers, from the input on. ``()`` makes a linear model, an int one
+        hidden layer.
+
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Activation of the hidden layers: ``z``, ``1 / (1 + exp(-z))``, ``tanh(z)``, ``max(0, z)``.
+
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        How the weights are found: 'sgd' takes mini-batch steps with momentum, 'adam' those of
+        Kingma and Ba [1]_, 'lbfgs' runs `scipy.optimize`'s L-BFGS-B on gradients of all samples,
+        often the best choice for a few thousand samples or less.
+
+    alpha : float, default=0.0001
+        Strength of the L2 penalty ``alpha / 2 * sum(w ** 2)`` on the weights (not the biases). It
+        is divided by the sum of the batch's sample weights, as the loss is.
+
+    batch_size : int or 'auto', default='auto'
+        Samples of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
+
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of the learning rate, for 'sgd' alone: 'adam' ignores it, as in scikit-learn.
+
+        - 'constant' stays at `learning_rate_init`.
+        - 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, where t
+          counts the *samples* seen so far.
+        - 'adaptive' divides the rate by 5 whenever training has not improved by `tol` for more
+          than `n_iter_no_change` epochs, and stops once it is at most 1e-6.
+
+    learning_rate_init : float, default=0.001
+        The initial learning rate. Not used by 'lbfgs'.
+
+    power_t : float, default=0.5
+        Exponent of the schedule 'invscaling'.
+
+    max_iter : int, default=200
+        Most epochs ('sgd', 'adam') or iterations ('lbfgs').
+
+    shuffle : bool, default=True
+        Whether each epoch draws a new order of the samples. Not used by 'lbfgs'.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the validation split and the orders. An int gives the same
+        model at every call, bit for bit, whatever `n_threads` is.
+
+    tol : float, default=1e-4
+        Least improvement of the loss, or of the validation score, that counts as one; for 'lbfgs'
+        the bound on the gradient's largest element.
+
+    verbose : bool or int, default=False
+        Whether to print a line per epoch.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last call. The optimizer's moments start
+        anew, as in scikit-learn.
+
+    momentum : float, default=0.9
+        Momentum of 'sgd', between 0 and 1.
+
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+
+    early_stopping : bool, default=False
+        Whether to hold out a validation set, stop when its score does not improve, and keep the
+        weights of the best epoch. Not used by 'lbfgs'.
+
+    validation_fraction : float, default=0.1
+        Share of the samples that early stopping holds out.
+
+    beta_1 : float, default=0.9
+        Decay rate of Adam's first moment, in [0, 1).
+
+    beta_2 : float, default=0.999
+        Decay rate of Adam's second moment, in [0, 1).
+
+    epsilon : float, default=1e-8
+        Added to the root of Adam's second moment.
+
+    n_iter_no_change : int or inf, default=10
+        Epochs in a row without improvement that are tolerated: training ends with the next one.
+
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+
+    n_threads : int or None, default=None
+        Threads of a fit. None decides: one where a step is too little work to share, and never
+        more than affinity, control group and ``OMP_NUM_THREADS`` allow; fits that run side by side
+        in threads share those cores. The result has the same bits for every value.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+
+    loss_ : float
+        The loss at the end of training: of the last epoch, or of the result of 'lbfgs'.
+
+    best_loss_ : float or None
+        The least loss of all epochs; None with early stopping. Not set by 'lbfgs'.
+
+    loss_curve_ : list of float
+        The loss of each epoch, measured before each step, penalty included. Not set by 'lbfgs'.
+
+    validation_scores_ : list of float or None
+        The validation score of each epoch (accuracy); None without early stopping. Not set by
+        'lbfgs'.
+
+    best_validation_score_ : float or None
+        The best of `validation_scores_`; None without early stopping. Not set by 'lbfgs'.
+
+    t_ : int
+        Samples that training has seen: epochs times samples, over all calls that continued.
+
+    coefs_ : list of ndarray, each of shape (fan_in, fan_out)
+        Weights of each layer, in the dtype of X: views into one block of memory. Arrays that are
+        assigned to the list are used.
+
+    intercepts_ : list of ndarray, each of shape (fan_out,)
+        Biases of each layer.
+
+    n_features_in_ : int
+        Features seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all names that X had are strings.
+
+    n_iter_ : int
+        Epochs or iterations of the last call.
+
+    n_layers_ : int
+        Layers, input and output included.
+
+    n_outputs_ : int
+        Outputs of the network.
+
+    out_activation_ : str
+        Link of the output: 'softmax' for more than two classes, else 'logistic'.
+
+    See Also
+    --------
+    MLPRegressor : The same for regression.
+
+    Notes
+    -----
+    Ctrl-C ends training at a batch boundary and leaves a usable model: 'sgd' and 'adam' warn and
+    return, 'lbfgs' keeps its last iterate and raises. Python delivers Ctrl-C to the main thread
+    alone, so a fit in another thread never sees it.
+
+    Training flushes denormal numbers to zero. A fit that raises leaves the estimator as it was.
+    Differences from scikit-learn are listed in docs/differences.md.
+
+    References
+    ----------
+    .. [1] D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+       arXiv:1412.6980.
+    .. [2] D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating
+       errors", Nature 323, 1986.
+
+    Examples
+    --------
+    >>> from fastbp import MLPClassifier
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.model_selection import train_test_split
+    >>> X, y = make_classification(n_samples=200, random_state=1)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
+    >>> clf = MLPClassifier(learning_rate_init=0.01, max_iter=300, random_state=1)
+    >>> bool(clf.fit(X_train, y_train).score(X_test, y_test) > 0.85)
+    True
+    """
+
+    loss = "log_loss"
+    _metric = staticmethod(accuracy_score)
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        n_threads=None,
+    ):
+        self._store(locals())
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @_all_or_nothing
+    def fit(self, X, y, sample_weight=None):
+        """Fit the network to X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples; float32 stays float32, everything else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or an indicator matrix for multilabel targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, not negative; None weighs all the same.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, or training diverged.
+        MemoryError
+            If the network would need more memory than there is; nothing was allocated.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    @available_if(lambda est: est._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    @_all_or_nothing
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train for one epoch more, on this data ('sgd' and 'adam').
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples; float32 stays float32, everything else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or an indicator matrix for multilabel targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, not negative; None weighs all the same.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that any call will bring; needed in the first call.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, or training diverged.
+        MemoryError
+            If the network would need more memory than there is; nothing was allocated.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            multilabel = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Predict the class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The labels; an indicator matrix for multilabel targets.
+        """
+        return self._decode(self._predict(X))
+
+    def predict_proba(self, X):
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`. Multilabel probabilities need not sum to 1.
+        """
+        probability = self._predict(X)
+        if len(self.classes_) == 1:
+            return np.ones_like(probability)
+        if self.n_outputs_ == 1:
+            return np.hstack([1 - probability, probability])
+        return probability
+
+    def predict_log_proba(self, X):
+        """Predict the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        log_probability : ndarray of shape (n_samples, n_classes)
+            ``log(predict_proba(X))``.
+        """
+        probability = self.predict_proba(X)
+        return np.log(probability, out=probability)
+
+    def _check_data(self, X, y, incremental, reset):
+        X, y = _validation.check_training_data(self, X, y, reset=reset)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            classes = unique_labels(y)
+            if self.warm_start:
+                if set(classes) != set(self.classes_):
+                    raise ValueError(
+                        "warm_start can only be used where `y` has the same "
+                        "classes as in the previous call to fit. Previously "
+                        f"got {self.classes_}, `y` has {classes}"
+                    )
+            elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+                raise ValueError(
+                    "`y` has classes not in `self.classes_`. "
+                    f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+                )
+        return X, self._label_binarizer.transform(y).astype(bool)
+
+    def _core_loss(self):
+        multiclass = self._label_binarizer.y_type_ == "multiclass"
+        return "log_loss" if multiclass else "binary_log_loss"
+
+    def _targets(self, y, dtype):
+        if self.out_activation_ == "softmax":
+            y = y.argmax(axis=1)
+        return _validation.as_targets(y, dtype)
+
+    def _decode(self, probability):
+        if self.n_outputs_ == 1:
+            probability = probability.ravel()
+        return self._label_binarizer.inverse_transform(probability)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class MLPRegressor(RegressorMixin, _BaseMLP):
+    """Regressor: a multilayer perceptron that minimizes squared error or Poisson deviance.
+
+    It takes the place of `sklearn.neural_network.MLPRegressor`: the same parameters, attributes
+    and, in float64 with the same `random_state`, the same numbers. One or several outputs; dense
+    and sparse data; float32 data is trained in float32.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'poisson'}, default='squared_error'
+        ``sum((y - z) ** 2) / 2`` of the raw prediction z, or half the Poisson deviance of
+        ``exp(z)``, for targets that are not negative.
+
+    hidden_layer_sizes : array-like of int or int, default=(100,)
+        Widths of the hidden layers, from the input on. ``()`` makes a linear model, an int one
+        hidden layer.
+
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Activation of the hidden layers: ``z``, ``1 / (1 + exp(-z))``, ``tanh(z)``, ``max(0, z)``.
+
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        How the weights are found: 'sgd' takes mini-batch steps with momentum, 'adam' those of
+        Kingma and Ba [1]_, 'lbfgs' runs `scipy.optimize`'s L-BFGS-B on gradients of all samples,
+        often the best choice for a few thousand samples or less.
+
+    alpha : float, default=0.0001
+        Strength of the L2 penalty ``alpha / 2 * sum(w ** 2)`` on the weights (not the biases). It
+        is divided by the sum of the batch's sample weights, as the loss is.
+
+    batch_size : int or 'auto', default='auto'
+        Samples of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
+
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of the learning rate, for 'sgd' alone: 'adam' ignores it, as in scikit-learn.
+
+        - 'constant' stays at `learning_rate_init`.
+        - 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, where t
+          counts the *samples* seen so far.
+        - 'adaptive' divides the rate by 5 whenever training has not improved by `tol` for more
+          than `n_iter_no_change` epochs, and stops once it is at most 1e-6.
+
+    learning_rate_init : float, default=0.001
+        The initial learning rate. Not used by 'lbfgs'.
+
+    power_t : float, default=0.5
+        Exponent of the schedule 'invscaling'.
+
+    max_iter : int, default=200
+        Most epochs ('sgd', 'adam') or iterations ('lbfgs').
+
+    shuffle : bool, default=True
+        Whether each epoch draws a new order of the samples. Not used by 'lbfgs'.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the validation split and the orders. An int gives the same
+        model at every call, bit for bit, whatever `n_threads` is.
+
+    tol : float, default=1e-4
+        Least improvement of the loss, or of the validation score, that counts as one; for 'lbfgs'
+        the bound on the gradient's largest element.
+
+    verbose : bool or int, default=False
+        Whether to print a line per epoch.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last call. The optimizer's moments start
+        anew, as in scikit-learn.
+
+    momentum : float, default=0.9
+        Momentum of 'sgd', between 0 and 1.
+
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+
+    early_stopping : bool, default=False
+        Whether to hold out a validation set, stop when its score does not improve, and keep the
+        weights of the best epoch. Not used by 'lbfgs'.
+
+    validation_fraction : float, default=0.1
+        Share of the samples that early stopping holds out.
+
+    beta_1 : float, default=0.9
+        Decay rate of Adam's first moment, in [0, 1).
+
+    beta_2 : float, default=0.999
+        Decay rate of Adam's second moment, in [0, 1).
+
+    epsilon : float, default=1e-8
+        Added to the root of Adam's second moment.
+
+    n_iter_no_change : int or inf, default=10
+        Epochs in a row without improvement that are tolerated: training ends with the next one.
+
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+
+    n_threads : int or None, default=None
+        Threads of a fit. None decides: one where a step is too little work to share, and never
+        more than affinity, control group and ``OMP_NUM_THREADS`` allow; fits that run side by side
+        in threads share those cores. The result has the same bits for every value.
+
+    Attributes
+    ----------
+    loss_ : float
+        The loss at the end of training: of the last epoch, or of the result of 'lbfgs'.
+
+    best_loss_ : float or None
+        The least loss of all epochs; None with early stopping. Not set by 'lbfgs'.
+
+    loss_curve_ : list of float
+        The loss of each epoch, measured before each step, penalty included. Not set by 'lbfgs'.
+
+    validation_scores_ : list of float or None
+        The validation score of each epoch (R^2); None without early stopping. Not set by
+        'lbfgs'.
+
+    best_validation_score_ : float or None
+        The best of `validation_scores_`; None without early stopping. Not set by 'lbfgs'.
+
+    t_ : int
+        Samples that training has seen: epochs times samples, over all calls that continued.
+
+    coefs_ : list of ndarray, each of shape (fan_in, fan_out)
+        Weights of each layer, in the dtype of X: views into one block of memory. Arrays that are
+        assigned to the list are used.
+
+    intercepts_ : list of ndarray, each of shape (fan_out,)
+        Biases of each layer.
+
+    n_features_in_ : int
+        Features seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all names that X had are strings.
+
+    n_iter_ : int
+        Epochs or iterations of the last call.
+
+    n_layers_ : int
+        Layers, input and output included.
+
+    n_outputs_ : int
+        Outputs of the network.
+
+    out_activation_ : str
+        Link of the output: 'identity', or 'exp' for the Poisson loss.
+
+    See Also
+    --------
+    MLPClassifier : The same for classification.
+
+    Notes
+    -----
+    Ctrl-C ends training at a batch boundary and leaves a usable model: 'sgd' and 'adam' warn and
+    return, 'lbfgs' keeps its last iterate and raises. Python delivers Ctrl-C to the main thread
+    alone, so a fit in another thread never sees it.
+
+    Training flushes denormal numbers to zero. A fit that raises leaves the estimator as it was.
+    Differences from scikit-learn are listed in docs/differences.md.
+
+    References
+    ----------
+    .. [1] D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+       arXiv:1412.6980.
+    .. [2] D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating
+       errors", Nature 323, 1986.
+
+    Examples
+    --------
+    >>> from fastbp import MLPRegressor
+    >>> from sklearn.datasets import make_regression
+    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
+    >>> reg = MLPRegressor(solver="lbfgs", max_iter=500, random_state=1).fit(X, y)
+    >>> bool(reg.score(X, y) > 0.99)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **_BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "poisson"})],
+    }
+    _metric = staticmethod(r2_score)
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        n_threads=None,
+    ):
+        self._store(locals())
+
+    def _validate_params(self):
+        """scikit-learn's check; sizes where the loss belongs get told what to write."""
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            if isinstance(self.loss, (int, tuple, list, np.ndarray)):
+                raise InvalidParameterError(
+                    f"{error} Since scikit-learn 1.7 the first positional parameter is the loss: "
+                    f"write MLPRegressor(hidden_layer_sizes={self.loss!r})."
+                ) from None
+            raise
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @_all_or_nothing
+    def fit(self, X, y, sample_weight=None):
+        """Fit the network to X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples; float32 stays float32, everything else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, not negative; None weighs all the same.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, or training diverged.
+        MemoryError
+            If the network would need more memory than there is; nothing was allocated.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    @available_if(lambda est: est._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    @_all_or_nothing
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one epoch more, on this data ('sgd' and 'adam').
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples; float32 stays float32, everything else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, not negative; None weighs all the same.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, or training diverged.
+        MemoryError
+            If the network would need more memory than there is; nothing was allocated.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predictions; of Poisson models the means, ``exp(z)``.
+        """
+        return self._decode(self._predict(X))
+
+    def _check_data(self, X, y, incremental, reset):
+        X, y = _validation.check_training_data(self, X, y, reset=reset, y_numeric=True)
+        if self.loss == "poisson":
+            _validation.check_poisson_targets(y)
+        return X, y
+
+    def _core_loss(self):
+        return self.loss
+
+    def _targets(self, y, dtype):
+        return _validation.as_targets(y, dtype)
+
+    def _decode(self, prediction):
+        return prediction.ravel() if prediction.shape[1] == 1 else prediction

@@ -1,0 +1,319 @@
+"""Training: epochs, early stopping, curves, interrupts. The only training loop in Python."""
+
+import math
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.optimize
+from sklearn.exceptions import ConvergenceWarning
+
+from fastbp import schedules
+from fastbp._dispatch import core
+from fastbp._team import team
+from fastbp.network import allocate
+
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
+# Rows of the chunks in which lbfgs walks the data: enough for efficient products, and scratch of
+# a few MiB for usual widths.
+GRADIENT_CHUNK = 1024
+
+
+@dataclass
+class Settings:
+    """What training needs to know besides network, data and optimizer."""
+
+    loss: str
+    alpha: float
+    max_iter: int
+    tol: float
+    batch_size: int = 1
+    n_iter_no_change: float = 10
+    shuffle: bool = True
+    verbose: bool = False
+    max_fun: int = 15000
+    n_threads: int | None = None
+
+
+@dataclass
+class History:
+    """The course of training so far; goes on over warm starts and partial_fit."""
+
+    t: int = 0  # samples seen
+    n_iter: int = 0  # epochs of the last fit
+    loss: float = np.inf
+    loss_curve: list = field(default_factory=list)
+    best_loss: float | None = np.inf
+    validation_scores: list | None = None
+    best_validation_score: float | None = None
+    no_improvement_count: int = 0
+
+
+class Optimizer:
+    """Solver, hyperparameters, rate, and state: an arena of one or two rows (of the core's order).
+
+    `tally` is the core's report: loss times samples, and samples, of the epoch; steps ever taken.
+    """
+
+    def __init__(self, solver, size, dtype, *, rate, schedule="constant", power_t=0.5,
+                 momentum=0.9, nesterov=True, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+        self.solver = solver
+        self.initial_rate = self.rate = float(rate)
+        self.schedule = schedule if solver == "sgd" else "constant"  # as scikit-learn's Adam
+        self.power_t = power_t
+        self.fields = dict(momentum=momentum, nesterov=nesterov, beta_1=beta_1, beta_2=beta_2,
+                           epsilon=epsilon)
+        self.state = np.zeros((core.STATE_ROWS[solver], size), dtype)
+        self.tally = np.zeros(3)
+
+    def copy(self, dtype):
+        """The same optimizer with a state of its own, of this dtype."""
+        twin = object.__new__(Optimizer)
+        vars(twin).update(vars(self), state=self.state.astype(dtype), tally=self.tally.copy())
+        return twin
+
+    def hyper(self, settings, loss_scale):
+        """The core's Hyper."""
+        return dict(self.fields, loss=core.LOSSES[settings.loss], loss_scale=loss_scale,
+                    optimizer=core.OPTIMIZERS[self.solver], batch=settings.batch_size,
+                    alpha=settings.alpha, rate=self.rate)
+
+    def end_epoch(self, samples_seen):
+        """Let the schedule set the rate of the next epoch."""
+        if self.schedule == "invscaling":
+            self.rate = schedules.invscaling(self.initial_rate, samples_seen, self.power_t)
+
+    def stops(self, message, verbose):
+        """Whether training that has stalled ends; the adaptive schedule lowers the rate first."""
+        rate, end = None, "Stopping."
+        if self.schedule == "adaptive":
+            rate = schedules.adaptive(self.rate)
+            end = "Learning rate too small. Stopping."
+            if rate is not None:
+                self.rate, end = rate, f"Setting learning rate to {rate:f}"
+        if verbose:
+            print(f"{message} {end}")
+        return rate is None
+
+
+def work_per_sample(network, x):
+    """Multiply-adds of forward and backward for one sample."""
+    first = network.plan["fan_in"][0] * network.plan["fan_out"][0]
+    if isinstance(x, tuple):  # CSR: data, indices, indptr, features
+        first = len(x[0]) / max(len(x[2]) - 1, 1) * network.plan["fan_out"][0]
+    return float(2 * first + 3 * (network.plan["fan_in"] * network.plan["fan_out"])[1:].sum())
+
+
+def train(network, data, optimizer, settings, history, random_state, *, rows=None, score=None,
+          incremental=False):
+    """Train by mini-batch steps, in place, and write the course into history.
+
+    Parameters
+    ----------
+    network : Network
+    data : tuple (x, y, sample_weight or None)
+        Arrays as `_validation` gives them.
+    optimizer : Optimizer
+    settings : Settings
+    history : History
+    random_state : RandomState
+        Draws the order of each epoch, as `sklearn.utils.shuffle` does.
+    rows : ndarray of intp, default=None
+        The samples to train on; None: all.
+    score : callable, default=None
+        () -> validation score of the network as it stands; asks for early stopping.
+    incremental : bool, default=False
+        One epoch, no warning about convergence.
+
+    Returns
+    -------
+    interrupted : bool
+        Whether Ctrl-C ended training, at a batch boundary.
+
+    Raises
+    ------
+    ValueError
+        At the first epoch that ends with parameters that are not finite; with a score the best
+        parameters are restored instead, with a warning.
+    """
+    n_samples = len(data[1]) if rows is None else len(rows)
+    positions = np.arange(n_samples, dtype=np.intp)
+    squared = settings.loss == "squared_error"
+    loss_scale = 1 / data[1].shape[1] if squared else 1.0  # reported: the mean over outputs
+    use = "epoch_csr" if isinstance(data[0], tuple) else "epoch"
+    sample_work = work_per_sample(network, data[0])
+    step_work = sample_work * settings.batch_size + 8 * network.params.size
+    epoch_work = step_work * math.ceil(n_samples / settings.batch_size)
+    began = History(history.t, 0, history.loss, list(history.loss_curve),
+                    validation_scores=list(history.validation_scores or ()))
+    # None: "as it stands". After a warm start scikit-learn's best weights are the current ones.
+    best = network.params.copy() if score and not began.loss_curve else None
+    interrupted = diverged = False
+    optimizer.tally[:2] = 0
+    history.n_iter = 0
+    try:
+        with team(settings.n_threads, step_work, epoch_work) as members:
+            scratch = network.scratch(settings.batch_size, members.size, use)
+            for _ in range(settings.max_iter):
+                order = rows
+                if settings.shuffle:
+                    drawn = np.arange(n_samples)
+                    random_state.shuffle(drawn)
+                    positions = positions[drawn]
+                    order = positions if rows is None else rows[positions]
+                hyper = optimizer.hyper(settings, loss_scale)
+
+                def epoch(member, order=order, hyper=hyper):
+                    core.train_epoch(network.plan, network.params, optimizer.state, scratch,
+                                     optimizer.tally, (*data, order), hyper, member)
+
+                members.run(epoch)
+                history.loss = optimizer.tally[0] / n_samples
+                history.loss_curve.append(history.loss)
+                history.n_iter += 1
+                history.t += n_samples
+                if settings.verbose:
+                    print(f"Iteration {history.n_iter}, loss = {history.loss:.8f}")
+                if score:
+                    if _validate(history, settings, score()):
+                        best = network.params.copy()
+                        history.best_validation_score = history.validation_scores[-1]
+                else:
+                    _watch_loss(history, settings)
+                if not _all_finite(network.params):
+                    diverged = True
+                    break
+                optimizer.end_epoch(history.t)
+                if history.no_improvement_count > settings.n_iter_no_change:
+                    what = "Validation score" if score else "Training loss"
+                    message = (f"{what} did not improve more than tol={settings.tol:f} for "
+                               f"{settings.n_iter_no_change:d} consecutive epochs.")
+                    if optimizer.stops(message, settings.verbose):
+                        break
+                    history.no_improvement_count = 0
+                if incremental:
+                    break
+                if history.n_iter == settings.max_iter:
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({settings.max_iter}) reached "
+                        "and the optimization hasn't converged yet.",
+                        ConvergenceWarning,
+                        stacklevel=2,
+                    )
+    except KeyboardInterrupt:
+        interrupted = True
+        _make_consistent(history, began, optimizer, n_samples, score is not None)
+    if diverged:
+        where = (f" Training stopped at epoch {history.n_iter} with learning rate "
+                 f"{optimizer.rate:g}.")
+        if not score:
+            raise ValueError(NON_FINITE + where)
+        warnings.warn(NON_FINITE + where + " The best weights of the epochs before are restored.",
+                      ConvergenceWarning, stacklevel=2)
+    if best is not None:
+        network.params[...] = best
+    return interrupted
+
+
+def _all_finite(params):
+    """Whether all are finite; the sum tells for nearly nothing, unless it overflows itself."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(params.sum()) or bool(np.isfinite(params).all())
+
+
+def _validate(history, settings, score):
+    """Append the score, count it; whether it is the best so far."""
+    history.validation_scores.append(score)
+    if settings.verbose:
+        print(f"Validation score: {score:f}")
+    if score < history.best_validation_score + settings.tol:
+        history.no_improvement_count += 1
+    else:  # NaN too, as in scikit-learn
+        history.no_improvement_count = 0
+    return score > history.best_validation_score
+
+
+def _watch_loss(history, settings):
+    """Count the epoch's loss against the best so far."""
+    if history.loss > history.best_loss - settings.tol:
+        history.no_improvement_count += 1
+    else:
+        history.no_improvement_count = 0
+    history.best_loss = min(history.best_loss, history.loss)
+
+
+def _make_consistent(history, began, optimizer, n_samples, scored):
+    """After an interrupt, at whatever line it came: all counters follow from the curves."""
+    done = len(history.loss_curve) - len(began.loss_curve)
+    if scored:
+        done = min(done, len(history.validation_scores) - len(began.validation_scores))
+        del history.validation_scores[len(began.validation_scores) + done:]
+    del history.loss_curve[len(began.loss_curve) + done:]
+    history.n_iter = done
+    history.t = began.t + done * n_samples
+    if done:
+        history.loss = history.loss_curve[-1]
+    elif optimizer.tally[1]:  # the mean over the finished batches of the first epoch
+        history.loss = optimizer.tally[0] / optimizer.tally[1]
+    else:
+        history.loss = began.loss
+    if scored:
+        scores = [score for score in history.validation_scores if score == score]
+        history.best_validation_score = max(scores, default=-np.inf)
+    else:
+        history.best_loss = min([x for x in history.loss_curve if x == x], default=np.inf)
+
+
+def minimize(network, data, settings):
+    """Fit by L-BFGS (scipy.optimize), in place, on gradients of all samples.
+
+    Returns
+    -------
+    result : scipy.optimize.OptimizeResult
+        Of which x is the network's parameters.
+    interrupted : bool
+        Whether Ctrl-C ended it; the last accepted iterate is kept then.
+    """
+    x, y, _ = data
+    chunk = min(GRADIENT_CHUNK, len(y))
+    # The penalty's and the outputs' terms are summed as they stand in the gradient, so multi-output
+    # squared error is the sum over outputs (scikit-learn #8349).
+    hyper = Optimizer("sgd", 0, np.float64, rate=0.0).hyper(settings, 1.0) | {"batch": chunk}
+    grads = allocate(network.params.size, network.params.dtype)
+    tally = np.zeros(2)
+    start = network.params.astype(np.float64)
+    accepted = scipy.optimize.OptimizeResult(x=start, fun=np.inf, nit=0)
+    sample_work = work_per_sample(network, x)
+    try:
+        with team(settings.n_threads, sample_work * chunk, sample_work * len(y)) as members:
+            scratch = network.scratch(chunk, members.size, "gradient")
+
+            def door(member):
+                core.loss_gradient(network.plan, network.params, grads, scratch, tally,
+                                   (*data, None), hyper, member)
+
+            def loss_gradient(params):
+                network.params[...] = params
+                members.run(door)
+                if not accepted.nit and accepted.fun == np.inf:
+                    accepted.fun = tally[0]
+                return tally[0], grads.astype(np.float64)
+
+            def accept(intermediate_result):
+                nonlocal accepted
+                accepted = scipy.optimize.OptimizeResult(
+                    x=intermediate_result.x.copy(), fun=intermediate_result.fun,
+                    nit=accepted.nit + 1)
+
+            options = {"maxfun": settings.max_fun, "maxiter": settings.max_iter,
+                       "gtol": settings.tol}
+            result = scipy.optimize.minimize(loss_gradient, start, method="L-BFGS-B", jac=True,
+                                             options=options, callback=accept)
+    except KeyboardInterrupt:
+        network.params[...] = accepted.x
+        return accepted, True
+    network.params[...] = result.x
+    return result, False
