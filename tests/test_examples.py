@@ -1,0 +1,74 @@
+"""The examples run from a shell, say what they promise, and draw something."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
+EXAMPLES = Path(__file__).parents[1] / "examples"
+pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no examples beside the tests")
+
+
+def run(tmp_path, script, *arguments):
+    """What the example prints, and the picture that it writes."""
+    picture = tmp_path / "folder" / "picture.png"
+    # Without data at hand, since that is what a fresh clone has. The scripts import what lies
+    # beside them, which PYTHONSAFEPATH would forbid.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
+    environment |= {"FASTBP_DATA": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / script), str(picture), *arguments],
+        capture_output=True, text=True, timeout=240, cwd=tmp_path, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"picture: {picture}" in done.stdout
+    return done.stdout, picture
+
+
+def assert_drawn(picture):
+    """Large enough to be looked at, neither blank nor one-coloured."""
+    from matplotlib.image import imread
+
+    pixels = imread(picture)[:, :, :3]
+    assert min(pixels.shape[:2]) > 500
+    assert len({tuple(pixel) for pixel in pixels[::7, ::7].reshape(-1, 3).round(2)}) > 20
+    # Something in every quarter of it.
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    for quarter in (pixels[:height, :width], pixels[:height, width:],
+                    pixels[height:, :width], pixels[height:, width:]):  # fmt: skip
+        assert quarter.std() > 0.02
+
+
+def test_digits(tmp_path):
+    text, picture = run(tmp_path, "digits.py", "--repeats", "1")
+    theirs, ours = map(float, re.search(r"test accuracy +(\S+) +(\S+)", text).groups())
+    assert ours >= 0.97
+    assert abs(ours - theirs) < 0.005  # two of 450, should a tie be broken otherwise
+    assert re.search(r"training time +\d+ ms +\d+ ms", text)
+    losses = re.findall(r"^ +\d+  loss +(\S+) +(\S+)$", text, re.MULTILINE)
+    assert len(losses) >= 10
+    for theirs, ours in losses:
+        assert float(ours) == pytest.approx(float(theirs), rel=1e-7)
+    assert_drawn(picture)
+
+
+def test_regression_without_the_housing_data(tmp_path):
+    text, picture = run(tmp_path, "regression.py")
+    assert "diabetes" in text
+    r2 = float(re.search(r"test R2 (\S+),", text)[1])
+    assert r2 > 0.3
+    assert_drawn(picture)
+
+
+def test_xor(tmp_path):
+    text, picture = run(tmp_path, "xor.py")
+    assert re.search(r"^accuracy 1\.00$", text, re.MULTILINE)
+    table = re.findall(r"^ (\d) +(\d) +(\d) +(\d) ", text, re.MULTILINE)
+    assert len(table) == 4
+    for a, b, truth, predicted in table:
+        assert int(predicted) == int(truth) == int(a) ^ int(b)
+    assert_drawn(picture)

@@ -1,0 +1,556 @@
+"""What is saved, copied or edited by hand goes on exactly as if nothing had happened."""
+
+import copy
+import hashlib
+import io
+import pickle
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import sklearn.neural_network
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from fastbp import MLPClassifier, MLPRegressor
+
+try:
+    import cloudpickle
+except ImportError:
+    cloudpickle = None
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+rng = np.random.RandomState(0)
+X = rng.randn(60, 5)
+Y = np.arange(60) % 3
+T = rng.randn(60)
+PARAMS = dict(hidden_layer_sizes=(4, 3), max_iter=3, random_state=0)
+
+
+def through_joblib(est, folder, mmap_mode=None):
+    path = folder / "model.joblib"
+    joblib.dump(est, path)
+    return joblib.load(path, mmap_mode=mmap_mode)
+
+
+def through_compressed_joblib(est, folder):
+    path = folder / "model.joblib.gz"
+    joblib.dump(est, path, compress=3)
+    return joblib.load(path)
+
+
+def through_buffers(est, _):
+    """Protocol 5, the arrays out of band, as dask and ray send them: they come back read-only."""
+    buffers = []
+    data = pickle.dumps(est, protocol=5, buffer_callback=buffers.append)
+    return pickle.loads(data, buffers=[bytes(b.raw()) for b in buffers])
+
+
+TRIPS = {
+    **{
+        f"pickle {protocol}": lambda est, _, protocol=protocol: pickle.loads(
+            pickle.dumps(est, protocol)
+        )
+        for protocol in (2, pickle.DEFAULT_PROTOCOL, pickle.HIGHEST_PROTOCOL)
+    },
+    "pickle twice": lambda est, _: pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(est)))),
+    "pickle out of band": through_buffers,
+    "joblib": through_joblib,
+    "joblib, compressed": through_compressed_joblib,
+    "joblib, mmap r": lambda est, folder: through_joblib(est, folder, "r"),
+    "joblib, mmap c": lambda est, folder: through_joblib(est, folder, "c"),
+    "copy.copy": lambda est, _: copy.copy(est),
+    "copy.deepcopy": lambda est, _: copy.deepcopy(est),
+}
+if cloudpickle is not None:
+    TRIPS["cloudpickle"] = lambda est, _: pickle.loads(cloudpickle.dumps(est))
+
+MODELS = {
+    "classes": (MLPClassifier, {}, Y),
+    "binary": (MLPClassifier, {}, Y > 0),
+    "strings": (MLPClassifier, {}, np.array(["a", "b", "c"])[Y]),
+    "multilabel": (MLPClassifier, {}, np.stack([Y > 0, Y > 1], axis=1).astype(int)),
+    "one class": (MLPClassifier, {}, 0 * Y),
+    "sgd": (MLPClassifier, {"solver": "sgd", "learning_rate": "invscaling"}, Y),
+    "sgd, no momentum": (MLPRegressor, {"solver": "sgd", "momentum": 0.0}, T),
+    "adaptive": (MLPRegressor, {"solver": "sgd", "learning_rate": "adaptive"}, T),
+    "lbfgs": (MLPRegressor, {"solver": "lbfgs"}, T),
+    "early stopping": (MLPClassifier, {"early_stopping": True, "validation_fraction": 0.3}, Y),
+    "regression": (MLPRegressor, {}, T),
+    "two outputs": (MLPRegressor, {}, np.stack([T, T**2], axis=1)),
+    "poisson": (MLPRegressor, {"loss": "poisson"}, T**2),
+    "no hidden layer": (MLPRegressor, {"hidden_layer_sizes": ()}, T),
+    "RandomState": (MLPRegressor, {"random_state": np.random.RandomState(3)}, T),
+}
+
+
+def fitted(model, dtype=np.float64):
+    cls, params, y = MODELS[model]
+    return cls(**{**PARAMS, **copy.deepcopy(params)}).fit(X.astype(dtype), y)
+
+
+def outputs(est, x):
+    if isinstance(est, MLPClassifier):
+        return [est.predict(x), est.predict_proba(x), est.predict_log_proba(x)]
+    return [est.predict(x)]
+
+
+def state(est, x):
+    """Everything public that a fit leaves, and the predictions."""
+    curve = np.array(getattr(est, "loss_curve_", []))
+    scores = np.array(getattr(est, "validation_scores_", None) or [])
+    counts = np.array([est.n_iter_, est.t_, est.n_layers_, est.n_outputs_, est.n_features_in_])
+    numbers = [curve, scores, counts, np.array(est.loss_)]
+    return [*est.coefs_, *est.intercepts_, *numbers, *outputs(est, x)]
+
+
+def assert_same(a, b):
+    assert len(a) == len(b)
+    for one, other in zip(a, b, strict=True):
+        assert one.dtype == other.dtype
+        assert one.shape == other.shape
+        assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("trip", TRIPS)
+def test_round_trip(trip, model, dtype, tmp_path):
+    x = X.astype(dtype)
+    est = fitted(model, dtype)
+    before = state(est, x)
+    back = TRIPS[trip](est, tmp_path)
+    assert type(back) is type(est)
+    assert back.coefs_[0].dtype == dtype
+    assert_same(state(back, x), before)
+    assert_same(outputs(back, sp.csr_array(x)), outputs(est, sp.csr_array(x)))
+    assert_same(outputs(back, X), outputs(est, X))
+    assert_same(state(est, x), before)
+    assert back.get_params().keys() == est.get_params().keys()
+
+
+@pytest.mark.parametrize("how", ["partial_fit", "warm_start", "fit"])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("trip", TRIPS)
+def test_training_goes_on(trip, model, how, tmp_path):
+    est = fitted(model)
+    _, _, y = MODELS[model]
+    if how == "partial_fit" and (est.solver == "lbfgs" or est.early_stopping):
+        pytest.skip("has no partial_fit")
+    back = TRIPS[trip](est, tmp_path)
+    est = fitted(model)  # its twin: a shallow copy shares what it trains
+    for one in (est, back):
+        if how == "partial_fit":
+            one.partial_fit(X, y).partial_fit(X[:20], y[:20])
+        else:
+            one.set_params(warm_start=how == "warm_start").fit(X, y)
+    assert_same(state(back, X), state(est, X))
+
+
+@pytest.mark.parametrize("trip", TRIPS)
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_unfitted(cls, trip, tmp_path):
+    est = TRIPS[trip](cls(**PARAMS), tmp_path)
+    with pytest.raises(NotFittedError):
+        est.predict(X)
+    assert_same(state(est.fit(X, Y), X), state(cls(**PARAMS).fit(X, Y), X))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_clone_is_unfitted(model):
+    est = fitted(model)
+    twin = clone(est)
+    assert not [name for name in vars(twin) if name.endswith("_")]
+    params, others = est.get_params(), twin.get_params()
+    assert params.pop("random_state") is not None and others.pop("random_state") is not None
+    assert params == others
+    with pytest.raises(NotFittedError):
+        twin.predict(X)
+    if model != "RandomState":  # which the first fit has used
+        assert_same(state(twin.fit(X, MODELS[model][2]), X), state(est, X))
+
+
+def test_partial_fit_from_the_start(tmp_path):
+    """Saved after every call, as an out-of-core loop with checkpoints does."""
+    est = MLPClassifier(**PARAMS)
+    saved = MLPClassifier(**PARAMS)
+    for start in range(0, 60, 20):
+        rows = slice(start, start + 20)
+        est.partial_fit(X[rows], Y[rows], classes=[0, 1, 2])
+        saved.partial_fit(X[rows], Y[rows], classes=[0, 1, 2])
+        saved = pickle.loads(pickle.dumps(saved))
+    assert_same(state(saved, X), state(est, X))
+
+
+def test_deep_copies_are_apart():
+    est = fitted("classes")
+    before = [a.copy() for a in state(est, X)]
+    for twin in (copy.deepcopy(est), pickle.loads(pickle.dumps(est))):
+        twin.partial_fit(X, Y)
+        twin.coefs_[0][...] = 0
+        assert_same(state(est, X), before)
+
+
+def test_a_shallow_copy_trained_on_leaves_a_whole_model():
+    """Shared or not, weights and predictions of the original fit each other."""
+    est = fitted("classes")
+    copy.copy(est).partial_fit(X, Y)
+    np.testing.assert_allclose(est.predict_proba(X), by_hand(est, X), rtol=1e-12)
+
+
+def test_another_process_predicts_the_same(tmp_path):
+    est = fitted("classes")
+    (tmp_path / "model.pickle").write_bytes(pickle.dumps(est))
+    np.save(tmp_path / "x.npy", X)
+    program = (
+        "import hashlib, pickle, sys, numpy as np; folder = sys.argv[1]; "
+        "est = pickle.load(open(folder + '/model.pickle', 'rb')); "
+        "p = est.predict_proba(np.load(folder + '/x.npy')); "
+        "print(hashlib.sha256(p.tobytes()).hexdigest())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == hashlib.sha256(est.predict_proba(X).tobytes()).hexdigest()
+
+
+# --- weights edited by hand -------------------------------------------------------------------
+
+
+def by_hand(est, x):
+    """predict_proba of a multiclass relu network, from its public weights."""
+    for w, b in zip(est.coefs_[:-1], est.intercepts_[:-1], strict=True):
+        x = np.maximum(x @ w + b, 0)
+    z = x @ est.coefs_[-1] + est.intercepts_[-1]
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    return z / z.sum(axis=1, keepdims=True)
+
+
+def set_item(est):
+    est.coefs_[0] = 0.5 * np.ones((5, 4))
+
+
+def set_item_fortran(est):
+    est.coefs_[0] = np.asfortranarray(np.arange(20.0).reshape(5, 4) / 10)
+
+
+def set_item_strided(est):
+    est.coefs_[1] = (np.arange(48.0).reshape(8, 6) / 30)[::2, ::2]
+
+
+def set_item_read_only(est):
+    w = np.full((4, 3), 0.25)
+    w.flags.writeable = False
+    est.coefs_[1] = w
+
+
+def set_item_list(est):
+    est.coefs_[2] = [[0.1, 0.2, 0.3]] * 3
+
+
+def in_place(est):
+    est.coefs_[0][...] = 0
+
+
+def in_place_scaled(est):
+    for w in est.coefs_:
+        w *= 0.5
+
+
+def one_element(est):
+    est.coefs_[1][2, 1] += 1.0
+
+
+def bias_in_place(est):
+    est.intercepts_[0][:] = 0.125
+
+
+def bias_item(est):
+    est.intercepts_[-1] = np.array([1.0, -1.0, 0.0])
+
+
+def whole_lists(est):
+    est.coefs_ = [w + 0.01 for w in est.coefs_]
+    est.intercepts_ = [b - 0.01 for b in est.intercepts_]
+
+
+def copied_lists(est):
+    est.coefs_ = copy.deepcopy(est.coefs_)
+    est.coefs_[0][0] = 1.0
+
+
+def swapped_lists(est):
+    est.coefs_, est.intercepts_ = list(est.coefs_), tuple(est.intercepts_)
+
+
+def after_predict(est):
+    est.predict(X)
+    est.coefs_[0][...] = 0.3
+    est.predict(X)
+    est.coefs_[0] = est.coefs_[0] * 2
+
+
+EDITS = [
+    set_item, set_item_fortran, set_item_strided, set_item_read_only, set_item_list, in_place,
+    in_place_scaled, one_element, bias_in_place, bias_item, whole_lists, copied_lists,
+    swapped_lists, after_predict,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("trip", ["none", "pickle", "copy.deepcopy"])
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+def test_edits_are_seen(edit, trip, tmp_path):
+    est = fitted("classes")
+    if trip != "none":
+        est = {"pickle": TRIPS["pickle 5"], **TRIPS}[trip](est, tmp_path)
+    before = est.predict_proba(X)
+    edit(est)
+    np.testing.assert_allclose(est.predict_proba(X), by_hand(est, X), rtol=1e-12)
+    if edit is not swapped_lists:
+        assert not np.array_equal(est.predict_proba(X), before)
+
+    edited = [np.array(w) for w in est.coefs_]
+    est.partial_fit(X, Y)
+    assert all(not np.array_equal(w, old) for w, old in zip(est.coefs_, edited, strict=True))
+    np.testing.assert_allclose(est.predict_proba(X), by_hand(est, X), rtol=1e-12)
+
+
+# scikit-learn writes through its lists, so what it does with an edit is what to do with it.
+@pytest.mark.parametrize(
+    "edit",
+    [edit for edit in EDITS if edit not in (set_item_read_only, set_item_list, swapped_lists)],
+    ids=lambda edit: edit.__name__,
+)
+@pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
+def test_training_goes_on_from_edits(edit, how):
+    ours = fitted("classes")
+    theirs = sklearn.neural_network.MLPClassifier(**PARAMS).fit(X, Y)
+    for est in (ours, theirs):
+        edit(est)
+        if how == "partial_fit":
+            est.partial_fit(X, Y).partial_fit(X, Y)
+        else:
+            est.set_params(warm_start=True).fit(X, Y)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
+def test_arrays_put_in_are_not_written(how):
+    est = fitted("classes")
+    w, b = 0.5 * np.ones((5, 4)), np.zeros(4)
+    est.coefs_[0], est.intercepts_[0] = w, b
+    est.predict(X)
+    if how == "partial_fit":
+        est.partial_fit(X, Y)
+    else:
+        est.set_params(warm_start=True).fit(X, Y)
+    assert (w == 0.5).all()
+    assert (b == 0).all()
+
+
+def test_arrays_taken_out_stay_as_they_are():
+    """What a user kept of an earlier fit is not trained on behind his back."""
+    est = fitted("classes")
+    kept = est.coefs_
+    copies = [w.copy() for w in kept]
+    est.fit(X[:30], Y[:30])
+    assert_same(kept, copies)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [],
+        [(5, 4)],
+        [(3, 4), (4, 3), (3, 3)],
+        [(5, 4), (4, 3), (3, 2)],
+        [(5, 4), (4, 2), (3, 3)],
+        [(5, 4), (4, 3), (3,)],
+        [(5, 4), (4, 3), (3, 3), (3, 3)],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["predict", "partial_fit"])
+def test_weights_that_do_not_fit_are_refused(shapes, method):
+    est = fitted("classes")
+    est.coefs_ = [np.zeros(shape) for shape in shapes]
+    with pytest.raises(ValueError):
+        est.predict(X) if method == "predict" else est.partial_fit(X, Y)
+
+
+def test_optimizer_state_that_does_not_fit_is_refused():
+    """A network of another shape predicts; what Adam remembers is of no use to it."""
+    est = fitted("classes")
+    est.coefs_ = [np.ones((5, 8)), np.ones((8, 3)), np.ones((3, 3))]
+    est.intercepts_ = [np.ones(8), np.ones(3), np.ones(3)]
+    np.testing.assert_allclose(est.predict_proba(X), by_hand(est, X), rtol=1e-12)
+    with pytest.raises(ValueError):
+        est.partial_fit(X, Y)
+    assert est.coefs_[0].shape == (5, 8)
+
+
+@pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
+@pytest.mark.parametrize("model, weight", [("f4", "f8"), ("f8", "f4"), ("f8", "i8")])
+def test_weights_of_another_dtype_go_on(model, weight, how):
+    """np.load and an average of several models give float64, whatever they were trained in."""
+    x = X.astype(model)
+    ours = MLPClassifier(**PARAMS).fit(x, Y)
+    theirs = sklearn.neural_network.MLPClassifier(**PARAMS).fit(x, Y)
+    w = np.arange(20).reshape(5, 4)
+    ours.coefs_[0] = w.astype(weight)
+    theirs.coefs_[0] = w.astype(float)  # it adds to the array itself, which ints do not take
+    for est in (ours, theirs):
+        est.predict(x)
+        if how == "partial_fit":
+            est.partial_fit(x, Y).partial_fit(x, Y)
+        else:
+            est.set_params(warm_start=True).fit(x, Y)
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["r", "c"])
+def test_memory_maps_are_not_written(mode, tmp_path):
+    est = fitted("classes")
+    back = through_joblib(est, tmp_path, mode)
+    saved = (tmp_path / "model.joblib").read_bytes()
+    back.predict(X)
+    back.partial_fit(X, Y)
+    assert (tmp_path / "model.joblib").read_bytes() == saved
+    assert_same([joblib.load(tmp_path / "model.joblib").predict_proba(X)], [est.predict_proba(X)])
+
+
+# --- what is in a saved model -----------------------------------------------------------------
+
+
+def nbytes(est):
+    return sum(w.nbytes for w in est.coefs_ + est.intercepts_)
+
+
+@pytest.mark.parametrize(
+    "params, arrays",
+    [
+        ({}, 3),  # the weights and Adam's two moments
+        ({"early_stopping": True}, 3),
+        ({"solver": "sgd"}, 2),  # the weights and their velocity
+        ({"solver": "lbfgs", "max_iter": 1}, 1),
+    ],
+    ids=["adam", "early stopping", "sgd", "lbfgs"],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_size(params, arrays, dtype):
+    """Nothing is stored twice, whatever the arrays are views of."""
+    x = np.random.RandomState(0).randn(200, 100).astype(dtype)
+    est = MLPRegressor(**{**PARAMS, "hidden_layer_sizes": (200, 50), **params}).fit(x, x[:, 0])
+    for trained in (est, clone(est).fit(x, x[:, 0])):
+        trained.predict(x)
+        assert len(pickle.dumps(trained)) < 1.25 * arrays * nbytes(est)
+        assert len(pickle.dumps(trained, protocol=2)) < 3 * arrays * nbytes(est)
+    stream = io.BytesIO()
+    joblib.dump(est, stream)
+    assert stream.tell() < 1.25 * arrays * nbytes(est)
+    back = pickle.loads(pickle.dumps(est))
+    back.predict(x)
+    assert len(pickle.dumps(back)) < 1.25 * arrays * nbytes(est)
+
+
+def test_nothing_compiled_is_pickled():
+    for model in MODELS:
+        names = {
+            f"{module}.{name}"
+            for module, name in classes_in(pickle.dumps(fitted(model), protocol=2))
+            if module.startswith("fastbp")
+        }
+        assert "fastbp._core" not in " ".join(names)
+        assert names  # the estimator's own class at least
+
+
+def classes_in(data):
+    """The (module, name) of every global that unpickling would look up."""
+    found = []
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module, name):
+            found.append((module, name))
+            return super().find_class(module, name)
+
+    Unpickler(io.BytesIO(data)).load()
+    return found
+
+
+@pytest.mark.parametrize("trip", ["none", *TRIPS])
+@pytest.mark.parametrize("model", MODELS)
+def test_types(model, trip, tmp_path):
+    est = fitted(model)
+    if trip != "none":
+        est = TRIPS[trip](est, tmp_path)
+    mapped = "mmap" in trip  # joblib gives np.memmap then
+    for arrays, ndim in [(est.coefs_, 2), (est.intercepts_, 1)]:
+        assert type(arrays) is list
+        assert len(arrays) == est.n_layers_ - 1
+        for a in arrays:
+            assert isinstance(a, np.ndarray) if mapped else type(a) is np.ndarray
+            assert a.ndim == ndim
+            assert a.dtype == np.float64
+            assert a.dtype.isnative
+            assert a.flags.c_contiguous
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "n_features_in_"):
+        assert type(getattr(est, name)) is int, name
+    assert isinstance(est.loss_, float)
+    if est.solver == "lbfgs":
+        assert not hasattr(est, "loss_curve_")
+        return
+    assert type(est.loss_curve_) is list
+    assert all(isinstance(loss, float) for loss in est.loss_curve_)
+    if est.early_stopping:
+        assert est.best_loss_ is None
+        assert type(est.validation_scores_) is list
+        assert all(isinstance(score, float) for score in est.validation_scores_)
+        assert isinstance(est.best_validation_score_, float)
+    else:
+        assert isinstance(est.best_loss_, float)
+        assert est.validation_scores_ is None
+        assert est.best_validation_score_ is None
+
+
+@pytest.mark.parametrize("kind", ["dense", "CSR"])
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_float32_model_reads_float64(cls, kind):
+    """As scikit-learn's does: the product of float32 weights and float64 data is float64."""
+    x32 = X.astype(np.float32)
+    ours = cls(**PARAMS).fit(x32, Y)
+    theirs = getattr(sklearn.neural_network, cls.__name__)(**PARAMS).fit(x32, Y)
+    theirs.coefs_, theirs.intercepts_ = ours.coefs_, ours.intercepts_
+    for x in (X, x32, X.astype(np.float16), (X > 0), (10 * X).astype(int)):
+        if kind == "CSR":
+            if x.dtype == np.float16:
+                continue  # SciPy has none
+            x = sp.csr_array(x)
+        expected = theirs.predict_proba(x) if cls is MLPClassifier else theirs.predict(x)
+        found = ours.predict_proba(x) if cls is MLPClassifier else ours.predict(x)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-10 if found.dtype == float else 1e-4)
+    assert ours.coefs_[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_names_that_converters_read(model):
+    """skl2onnx takes a model apart by these."""
+    cls, params, y = MODELS[model]
+    est = fitted(model)
+    their_cls = getattr(sklearn.neural_network, cls.__name__)
+    if not params.keys() <= their_cls().get_params().keys():
+        pytest.skip("this scikit-learn has no such parameter")
+    theirs = their_cls(**{**PARAMS, **copy.deepcopy(params)}).fit(X, y)
+    for name in ("n_layers_", "n_outputs_", "activation", "out_activation_", "n_features_in_"):
+        assert getattr(est, name) == getattr(theirs, name), name
+    assert [w.shape for w in est.coefs_] == [w.shape for w in theirs.coefs_]
+    assert [b.shape for b in est.intercepts_] == [b.shape for b in theirs.intercepts_]
+    if cls is MLPClassifier:
+        np.testing.assert_array_equal(est.classes_, theirs.classes_)
+        assert est.classes_.dtype == theirs.classes_.dtype
+        assert est._label_binarizer.y_type_ == theirs._label_binarizer.y_type_
