@@ -56,7 +56,7 @@ ACTIVATIONS = {"identity": _activations.IDENTITY, "logistic": _activations.LOGIS
 LOSSES = {"squared_error": _losses.SQUARED_ERROR, "poisson": _losses.POISSON,
           "binary_log_loss": _losses.BINARY_LOG_LOSS, "log_loss": _losses.LOG_LOSS}
 OPTIMIZERS = {"sgd": _optimizers.SGD, "adam": _optimizers.ADAM}
-STATE_ROWS = {"sgd": 1, "adam": 2}
+STATE_ROWS = {name: _optimizers.state_rows(code) for name, code in OPTIMIZERS.items()}
 
 
 # ---- what the doors receive -----------------------------------------------------------------
@@ -242,7 +242,8 @@ def train_epoch(const Layer[::1] plan, floating[::1] params, floating[:, ::1] st
         if scratch.shape[0] < walk.scratch_size + walk.size_params:
             raise ValueError("the scratch has no room for the gradient that CSR data needs")
         walk.grads = &scratch[walk.scratch_size]
-    if state.shape[1] != walk.size_params or state.shape[0] <= walk.hyper.optimizer:
+    if (state.shape[1] != walk.size_params
+            or state.shape[0] != _optimizers.state_rows(walk.hyper.optimizer)):
         raise ValueError("the optimizer's state does not fit the plan")
     if walk.rank == 0:
         tally[0] = tally[1] = 0

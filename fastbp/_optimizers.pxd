@@ -26,6 +26,11 @@ cdef struct Hyper:
     double epsilon
 
 
+cdef inline int state_rows(int optimizer) noexcept nogil:
+    """Numbers that an optimizer keeps for each parameter."""
+    return 1 if optimizer == SGD else 2
+
+
 cdef inline double adam_rate(const Hyper* hyper, double step) noexcept nogil:
     """rate sqrt(1 - beta_2^t) / (1 - beta_1^t) at step t = 1, 2, ... (Kingma and Ba, 2015, sec. 2).
     """

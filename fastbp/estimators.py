@@ -34,11 +34,11 @@ from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp import _memory, _validation
+from fastbp._dispatch import core
 from fastbp._team import single_threaded_blas
 from fastbp.network import Network, count_params
 from fastbp.trainer import NON_FINITE, History, Optimizer, Settings, minimize, train
 
-STOCHASTIC_SOLVERS = ("sgd", "adam")
 OUT_ACTIVATIONS = {"log_loss": "softmax", "binary_log_loss": "logistic",
                    "squared_error": "identity", "poisson": "exp"}
 PREDICT_CHUNK = 4096  # rows that predict converts and copies at a time, where it must
@@ -76,8 +76,8 @@ class _BaseMLP(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "activation": [StrOptions(set(core.ACTIVATIONS))],
+        "solver": [StrOptions({"lbfgs", *core.OPTIMIZERS})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -110,7 +110,7 @@ class _BaseMLP(BaseEstimator):
             setattr(self, name, parameters[name])
 
     def _check_solver(self):
-        if self.solver not in STOCHASTIC_SOLVERS:
+        if self.solver not in core.OPTIMIZERS:
             raise AttributeError(
                 "partial_fit is only available for stochastic"
                 f" optimizers. {self.solver} is not stochastic."
@@ -177,9 +177,9 @@ class _BaseMLP(BaseEstimator):
 
     def _check_memory(self, units, dtype, n_samples):
         size = np.dtype(dtype).itemsize
-        stochastic = self.solver in STOCHASTIC_SOLVERS
+        stochastic = self.solver in core.OPTIMIZERS
         batch = min(200 if self.batch_size == "auto" else self.batch_size, n_samples)
-        arrays = 1 + 2 * (self.solver == "adam") + (self.solver == "sgd") + self.early_stopping
+        arrays = 1 + core.STATE_ROWS.get(self.solver, 0) + self.early_stopping
         needed = count_params(units) * (size * arrays if stochastic else 8 * LBFGS_VECTORS)
         needed += 2 * (batch if stochastic else min(1024, n_samples)) * sum(units) * size
         _memory.check_fits(needed, _memory.available_memory(),

@@ -49,6 +49,11 @@ def row_reported(loss, z, y, eps):
     return -xlogy(y, p).sum(axis=1)
 
 
+def row_delta(loss, z, y):
+    """dloss/dz; for these canonical links it is prediction - target."""
+    return LINKS[loss](z) - onehot(loss, y, z.shape[1])
+
+
 def forward(coefs, intercepts, activation, X):
     """Activations of all layers, X first; the last is the raw prediction."""
     f, _ = ACTIVATIONS[activation]
@@ -74,7 +79,7 @@ def loss_gradient(coefs, intercepts, activation, loss, X, y, weight=None, alpha=
     present = weight > 0
     reported = (weight * row_reported(loss, z, y, eps))[present].sum() * scale / total + penalty
     objective = (weight * row_objective(loss, z, y))[present].sum() / total + penalty
-    delta = (LINKS[loss](z) - onehot(loss, y, z.shape[1])) * weight[:, None]
+    delta = row_delta(loss, z, y) * weight[:, None]
     dcoefs, dintercepts = [], []
     for layer in range(len(coefs) - 1, -1, -1):
         dcoefs.insert(0, (activations[layer].T @ delta + alpha * coefs[layer]) / total)

@@ -489,7 +489,12 @@ DIVERGENCE = [
 NUMBER_OF_OUTPUTS = [
     ours(f"{what}, {call.method}", call, ValueError(error), REG, params, FITTED, before)
     for before, y, what, error in [
-        (fit(X, T), T2, "two outputs after one", "y has 2 columns, but the fitted model has 1 outputs."),
+        (
+            fit(X, T),
+            T2,
+            "two outputs after one",
+            "y has 2 columns, but the fitted model has 1 outputs.",
+        ),
         (
             fit(X, T2),
             T,

@@ -1,0 +1,107 @@
+"""What the parity suite does not look at: printed lines, schedules, the course of failed fits."""
+
+import numpy as np
+import pytest
+import sklearn.neural_network as theirs
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
+
+import fastbp
+from fastbp import MLPClassifier, MLPRegressor, schedules
+
+X, y = load_iris(return_X_y=True)
+quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@quiet
+@pytest.mark.parametrize("parameters", [
+    dict(max_iter=4),
+    dict(max_iter=4, early_stopping=True),
+    dict(max_iter=60, solver="sgd", tol=0.5, n_iter_no_change=3),
+    dict(max_iter=400, solver="sgd", tol=0.5, n_iter_no_change=2, learning_rate="adaptive"),
+    dict(max_iter=60, tol=0.5, n_iter_no_change=3, early_stopping=True),
+])
+def test_verbose_lines_are_scikit_learns(parameters, capsys):
+    printed = []
+    for library in (theirs, fastbp):
+        model = library.MLPClassifier(random_state=0, verbose=True, **parameters).fit(X, y)
+        if not parameters.get("early_stopping"):
+            model.partial_fit(X, y)
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] and printed[0].count("\n") >= 4
+
+
+def test_schedules():
+    assert schedules.invscaling(0.5, 99, 0.5) == 0.05
+    assert schedules.adaptive(1.0) == 0.2
+    assert schedules.adaptive(1e-6) is None
+
+
+def test_adam_ignores_the_schedule():
+    with pytest.warns(ConvergenceWarning):
+        plain = MLPClassifier(max_iter=5, random_state=0).fit(X, y)
+    with pytest.warns(ConvergenceWarning):
+        other = MLPClassifier(max_iter=5, random_state=0, learning_rate="invscaling",
+                              power_t=3.0, momentum=0.1).fit(X, y)
+    assert plain.loss_curve_ == other.loss_curve_
+
+
+def diverging(**parameters):
+    return MLPRegressor(hidden_layer_sizes=(5,), activation="identity", solver="sgd",
+                        learning_rate_init=1e3, random_state=0, max_iter=50, **parameters)
+
+
+def test_divergence_ends_training_at_its_first_epoch(capsys):
+    model = diverging(verbose=True)
+    with pytest.raises(ValueError, match=r"stopped at epoch \d+ with learning rate 1000\.$"):
+        model.fit(X, y)
+    losses = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
+    assert len(losses) < 10 and np.isfinite(losses[:-1]).all()  # scikit-learn: all 50
+    assert not hasattr(model, "coefs_")
+
+
+def test_divergence_with_early_stopping_restores_the_best_weights_and_warns():
+    model = diverging(early_stopping=True)
+    with pytest.warns(ConvergenceWarning, match="The best weights of the epochs before are"):
+        model.fit(X, y)
+    assert model.n_iter_ < 10 and np.isfinite(model.predict(X)).all()
+
+
+def test_divergence_in_the_last_epoch_is_told_too():
+    with pytest.raises(ValueError, match="Training stopped at epoch 1 with"):
+        diverging(batch_size=10).set_params(max_iter=1).fit(X, y)
+
+
+@quiet
+def test_a_failed_warm_start_keeps_the_model_and_what_it_learned():
+    model = MLPRegressor(hidden_layer_sizes=(5,), activation="identity", solver="sgd",
+                         warm_start=True, random_state=0, max_iter=3, n_iter_no_change=np.inf)
+    model.fit(X, y)
+    weights, curve = [w.copy() for w in model.coefs_], list(model.loss_curve_)
+    model.set_params(learning_rate_init=1e10)
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
+        model.fit(X, y)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        model.partial_fit(np.full_like(X, np.nan), y)
+    assert all(map(np.array_equal, weights, model.coefs_)) and model.loss_curve_ == curve
+
+
+@quiet
+def test_multi_output_lbfgs_minimizes_and_reports_the_sum():
+    """scikit-learn #8349: there the loss is the mean over outputs, the gradient that of the sum."""
+    Y = np.stack([y, X[:, 0], X[:, 1] ** 2], axis=1)
+    model = MLPRegressor(solver="lbfgs", alpha=0.1, max_iter=2000, random_state=0).fit(X, Y)
+    error = ((model.predict(X) - Y) ** 2).sum(axis=1).mean() / 2
+    penalty = 0.1 / 2 * sum((w**2).sum() for w in model.coefs_) / len(X)
+    assert model.loss_ == pytest.approx(error + penalty, rel=1e-9)
+    one = MLPRegressor(solver="lbfgs", max_iter=20, random_state=0).fit(X, y)
+    other = theirs.MLPRegressor(solver="lbfgs", max_iter=20, random_state=0).fit(X, y)
+    assert one.loss_ == pytest.approx(other.loss_, rel=1e-6)
+
+
+@quiet
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
+def test_float32_data_keeps_float32_weights(solver):
+    model = MLPRegressor(solver=solver, max_iter=5, random_state=0).fit(X.astype(np.float32), y)
+    assert {a.dtype for a in model.coefs_ + model.intercepts_} == {np.dtype(np.float32)}
+    assert model.predict(X.astype(np.float32)).dtype == np.float32
