@@ -75,7 +75,7 @@ def test_divergence_in_the_last_epoch_is_told_too():
 @quiet
 def test_a_failed_warm_start_keeps_the_model_and_what_it_learned():
     model = MLPRegressor(hidden_layer_sizes=(5,), activation="identity", solver="sgd",
-                         warm_start=True, random_state=0, max_iter=3, n_iter_no_change=np.inf)
+                         warm_start=True, random_state=0, max_iter=3, batch_size=10)
     model.fit(X, y)
     weights, curve = [w.copy() for w in model.coefs_], list(model.loss_curve_)
     model.set_params(learning_rate_init=1e10)
