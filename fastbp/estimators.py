@@ -36,12 +36,11 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp import _memory, _validation
 from fastbp._dispatch import core
 from fastbp._team import single_threaded_blas
-from fastbp.network import Network, count_params
+from fastbp.network import PREDICT_CHUNK, Network, count_params
 from fastbp.trainer import NON_FINITE, History, Optimizer, Settings, minimize, train
 
 OUT_ACTIVATIONS = {"log_loss": "softmax", "binary_log_loss": "logistic",
                    "squared_error": "identity", "poisson": "exp"}
-PREDICT_CHUNK = 4096  # rows that predict converts and copies at a time, where it must
 # Products below so many multiply-adds are never threaded by BLAS; larger ones are held to one
 # thread, so that predictions do not depend on how many there are.
 SMALL_PRODUCT = 1 << 17
@@ -312,6 +311,7 @@ class _BaseMLP(BaseEstimator):
         widest = max(w * v for w, v in zip(network.units, network.units[1:], strict=False))
         small = X.shape[0] * widest < SMALL_PRODUCT
         with nullcontext() if small else single_threaded_blas():
+            # What has to be copied or converted is so chunk by chunk.
             for chunk in gen_batches(X.shape[0], PREDICT_CHUNK):
                 network.predict(_validation.as_rows(X[chunk], dtype), loss, out[chunk])
         return out

@@ -11,6 +11,8 @@ PLAN = np.dtype(
     [(name, np.int64) for name in ("fan_in", "fan_out", "activation", "weight", "bias", "output")]
 )
 
+PREDICT_CHUNK = 4096  # rows that one call of the core predicts
+
 
 def count_params(units):
     """Weights and biases of a network with these widths, the input's first."""
@@ -114,9 +116,21 @@ class Network:
         return allocate(core.scratch_size(self.plan, batch, ranks, use), self.params.dtype)
 
     def predict(self, x, loss, out):
-        """Write the predictions of rows x, link of the loss applied, into out (rows, outputs)."""
-        scratch = self.scratch(len(out), 1, "predict")
-        core.predict(self.plan, self.params, scratch, x, out, core.LOSSES[loss])
+        """Write the predictions of rows x, link of the loss applied, into out (rows, outputs).
+
+        In chunks, between which Python sees signals.
+        """
+        scratch = self.scratch(min(len(out), PREDICT_CHUNK), 1, "predict")
+        for first in range(0, len(out), PREDICT_CHUNK):
+            last = first + PREDICT_CHUNK
+            if isinstance(x, tuple):  # CSR: the chunk's row pointers, into the same entries
+                data, indices, indptr, features = x
+                rows = (data, indices, indptr[first : last + 1], features)
+            else:
+                rows = x[first:last]
+            core.predict(
+                self.plan, self.params, scratch, rows, out[first:last], core.LOSSES[loss]
+            )
         return out
 
 

@@ -14,7 +14,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRe
 import oracle
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp._dispatch import core
-from fastbp.network import Network, make_plan
+from fastbp._validation import as_rows
+from fastbp.network import PREDICT_CHUNK, Network, make_plan
 from problems import DTYPES, Problem, state_of
 
 TABLE = [
@@ -380,11 +381,15 @@ def test_losses_and_links(loss, dtype):
 @over_losses
 @over_dtypes
 def test_predict_is_forward_and_link(loss, dtype):
-    """In blocks of rows: one row, a short last block, exactly one block."""
-    problem = Problem("tanh", loss, dtype, n=600)
-    for n in (1, 255, 256, 600):
+    """In chunks, in blocks of rows: one row, a short last block, exactly one block; CSR too."""
+    problem = Problem("tanh", loss, dtype, n=PREDICT_CHUNK + 300, sparse=True)
+    for n in (1, 255, 256, 600, problem.n):
         out = np.full((n, problem.network.units[-1]), np.nan, dtype)
         problem.network.predict(problem.X[:n], loss, out)
+        of_csr = np.full_like(out, np.nan)
+        problem.network.predict(as_rows(sparse.csr_array(problem.X[:n]), dtype), loss, of_csr)
+        np.testing.assert_allclose(of_csr, out, rtol=np.finfo(dtype).eps * 100,
+                                   atol=np.finfo(dtype).eps * 100)
         raw = oracle.forward(problem.coefs, problem.intercepts, "tanh", problem.X[:n])[-1]
         tolerance = np.finfo(dtype).eps * 100
         np.testing.assert_allclose(out, oracle.LINKS[loss](raw), rtol=tolerance, atol=tolerance)
