@@ -1,5 +1,6 @@
 """Training: epochs, early stopping, curves, interrupts. The only training loop in Python."""
 
+import itertools
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -140,7 +141,6 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
         parameters are restored instead, with a warning.
     """
     n_samples = len(data[1]) if rows is None else len(rows)
-    positions = np.arange(n_samples, dtype=np.intp)
     squared = settings.loss == "squared_error"
     loss_scale = 1 / data[1].shape[1] if squared else 1.0  # reported: the mean over outputs
     use = "epoch_csr" if isinstance(data[0], tuple) else "epoch"
@@ -157,13 +157,8 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     try:
         with team(settings.n_threads, step_work, epoch_work) as members:
             scratch = network.scratch(settings.batch_size, members.size, use)
-            for _ in range(settings.max_iter):
-                order = rows
-                if settings.shuffle:
-                    drawn = np.arange(n_samples)
-                    random_state.shuffle(drawn)
-                    positions = positions[drawn]
-                    order = positions if rows is None else rows[positions]
+            orders = _orders(n_samples, rows, settings.shuffle, random_state)
+            for order in itertools.islice(orders, settings.max_iter):
                 hyper = optimizer.hyper(settings, loss_scale)
 
                 def epoch(member, order=order, hyper=hyper):
@@ -187,14 +182,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                     diverged = True
                     break
                 optimizer.end_epoch(history.t)
-                if history.no_improvement_count > settings.n_iter_no_change:
-                    what = "Validation score" if score else "Training loss"
-                    message = (f"{what} did not improve more than tol={settings.tol:f} for "
-                               f"{settings.n_iter_no_change:d} consecutive epochs.")
-                    if optimizer.stops(message, settings.verbose):
-                        break
-                    history.no_improvement_count = 0
-                if incremental:
+                if _has_stalled(history, settings, optimizer, score) or incremental:
                     break
                 if history.n_iter == settings.max_iter:
                     warnings.warn(
@@ -218,10 +206,36 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     return interrupted
 
 
+def _orders(n_samples, rows, shuffle, random_state):
+    """The order of each epoch, drawn as `sklearn.utils.shuffle` does, out of the one before."""
+    positions = np.arange(n_samples, dtype=np.intp)
+    while True:
+        if not shuffle:
+            yield rows  # None: as they stand
+            continue
+        drawn = np.arange(n_samples)
+        random_state.shuffle(drawn)
+        positions = positions[drawn]
+        yield positions if rows is None else rows[positions]
+
+
 def _all_finite(params):
     """Whether all are finite; the sum tells for nearly nothing, unless it overflows itself."""
     with np.errstate(over="ignore", invalid="ignore"):
         return math.isfinite(params.sum()) or bool(np.isfinite(params).all())
+
+
+def _has_stalled(history, settings, optimizer, score):
+    """Whether too many epochs brought too little, and the optimizer sees no way to go on."""
+    if history.no_improvement_count <= settings.n_iter_no_change:
+        return False
+    what = "Validation score" if score else "Training loss"
+    message = (f"{what} did not improve more than tol={settings.tol:f} for "
+               f"{settings.n_iter_no_change:d} consecutive epochs.")
+    if optimizer.stops(message, settings.verbose):
+        return True
+    history.no_improvement_count = 0
+    return False
 
 
 def _validate(history, settings, score):
