@@ -22,6 +22,14 @@ pytestmark = [
 FOREVER = dict(max_iter=10**8, tol=0, n_iter_no_change=np.inf, random_state=0)
 
 
+@pytest.fixture(autouse=True)
+def python_handles_sigint():
+    """Shells start background jobs with SIGINT ignored; Python then leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupted(model, X, y, after):
     """Fit, SIGINT after so many seconds; seconds from the signal to the end, and the exception."""
     sent, failure = [], None
