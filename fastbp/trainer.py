@@ -1,6 +1,5 @@
 """Training: epochs, early stopping, curves, interrupts. The only training loop in Python."""
 
-import itertools
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -158,7 +157,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
         with team(settings.n_threads, step_work, epoch_work) as members:
             scratch = network.scratch(settings.batch_size, members.size, use)
             orders = _orders(n_samples, rows, settings.shuffle, random_state)
-            for order in itertools.islice(orders, settings.max_iter):
+            for _, order in zip(range(settings.max_iter), orders, strict=False):
                 hyper = optimizer.hyper(settings, loss_scale)
 
                 def epoch(member, order=order, hyper=hyper):
