@@ -64,12 +64,15 @@ def _control_groups(proc, cgroups):
 
 
 def _left(folder, limit, usage):
-    """limit - usage of a control group, its reclaimable file cache not counted as used."""
+    """limit - usage of a control group; page cache, which gives way, is not counted as used."""
     try:
         allowed = int((folder / limit).read_text())
         used = int((folder / usage).read_text())
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     except (OSError, ValueError):  # no such file, or the word "max"
         return None
-    cache = int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+    cache = sum(
+        int(stat.get(f"total_{name}", stat.get(name, 0)))
+        for name in ("inactive_file", "active_file", "slab_reclaimable")
+    )
     return max(allowed - max(used - cache, 0), 0)

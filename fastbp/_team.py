@@ -23,6 +23,7 @@ from fastbp._dispatch import core
 WORK_PER_RANK = 1_000_000
 INLINE_WORK = 2_000_000
 INLINE_SECONDS = 0.05
+MOST_RANKS = 256  # the bits are the same for every size, so a larger wish is not refused
 
 _lock = threading.RLock()  # for its release() that knows whether it is held
 _cores_taken = {}  # token of a running fit -> its ranks
@@ -47,7 +48,7 @@ def reserved_cores(n_threads, step_work):
     token = object()
     try:
         try:
-            size = max(1, n_threads or int(step_work // WORK_PER_RANK))
+            size = min(max(1, n_threads or int(step_work // WORK_PER_RANK)), MOST_RANKS)
             if n_threads is None and size > 1:
                 # The wish is entered first: two that come at once may both yield, never neither.
                 _cores_taken[token] = size

@@ -7,6 +7,8 @@ import scipy.sparse
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_non_negative, validate_data
 
+TOO_LARGE = "float32, the dtype of X: convert X to float64."
+
 
 def check_training_data(estimator, X, y, *, reset, y_numeric=False):
     """Validated X (dense or CSR, float32 or float64, C order) and y as scikit-learn checks them."""
@@ -24,8 +26,11 @@ def check_training_data(estimator, X, y, *, reset, y_numeric=False):
     return X, y
 
 
-def check_weights(sample_weight, X):
-    """float64 weights of shape (n_samples,), not negative and not all zero; None stays None."""
+def check_weights(sample_weight, X, dtype):
+    """float64 weights of shape (n_samples,), not negative and not all zero; None stays None.
+
+    dtype is that of the network: its deltas will hold them.
+    """
     if sample_weight is None:
         return None
     sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -33,9 +38,8 @@ def check_weights(sample_weight, X):
     check_non_negative(sample_weight, "`sample_weight`")
     if not sample_weight.any():  # scikit-learn < 1.9 does not look
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    if X.dtype == np.float32 and sample_weight.max() > np.finfo(np.float32).max:
-        raise ValueError("sample_weight has values too large for float32, the dtype of X: convert "
-                         "X to float64.")
+    if sample_weight.max() > np.finfo(dtype).max:
+        raise ValueError(f"sample_weight has values too large for {TOO_LARGE}")
     return np.require(sample_weight, requirements=("C", "A"))
 
 
@@ -50,13 +54,13 @@ def as_rows(X, dtype):
     No copy is made of what is so already; CSR row pointers are widened to int64.
     """
     if not scipy.sparse.issparse(X):
-        return np.require(X, dtype, ("C", "A"))
+        return _cast(X, dtype, "X")
     n_features = X.shape[1]
     if n_features > np.iinfo(np.int32).max:
         raise ValueError(f"X has {n_features} columns, at most {np.iinfo(np.int32).max} are "
                          "possible for sparse data.")
     return (
-        np.require(X.data, dtype, ("C", "A")),
+        _cast(X.data, dtype, "X"),
         np.require(X.indices, np.int32, ("C", "A")),
         np.require(X.indptr, np.int64, ("C", "A")),
         n_features,
@@ -66,13 +70,7 @@ def as_rows(X, dtype):
 def as_targets(y, dtype):
     """y as aligned C-ordered rows of dtype, shape (n_samples, n_outputs)."""
     y = np.asarray(y)
-    with np.errstate(over="ignore"):
-        targets = np.require(y.reshape(len(y), -1), dtype, ("C", "A"))
-    if dtype == np.float32 and targets.dtype != y.dtype and not np.isfinite(targets).all():
-        raise ValueError(
-            "y has values too large for float32, the dtype of X: convert X to float64."
-        )
-    return targets
+    return _cast(y.reshape(len(y), -1), dtype, "y")
 
 
 def check_poisson_targets(y):
@@ -90,9 +88,19 @@ def check_hidden_layer_sizes(hidden_layer_sizes):
     sizes = list(sizes)
     if any(isinstance(size, Real) and size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    if not all(isinstance(size, Integral) for size in sizes):
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
     return [int(size) for size in sizes]
+
+
+def _cast(array, dtype, name):
+    """The array aligned, in C order and in dtype, with an error where float32 cannot hold it."""
+    with np.errstate(over="ignore"):
+        cast = np.require(array, dtype, ("C", "A"))
+    if dtype == np.float32 and array.dtype != np.float32 and not np.isfinite(cast).all():
+        what = "float32, the dtype of the fitted model." if name == "X" else TOO_LARGE
+        raise ValueError(f"{name} has values too large for {what}")
+    return cast
 
 
 def _sound(X):

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -14,6 +15,7 @@ from sklearn.base import (
     _fit_context,
     is_classifier,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelBinarizer
@@ -35,18 +37,25 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp import _memory, _validation
 from fastbp._dispatch import core
-from fastbp._team import single_threaded_blas
-from fastbp.network import PREDICT_CHUNK, Network, count_params
-from fastbp.trainer import NON_FINITE, History, Optimizer, Settings, minimize, train
+from fastbp._team import MOST_RANKS, available_cores, single_threaded_blas
+from fastbp.network import PREDICT_CHUNK, Network, count_params, make_plan
+from fastbp.trainer import (
+    GRADIENT_CHUNK,
+    NON_FINITE,
+    History,
+    Optimizer,
+    Settings,
+    minimize,
+    train,
+)
 
 OUT_ACTIVATIONS = {"log_loss": "softmax", "binary_log_loss": "logistic",
                    "squared_error": "identity", "poisson": "exp"}
 # Products below so many multiply-adds are never threaded by BLAS; larger ones are held to one
 # thread, so that predictions do not depend on how many there are.
 SMALL_PRODUCT = 1 << 17
-# Arrays of the parameters' size: L-BFGS keeps ten pairs of vectors and some more in float64;
-# Adam two moments; early stopping the best weights.
-LBFGS_VECTORS = 30
+USER_LINE = 5  # frames from _fit up to the line that called fit
+LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFGS keeps (measured)
 
 
 def _all_or_nothing(fit):
@@ -58,7 +67,8 @@ def _all_or_nothing(fit):
         try:
             return fit(self, *args, **kwargs)
         except BaseException as failure:
-            if not isinstance(failure, _Interrupted):
+            # A warning that the user turned into an error comes after the model is stored.
+            if not isinstance(failure, (_Interrupted, Warning)):
                 vars(self).clear()
                 vars(self).update(before)
             raise
@@ -103,10 +113,18 @@ class _BaseMLP(BaseEstimator):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     }
 
+    # Until fastbp has pages of its own: the API is that of scikit-learn's page. Notebooks show our
+    # descriptions of the parameters only where there is a page to link to.
+    _doc_link_module = "fastbp"
+    _doc_link_template = (
+        "https://scikit-learn.org/stable/modules/generated/sklearn.neural_network.{estimator_name}.html"
+    )
+
     def _store(self, parameters):
         """Set the constructor's parameters, given its locals()."""
-        for name in parameters.keys() - {"self", "__class__"}:
-            setattr(self, name, parameters[name])
+        for name, value in parameters.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
 
     def _check_solver(self):
         if self.solver not in core.OPTIMIZERS:
@@ -124,23 +142,21 @@ class _BaseMLP(BaseEstimator):
             raise ValueError("partial_fit does not support early_stopping=True")
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, incremental, reset=first_pass)
-        sample_weight = _validation.check_weights(sample_weight, X)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         loss = self._core_loss()
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             units = [X.shape[1], *hidden, y.shape[1]]
-            self._check_memory(units, X.dtype, X.shape[0])
+            self._check_memory(units, X)
             self._reset(OUT_ACTIVATIONS[loss], y.shape[1], len(units))
             network = Network(units, self.activation, X.dtype)
             network.initialize(self._random_state)
         else:
             network = self._current_network().copy()
-            if y.shape[1] != network.units[-1]:
-                raise ValueError(f"y has {y.shape[1]} columns, but the fitted model has "
-                                 f"{network.units[-1]} outputs.")
+            self._check_shape(network.units, hidden, y.shape[1])
             self.n_outputs_ = y.shape[1]
         dtype = network.params.dtype
+        sample_weight = _validation.check_weights(sample_weight, X, dtype)
         x = _validation.as_rows(X, dtype)
         targets = self._targets(y, dtype)
         settings = Settings(
@@ -148,50 +164,71 @@ class _BaseMLP(BaseEstimator):
             n_iter_no_change=self.n_iter_no_change, shuffle=self.shuffle,
             verbose=bool(self.verbose), max_fun=self.max_fun, n_threads=self.n_threads,
         )
+        data = (x, targets, sample_weight)
         if self.solver == "lbfgs":
-            interrupted = self._fit_lbfgs(network, (x, targets, sample_weight), settings)
+            interrupted, warn = self._fit_lbfgs(network, data, settings)
         else:
-            interrupted = self._fit_stochastic(
-                network, (x, targets, sample_weight), X, y, settings, incremental
-            )
+            interrupted, warn = self._fit_stochastic(network, data, X, y, settings, incremental)
         if not np.isfinite(network.params).all():
             raise ValueError(NON_FINITE)
         self._network = network
         self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
+        if interrupted and self.solver == "lbfgs":
+            raise _Interrupted
+        warn()
         if interrupted:
-            if self.solver == "lbfgs":
-                raise _Interrupted
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=USER_LINE)
         return self
 
     def _reset(self, out_activation, n_outputs, n_layers):
         """Forget what an earlier fit left; set what does not depend on training."""
-        for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_",
-                     "_no_improvement_count", "_optimizer"):
-            vars(self).pop(name, None)
+        if self.solver in core.OPTIMIZERS:  # lbfgs has no curves, and leaves those it finds
+            for name in ("loss_curve_", "best_loss_", "validation_scores_",
+                         "best_validation_score_", "_no_improvement_count"):
+                vars(self).pop(name, None)
         self.n_iter_ = self.t_ = 0
         self.n_outputs_ = n_outputs
         self.n_layers_ = n_layers
         self.out_activation_ = out_activation
 
-    def _check_memory(self, units, dtype, n_samples):
-        size = np.dtype(dtype).itemsize
+    def _check_shape(self, units, hidden, n_outputs):
+        """Raise ValueError where a fitted network cannot go on as the parameters now say.
+
+        Other widths at the same depth are ignored by 'sgd' and 'adam', as in scikit-learn.
+        """
+        if len(hidden) != len(units) - 2 or (
+            self.solver == "lbfgs" and tuple(hidden) != units[1:-1]
+        ):
+            raise ValueError(f"hidden_layer_sizes is {hidden}, but the fitted model has "
+                             f"{list(units[1:-1])}.")
+        if n_outputs != units[-1]:
+            raise ValueError(f"y has {n_outputs} columns, but the fitted model has "
+                             f"{units[-1]} outputs.")
+
+    def _check_memory(self, units, X):
+        """Refuse what would not fit, before it is allocated: parameters first, then scratch."""
+        what = f"hidden_layer_sizes={self.hidden_layer_sizes!r}"
+        available, size = _memory.available_memory(), X.dtype.itemsize
         stochastic = self.solver in core.OPTIMIZERS
-        batch = min(200 if self.batch_size == "auto" else self.batch_size, n_samples)
         arrays = 1 + core.STATE_ROWS.get(self.solver, 0) + self.early_stopping
-        needed = count_params(units) * (size * arrays if stochastic else 8 * LBFGS_VECTORS)
-        needed += 2 * (batch if stochastic else min(1024, n_samples)) * sum(units) * size
-        _memory.check_fits(needed, _memory.available_memory(),
-                           f"hidden_layer_sizes={self.hidden_layer_sizes!r}")
+        per_param = size * arrays if stochastic else 8 * LBFGS_VECTORS + 2 * size
+        needed = count_params(units) * per_param
+        _memory.check_fits(needed, available, what)
+        if stochastic:
+            batch = min(200 if self.batch_size == "auto" else self.batch_size, X.shape[0])
+            use = "epoch_csr" if issparse(X) else "epoch"
+        else:
+            batch, use = min(GRADIENT_CHUNK, X.shape[0]), "gradient"
+        ranks = min(self.n_threads or available_cores(), MOST_RANKS)
+        plan = make_plan(units, self.activation)
+        needed += size * core.scratch_size(plan, batch, ranks, use)
+        _memory.check_fits(needed, available, what)
 
     def _fit_lbfgs(self, network, data, settings):
         result, interrupted = minimize(network, data, settings)
-        if interrupted:
-            self.n_iter_ = result.nit
-        else:
-            self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+        self.n_iter_ = min(result.nit, self.max_iter)
         self.loss_ = float(result.fun)
-        return interrupted
+        return interrupted, lambda: _check_optimize_result("lbfgs", result, self.max_iter)
 
     def _fit_stochastic(self, network, data, X, y, settings, incremental):
         rows = score = None
@@ -205,7 +242,7 @@ class _BaseMLP(BaseEstimator):
                 warnings.warn(
                     "Got `batch_size` less than 1 or larger than "
                     "sample size. It is going to be clipped",
-                    stacklevel=5,
+                    stacklevel=USER_LINE + 1,
                 )
             settings.batch_size = int(min(self.batch_size, n_samples))
         optimizer = getattr(self, "_optimizer", None) if incremental else None
@@ -227,7 +264,12 @@ class _BaseMLP(BaseEstimator):
         self.validation_scores_ = history.validation_scores
         self.best_validation_score_ = history.best_validation_score
         self._no_improvement_count = history.no_improvement_count
-        return interrupted
+
+        def warn():
+            if history.warning:
+                warnings.warn(history.warning, ConvergenceWarning, stacklevel=USER_LINE + 1)
+
+        return interrupted, warn
 
     def _history(self):
         """The course of the fits that this one continues, as far as there were any."""
@@ -665,6 +707,11 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
                     "`y` has classes not in `self.classes_`. "
                     f"`self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
+        n_columns = len(self.classes_) if len(self.classes_) > 2 else 1
+        _memory.check_fits(  # an indicator matrix of integers, and one of bools
+            9 * X.shape[0] * n_columns, _memory.available_memory(),
+            f"{X.shape[0]} samples of {n_columns} classes",
+        )
         return X, self._label_binarizer.transform(y).astype(bool)
 
     def _core_loss(self):

@@ -1,12 +1,10 @@
 """Training: epochs, early stopping, curves, interrupts. The only training loop in Python."""
 
 import math
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.optimize
-from sklearn.exceptions import ConvergenceWarning
 
 from fastbp import schedules
 from fastbp._dispatch import core
@@ -50,6 +48,7 @@ class History:
     validation_scores: list | None = None
     best_validation_score: float | None = None
     no_improvement_count: int = 0
+    warning: str = ""  # of convergence, for the caller to give once the model is stored
 
 
 class Optimizer:
@@ -173,7 +172,8 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                     print(f"Iteration {history.n_iter}, loss = {history.loss:.8f}")
                 if score:
                     if _validate(history, settings, score()):
-                        best = network.params.copy()
+                        best = np.copy(network.params) if best is None else best
+                        best[...] = network.params
                         history.best_validation_score = history.validation_scores[-1]
                 else:
                     _watch_loss(history, settings)
@@ -184,11 +184,9 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                 if _has_stalled(history, settings, optimizer, score) or incremental:
                     break
                 if history.n_iter == settings.max_iter:
-                    warnings.warn(
-                        f"Stochastic Optimizer: Maximum iterations ({settings.max_iter}) reached "
-                        "and the optimization hasn't converged yet.",
-                        ConvergenceWarning,
-                        stacklevel=2,
+                    history.warning = (
+                        f"Stochastic Optimizer: Maximum iterations ({settings.max_iter:d}) reached "
+                        "and the optimization hasn't converged yet."
                     )
     except KeyboardInterrupt:
         interrupted = True
@@ -198,8 +196,9 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                  f"{optimizer.rate:g}.")
         if not score:
             raise ValueError(NON_FINITE + where)
-        warnings.warn(NON_FINITE + where + " The best weights of the epochs before are restored.",
-                      ConvergenceWarning, stacklevel=2)
+        history.warning = (
+            NON_FINITE + where + " The best weights of the epochs before are restored."
+        )
     if best is not None:
         network.params[...] = best
     return interrupted

@@ -33,6 +33,11 @@ def write(folder, files):
           "cg/memory/job/memory.limit_in_bytes": f"{2 * GIB}\n",
           "cg/memory/job/memory.usage_in_bytes": f"{GIB}\n",
           "cg/memory/job/memory.stat": f"cache 7\ntotal_inactive_file {GIB // 4}\n"}, 1.25 * GIB),
+        # pages of a file that was read twice are cache too
+        ({"proc/self/cgroup": "0::/\n", "cg/memory.max": f"{3 * GIB}\n",
+          "cg/memory.current": f"{2 * GIB}\n",
+          "cg/memory.stat": f"inactive_file 0\nactive_file {GIB}\nslab_reclaimable 512\n"},
+         2 * GIB + 512),
         # more in use than allowed: nothing is left
         ({"proc/self/cgroup": "0::/\n", "cg/memory.max": "100\n", "cg/memory.current": "200\n",
           "cg/memory.stat": "inactive_file 0\n"}, 0),

@@ -274,7 +274,8 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     pays = 3 * team_module.WORK_PER_RANK
-    for n_threads, work, expected in ((5, 0, 5), (None, 0, 1), (None, pays, 3), (None, 1e12, 8)):
+    for n_threads, work, expected in ((5, 0, 5), (None, 0, 1), (None, pays, 3), (None, 1e12, 8),
+                                      (2**40, 0, team_module.MOST_RANKS)):
         with reserved_cores(n_threads, work) as size:
             assert size == expected
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
