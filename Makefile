@@ -83,6 +83,13 @@ wheel: .venv/made ## sdist and wheel for release, in dist/
 	  echo "the wheel holds what it should not (above)"; exit 1; fi
 	@ls -l dist
 
+# As a user gets it: into an empty environment, no compiler to be had.
+.PHONY: test-wheel
+test-wheel: wheel ## the suite on that wheel, in an empty environment without a compiler
+	@rm -rf .venv-wheel && .venv/bin/python -m venv .venv-wheel
+	@CC=false .venv-wheel/bin/python -P $(PIP) install --only-binary :all: "$$(echo dist/*.whl)[test]"
+	@CC=false $(subst VENV,.venv-wheel,$(PYTEST))
+
 .PHONY: lint
 lint: .venv/lint ## ruff and cython-lint
 	@.venv/bin/ruff check -q $(LINTED)
@@ -99,7 +106,7 @@ annotate: .venv/made ## Cython's page of the core: a yellow line in a kernel is 
 
 .PHONY: clean
 clean: ## remove all that make has made
-	rm -rf build dist .venv .venv-debug .venv-oldest *.egg-info .ruff_cache .pytest_cache
+	rm -rf build dist .venv .venv-debug .venv-oldest .venv-wheel *.egg-info .ruff_cache .pytest_cache
 
 # ---- what the targets above are made of
 

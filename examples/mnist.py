@@ -1,5 +1,7 @@
 """Train 784-100-10 on MNIST, at the defaults, in ten epochs.
 
+97.3 to 97.7 % of the test images come out right, depending on the seed; this one gives 97.6 %.
+
     python examples/mnist.py
 
 Takes `mnist.npz` from the directory FASTBP_DATA (or ../shared/data beside the checkout); without

@@ -214,6 +214,9 @@ def test_html_repr_shows_every_parameter_and_attribute(Estimator, fit):
     if SKLEARN_VERSION >= (1, 7):  # has a table of parameters
         for name in estimator.get_params():
             assert name in html
+    if SKLEARN_VERSION >= (1, 9):  # with the docstring's description of each
+        assert html.count('class="param-doc-description"') >= len(estimator.get_params())
+        assert "Threads of a fit." in html
     if SKLEARN_VERSION >= (1, 9) and fit:  # and one of fitted attributes
         for name in ("coefs_", "loss_curve_", "n_iter_", "out_activation_"):
             assert name in html

@@ -1,8 +1,13 @@
 """What the parity suite does not look at: printed lines, schedules, the course of failed fits."""
 
+import inspect
+import tracemalloc
+import warnings
+
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
+from scipy.sparse import csr_array
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
@@ -84,6 +89,87 @@ def test_a_failed_warm_start_keeps_the_model_and_what_it_learned():
     with pytest.raises(ValueError, match="Input X contains NaN"):
         model.partial_fit(np.full_like(X, np.nan), y)
     assert all(map(np.array_equal, weights, model.coefs_)) and model.loss_curve_ == curve
+
+
+def test_warnings_point_at_the_line_that_called_fit():
+    for model, call in ((MLPClassifier(max_iter=1), "fit"), (MLPRegressor(max_iter=1), "fit"),
+                        (MLPClassifier(max_iter=1, batch_size=1000), "fit"),
+                        (MLPClassifier(batch_size=1000), "partial_fit"),
+                        (diverging(early_stopping=True), "fit")):
+        extra = {"classes": [0, 1, 2]} if call == "partial_fit" else {}
+        with pytest.warns() as caught:
+            getattr(model, call)(X, y, **extra)
+        assert {warning.filename for warning in caught} == {__file__}, caught.list
+
+
+def test_a_warning_turned_into_an_error_comes_after_the_model_is_stored():
+    for solver in ("adam", "lbfgs"):
+        model = MLPClassifier(solver=solver, max_iter=2, random_state=0)
+        with pytest.raises(ConvergenceWarning), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model.fit(X, y)
+        assert model.n_iter_ == 2 and model.predict(X).shape == y.shape
+
+
+@quiet
+def test_lbfgs_in_between_leaves_the_optimizer_and_the_curves():
+    """As in scikit-learn, where a cold lbfgs fit forgets neither."""
+    for library in (theirs, fastbp):
+        model = library.MLPClassifier(solver="sgd", max_iter=6, random_state=0).fit(X, y)
+        model.set_params(solver="lbfgs").fit(X, y)
+        assert len(model.loss_curve_) == 6
+        model.set_params(solver="sgd").partial_fit(X, y)
+        if library is theirs:
+            expected = model
+    np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-6)
+    assert len(model.loss_curve_) == len(expected.loss_curve_) == 7
+
+
+@quiet
+@pytest.mark.parametrize("solver, hidden, told", [
+    ("adam", (5, 5), True), ("sgd", (), True), ("lbfgs", (6,), True), ("adam", (6,), False),
+])
+def test_warm_start_with_other_sizes(solver, hidden, told):
+    """An error where scikit-learn fails obscurely; ignored where it ignores them."""
+    model = MLPClassifier((5,), solver=solver, warm_start=True, max_iter=3, random_state=0)
+    model.fit(X, y).set_params(hidden_layer_sizes=hidden)
+    if told:
+        with pytest.raises(ValueError, match=r"hidden_layer_sizes is \[.*\], but the fitted model"):
+            model.fit(X, y)
+    assert model.fit(X, y).coefs_[0].shape == (4, 5) if not told else True
+
+
+@quiet
+@pytest.mark.parametrize("parameters", [
+    dict(solver="adam"), dict(solver="sgd"), dict(solver="lbfgs"), dict(early_stopping=True),
+    dict(hidden_layer_sizes=(1500, 900), batch_size=64), dict(sparse=True),
+])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=str)
+def test_the_memory_that_is_checked_is_the_memory_that_is_used(parameters, dtype, monkeypatch):
+    told = []
+    monkeypatch.setattr("fastbp._memory.check_fits", lambda needed, *_: told.append(needed))
+    rng = np.random.RandomState(0)
+    data, target = rng.rand(300, 400).astype(dtype), rng.rand(300)
+    if parameters.get("sparse"):
+        data = csr_array(np.where(data > 0.9, data, 0).astype(dtype))
+    settings = {"hidden_layer_sizes": (3000,), "max_iter": 3, **parameters}
+    settings.pop("sparse", None)
+    model = MLPRegressor(**settings, n_threads=1, random_state=0)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        model.fit(data, target)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    # The draw of a layer's weights in float64 comes on top for a moment, in float32.
+    assert 0.75 * peak < told[-1] < 1.6 * peak
+
+
+def test_parameters_are_stored_in_the_order_of_the_signature():
+    """So that pickles of equal estimators are equal in every process."""
+    for estimator in (MLPClassifier(), MLPRegressor()):
+        assert list(vars(estimator)) == list(inspect.signature(type(estimator)).parameters)
 
 
 @quiet
