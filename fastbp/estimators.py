@@ -54,30 +54,30 @@ OUT_ACTIVATIONS = {"log_loss": "softmax", "binary_log_loss": "logistic",
 # Products below so many multiply-adds are never threaded by BLAS; larger ones are held to one
 # thread, so that predictions do not depend on how many there are.
 SMALL_PRODUCT = 1 << 17
-USER_LINE = 5  # frames from _fit up to the line that called fit
+USER_LINE = 4  # frames from the end of a fit up to the line that called it
 LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFGS keeps (measured)
 
 
 def _all_or_nothing(fit):
-    """A fit that raises leaves the estimator exactly as it was before."""
+    """A fit that raises leaves the estimator exactly as it was before.
+
+    The method returns a function that says what is left to say once the model is stored: warnings,
+    which the user may have turned into errors, or KeyboardInterrupt. They do not undo the fit.
+    """
 
     @functools.wraps(fit)
     def wrapper(self, *args, **kwargs):
         before = vars(self).copy()
         try:
-            return fit(self, *args, **kwargs)
-        except BaseException as failure:
-            # A warning that the user turned into an error comes after the model is stored.
-            if not isinstance(failure, (_Interrupted, Warning)):
-                vars(self).clear()
-                vars(self).update(before)
+            finish = fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
             raise
+        finish()
+        return self
 
     return wrapper
-
-
-class _Interrupted(KeyboardInterrupt):
-    """Ctrl-C under lbfgs: raised after the last accepted iterate has become the model."""
 
 
 class _BaseMLP(BaseEstimator):
@@ -137,6 +137,7 @@ class _BaseMLP(BaseEstimator):
     # ---- fit
 
     def _fit(self, X, y, sample_weight, incremental):
+        """Fit, store the model, and return the function that `_all_or_nothing` ends with."""
         hidden = _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -173,12 +174,15 @@ class _BaseMLP(BaseEstimator):
             raise ValueError(NON_FINITE)
         self._network = network
         self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
-        if interrupted and self.solver == "lbfgs":
-            raise _Interrupted
-        warn()
-        if interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=USER_LINE)
-        return self
+
+        def finish():
+            if interrupted and self.solver == "lbfgs":
+                raise KeyboardInterrupt
+            warn()
+            if interrupted:
+                warnings.warn("Training interrupted by user.", stacklevel=USER_LINE)
+
+        return finish
 
     def _reset(self, out_activation, n_outputs, n_layers):
         """Forget what an earlier fit left; set what does not depend on training."""
@@ -242,7 +246,7 @@ class _BaseMLP(BaseEstimator):
                 warnings.warn(
                     "Got `batch_size` less than 1 or larger than "
                     "sample size. It is going to be clipped",
-                    stacklevel=USER_LINE + 1,
+                    stacklevel=USER_LINE + 2,
                 )
             settings.batch_size = int(min(self.batch_size, n_samples))
         optimizer = getattr(self, "_optimizer", None) if incremental else None

@@ -109,6 +109,12 @@ def test_a_warning_turned_into_an_error_comes_after_the_model_is_stored():
             warnings.simplefilter("error")
             model.fit(X, y)
         assert model.n_iter_ == 2 and model.predict(X).shape == y.shape
+    model = MLPClassifier(max_iter=2, batch_size=1000)  # these come before there is one
+    for target in (y, y.reshape(-1, 1)):
+        with pytest.raises(UserWarning), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model.fit(X, target)
+        assert set(vars(model)) == set(model.get_params())
 
 
 @quiet
