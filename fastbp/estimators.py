@@ -145,21 +145,21 @@ class _BaseMLP(BaseEstimator):
         X, y = self._check_data(X, y, incremental, reset=first_pass)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         loss = self._core_loss()
+        network = None if first_pass else self._current_network().copy()
+        dtype = X.dtype if first_pass else network.params.dtype
+        sample_weight = _validation.check_weights(sample_weight, X, dtype)
+        x = _validation.as_rows(X, dtype)
+        targets = self._targets(y, loss, dtype)
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             units = [X.shape[1], *hidden, y.shape[1]]
             self._check_memory(units, X)
             self._reset(OUT_ACTIVATIONS[loss], y.shape[1], len(units))
-            network = Network(units, self.activation, X.dtype)
+            network = Network(units, self.activation, dtype)
             network.initialize(self._random_state)
         else:
-            network = self._current_network().copy()
             self._check_shape(network.units, hidden, y.shape[1])
             self.n_outputs_ = y.shape[1]
-        dtype = network.params.dtype
-        sample_weight = _validation.check_weights(sample_weight, X, dtype)
-        x = _validation.as_rows(X, dtype)
-        targets = self._targets(y, dtype)
         settings = Settings(
             loss=loss, alpha=self.alpha, max_iter=self.max_iter, tol=self.tol,
             n_iter_no_change=self.n_iter_no_change, shuffle=self.shuffle,
@@ -722,8 +722,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         multiclass = self._label_binarizer.y_type_ == "multiclass"
         return "log_loss" if multiclass else "binary_log_loss"
 
-    def _targets(self, y, dtype):
-        if self.out_activation_ == "softmax":
+    def _targets(self, y, loss, dtype):
+        if loss == "log_loss":
             y = y.argmax(axis=1)
         return _validation.as_targets(y, dtype)
 
@@ -1045,7 +1045,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
     def _core_loss(self):
         return self.loss
 
-    def _targets(self, y, dtype):
+    def _targets(self, y, loss, dtype):
         return _validation.as_targets(y, dtype)
 
     def _decode(self, prediction):
