@@ -111,8 +111,14 @@ cdef int bind_data(Walk* walk, const floating* tag, tuple data) except -1:
     cdef const floating[:, ::1] y = data[1]
     cdef const double[::1] sample_weight
     cdef const Py_ssize_t[::1] order
+    cdef const Layer* last
     bind_x(walk, tag, data[0])
     walk.y, walk.targets = &y[0, 0], y.shape[1]
+    last = walk.plan + walk.layers - 1
+    if walk.targets != (1 if walk.hyper.loss == _losses.LOG_LOSS else last.fan_out):
+        raise ValueError(f"y has {walk.targets} columns, the plan {last.fan_out} outputs")
+    if walk.hyper.loss not in LOSSES.values():
+        raise ValueError(f"no loss has the number {walk.hyper.loss}")
     walk.sample_weight, walk.order = NULL, NULL
     if y.shape[0] != walk.samples:
         raise ValueError(f"y has {y.shape[0]} rows, X {walk.samples}")
@@ -137,7 +143,10 @@ cdef int bind_team(Walk* walk, tuple team) except -1:
     return 0
 
 
-cdef int check_sizes(const Walk* walk, Py_ssize_t params, Py_ssize_t scratch) except -1:
+cdef int check_sizes(const Walk* walk, Py_ssize_t params, Py_ssize_t scratch,
+                     Py_ssize_t tally=3) except -1:
+    if tally < 2:
+        raise ValueError(f"the tally has 2 numbers or 3, not {tally}")
     if params != walk.size_params:
         raise ValueError(f"the plan has {walk.size_params} parameters, the arena {params}")
     if scratch < walk.scratch_size:
@@ -237,7 +246,7 @@ def train_epoch(const Layer[::1] plan, floating[::1] params, floating[:, ::1] st
     lay_out(&walk, True, walk.order != NULL and walk.indptr == NULL, walk.indptr == NULL)
     walk.scratch, walk.state = &scratch[0], &state[0, 0]
     walk.grads = NULL
-    check_sizes(&walk, params.shape[0], scratch.shape[0])
+    check_sizes(&walk, params.shape[0], scratch.shape[0], tally.shape[0] - 1)
     if walk.indptr != NULL:
         if scratch.shape[0] < walk.scratch_size + walk.size_params:
             raise ValueError("the scratch has no room for the gradient that CSR data needs")
@@ -270,7 +279,7 @@ def loss_gradient(const Layer[::1] plan, floating[::1] params, floating[::1] gra
         raise ValueError("loss_gradient takes the rows as they stand")
     lay_out(&walk, True, False, False)
     walk.scratch, walk.state, walk.grads = &scratch[0], NULL, &grads[0]
-    check_sizes(&walk, params.shape[0], scratch.shape[0])
+    check_sizes(&walk, params.shape[0], scratch.shape[0], tally.shape[0])
     if grads.shape[0] != walk.size_params:
         raise ValueError("the gradient does not fit the plan")
     if walk.rank == 0:

@@ -52,7 +52,7 @@ def reserved_cores(n_threads, step_work):
             if n_threads is None and size > 1:
                 # The wish is entered first: two that come at once may both yield, never neither.
                 _cores_taken[token] = size
-                others = sum(taken for key, taken in list(_cores_taken.items()) if key != token)
+                others = sum(_cores_taken.copy().values()) - size
                 size = max(1, min(size, available_cores() - others))
             _cores_taken[token] = size
             yield size
@@ -80,7 +80,7 @@ def _limit_blas(token):
     global _blas_libraries, _blas_threads
     if _blas_libraries is None:
         _blas_libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    if not _blas_users:
+    if not _blas_threads:  # not "no users": a restoration may have been interrupted
         _blas_threads = [(library, library.num_threads) for library in _blas_libraries]
     _blas_users.add(token)
     for library, _ in _blas_threads:
@@ -103,6 +103,8 @@ def _set_threads(library, threads):
 
 def _exclusively(action, token):
     """action(token) under the lock, which an interrupt at any line leaves free."""
+    if _lock._is_owned():  # a generator was collected in the midst of this very function
+        return action(token)
     try:
         try:
             _lock.acquire()
@@ -111,6 +113,7 @@ def _exclusively(action, token):
             _let_go()
     finally:
         _let_go()
+    return None
 
 
 def _let_go():
@@ -125,8 +128,8 @@ def _forget_other_threads():
     global _lock
     _lock = threading.RLock()
     _cores_taken.clear()
-    for token in tuple(_blas_users):
-        _restore_blas(token)
+    _blas_users.clear()
+    _restore_blas(None)
 
 
 if hasattr(os, "register_at_fork"):
@@ -199,18 +202,16 @@ class Team:
                 failure = reports.get()
                 if failure is not None:
                     raise failure
-        except KeyboardInterrupt:
-            core.stop_team(self.words)
-            self.close()
-            raise
         except BaseException:
-            core.stop_team(self.words)
-            core.abort_team(self.words)
             self.close()
             raise
 
     def close(self):
-        """Dismiss the ranks and wait until they have gone. What they were given, they finish."""
+        """Stop what still runs at its batch boundary, dismiss the ranks, wait until they have gone.
+
+        Can be repeated after an interrupt at any of its lines.
+        """
+        core.stop_team(self.words)
         for inbox in self._inboxes:
             inbox.put(None)
         while len(self._gone) < self._started:
@@ -234,6 +235,7 @@ def _serve(inbox, gone, bell):
             door(member)
             reports.put(None)
         except BaseException as failure:
+            core.abort_team(member[0])  # its mates would wait for it
             reports.put(failure)
         del door, member, reports  # an idle rank holds no arrays
     gone.append(None)

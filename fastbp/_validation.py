@@ -26,11 +26,8 @@ def check_training_data(estimator, X, y, *, reset, y_numeric=False):
     return X, y
 
 
-def check_weights(sample_weight, X, dtype):
-    """float64 weights of shape (n_samples,), not negative and not all zero; None stays None.
-
-    dtype is that of the network: its deltas will hold them.
-    """
+def check_weights(sample_weight, X):
+    """float64 weights of shape (n_samples,), not negative and not all zero; None stays None."""
     if sample_weight is None:
         return None
     sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -38,9 +35,20 @@ def check_weights(sample_weight, X, dtype):
     check_non_negative(sample_weight, "`sample_weight`")
     if not sample_weight.any():  # scikit-learn < 1.9 does not look
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    if sample_weight.max() > np.finfo(dtype).max:
-        raise ValueError(f"sample_weight has values too large for {TOO_LARGE}")
     return np.require(sample_weight, requirements=("C", "A"))
+
+
+def near_one(sample_weight, alpha):
+    """Weights and alpha divided by one power of two, so that the largest weight is below 1.
+
+    The objective is the same, and to the bit; but float32 can hold the weights, whatever their
+    scale, and none is a denormal number unless beside a far larger one.
+    """
+    if sample_weight is None:
+        return None, alpha
+    _, exponent = np.frexp(sample_weight.max())
+    with np.errstate(over="ignore"):
+        return np.ldexp(sample_weight, -exponent), float(np.ldexp(float(alpha), -exponent))
 
 
 def check_prediction_data(estimator, X):

@@ -11,7 +11,8 @@ PLAN = np.dtype(
     [(name, np.int64) for name in ("fan_in", "fan_out", "activation", "weight", "bias", "output")]
 )
 
-PREDICT_CHUNK = 4096  # rows that one call of the core predicts
+# Rows and multiply-adds that one call of the core predicts at most: some 50 ms.
+PREDICT_CHUNK, PREDICT_WORK = 4096, 400_000_000
 
 
 def count_params(units):
@@ -120,9 +121,11 @@ class Network:
 
         In chunks, between which Python sees signals.
         """
-        scratch = self.scratch(min(len(out), PREDICT_CHUNK), 1, "predict")
-        for first in range(0, len(out), PREDICT_CHUNK):
-            last = first + PREDICT_CHUNK
+        work = int((self.plan["fan_in"] * self.plan["fan_out"]).sum())
+        chunk = min(max(PREDICT_WORK // work, 64), PREDICT_CHUNK, len(out))
+        scratch = self.scratch(chunk, 1, "predict")
+        for first in range(0, len(out), chunk):
+            last = first + chunk
             if isinstance(x, tuple):  # CSR: the chunk's row pointers, into the same entries
                 data, indices, indptr, features = x
                 rows = (data, indices, indptr[first : last + 1], features)

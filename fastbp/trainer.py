@@ -100,10 +100,12 @@ class Optimizer:
 
 def work_per_sample(network, x):
     """Multiply-adds of forward and backward for one sample."""
+    units = 10 * network.plan["fan_out"].sum()  # activations and losses, in multiply-adds
     first = network.plan["fan_in"][0] * network.plan["fan_out"][0]
     if isinstance(x, tuple):  # CSR: data, indices, indptr, features
         first = len(x[0]) / max(len(x[2]) - 1, 1) * network.plan["fan_out"][0]
-    return float(2 * first + 3 * (network.plan["fan_in"] * network.plan["fan_out"])[1:].sum())
+    others = (network.plan["fan_in"] * network.plan["fan_out"])[1:].sum()
+    return float(units + 2 * first + 3 * others)
 
 
 def train(network, data, optimizer, settings, history, random_state, *, rows=None, score=None,
@@ -147,8 +149,10 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     epoch_work = step_work * math.ceil(n_samples / settings.batch_size)
     began = History(history.t, 0, history.loss, list(history.loss_curve),
                     validation_scores=list(history.validation_scores or ()))
-    # None: "as it stands". After a warm start scikit-learn's best weights are the current ones.
-    best = network.params.copy() if score and not began.loss_curve else None
+    # (score, parameters). None: "as they stand", for after a warm start scikit-learn's best weights
+    # are the current ones; only divergence goes back to those it began with.
+    start = network.params.copy() if score else None
+    best = (history.best_validation_score, None if began.loss_curve else start)
     interrupted = diverged = False
     optimizer.tally[:2] = 0
     history.n_iter = 0
@@ -172,9 +176,8 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                     print(f"Iteration {history.n_iter}, loss = {history.loss:.8f}")
                 if score:
                     if _validate(history, settings, score()):
-                        best = np.copy(network.params) if best is None else best
-                        best[...] = network.params
-                        history.best_validation_score = history.validation_scores[-1]
+                        best = (history.validation_scores[-1], network.params.copy())
+                        history.best_validation_score = best[0]
                 else:
                     _watch_loss(history, settings)
                 if not _all_finite(network.params):
@@ -190,7 +193,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                     )
     except KeyboardInterrupt:
         interrupted = True
-        _make_consistent(history, began, optimizer, n_samples, score is not None)
+        _make_consistent(history, began, optimizer, n_samples, best[0] if score else None)
     if diverged:
         where = (f" Training stopped at epoch {history.n_iter} with learning rate "
                  f"{optimizer.rate:g}.")
@@ -199,8 +202,9 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
         history.warning = (
             NON_FINITE + where + " The best weights of the epochs before are restored."
         )
-    if best is not None:
-        network.params[...] = best
+        best = (best[0], start if best[1] is None else best[1])
+    if best[1] is not None:
+        network.params[...] = best[1]
     return interrupted
 
 
@@ -257,12 +261,20 @@ def _watch_loss(history, settings):
     history.best_loss = min(history.best_loss, history.loss)
 
 
-def _make_consistent(history, began, optimizer, n_samples, scored):
-    """After an interrupt, at whatever line it came: all counters follow from the curves."""
+def _make_consistent(history, began, optimizer, n_samples, best_score):
+    """After an interrupt, at whatever line it came: all counters follow from the curves.
+
+    best_score is that of the parameters that were kept, None without validation.
+    """
     done = len(history.loss_curve) - len(began.loss_curve)
-    if scored:
-        done = min(done, len(history.validation_scores) - len(began.validation_scores))
-        del history.validation_scores[len(began.validation_scores) + done:]
+    if best_score is not None:
+        scores = history.validation_scores
+        done = min(done, len(scores) - len(began.validation_scores))
+        del scores[len(began.validation_scores) + done:]
+        if done and scores[-1] > best_score:  # its parameters were not kept any more
+            done -= 1
+            del scores[-1]
+        history.best_validation_score = best_score
     del history.loss_curve[len(began.loss_curve) + done:]
     history.n_iter = done
     history.t = began.t + done * n_samples
@@ -272,10 +284,7 @@ def _make_consistent(history, began, optimizer, n_samples, scored):
         history.loss = optimizer.tally[0] / optimizer.tally[1]
     else:
         history.loss = began.loss
-    if scored:
-        scores = [score for score in history.validation_scores if score == score]
-        history.best_validation_score = max(scores, default=-np.inf)
-    else:
+    if best_score is None:
         history.best_loss = min([x for x in history.loss_curve if x == x], default=np.inf)
 
 

@@ -52,7 +52,7 @@ MAY_IMPORT = {
     # floor 5
     "trainer.py": {"network.py", "_team.py", "_dispatch.py", "schedules.py"},
     # floor 6
-    "estimators.py": {
+    "_base.py": {
         "trainer.py",
         "network.py",
         "_team.py",
@@ -63,6 +63,8 @@ MAY_IMPORT = {
         "_memory.py",
     },
     # floor 7
+    "estimators.py": {"_base.py", "_validation.py", "_memory.py"},
+    # floor 8
     "__init__.py": {"estimators.py", "_dispatch.py"},
 }
 

@@ -158,7 +158,7 @@ def test_an_interrupt_before_training_leaves_the_estimator_as_it_was(monkeypatch
     X, y = data(50)
     model = MLPClassifier(max_iter=2, random_state=0).fit(X, y)
     before = vars(model).copy()
-    monkeypatch.setattr("fastbp.estimators.Network", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("fastbp._base.Network", lambda *_: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
     assert vars(model).keys() == before.keys()

@@ -413,13 +413,6 @@ OVERFLOW = rows(
     ours("y beyond float32, two outputs", fit(X32, put(T2, (3, 1), 1e39)), TOO_LARGE),
     ours("y beyond float32, integers", fit(X32, [10**40] * 20), TOO_LARGE),
     ours("y beyond float32, lbfgs", fit(X32, 1e39 * T), TOO_LARGE, params={"solver": "lbfgs"}),
-    ours(
-        "weights beyond float32",
-        fit(X32, T, 2.0**200 * W),
-        ValueError(
-            "sample_weight has values too large for float32, the dtype of X: convert X to float64."
-        ),
-    ),
     ours("y beyond float32, later", partial_fit(X32, 1e39 * T), TOO_LARGE, before=fit(X32, T)),
     of=REG,
 )
@@ -1294,6 +1287,11 @@ ACCEPTED = [
     ),
     Same("one row", fit(X[:1].tolist(), [1.5]), fit(X[:1], np.array([1.5])), REG),
     Same("float32, weights float64", fit(X32, Y, 1e3 * W), fit(X32, Y, np.float32(1e3) * W)),
+    *(
+        Same(f"float32, weights times 2**{power}", fit(X32, Y, 2.0**power * W), fit(X32, Y, W),
+             params={"alpha": 0.0})
+        for power in (200, -200, -1000)
+    ),
     Same(
         "classes in another order",
         partial_fit(X, Y, classes=[2, 0, 1]),

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 def data(n=700, dtype=np.float64, seed=0):
     rng = np.random.RandomState(seed)
-    X = rng.randn(n, 30).astype(dtype)
+    X = rng.randn(n, 200).astype(dtype)  # wide enough for several slices of a layer
     return X, rng.randint(0, 4, n), rng.randn(n, 3)
 
 

@@ -1,0 +1,351 @@
+"""What classifier and regressor share: from parameters and data to a trained network and back."""
+
+import functools
+import warnings
+from contextlib import nullcontext
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.optimize import _check_optimize_result
+from sklearn.utils.validation import check_is_fitted
+
+from fastbp import _memory, _validation
+from fastbp._dispatch import core
+from fastbp._team import MOST_RANKS, available_cores, single_threaded_blas
+from fastbp.network import PREDICT_CHUNK, Network, count_params, make_plan
+from fastbp.trainer import (
+    GRADIENT_CHUNK,
+    NON_FINITE,
+    History,
+    Optimizer,
+    Settings,
+    minimize,
+    train,
+)
+
+OUT_ACTIVATIONS = {"log_loss": "softmax", "binary_log_loss": "logistic",
+                   "squared_error": "identity", "poisson": "exp"}
+# Products below so many multiply-adds are never threaded by OpenBLAS (its least bound, that of
+# matrix times vector); larger ones are held to one thread, so that predictions do not depend on
+# how many there are.
+SMALL_PRODUCT = 9216
+USER_LINE = 4  # frames from the end of a fit up to the line that called it
+LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFGS keeps (measured)
+
+
+def all_or_nothing(fit):
+    """A fit that raises leaves the estimator exactly as it was before.
+
+    The method returns a function that says what is left to say once the model is stored: warnings,
+    which the user may have turned into errors, or KeyboardInterrupt. They do not undo the fit.
+    """
+
+    @functools.wraps(fit)
+    def wrapper(self, *args, **kwargs):
+        before = vars(self).copy()
+        try:
+            finish = fit(self, *args, **kwargs)
+        except BaseException:
+            self.__dict__ = before  # at one blow: a second interrupt finds the one or the other
+            raise
+        finish()
+        return self
+
+    return wrapper
+
+
+class BaseMLP(BaseEstimator):
+    """What classifier and regressor share. A subclass says how y becomes targets, and its loss."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(core.ACTIVATIONS))],
+        "solver": [StrOptions({"lbfgs", *core.OPTIMIZERS})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    # Until fastbp has pages of its own: the API is that of scikit-learn's page. Notebooks show our
+    # descriptions of the parameters only where there is a page to link to.
+    _doc_link_module = "fastbp"
+    _doc_link_template = (
+        "https://scikit-learn.org/stable/modules/generated/sklearn.neural_network.{estimator_name}.html"
+    )
+
+    def _store(self, parameters):
+        """Set the constructor's parameters, given its locals()."""
+        for name, value in parameters.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
+    def _check_solver(self):
+        if self.solver not in core.OPTIMIZERS:
+            raise AttributeError(
+                "partial_fit is only available for stochastic"
+                f" optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    # ---- fit
+
+    def _fit(self, X, y, sample_weight, incremental):
+        """Fit, store the model, and return the function that `all_or_nothing` ends with."""
+        hidden = _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = self._check_data(X, y, incremental, reset=first_pass)
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        loss = self._core_loss()
+        network = None if first_pass else self._current_network().copy()
+        dtype = X.dtype if first_pass else network.params.dtype
+        sample_weight = _validation.check_weights(sample_weight, X)
+        sample_weight, alpha = _validation.near_one(sample_weight, self.alpha)
+        x = _validation.as_rows(X, dtype)
+        targets = self._targets(y, loss, dtype)
+        self._random_state = check_random_state(self.random_state)
+        if first_pass:
+            units = [X.shape[1], *hidden, y.shape[1]]
+            self._check_memory(units, X)
+            self._reset(OUT_ACTIVATIONS[loss], y.shape[1], len(units))
+            network = Network(units, self.activation, dtype)
+            network.initialize(self._random_state)
+        else:
+            self._check_shape(network.units, hidden, y.shape[1])
+            self.n_outputs_ = y.shape[1]
+        settings = Settings(
+            loss=loss, alpha=alpha, max_iter=self.max_iter, tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change, shuffle=self.shuffle,
+            verbose=bool(self.verbose), max_fun=self.max_fun, n_threads=self.n_threads,
+        )
+        data = (x, targets, sample_weight)
+        if self.solver == "lbfgs":
+            interrupted, warn = self._fit_lbfgs(network, data, settings)
+        else:
+            interrupted, warn = self._fit_stochastic(network, data, X, y, settings, incremental)
+        if not np.isfinite(network.params).all():
+            raise ValueError(NON_FINITE)
+        self._network = network
+        self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
+
+        def finish():
+            if interrupted and self.solver == "lbfgs":
+                raise KeyboardInterrupt
+            warn()
+            if interrupted:
+                warnings.warn("Training interrupted by user.", stacklevel=USER_LINE)
+
+        return finish
+
+    def _reset(self, out_activation, n_outputs, n_layers):
+        """Forget what an earlier fit left; set what does not depend on training."""
+        if self.solver in core.OPTIMIZERS:  # lbfgs has no curves, and leaves those it finds
+            for name in ("loss_curve_", "best_loss_", "validation_scores_",
+                         "best_validation_score_", "_no_improvement_count"):
+                vars(self).pop(name, None)
+        self.n_iter_ = self.t_ = 0
+        self.n_outputs_ = n_outputs
+        self.n_layers_ = n_layers
+        self.out_activation_ = out_activation
+
+    def _check_shape(self, units, hidden, n_outputs):
+        """Raise ValueError where a fitted network cannot go on as the parameters now say.
+
+        Other widths at the same depth are ignored by 'sgd' and 'adam', as in scikit-learn.
+        """
+        if len(hidden) != len(units) - 2 or (
+            self.solver == "lbfgs" and tuple(hidden) != units[1:-1]
+        ):
+            raise ValueError(f"hidden_layer_sizes is {hidden}, but the fitted model has "
+                             f"{list(units[1:-1])}.")
+        if n_outputs != units[-1]:
+            raise ValueError(f"y has {n_outputs} columns, but the fitted model has "
+                             f"{units[-1]} outputs.")
+
+    def _check_memory(self, units, X):
+        """Refuse what would not fit, before it is allocated: parameters first, then scratch."""
+        what = f"hidden_layer_sizes={self.hidden_layer_sizes!r}"
+        available, size = _memory.available_memory(), X.dtype.itemsize
+        stochastic = self.solver in core.OPTIMIZERS
+        # Early stopping keeps the first parameters, the best, and for a moment the best before.
+        arrays = 1 + core.STATE_ROWS.get(self.solver, 0) + 3 * self.early_stopping
+        per_param = size * arrays if stochastic else 8 * LBFGS_VECTORS + 2 * size
+        needed = count_params(units) * per_param
+        _memory.check_fits(needed, available, what)
+        if stochastic:
+            batch = min(200 if self.batch_size == "auto" else self.batch_size, X.shape[0])
+            use = "epoch_csr" if issparse(X) else "epoch"
+        else:
+            batch, use = min(GRADIENT_CHUNK, X.shape[0]), "gradient"
+        ranks = min(self.n_threads or available_cores(), MOST_RANKS)
+        plan = make_plan(units, self.activation)
+        needed += size * core.scratch_size(plan, batch, ranks, use)
+        _memory.check_fits(needed, available, what)
+
+    def _fit_lbfgs(self, network, data, settings):
+        result, interrupted = minimize(network, data, settings)
+        self.n_iter_ = min(result.nit, self.max_iter)
+        self.loss_ = float(result.fun)
+        return interrupted, lambda: _check_optimize_result("lbfgs", result, self.max_iter)
+
+    def _fit_stochastic(self, network, data, X, y, settings, incremental):
+        rows = score = None
+        if self.early_stopping:
+            rows, score = self._hold_out(network, data[2], X, y, settings.loss)
+        n_samples = len(y) if rows is None else len(rows)
+        if self.batch_size == "auto":
+            settings.batch_size = min(200, n_samples)
+        else:
+            if self.batch_size > n_samples:
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than "
+                    "sample size. It is going to be clipped",
+                    stacklevel=USER_LINE + 2,
+                )
+            settings.batch_size = int(min(self.batch_size, n_samples))
+        optimizer = getattr(self, "_optimizer", None) if incremental else None
+        if optimizer is not None:
+            optimizer = optimizer.copy(network.params.dtype)
+        else:
+            optimizer = Optimizer(
+                self.solver, network.params.size, network.params.dtype,
+                rate=self.learning_rate_init, schedule=self.learning_rate, power_t=self.power_t,
+                momentum=self.momentum, nesterov=self.nesterovs_momentum, beta_1=self.beta_1,
+                beta_2=self.beta_2, epsilon=self.epsilon,
+            )
+        history = self._history()
+        interrupted = train(network, data, optimizer, settings, history, self._random_state,
+                            rows=rows, score=score, incremental=incremental)
+        self._optimizer = optimizer
+        self.n_iter_, self.t_, self.loss_ = history.n_iter, history.t, history.loss
+        self.loss_curve_, self.best_loss_ = history.loss_curve, history.best_loss
+        self.validation_scores_ = history.validation_scores
+        self.best_validation_score_ = history.best_validation_score
+        self._no_improvement_count = history.no_improvement_count
+
+        def warn():
+            if history.warning:
+                warnings.warn(history.warning, ConvergenceWarning, stacklevel=USER_LINE + 1)
+
+        return interrupted, warn
+
+    def _history(self):
+        """The course of the fits that this one continues, as far as there were any."""
+        history = History(
+            t=self.t_, loss=getattr(self, "loss_", np.inf),
+            loss_curve=list(getattr(self, "loss_curve_", ())),
+            no_improvement_count=getattr(self, "_no_improvement_count", 0),
+        )
+        if self.early_stopping:
+            history.best_loss = None
+            history.validation_scores = list(getattr(self, "validation_scores_", None) or ())
+            best = getattr(self, "best_validation_score_", None)
+            history.best_validation_score = -np.inf if best is None else best
+        else:
+            best = getattr(self, "best_loss_", None)
+            history.best_loss = np.inf if best is None else best
+        return history
+
+    def _hold_out(self, network, sample_weight, X, y, loss):
+        """Rows to train on, and a function that scores the network on the others."""
+        rows, held_out = train_test_split(
+            np.arange(len(y)),
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=y if is_classifier(self) and self.n_outputs_ == 1 else None,
+        )
+        if len(held_out) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' "
+                "or the size of your dataset."
+            )
+        x_val = _validation.as_rows(X[held_out], network.params.dtype)
+        y_val = self._decode(y[held_out])
+        weight_val = None if sample_weight is None else sample_weight[held_out]
+        out = np.empty((len(held_out), self.n_outputs_), network.params.dtype)
+
+        def score():
+            prediction = self._decode(network.predict(x_val, loss, out))
+            if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
+                return np.nan
+            with np.errstate(over="ignore", invalid="ignore"):  # predictions may be huge
+                return float(self._metric(y_val, prediction, sample_weight=weight_val))
+
+        return rows, score
+
+    # ---- predict
+
+    def _current_network(self):
+        """The network of coefs_ and intercepts_: those lists are the truth, its arena a cache."""
+        network = vars(self).get("_network")
+        if (
+            network is None
+            or network.activation != self.activation
+            or not network.holds(self.coefs_, self.intercepts_)
+        ):
+            network = Network.from_arrays(self.coefs_, self.intercepts_, self.activation)
+            expected = getattr(self, "n_features_in_", network.units[0])
+            if network.units[0] != expected:
+                raise ValueError(f"coefs_[0] has {network.units[0]} rows, but the model was fitted "
+                                 f"on {expected} features.")
+            self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
+            self._network = network
+        return network
+
+    def __getstate__(self):
+        """Without the cache: the weights are pickled once, as plain arrays."""
+        return {name: value for name, value in super().__getstate__().items()
+                if name != "_network"}
+
+    def _predict(self, X):
+        """Predictions of the network, shape (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        X = _validation.check_prediction_data(self, X)
+        network = self._current_network()
+        dtype = np.result_type(X.dtype, network.params.dtype)
+        dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
+        if dtype != network.params.dtype:
+            network = network.astype(dtype)
+        loss = next(loss for loss, out in OUT_ACTIVATIONS.items() if out == self.out_activation_)
+        out = np.empty((X.shape[0], network.units[-1]), dtype)
+        widest = max(w * v for w, v in zip(network.units, network.units[1:], strict=False))
+        small = X.shape[0] * widest < SMALL_PRODUCT
+        with nullcontext() if small else single_threaded_blas():
+            # What has to be copied or converted is so chunk by chunk.
+            for chunk in gen_batches(X.shape[0], PREDICT_CHUNK):
+                network.predict(_validation.as_rows(X[chunk], dtype), loss, out[chunk])
+        return out
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
