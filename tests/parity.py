@@ -115,7 +115,7 @@ DATA = {
     "wine": (partial(_scaled, datasets.load_wine), False),
     "digits-raw": (partial(_digits, 1.0), True),
     "digits": (partial(_digits, 16.0), False),
-    "five-classes": (partial(_synthetic_classification, 5, 160, 8), False),
+    "five-classes": (partial(_synthetic_classification, 5, 160, 150), False),  # several slices
     "cancer-raw": (partial(datasets.load_breast_cancer, return_X_y=True), True),
     "cancer": (partial(_scaled, datasets.load_breast_cancer), False),
     "two-irises": (_two_irises, False),

@@ -16,6 +16,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastbp._team as team_module
+import fastbp.trainer as trainer_module
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp._dispatch import core, level, runnable_levels
 from fastbp._team import available_cores, reserved_cores, single_threaded_blas, team
@@ -122,7 +123,7 @@ class InterruptAt:
     """KeyboardInterrupt at the n-th line that this thread runs in the files named."""
 
     def __init__(self, n, files):
-        self.left, self.files, self.raised = n, files, None
+        self.left, self.files, self.raised, self.again = n, files, None, 0
 
     def __call__(self, frame, event, _):
         if frame.f_code.co_filename not in self.files:
@@ -218,6 +219,111 @@ def test_a_rank_that_fails_lets_the_others_go():
         members.run(door)
     np.testing.assert_array_equal(network.params, before)
     assert not ranks_alive()
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["interrupted twice", "failed rank"])
+def test_a_second_trouble_during_the_first_does_not_hang(failing):
+    """An interrupt at any line after a rank has failed, or after another interrupt."""
+    problem = Problem(n=200, batch=200)
+    network = problem.network
+
+    def door(member):
+        if failing and member[1] == 1:
+            raise RuntimeError("rank 1 fails")
+        core.train_epoch(network.plan, network.params, state_of(network, "sgd"),
+                         network.scratch(200, 2, "epoch"), np.zeros(3),
+                         (problem.x, problem.y, None, None), problem.hyper, member)
+
+    class Twice(InterruptAt):
+        """Another one, `left` lines after the first."""
+
+        def __call__(self, frame, event, argument):
+            if self.raised and not failing and self.again:
+                self.left, self.raised, self.again = self.again, None, 0
+            return super().__call__(frame, event, argument)
+
+    for first in range(1, 60, 1 if failing else 3):
+        for again in (0,) if failing else (1, 2, 3, 5):
+            with Twice(first, OURS) as tracer:
+                tracer.again = again
+                try:
+                    with team(2, 1, 1) as members:
+                        members.run(door)
+                except (KeyboardInterrupt, RuntimeError):
+                    pass
+            gc.collect()
+            deadline = time.monotonic() + 20
+            while ranks_alive() and time.monotonic() < deadline:
+                time.sleep(0.001)
+            assert not ranks_alive() and not team_module._cores_taken, (first, again)
+    with single_threaded_blas():
+        pass
+    assert not team_module._blas_users and not team_module._blas_threads
+
+
+def test_an_interrupt_at_any_line_of_the_trainer_keeps_score_and_weights_together():
+    X, y, _ = data(400)
+    for parameters in (dict(early_stopping=True, n_threads=1), dict(n_threads=2)):
+        line = 0
+        while True:
+            line += 7
+            model = MLPClassifier((4,), max_iter=4, random_state=0, learning_rate_init=0.02,
+                                  **parameters)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with InterruptAt(line, (trainer_module.__file__,)) as tracer:
+                    try:
+                        model.fit(X, y)
+                    except KeyboardInterrupt:  # before or after the training itself
+                        continue
+            if tracer.raised is None:
+                break
+            assert len(model.loss_curve_) == model.n_iter_, tracer.raised
+            if model.early_stopping:
+                assert len(model.validation_scores_) == model.n_iter_, tracer.raised
+                best = max(model.validation_scores_, default=-np.inf)
+                assert model.best_validation_score_ == best, tracer.raised
+                if model.n_iter_:
+                    again = MLPClassifier((4,), max_iter=model.n_iter_, random_state=0,
+                                          learning_rate_init=0.02, **parameters)
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        again.fit(X, y)
+                    np.testing.assert_array_equal(again.coefs_[0], model.coefs_[0])
+            else:
+                assert model.best_loss_ == min(model.loss_curve_, default=np.inf), tracer.raised
+
+
+def test_a_slow_epoch_moves_to_a_thread_of_its_own():
+    """There the next Ctrl-C can reach it."""
+    threads = []
+
+    def door(member):
+        threads.append(threading.get_ident())
+        time.sleep(2 * team_module.INLINE_SECONDS if len(threads) == 2 else 0)
+
+    with team(1, 1, 1) as members:
+        for _ in range(3):
+            members.run(door)
+    here = threading.get_ident()
+    assert threads[:2] == [here, here] and threads[2] != here
+
+
+def test_a_fit_gets_the_threads_that_its_work_pays_for(monkeypatch):
+    monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    sizes, made = [], team_module.Team.__init__
+
+    def spy(self, size, inline):
+        sizes.append((size, inline))
+        made(self, size, inline)
+
+    monkeypatch.setattr(team_module.Team, "__init__", spy)
+    X, y, _ = data(600)
+    for hidden, rows, solver in (((2,), 20, "adam"), ((300, 300), 600, "adam"),
+                                 ((300, 300), 600, "lbfgs")):
+        MLPClassifier(hidden, max_iter=1, solver=solver, max_fun=2).fit(X[:rows], y[:rows])
+    assert sizes == [(1, True), (4, False), (4, False)]
 
 
 @pytest.mark.parametrize("started", [0, 1, 2])

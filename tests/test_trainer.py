@@ -192,6 +192,28 @@ def test_multi_output_lbfgs_minimizes_and_reports_the_sum():
 
 
 @quiet
+@pytest.mark.parametrize("max_fun", range(1, 8))
+def test_the_weights_of_lbfgs_are_those_of_its_loss(max_fun):
+    """Also where the last evaluation was a step of the line search that was not taken."""
+    model = MLPRegressor(solver="lbfgs", alpha=0.1, max_fun=max_fun, random_state=0).fit(X, y)
+    error = ((model.predict(X) - y) ** 2).mean() / 2
+    penalty = 0.1 / 2 * sum((w**2).sum() for w in model.coefs_) / len(X)
+    assert model.loss_ == pytest.approx(error + penalty, rel=1e-9)
+
+
+@quiet
+def test_divergence_after_a_warm_start_goes_back_to_where_it_began():
+    model = diverging(early_stopping=True, warm_start=True, n_iter_no_change=np.inf)
+    model.set_params(learning_rate_init=1e-3)
+    model.fit(X, y).set_params(learning_rate_init=1e3)
+    weights = [w.copy() for w in model.coefs_]
+    model.best_validation_score_ = np.inf  # no epoch of the second fit is better
+    with pytest.warns(ConvergenceWarning, match="The best weights of the epochs before are"):
+        model.fit(X, y)
+    assert all(map(np.array_equal, weights, model.coefs_))
+
+
+@quiet
 @pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
 def test_float32_data_keeps_float32_weights(solver):
     model = MLPRegressor(solver=solver, max_iter=5, random_state=0).fit(X.astype(np.float32), y)
