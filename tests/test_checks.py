@@ -216,7 +216,7 @@ def test_html_repr_shows_every_parameter_and_attribute(Estimator, fit):
             assert name in html
     if SKLEARN_VERSION >= (1, 9):  # with the docstring's description of each
         assert html.count('class="param-doc-description"') >= len(estimator.get_params())
-        assert "Threads of a fit." in html
+        assert "Threads of a fit" in html
     if SKLEARN_VERSION >= (1, 9) and fit:  # and one of fitted attributes
         for name in ("coefs_", "loss_curve_", "n_iter_", "out_activation_"):
             assert name in html
