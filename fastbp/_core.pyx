@@ -8,7 +8,7 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
-from fastbp cimport _activations, _affine, _losses, _matmul, _optimizers
+from fastbp cimport _activations, _affine, _losses, _matmul, _optimizers, _walk
 from fastbp._optimizers cimport Hyper, adam_rate
 from fastbp._walk cimport (
     ADD,
@@ -50,6 +50,7 @@ cdef extern from *:
 
 DEBUG = bool(fastbp_debug)
 TEAM_WORDS = team_words
+ROW_BLOCK = _walk.ROW_BLOCK
 BLAS_INT_MAX = 2 ** (8 * sizeof(_matmul.blas_int) - 1) - 1
 ACTIVATIONS = {"identity": _activations.IDENTITY, "logistic": _activations.LOGISTIC,
                "tanh": _activations.TANH, "relu": _activations.RELU}

@@ -157,7 +157,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     optimizer.tally[:2] = 0
     history.n_iter = 0
     try:
-        with team(settings.n_threads, step_work, epoch_work) as members:
+        with team(settings.n_threads, step_work, settings.batch_size, epoch_work) as members:
             scratch = network.scratch(settings.batch_size, members.size, use)
             orders = _orders(n_samples, rows, settings.shuffle, random_state)
             for _, order in zip(range(settings.max_iter), orders, strict=False):
@@ -309,7 +309,7 @@ def minimize(network, data, settings):
     accepted = scipy.optimize.OptimizeResult(x=start, fun=np.inf, nit=0)
     sample_work = work_per_sample(network, x)
     try:
-        with team(settings.n_threads, sample_work * chunk, sample_work * len(y)) as members:
+        with team(settings.n_threads, sample_work * chunk, chunk, sample_work * len(y)) as members:
             scratch = network.scratch(chunk, members.size, "gradient")
 
             def door(member):

@@ -215,7 +215,7 @@ def test_a_rank_that_fails_lets_the_others_go():
                          (problem.x, problem.y, None, None), problem.hyper, member)
 
     before = network.params.copy()
-    with pytest.raises(RuntimeError, match="rank 1 fails"), team(2, 1, 1) as members:
+    with pytest.raises(RuntimeError, match="rank 1 fails"), team(2, 1, 1, 1) as members:
         members.run(door)
     np.testing.assert_array_equal(network.params, before)
     assert not ranks_alive()
@@ -247,7 +247,7 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
             with Twice(first, OURS) as tracer:
                 tracer.again = again
                 try:
-                    with team(2, 1, 1) as members:
+                    with team(2, 1, 1, 1) as members:
                         members.run(door)
                 except (KeyboardInterrupt, RuntimeError):
                     pass
@@ -302,7 +302,7 @@ def test_a_slow_epoch_moves_to_a_thread_of_its_own():
         threads.append(threading.get_ident())
         time.sleep(2 * team_module.INLINE_SECONDS if len(threads) == 2 else 0)
 
-    with team(1, 1, 1) as members:
+    with team(1, 1, 1, 1) as members:
         for _ in range(3):
             members.run(door)
     here = threading.get_ident()
@@ -322,7 +322,8 @@ def test_a_fit_gets_the_threads_that_its_work_pays_for(monkeypatch):
     X, y, _ = data(600)
     for hidden, rows, solver in (((2,), 20, "adam"), ((300, 300), 600, "adam"),
                                  ((300, 300), 600, "lbfgs")):
-        MLPClassifier(hidden, max_iter=1, solver=solver, max_fun=2).fit(X[:rows], y[:rows])
+        MLPClassifier(hidden, max_iter=1, solver=solver, batch_size=rows, max_fun=2).fit(
+            X[:rows], y[:rows])
     assert sizes == [(1, True), (4, False), (4, False)]
 
 
@@ -382,8 +383,10 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     pays = 3 * team_module.WORK_PER_RANK
     for n_threads, work, expected in ((5, 0, 5), (None, 0, 1), (None, pays, 3), (None, 1e12, 8),
                                       (2**40, 0, team_module.MOST_RANKS)):
-        with reserved_cores(n_threads, work) as size:
+        with reserved_cores(n_threads, work, 1000) as size:
             assert size == expected
+    with reserved_cores(None, 1e12, 2 * core.ROW_BLOCK) as size:  # two blocks of rows, no more
+        assert size == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
     assert available_cores() == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
@@ -393,10 +396,10 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
 def test_fits_side_by_side_share_the_cores(monkeypatch):
     monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with reserved_cores(None, 3 * team_module.WORK_PER_RANK) as first:
-        with reserved_cores(None, 1e12) as second, reserved_cores(None, 1e12) as third:
+    with reserved_cores(None, 3 * team_module.WORK_PER_RANK, 1000) as first:
+        with reserved_cores(None, 1e12, 999) as second, reserved_cores(None, 1e12, 999) as third:
             assert (first, second, third) == (3, 1, 1)
-    with reserved_cores(None, 1e12) as size:
+    with reserved_cores(None, 1e12, 1000) as size:
         assert size == 4
     assert not team_module._cores_taken
 
