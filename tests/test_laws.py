@@ -84,7 +84,8 @@ def test_law_2_loss_and_gradient_agree_with_the_oracle(activation, loss, dtype, 
         expected = problem.pack(dcoefs, dintercepts)
         for chunk in {n, max(n // 3, 1)}:
             value, gradient = problem.loss_gradient(chunk=chunk)
-            tolerance = 1e-12 if dtype == np.float64 else 1e-4
+            # Longer sums round more: in float32 a thousand terms against two dozen.
+            tolerance = 1e-12 if dtype == np.float64 else 2e-5 if features < 100 else 1e-4
             np.testing.assert_allclose(value, reported, rtol=tolerance)
             np.testing.assert_allclose(gradient, expected, rtol=tolerance,
                                        atol=tolerance * abs(expected).max())
@@ -269,8 +270,9 @@ def test_an_epoch_agrees_with_the_oracle(optimizer, is_sparse, shuffled, shape):
         total += loss * len(rows)
         oracle.step(optimizer, expected, problem.pack(dcoefs, dintercepts), moments, t,
                     problem.hyper)
-    np.testing.assert_allclose(params, expected, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(state, moments, rtol=1e-9, atol=1e-12)
+    small = size == 1
+    np.testing.assert_allclose(params, expected, rtol=1e-11 if small else 1e-9, atol=1e-12)
+    np.testing.assert_allclose(state, moments, rtol=1e-10 if small else 1e-9, atol=1e-12)
     np.testing.assert_allclose(tally, [total, n, 4 - (-n // batch)], rtol=1e-12)
 
 
