@@ -15,17 +15,14 @@ cdef inline void affine_forward(floating* z_bo, const floating* a_bi, const floa
                                 const floating* b_o, Py_ssize_t B, Py_ssize_t I,
                                 Py_ssize_t O) noexcept nogil:
     """z := a w + b."""
-    cdef Py_ssize_t r
-    for r in range(B):
-        memcpy(z_bo + r * O, b_o, O * sizeof(floating))
-    matmul_nn(z_bo, a_bi, w_io, B, O, I, <floating>1)
+    matmul_nn(z_bo, a_bi, w_io, B, O, I, b_o)
 
 
 cdef inline void affine_backward_rows(floating* da_bi, const floating* delta_bo,
                                       const floating* w_io, Py_ssize_t B, Py_ssize_t I,
                                       Py_ssize_t O) noexcept nogil:
     """da := delta w^T."""
-    matmul_nt(da_bi, delta_bo, w_io, B, I, O, <floating>0)
+    matmul_nt(da_bi, delta_bo, w_io, B, I, O)
 
 
 cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, Py_ssize_t fan_in,
@@ -35,7 +32,7 @@ cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, 
     cdef Py_ssize_t i, o
     cdef floating a
     if B > 1:
-        matmul_tn(dw_io, a_bi, fan_in, delta_bo, I, O, B, <floating>add)
+        matmul_tn(dw_io, a_bi, fan_in, delta_bo, I, O, B, add)
         return
     for i in range(I):  # one row: an outer product
         a = a_bi[i]

@@ -57,7 +57,17 @@ ACTIVATIONS = {"identity": _activations.IDENTITY, "logistic": _activations.LOGIS
 LOSSES = {"squared_error": _losses.SQUARED_ERROR, "poisson": _losses.POISSON,
           "binary_log_loss": _losses.BINARY_LOG_LOSS, "log_loss": _losses.LOG_LOSS}
 OPTIMIZERS = {"sgd": _optimizers.SGD, "adam": _optimizers.ADAM}
+MATMUL = ("native", "blas") if _matmul.gemm_has_fma else ("blas", "native")
+if not _matmul.gemm_has_tiles:
+    MATMUL = ("blas",)
 STATE_ROWS = {name: _optimizers.state_rows(code) for name, code in OPTIMIZERS.items()}
+
+
+def use_matmul(str way):
+    """Let all products from now on go this way, one of MATMUL."""
+    if way not in MATMUL:
+        raise ValueError(f"this build has no products of the way {way!r}, only {MATMUL}")
+    _matmul.matmul_native = way == "native"
 
 
 # ---- what the doors receive -----------------------------------------------------------------
@@ -330,16 +340,15 @@ def abort_team(int32_t[::1] words):
 # ---- doors of single kernels, for the tests -------------------------------------------------
 
 def matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:, ::1] c, str form,
-           bint add):
-    """c := a b ('nn'), a b^T ('nt') or a^T b ('tn'), added to c if `add`."""
+           const floating[::1] bias=None, bint add=False):
+    """c := bias + a b ('nn'), a b^T ('nt') or a^T b ('tn'; added to c if `add`)."""
     cdef Py_ssize_t m = c.shape[0], n = c.shape[1]
     if form == "nn":
-        _matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1], <floating>add)
+        _matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1], &bias[0])
     elif form == "nt":
-        _matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1], <floating>add)
+        _matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1])
     else:
-        _matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, a.shape[0],
-                          <floating>add)
+        _matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, a.shape[0], add)
 
 
 def affine(const floating[:, ::1] a, const floating[:, ::1] w, const floating[::1] b,

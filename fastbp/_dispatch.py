@@ -1,4 +1,10 @@
-"""core = the widest build of the compiled core that this CPU runs; FASTBP_ISA forces one."""
+"""core = the widest build of the compiled core that this CPU runs; FASTBP_ISA forces one.
+
+matmul = the way its matrix products go: "native", its own tiles, or "blas"; FASTBP_MATMUL forces
+one. The tiles are ahead of BLAS at every shape where multiply and add are one instruction, and BLAS
+where they are not, since it finds out by itself what the CPU has: `core.MATMUL` lists the better way
+first.
+"""
 
 import importlib
 import os
@@ -32,4 +38,16 @@ def load_core(forced):
     raise ImportError(f"fastbp was built without its compiled core for {forced or 'this CPU'}")
 
 
+def choose_matmul(core, forced):
+    """Set and return the way of matrix products: the forced one, or the core's best."""
+    if forced and forced not in core.MATMUL:
+        raise ImportError(
+            f"FASTBP_MATMUL must be one of {', '.join(core.MATMUL)} here, got {forced!r}"
+        )
+    way = forced or core.MATMUL[0]
+    core.use_matmul(way)
+    return way
+
+
 level, core = load_core(os.environ.get("FASTBP_ISA", ""))
+matmul = choose_matmul(core, os.environ.get("FASTBP_MATMUL", ""))

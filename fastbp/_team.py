@@ -9,14 +9,14 @@ import _thread
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from queue import Empty, SimpleQueue
 
 import joblib
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from fastbp._dispatch import core
+from fastbp._dispatch import core, matmul
 
 # Work is counted in multiply-adds. Below these a second thread costs more than it brings (a step
 # has two barriers; measured on nets of 784 inputs, batches of 10 to 200), and an epoch is over
@@ -147,7 +147,8 @@ def team(n_threads, step_work, rows, epoch_work):
 
     n_threads None means "decide".
     """
-    with reserved_cores(n_threads, step_work, rows) as size, single_threaded_blas():
+    blas = single_threaded_blas() if matmul == "blas" else nullcontext()
+    with reserved_cores(n_threads, step_work, rows) as size, blas:
         members = Team(size, inline=size == 1 and epoch_work < INLINE_WORK)
         try:
             try:

@@ -314,22 +314,6 @@ def test_law_11_ten_golden_steps(optimizer):
 # ---- single kernels against the oracle ------------------------------------------------------
 
 @over_dtypes
-@pytest.mark.parametrize("form", ["nn", "nt", "tn"])
-@pytest.mark.parametrize("m, n, k", [(1, 1, 1), (1, 7, 5), (6, 1, 9), (5, 4, 1), (33, 17, 65)])
-def test_matmul(form, m, n, k, dtype):
-    rng = np.random.RandomState(0)
-    a = rng.randn(*((k, m) if form == "tn" else (m, k))).astype(dtype)
-    b = rng.randn(*((n, k) if form == "nt" else (k, n))).astype(dtype)
-    c = rng.randn(m, n).astype(dtype)
-    product = (a.T if form == "tn" else a) @ (b.T if form == "nt" else b)
-    tolerance = np.finfo(dtype).eps * 50
-    for add in (False, True):
-        out = c.copy() if add else np.full_like(c, np.nan)  # NaN: what is not added to is not read
-        core.matmul(a, b, out, form, add)
-        np.testing.assert_allclose(out, product + c * add, rtol=tolerance, atol=tolerance * k)
-
-
-@over_dtypes
 def test_affine_and_its_gradient(dtype):
     rng = np.random.RandomState(0)
     a, w, b, delta = (rng.randn(*s).astype(dtype) for s in ((9, 5), (5, 3), (3,), (9, 3)))

@@ -1,0 +1,321 @@
+/* Register-tiled matrix products for row-major matrices, in GCC/Clang vector extensions.
+
+   c := init + op(a) op(b), where init is zero, c itself, or one row (a bias) for all rows of c.
+
+   A tile of c, TILE_ROWS rows by up to TILE_VECTORS vectors, stays in registers while k runs: per k,
+   one broadcast of `a` for each row and one load of `b` for each vector feed rows x vectors fused
+   multiply-adds. Every element of c is one chain, init + a[0] b[0] + a[1] b[1] + ..., in the order of
+   k, whatever tile it falls into: cutting k into blocks passes the chain through c, which is exact.
+   So the bits depend neither on how rows are shared among ranks nor on the width of the vectors. A
+   single column of c has no vectors to fill and is DOT_LANES interleaved chains instead.
+
+   Included three times: by the core, and by itself once for each dtype. */
+#ifndef REAL
+
+#ifndef FASTBP_GEMM_H
+#define FASTBP_GEMM_H
+
+#include <stddef.h>
+#include <string.h>
+
+static int matmul_native = 0; /* whether products go through the tiles, or through BLAS */
+
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define gemm_has_fma 1
+#else
+#define gemm_has_fma 0
+#endif
+
+#if defined(__GNUC__)
+#define gemm_has_tiles 1
+
+#if defined(__AVX512F__)
+#define TILE_BYTES 64
+#define TILE_ROWS 8
+#elif defined(__AVX2__)
+#define TILE_BYTES 32
+#define TILE_ROWS 4
+#else
+#define TILE_BYTES 16
+#define TILE_ROWS 4
+#endif
+#define TILE_VECTORS 3 /* 8 x 3 sums of 32 registers, 4 x 3 of 16: the rest hold a and b */
+#define DOT_LANES 16
+#define K_BLOCK 256    /* a packed block of b, K_BLOCK rows by a tile's width, stays in L1 or L2 */
+#define PACK_STRIDE 2048 /* bytes between rows of b from which they fall on few cache sets and pages */
+#define PACK_ROWS 32     /* rows of c from which a packed copy of b pays */
+
+#define GEMM_PASTE(name, real) name##_##real
+#define GEMM_NAME(name, real) GEMM_PASTE(name, real)
+
+#define REAL float
+#define INDEX int
+#include "gemm.h"
+#undef REAL
+#undef INDEX
+#define REAL double
+#define INDEX long long
+#include "gemm.h"
+#undef REAL
+#undef INDEX
+
+#else
+#define gemm_has_tiles 0
+static inline void gemm_float(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, int a_trans,
+                              const float *b, ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n,
+                              ptrdiff_t k, const float *init, ptrdiff_t init_step) {}
+static inline void gemm_double(double *c, ptrdiff_t ldc, const double *a, ptrdiff_t lda,
+                               int a_trans, const double *b, ptrdiff_t ldb, int b_trans,
+                               ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const double *init,
+                               ptrdiff_t init_step) {}
+#endif
+#endif /* FASTBP_GEMM_H */
+
+#else /* REAL is defined: the body, for one dtype */
+
+#define LANES ((int)(TILE_BYTES / sizeof(REAL)))
+#define F(name) GEMM_NAME(name, REAL)
+#define INLINE static inline __attribute__((always_inline))
+
+typedef REAL F(vector) __attribute__((vector_size(TILE_BYTES)));
+typedef REAL F(unaligned) __attribute__((vector_size(TILE_BYTES), aligned(sizeof(REAL)), may_alias));
+typedef INDEX F(lanes) __attribute__((vector_size(TILE_BYTES)));
+
+/* The first `count` lanes of a vector in memory; what lies behind them is not touched. */
+#if TILE_BYTES == 64
+#include <immintrin.h>
+#define MASK(count) ((unsigned)((1u << (count)) - 1))
+INLINE F(vector) F(load_part)(const REAL *p, int count) {
+    return sizeof(REAL) == 4 ? (F(vector))_mm512_maskz_loadu_ps((__mmask16)MASK(count), p)
+                             : (F(vector))_mm512_maskz_loadu_pd((__mmask8)MASK(count), p);
+}
+INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
+    if (sizeof(REAL) == 4) _mm512_mask_storeu_ps(p, (__mmask16)MASK(count), (__m512)v);
+    else _mm512_mask_storeu_pd(p, (__mmask8)MASK(count), (__m512d)v);
+}
+#elif TILE_BYTES == 32
+#include <immintrin.h>
+INLINE __m256i F(mask)(int count) {
+    F(lanes) lane;
+    for (int l = 0; l < LANES; l++) lane[l] = l;
+    return (__m256i)(lane < (INDEX)count);
+}
+INLINE F(vector) F(load_part)(const REAL *p, int count) {
+    return sizeof(REAL) == 4
+               ? (F(vector))_mm256_maskload_ps((const float *)p, F(mask)(count))
+               : (F(vector))_mm256_maskload_pd((const double *)p, F(mask)(count));
+}
+INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
+    if (sizeof(REAL) == 4) _mm256_maskstore_ps((float *)p, F(mask)(count), (__m256)v);
+    else _mm256_maskstore_pd((double *)p, F(mask)(count), (__m256d)v);
+}
+#else
+INLINE F(vector) F(load_part)(const REAL *p, int count) {
+    F(vector) v = {0};
+    for (int l = 0; l < LANES; l++)
+        if (l < count) v[l] = p[l];
+    return v;
+}
+INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
+    for (int l = 0; l < LANES; l++)
+        if (l < count) p[l] = v[l];
+}
+#endif
+
+INLINE F(vector) F(load)(const REAL *p) { return *(const F(unaligned) *)p; }
+
+/* One tile: c[r][j] := init[r][j] + sum_k a[r][k] b[k][j], for `rows` rows and `vectors` vectors, of
+   the last of which `tail` lanes are c's. Constants at every call, so that the sums are registers. */
+INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *c, ptrdiff_t ldc,
+                    const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t k,
+                    const REAL *init, ptrdiff_t init_step, int tail) {
+    F(vector) sum[TILE_ROWS][TILE_VECTORS];
+    const int last = vectors - 1;
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; j++) {
+            const REAL *from = init + r * init_step + j * LANES;
+            if (!init) sum[r][j] = (F(vector)){0};
+            else if (j < last) sum[r][j] = F(load)(from);
+            else sum[r][j] = F(load_part)(from, tail);
+        }
+    for (ptrdiff_t i = 0; i < k; i++) {
+        F(vector) row[TILE_VECTORS];
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; j++)
+            row[j] = j < last ? F(load)(b + j * LANES) : F(load_part)(b + j * LANES, tail);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            REAL scalar = a_trans ? a[i * lda + r] : a[r * lda + i];
+#pragma GCC unroll 8
+            for (int j = 0; j < vectors; j++) sum[r][j] += scalar * row[j];
+        }
+        b += ldb;
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; j++) {
+            REAL *to = c + r * ldc + j * LANES;
+            if (j < last) *(F(unaligned) *)to = sum[r][j];
+            else F(store_part)(to, sum[r][j], tail);
+        }
+}
+
+/* All rows of one panel of c, a tile's width wide. */
+INLINE void F(panel_of)(const int vectors, const int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a,
+                        ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k,
+                        const REAL *init, ptrdiff_t init_step, int tail) {
+    const ptrdiff_t step = a_trans ? 1 : lda;
+#define TILES(rows)                                                                              \
+    for (; m >= rows; m -= rows) {                                                               \
+        F(tile)(rows, vectors, a_trans, c, ldc, a, lda, b, ldb, k, init, init_step, tail);       \
+        c += rows * ldc;                                                                         \
+        a += rows * step;                                                                        \
+        if (init) init += rows * init_step;                                                      \
+    }
+    TILES(TILE_ROWS)
+#if TILE_ROWS > 4
+    TILES(4)
+#endif
+    TILES(2)
+    TILES(1)
+#undef TILES
+}
+
+static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,
+                     const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
+                     ptrdiff_t init_step, int tail) {
+#define PANEL(vectors, a_trans) \
+    F(panel_of)(vectors, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail)
+    if (a_trans) {
+        if (vectors == 1) PANEL(1, 1);
+        else if (vectors == 2) PANEL(2, 1);
+        else PANEL(3, 1);
+    } else {
+        if (vectors == 1) PANEL(1, 0);
+        else if (vectors == 2) PANEL(2, 0);
+        else PANEL(3, 0);
+    }
+#undef PANEL
+}
+
+/* x := x^T for a square of LANES x LANES: at distance 1, 2, 4, ..., swap the off-diagonal halves. */
+INLINE void F(transpose)(F(vector) *x) {
+#pragma GCC unroll 8
+    for (int h = 1; h < LANES; h *= 2) {
+        F(lanes) low, high;
+#pragma GCC unroll 16
+        for (int l = 0; l < LANES; l++) {
+            low[l] = l & h ? LANES + l - h : l;
+            high[l] = l & h ? LANES + l : l + h;
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+            if (!(i & h)) {
+                F(vector) even = x[i], odd = x[i + h];
+                x[i] = __builtin_shuffle(even, odd, low);
+                x[i + h] = __builtin_shuffle(even, odd, high);
+            }
+    }
+}
+
+/* packed[i][j] := b[i][j], or b[j][i] if transposed, for k rows and n of `width` columns; then 0. */
+static void F(pack)(REAL *packed, int width, const REAL *b, ptrdiff_t ldb, int b_trans, ptrdiff_t n,
+                    ptrdiff_t k) {
+    F(vector) square[LANES];
+    if (!b_trans) {
+        for (ptrdiff_t i = 0; i < k; i++)
+            for (int j = 0; j < width; j += LANES)
+                *(F(vector) *)(packed + i * width + j) =
+                    j + LANES <= n ? F(load)(b + i * ldb + j)
+                                   : F(load_part)(b + i * ldb + j, n > j ? (int)(n - j) : 0);
+        return;
+    }
+    for (int j = 0; j < width; j += LANES)
+        for (ptrdiff_t i = 0; i < k; i += LANES) {
+            int depth = k - i < LANES ? (int)(k - i) : LANES;
+#pragma GCC unroll 16
+            for (int l = 0; l < LANES; l++)
+                square[l] = j + l < n ? F(load_part)(b + (j + l) * ldb + i, depth)
+                                      : (F(vector)){0};
+            F(transpose)(square);
+#pragma GCC unroll 16
+            for (int l = 0; l < LANES; l++)
+                if (l < depth) *(F(vector) *)(packed + (i + l) * width + j) = square[l];
+        }
+}
+
+/* sum_k a[k] b[k] + init, in DOT_LANES chains that are folded in halves. */
+INLINE REAL F(dot)(const REAL *a, const REAL *b, ptrdiff_t k, REAL init) {
+    F(vector) sum[DOT_LANES / LANES];
+    REAL lanes[DOT_LANES];
+    ptrdiff_t i = 0;
+    for (int j = 0; j < DOT_LANES / LANES; j++) sum[j] = (F(vector)){0};
+    for (; i + DOT_LANES <= k; i += DOT_LANES)
+        for (int j = 0; j < DOT_LANES / LANES; j++)
+            sum[j] += F(load)(a + i + j * LANES) * F(load)(b + i + j * LANES);
+    for (int j = 0; j < DOT_LANES / LANES; j++, i += LANES) {
+        int count = k - i < 0 ? 0 : k - i < LANES ? (int)(k - i) : LANES;
+        if (count) sum[j] += F(load_part)(a + i, count) * F(load_part)(b + i, count);
+        *(F(unaligned) *)(lanes + j * LANES) = sum[j];
+    }
+    for (int h = DOT_LANES / 2; h; h /= 2)
+        for (int l = 0; l < h; l++) lanes[l] += lanes[l + h];
+    return init + lanes[0];
+}
+
+/* c (m, n; rows ldc apart) := init + op(a) op(b). a is (m, k), or (k, m) if transposed; b is (k, n),
+   or (n, k). init: NULL for zeros; rows init_step apart, 0 for one row used for all. */
+static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
+                    ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
+                    const REAL *init, ptrdiff_t init_step) {
+    if (n == 1 && !a_trans && (b_trans || ldb == 1)) {
+        for (ptrdiff_t r = 0; r < m; r++)
+            c[r * ldc] = F(dot)(a + r * lda, b, k, init ? init[r * init_step] : 0);
+        return;
+    }
+    if (n == 1 && a_trans && ldb == 1 && ldc == 1) { /* c^T := b^T a: vectors along the rows of c */
+        F(gemm)(c, m, b, 1, 0, a, lda, 0, 1, m, k, init, 0);
+        return;
+    }
+    if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
+    const ptrdiff_t vectors = (n + LANES - 1) / LANES;
+    const ptrdiff_t panels = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+    const int pack = b_trans || (m >= PACK_ROWS && ldb * (ptrdiff_t)sizeof(REAL) >= PACK_STRIDE);
+    REAL packed[K_BLOCK * TILE_VECTORS * LANES] __attribute__((aligned(TILE_BYTES)));
+    const ptrdiff_t blocks = (k + K_BLOCK - 1) / K_BLOCK;
+    const ptrdiff_t most = blocks > 1 ? (k + blocks - 1) / blocks : k;
+    ptrdiff_t top = 0;
+    do {
+        const ptrdiff_t depth = k - top < most ? k - top : most;
+        const REAL *a_k = a + (a_trans ? top * lda : top);
+        ptrdiff_t left = 0;
+        for (ptrdiff_t p = 0; p < panels; p++) {
+            const int wide = (int)((p + 1) * vectors / panels - p * vectors / panels);
+            const ptrdiff_t width = n - left < wide * LANES ? n - left : wide * LANES;
+            const int tail = (int)(width - (wide - 1) * LANES);
+            const REAL *b_k = b + (b_trans ? left * ldb + top : top * ldb + left);
+            ptrdiff_t b_step = ldb;
+            if (pack) {
+                F(pack)(packed, wide * LANES, b_k, ldb, b_trans, width, depth);
+                b_k = packed;
+                b_step = wide * LANES;
+            }
+            F(panel)(wide, a_trans, c + left, ldc, a_k, lda, b_k, b_step, m, depth,
+                     init ? init + left : NULL, init_step, tail);
+            left += width;
+        }
+        top += depth;
+        init = c; /* the next block goes on where this one stopped */
+        init_step = ldc;
+    } while (top < k);
+}
+
+#undef LANES
+#undef F
+#undef INLINE
+#undef MASK
+
+#endif
