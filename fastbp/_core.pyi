@@ -18,7 +18,7 @@ Member: TypeAlias = tuple[NDArray[int32], int, int]
 
 DEBUG: bool
 TEAM_WORDS: int
-ROW_BLOCK: int
+BLAS_ROWS: int
 BLAS_INT_MAX: int
 ACTIVATIONS: dict[str, int]
 LOSSES: dict[str, int]

@@ -50,7 +50,7 @@ cdef extern from *:
 
 DEBUG = bool(fastbp_debug)
 TEAM_WORDS = team_words
-ROW_BLOCK = _walk.ROW_BLOCK
+BLAS_ROWS = _walk.BLAS_ROWS
 BLAS_INT_MAX = 2 ** (8 * sizeof(_matmul.blas_int) - 1) - 1
 ACTIVATIONS = {"identity": _activations.IDENTITY, "logistic": _activations.LOGISTIC,
                "tanh": _activations.TANH, "relu": _activations.RELU}

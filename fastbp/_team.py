@@ -52,7 +52,7 @@ def reserved_cores(n_threads, step_work, rows):
     token = object()
     try:
         try:
-            pays = min(int(step_work // WORK_PER_RANK), -(-rows // core.ROW_BLOCK))
+            pays = min(int(step_work // WORK_PER_RANK), -(-rows // core.BLAS_ROWS))
             size = min(max(1, n_threads or pays), MOST_RANKS)
             if n_threads is None and size > 1:
                 # The wish is entered first: two that come at once may both yield, never neither.

@@ -25,6 +25,7 @@ from fastbp._affine cimport (
     affine_forward_csr,
 )
 from fastbp._losses cimport loss_delta
+from fastbp._matmul cimport matmul_native
 from fastbp._optimizers cimport Hyper, objective_gradient, optimizer_step, sum_of_squares
 
 cdef extern from "_team.h" nogil:
@@ -33,7 +34,10 @@ cdef extern from "_team.h" nogil:
     void team_write(int32_t* words, int which, int value)
 
 cdef enum:
-    ROW_BLOCK = 64          # rows that pass through all layers together
+    BLAS_ROWS = 64          # rows that pass through all layers together, where BLAS wants them
+                            # fixed by the shape,
+    BLOCK_ROWS = 256        # and at most, where the bits do not depend on them;
+    BLOCK_WORK = 500000000  # fewer if their multiply-adds are more: a stop should not wait long
     SLICE_ROWS = 64         # least rows of a weight matrix in a slice
     SLICE_ELEMENTS = 8192   # about so many weights make a slice, if it has the rows
     PREDICT_BLOCK = 256     # rows of a block of predict
@@ -80,20 +84,27 @@ cdef inline Py_ssize_t slice_rows(const Layer* layer) noexcept nogil:
     return min(max(rows, SLICE_ROWS), layer.fan_in)
 
 
+cdef inline Py_ssize_t block_rows(const Walk* walk) noexcept nogil:
+    """Rows of a block in training; on the tiles as many blocks for each rank as for the others."""
+    cdef Py_ssize_t most = BLAS_ROWS, blocks
+    if matmul_native:
+        most = max(BLAS_ROWS, min(BLOCK_ROWS, BLOCK_WORK // walk.size_params))
+    blocks = (walk.batch + most - 1) // most
+    if matmul_native:
+        blocks = (blocks + walk.size - 1) // walk.size * walk.size
+    return (walk.batch + blocks - 1) // blocks
+
+
 cdef inline void lay_out(Walk* walk, bint training, bint gather, bint fused) noexcept nogil:
     """Offsets of the scratch regions, and their total; blocks of equal size."""
-    cdef Py_ssize_t l, slice_size = 0, blocks
+    cdef Py_ssize_t l, slice_size = 0
     cdef const Layer* layer
     walk.tasks = 0
     for l in range(walk.layers):
         layer = walk.plan + l
         walk.tasks += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
         slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
-    if training:
-        blocks = (walk.batch + ROW_BLOCK - 1) // ROW_BLOCK
-        walk.block = (walk.batch + blocks - 1) // blocks
-    else:
-        walk.block = walk.batch
+    walk.block = block_rows(walk) if training else walk.batch
     walk.widths = walk.plan[walk.layers - 1].output + walk.plan[walk.layers - 1].fan_out
     walk.slice_size = padded(slice_size)
     walk.gathered = 0

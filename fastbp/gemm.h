@@ -41,7 +41,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #endif
 #define TILE_VECTORS 3 /* 8 x 3 sums of 32 registers, 4 x 3 of 16: the rest hold a and b */
 #define DOT_LANES 16
-#define K_BLOCK 256    /* a packed block of b, K_BLOCK rows by a tile's width, stays in L1 or L2 */
+#define K_BLOCK 160    /* a packed block of b, K_BLOCK rows by a tile's width, stays in L1 or L2 */
 #define PACK_STRIDE 2048 /* bytes between rows of b from which they fall on few cache sets and pages */
 #define PACK_ROWS 32     /* rows of c from which a packed copy of b pays */
 
@@ -50,14 +50,18 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 
 #define REAL float
 #define INDEX int
+#define LANES (TILE_BYTES / 4)
 #include "gemm.h"
 #undef REAL
 #undef INDEX
+#undef LANES
 #define REAL double
 #define INDEX long long
+#define LANES (TILE_BYTES / 8)
 #include "gemm.h"
 #undef REAL
 #undef INDEX
+#undef LANES
 
 #else
 #define gemm_has_tiles 0
@@ -73,13 +77,22 @@ static inline void gemm_double(double *c, ptrdiff_t ldc, const double *a, ptrdif
 
 #else /* REAL is defined: the body, for one dtype */
 
-#define LANES ((int)(TILE_BYTES / sizeof(REAL)))
 #define F(name) GEMM_NAME(name, REAL)
 #define INLINE static inline __attribute__((always_inline))
 
 typedef REAL F(vector) __attribute__((vector_size(TILE_BYTES)));
 typedef REAL F(unaligned) __attribute__((vector_size(TILE_BYTES), aligned(sizeof(REAL)), may_alias));
 typedef INDEX F(lanes) __attribute__((vector_size(TILE_BYTES)));
+
+#if LANES == 16
+#define LANE_NUMBERS {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+#elif LANES == 8
+#define LANE_NUMBERS {0, 1, 2, 3, 4, 5, 6, 7}
+#elif LANES == 4
+#define LANE_NUMBERS {0, 1, 2, 3}
+#else
+#define LANE_NUMBERS {0, 1}
+#endif
 
 /* The first `count` lanes of a vector in memory; what lies behind them is not touched. */
 #if TILE_BYTES == 64
@@ -96,8 +109,7 @@ INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
 #elif TILE_BYTES == 32
 #include <immintrin.h>
 INLINE __m256i F(mask)(int count) {
-    F(lanes) lane;
-    for (int l = 0; l < LANES; l++) lane[l] = l;
+    const F(lanes) lane = LANE_NUMBERS;
     return (__m256i)(lane < (INDEX)count);
 }
 INLINE F(vector) F(load_part)(const REAL *p, int count) {
@@ -201,16 +213,18 @@ static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REA
 #undef PANEL
 }
 
-/* x := x^T for a square of LANES x LANES: at distance 1, 2, 4, ..., swap the off-diagonal halves. */
-INLINE void F(transpose)(F(vector) *x) {
-#pragma GCC unroll 8
-    for (int h = 1; h < LANES; h *= 2) {
-        F(lanes) low, high;
+/* to[i][l] := from[l][i] for i < depth, l < rows; zeros for the other l. In registers: at distance
+   h = 1, 2, 4, ... the off-diagonal halves of every 2h x 2h square change places. */
+INLINE void F(transpose)(REAL *to, int width, const REAL *from, ptrdiff_t ld, int rows, int depth) {
+    const F(lanes) lane = LANE_NUMBERS;
+    F(vector) x[LANES];
 #pragma GCC unroll 16
-        for (int l = 0; l < LANES; l++) {
-            low[l] = l & h ? LANES + l - h : l;
-            high[l] = l & h ? LANES + l : l + h;
-        }
+    for (int l = 0; l < LANES; l++)
+        x[l] = l >= rows ? (F(vector)){0}
+               : depth == LANES ? F(load)(from + l * ld) : F(load_part)(from + l * ld, depth);
+#pragma GCC unroll 4
+    for (int h = 1; h < LANES; h *= 2) {
+        const F(lanes) low = lane + (((lane & h) != 0) & (LANES - h)), high = low + h;
 #pragma GCC unroll 16
         for (int i = 0; i < LANES; i++)
             if (!(i & h)) {
@@ -219,32 +233,30 @@ INLINE void F(transpose)(F(vector) *x) {
                 x[i + h] = __builtin_shuffle(even, odd, high);
             }
     }
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        if (i < depth) *(F(vector) *)(to + i * width) = x[i];
 }
 
 /* packed[i][j] := b[i][j], or b[j][i] if transposed, for k rows and n of `width` columns; then 0. */
 static void F(pack)(REAL *packed, int width, const REAL *b, ptrdiff_t ldb, int b_trans, ptrdiff_t n,
                     ptrdiff_t k) {
-    F(vector) square[LANES];
-    if (!b_trans) {
-        for (ptrdiff_t i = 0; i < k; i++)
-            for (int j = 0; j < width; j += LANES)
+    for (int j = 0; j < width; j += LANES) {
+        const int rows = n - j < LANES ? (int)(n - j) : LANES;
+        ptrdiff_t i = 0;
+        if (!b_trans) {
+            for (; i < k; i++)
                 *(F(vector) *)(packed + i * width + j) =
-                    j + LANES <= n ? F(load)(b + i * ldb + j)
-                                   : F(load_part)(b + i * ldb + j, n > j ? (int)(n - j) : 0);
-        return;
-    }
-    for (int j = 0; j < width; j += LANES)
-        for (ptrdiff_t i = 0; i < k; i += LANES) {
-            int depth = k - i < LANES ? (int)(k - i) : LANES;
-#pragma GCC unroll 16
-            for (int l = 0; l < LANES; l++)
-                square[l] = j + l < n ? F(load_part)(b + (j + l) * ldb + i, depth)
-                                      : (F(vector)){0};
-            F(transpose)(square);
-#pragma GCC unroll 16
-            for (int l = 0; l < LANES; l++)
-                if (l < depth) *(F(vector) *)(packed + (i + l) * width + j) = square[l];
+                    rows == LANES ? F(load)(b + i * ldb + j) : F(load_part)(b + i * ldb + j, rows);
+            continue;
         }
+        if (rows == LANES)
+            for (; i + LANES <= k; i += LANES)
+                F(transpose)(packed + i * width + j, width, b + j * ldb + i, ldb, LANES, LANES);
+        for (; i < k; i += LANES)
+            F(transpose)(packed + i * width + j, width, b + j * ldb + i, ldb, rows,
+                         k - i < LANES ? (int)(k - i) : LANES);
+    }
 }
 
 /* sum_k a[k] b[k] + init, in DOT_LANES chains that are folded in halves. */
@@ -313,8 +325,8 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     } while (top < k);
 }
 
-#undef LANES
 #undef F
+#undef LANE_NUMBERS
 #undef INLINE
 #undef MASK
 
