@@ -32,18 +32,26 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #if defined(__AVX512F__)
 #define TILE_BYTES 64
 #define TILE_ROWS 8
+#define MASKED 1
 #elif defined(__AVX2__)
 #define TILE_BYTES 32
 #define TILE_ROWS 4
+#define MASKED 1
 #else
 #define TILE_BYTES 16
 #define TILE_ROWS 4
+#define MASKED 0 /* parts of vectors are loaded number by number: not in a loop */
 #endif
 #define TILE_VECTORS 3 /* 8 x 3 sums of 32 registers, 4 x 3 of 16: the rest hold a and b */
 #define DOT_LANES 16
-#define K_BLOCK 160    /* a packed block of b, K_BLOCK rows by a tile's width, stays in L1 or L2 */
-#define PACK_STRIDE 2048 /* bytes between rows of b from which they fall on few cache sets and pages */
-#define PACK_ROWS 32     /* rows of c from which a packed copy of b pays */
+#define K_BLOCK 160 /* this many rows of b, a tile's width of each, stay in the first cache */
+/* Where rows are so many bytes apart, what lies in a block of them falls on few cache sets and many
+   pages. Then blocks of b are copied if they serve so many rows of c, and columns of a, some at a
+   time, if they serve so many panels. */
+#define COPY_STRIDE 2048
+#define COPY_ROWS 128
+#define COPY_PANELS 8
+#define COPY_COLUMNS 64
 
 #define GEMM_PASTE(name, real) name##_##real
 #define GEMM_NAME(name, real) GEMM_PASTE(name, real)
@@ -278,8 +286,32 @@ INLINE REAL F(dot)(const REAL *a, const REAL *b, ptrdiff_t k, REAL init) {
     return init + lanes[0];
 }
 
+static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
+                    ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
+                    const REAL *init, ptrdiff_t init_step);
+
+/* gemm with a transposed, on copies of blocks of a. */
+static void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b,
+                           ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *init,
+                           ptrdiff_t init_step) {
+    REAL copy[K_BLOCK * COPY_COLUMNS] __attribute__((aligned(TILE_BYTES)));
+    for (ptrdiff_t i = 0; i < m; i += COPY_COLUMNS) {
+        const ptrdiff_t rows = m - i < COPY_COLUMNS ? m - i : COPY_COLUMNS;
+        for (ptrdiff_t top = 0; top < k; top += K_BLOCK) {
+            const ptrdiff_t depth = k - top < K_BLOCK ? k - top : K_BLOCK;
+            for (ptrdiff_t l = 0; l < depth; l++)
+                memcpy(copy + l * COPY_COLUMNS, a + (top + l) * lda + i, rows * sizeof(REAL));
+            if (top) F(gemm)(c + i * ldc, ldc, copy, COPY_COLUMNS, 1, b + top * ldb, ldb, 0, rows, n,
+                             depth, c + i * ldc, ldc);
+            else F(gemm)(c + i * ldc, ldc, copy, COPY_COLUMNS, 1, b, ldb, 0, rows, n, depth,
+                         init ? init + i * init_step : NULL, init_step);
+        }
+    }
+}
+
 /* c (m, n; rows ldc apart) := init + op(a) op(b). a is (m, k), or (k, m) if transposed; b is (k, n),
-   or (n, k). init: NULL for zeros; rows init_step apart, 0 for one row used for all. */
+   or (n, k), but not both transposed. init: NULL for zeros; rows init_step apart, 0 for one row used
+   for all. */
 static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                     const REAL *init, ptrdiff_t init_step) {
@@ -295,7 +327,12 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
     const ptrdiff_t vectors = (n + LANES - 1) / LANES;
     const ptrdiff_t panels = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
-    const int pack = b_trans || (m >= PACK_ROWS && ldb * (ptrdiff_t)sizeof(REAL) >= PACK_STRIDE);
+    if (a_trans && panels >= COPY_PANELS && lda * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE) {
+        F(gemm_copied)(c, ldc, a, lda, b, ldb, m, n, k, init, init_step);
+        return;
+    }
+    const int copy_b =
+        b_trans || (m >= COPY_ROWS && ldb * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE);
     REAL packed[K_BLOCK * TILE_VECTORS * LANES] __attribute__((aligned(TILE_BYTES)));
     const ptrdiff_t blocks = (k + K_BLOCK - 1) / K_BLOCK;
     const ptrdiff_t most = blocks > 1 ? (k + blocks - 1) / blocks : k;
@@ -310,7 +347,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
             const int tail = (int)(width - (wide - 1) * LANES);
             const REAL *b_k = b + (b_trans ? left * ldb + top : top * ldb + left);
             ptrdiff_t b_step = ldb;
-            if (pack) {
+            if (copy_b || (!MASKED && tail < LANES && m > 1)) {
                 F(pack)(packed, wide * LANES, b_k, ldb, b_trans, width, depth);
                 b_k = packed;
                 b_step = wide * LANES;
