@@ -6,8 +6,11 @@
    one broadcast of `a` for each row and one load of `b` for each vector feed rows x vectors fused
    multiply-adds. Every element of c is one chain, init + a[0] b[0] + a[1] b[1] + ..., in the order of
    k, whatever tile it falls into: cutting k into blocks passes the chain through c, which is exact.
-   So the bits depend neither on how rows are shared among ranks nor on the width of the vectors. A
-   single column of c has no vectors to fill and is DOT_LANES interleaved chains instead.
+   So the bits depend neither on how rows are shared among ranks nor on the width of the vectors.
+
+   A few columns at the end (100 is 6 x 16 + 4) would leave most of a vector empty. There vectors run
+   along k instead, and an element is as many interleaved chains as 64 bytes have numbers; or, if a is
+   transposed, along the rows of c, which keeps the one chain.
 
    Included three times: by the core, and by itself once for each dtype. */
 #ifndef REAL
@@ -42,8 +45,11 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define TILE_ROWS 4
 #define MASKED 0 /* parts of vectors are loaded number by number: not in a loop */
 #endif
+#define ROW_VECTORS 6  /* a single row of c has registers left for more */
 #define TILE_VECTORS 3 /* 8 x 3 sums of 32 registers, 4 x 3 of 16: the rest hold a and b */
-#define DOT_LANES 16
+#define FEW_COLUMNS 4 /* at most, at the end of c */
+#define DOT_DEPTH 64  /* least k for which folding chains costs less than empty lanes */
+#define DOT_BLOCK 1024
 #define K_BLOCK 160 /* this many rows of b, a tile's width of each, stay in the first cache */
 /* Where rows are so many bytes apart, what lies in a block of them falls on few cache sets and many
    pages. Then blocks of b are copied if they serve so many rows of c, and columns of a, some at a
@@ -149,7 +155,7 @@ INLINE F(vector) F(load)(const REAL *p) { return *(const F(unaligned) *)p; }
 INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *c, ptrdiff_t ldc,
                     const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t k,
                     const REAL *init, ptrdiff_t init_step, int tail) {
-    F(vector) sum[TILE_ROWS][TILE_VECTORS];
+    F(vector) sum[TILE_ROWS][ROW_VECTORS];
     const int last = vectors - 1;
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
@@ -161,7 +167,7 @@ INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *
             else sum[r][j] = F(load_part)(from, tail);
         }
     for (ptrdiff_t i = 0; i < k; i++) {
-        F(vector) row[TILE_VECTORS];
+        F(vector) row[ROW_VECTORS];
 #pragma GCC unroll 8
         for (int j = 0; j < vectors; j++)
             row[j] = j < last ? F(load)(b + j * LANES) : F(load_part)(b + j * LANES, tail);
@@ -209,6 +215,8 @@ static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REA
                      ptrdiff_t init_step, int tail) {
 #define PANEL(vectors, a_trans) \
     F(panel_of)(vectors, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail)
+#define ROW(vectors) \
+    F(tile)(1, vectors, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail)
     if (a_trans) {
         if (vectors == 1) PANEL(1, 1);
         else if (vectors == 2) PANEL(2, 1);
@@ -216,8 +224,12 @@ static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REA
     } else {
         if (vectors == 1) PANEL(1, 0);
         else if (vectors == 2) PANEL(2, 0);
-        else PANEL(3, 0);
+        else if (vectors == 3) PANEL(3, 0);
+        else if (vectors == 4) ROW(4);
+        else if (vectors == 5) ROW(5);
+        else ROW(6);
     }
+#undef ROW
 #undef PANEL
 }
 
@@ -267,23 +279,112 @@ static void F(pack)(REAL *packed, int width, const REAL *b, ptrdiff_t ldb, int b
     }
 }
 
-/* sum_k a[k] b[k] + init, in DOT_LANES chains that are folded in halves. */
-INLINE REAL F(dot)(const REAL *a, const REAL *b, ptrdiff_t k, REAL init) {
-    F(vector) sum[DOT_LANES / LANES];
-    REAL lanes[DOT_LANES];
-    ptrdiff_t i = 0;
-    for (int j = 0; j < DOT_LANES / LANES; j++) sum[j] = (F(vector)){0};
-    for (; i + DOT_LANES <= k; i += DOT_LANES)
-        for (int j = 0; j < DOT_LANES / LANES; j++)
-            sum[j] += F(load)(a + i + j * LANES) * F(load)(b + i + j * LANES);
-    for (int j = 0; j < DOT_LANES / LANES; j++, i += LANES) {
-        int count = k - i < 0 ? 0 : k - i < LANES ? (int)(k - i) : LANES;
-        if (count) sum[j] += F(load_part)(a + i, count) * F(load_part)(b + i, count);
-        *(F(unaligned) *)(lanes + j * LANES) = sum[j];
+#define CHAINS ((int)(64 / sizeof(REAL))) /* of a dot product, the same at every level */
+#define PARTS (CHAINS / LANES)
+#if TILE_BYTES == 64
+#define DOT_ROWS 4
+#else
+#define DOT_ROWS 1
+#endif
+
+/* sum[r][j] += a[r] b[j], for `count` numbers at the same place of all rows of a and b. */
+INLINE void F(dot_step)(const int rows, const int columns, F(vector) (*sum)[FEW_COLUMNS],
+                        const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, int count) {
+    F(vector) row[DOT_ROWS];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++)
+        row[r] = count == LANES ? F(load)(a + r * lda) : F(load_part)(a + r * lda, count);
+#pragma GCC unroll 4
+    for (int j = 0; j < columns; j++) {
+        const F(vector) column =
+            count == LANES ? F(load)(b + j * ldb) : F(load_part)(b + j * ldb, count);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) sum[r][j] += row[r] * column;
     }
-    for (int h = DOT_LANES / 2; h; h /= 2)
-        for (int l = 0; l < h; l++) lanes[l] += lanes[l + h];
-    return init + lanes[0];
+}
+
+/* c[r][j] := init[r][j] + sum_k a[r][k] b[j][k] for a constant number of rows and of columns. */
+INLINE void F(dot_tile)(const int rows, const int columns, REAL *c, ptrdiff_t ldc, const REAL *a,
+                        ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t k, const REAL *init,
+                        ptrdiff_t init_step) {
+    const F(lanes) lane = LANE_NUMBERS;
+    F(vector) sum[PARTS][DOT_ROWS][FEW_COLUMNS] = {{{{0}}}};
+    ptrdiff_t i = 0;
+    for (; i + CHAINS <= k; i += CHAINS)
+#pragma GCC unroll 4
+        for (int part = 0; part < PARTS; part++)
+            F(dot_step)(rows, columns, sum[part], a + i + part * LANES, lda, b + i + part * LANES,
+                        ldb, LANES);
+    for (int part = 0; part < PARTS; part++, i += LANES)
+        if (i < k)
+            F(dot_step)(rows, columns, sum[part], a + i, lda, b + i, ldb,
+                        k - i < LANES ? (int)(k - i) : LANES);
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < columns; j++) {
+            for (int h = PARTS / 2; h; h /= 2)
+                for (int part = 0; part < h; part++) sum[part][r][j] += sum[part + h][r][j];
+#pragma GCC unroll 4
+            for (int h = LANES / 2; h; h /= 2)
+                sum[0][r][j] += __builtin_shuffle(sum[0][r][j], lane ^ h);
+            c[r * ldc + j] = (init ? init[r * init_step + j] : 0) + sum[0][r][j][0];
+        }
+}
+
+/* The last few columns of c by dot products; b is transposed. */
+static void F(dots)(int columns, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b,
+                    ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
+                    ptrdiff_t init_step) {
+#define DOTS(rows, columns)                                                                    \
+    for (; r + rows <= m; r += rows)                                                           \
+        F(dot_tile)(rows, columns, c + r * ldc, ldc, a + r * lda, lda, b, ldb, k,              \
+                    init ? init + r * init_step : NULL, init_step);
+    ptrdiff_t r = 0;
+    switch (columns) {
+    case 1: DOTS(DOT_ROWS, 1) DOTS(1, 1) break;
+    case 2: DOTS(DOT_ROWS, 2) DOTS(1, 2) break;
+    case 3: DOTS(DOT_ROWS, 3) DOTS(1, 3) break;
+    default: DOTS(DOT_ROWS, 4) DOTS(1, 4)
+    }
+#undef DOTS
+}
+
+/* The last few columns of c where a is transposed: c^T := init^T + b^T a, tile by tile. */
+static void F(turned)(int columns, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,
+                      const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
+                      ptrdiff_t init_step) {
+    REAL turned[FEW_COLUMNS][TILE_VECTORS * LANES];
+    for (ptrdiff_t i = 0; i < m; i += TILE_VECTORS * LANES) {
+        const int rows = m - i < TILE_VECTORS * LANES ? (int)(m - i) : TILE_VECTORS * LANES;
+        const int vectors = (rows + LANES - 1) / LANES, tail = rows - (vectors - 1) * LANES;
+        for (int j = 0; j < columns; j++)
+            for (int r = 0; r < rows; r++)
+                turned[j][r] = init ? init[(i + r) * init_step + j] : 0;
+        F(panel)(vectors, 1, turned[0], TILE_VECTORS * LANES, b, ldb, a + i, lda, columns, k,
+                 turned[0], TILE_VECTORS * LANES, tail);
+        for (int j = 0; j < columns; j++)
+            for (int r = 0; r < rows; r++) c[(i + r) * ldc + j] = turned[j][r];
+    }
+}
+
+/* The last few columns of c := init + op(a) op(b). */
+static void F(gemm_few)(int few, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans,
+                        const REAL *b, ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t k,
+                        const REAL *init, ptrdiff_t init_step) {
+    REAL turned[FEW_COLUMNS][DOT_BLOCK];
+    if (a_trans || b_trans || ldb == 1) {
+        (a_trans ? F(turned) : F(dots))(few, c, ldc, a, lda, b, ldb, m, k, init, init_step);
+        return;
+    }
+    for (ptrdiff_t top = 0; top < k; top += DOT_BLOCK) {
+        const ptrdiff_t depth = k - top < DOT_BLOCK ? k - top : DOT_BLOCK;
+        for (ptrdiff_t i = 0; i < depth; i++)
+            for (int j = 0; j < few; j++) turned[j][i] = b[(top + i) * ldb + j];
+        F(dots)(few, c, ldc, a + top, lda, turned[0], DOT_BLOCK, m, depth, init, init_step);
+        init = c;
+        init_step = ldc;
+    }
 }
 
 static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
@@ -315,25 +416,25 @@ static void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,
 static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                     const REAL *init, ptrdiff_t init_step) {
-    if (n == 1 && !a_trans && (b_trans || ldb == 1)) {
-        for (ptrdiff_t r = 0; r < m; r++)
-            c[r * ldc] = F(dot)(a + r * lda, b, k, init ? init[r * init_step] : 0);
-        return;
-    }
-    if (n == 1 && a_trans && ldb == 1 && ldc == 1) { /* c^T := b^T a: vectors along the rows of c */
-        F(gemm)(c, m, b, 1, 0, a, lda, 0, 1, m, k, init, 0);
-        return;
-    }
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
-    const ptrdiff_t vectors = (n + LANES - 1) / LANES;
-    const ptrdiff_t panels = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+    int few = n % CHAINS <= FEW_COLUMNS ? (int)(n % CHAINS) : 0;
+    if (n == few ? n > 1 : k < (a_trans ? CHAINS : DOT_DEPTH)) few = 0;
+    const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
+    const ptrdiff_t most_vectors = m == 1 && !a_trans ? ROW_VECTORS : TILE_VECTORS;
+    const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
     if (a_trans && panels >= COPY_PANELS && lda * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE) {
         F(gemm_copied)(c, ldc, a, lda, b, ldb, m, n, k, init, init_step);
         return;
     }
     const int copy_b =
         b_trans || (m >= COPY_ROWS && ldb * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE);
-    REAL packed[K_BLOCK * TILE_VECTORS * LANES] __attribute__((aligned(TILE_BYTES)));
+    if (few) {
+        const ptrdiff_t left = n - few;
+        F(gemm_few)(few, c + left, ldc, a, lda, a_trans, b + left * (b_trans ? ldb : 1), ldb, b_trans,
+                    m, k, init ? init + left : NULL, init_step);
+        if (!left) return;
+    }
+    REAL packed[K_BLOCK * ROW_VECTORS * LANES] __attribute__((aligned(TILE_BYTES)));
     const ptrdiff_t blocks = (k + K_BLOCK - 1) / K_BLOCK;
     const ptrdiff_t most = blocks > 1 ? (k + blocks - 1) / blocks : k;
     ptrdiff_t top = 0;
@@ -343,7 +444,8 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
         ptrdiff_t left = 0;
         for (ptrdiff_t p = 0; p < panels; p++) {
             const int wide = (int)((p + 1) * vectors / panels - p * vectors / panels);
-            const ptrdiff_t width = n - left < wide * LANES ? n - left : wide * LANES;
+            const ptrdiff_t right = n - few - left;
+            const ptrdiff_t width = right < wide * LANES ? right : wide * LANES;
             const int tail = (int)(width - (wide - 1) * LANES);
             const REAL *b_k = b + (b_trans ? left * ldb + top : top * ldb + left);
             ptrdiff_t b_step = ldb;
@@ -364,6 +466,9 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
 
 #undef F
 #undef LANE_NUMBERS
+#undef CHAINS
+#undef PARTS
+#undef DOT_ROWS
 #undef INLINE
 #undef MASK
 
