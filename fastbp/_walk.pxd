@@ -119,7 +119,9 @@ cdef inline void lay_out(Walk* walk, bint training, bint gather, bint fused) noe
 
 cdef inline const floating* batch_input(const Walk* walk, const floating* _,
                                         Py_ssize_t first) noexcept nogil:
-    """The dense rows of the batch that begins at sample `first`."""
+    """The dense rows of the batch that begins at sample `first`, gathered if they are several."""
+    if walk.order != NULL and walk.batch == 1:
+        return <const floating*>walk.x + walk.order[first] * walk.features
     if walk.order != NULL:
         return <const floating*>walk.scratch + walk.gathered
     return <const floating*>walk.x + first * walk.features
@@ -142,7 +144,7 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
     cdef floating* gathered
     if walk.indptr == NULL:
         a_bi = batch_input(walk, params, first) + top * walk.features
-        if walk.order != NULL:
+        if walk.order != NULL and walk.batch > 1:
             gathered = <floating*>a_bi
             for r in range(B):
                 memcpy(gathered + r * walk.features,
@@ -248,7 +250,7 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
         for k in range((layer.fan_in + step - 1) // step):
             i = k * step
             n = min(step, layer.fan_in - i)
-            if before * walk.size // walk.size_params == walk.rank:
+            if walk.size == 1 or before * walk.size // walk.size_params == walk.rank:
                 offset = layer.weight + i * O
                 if walk.grads != NULL:
                     dw_io = <floating*>walk.grads + offset

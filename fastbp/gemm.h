@@ -417,6 +417,10 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                     const REAL *init, ptrdiff_t init_step) {
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
+    if (m == 1 && n > 1 && n <= LANES && !a_trans && !b_trans) { /* one tile: nothing to decide */
+        F(tile)(1, 1, 0, c, ldc, a, lda, b, ldb, k, init, init_step, (int)n);
+        return;
+    }
     int few = n % CHAINS <= FEW_COLUMNS ? (int)(n % CHAINS) : 0;
     if (n == few ? n > 1 : k < (a_trans ? CHAINS : DOT_DEPTH)) few = 0;
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
