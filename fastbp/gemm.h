@@ -59,6 +59,11 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define COPY_PANELS 8
 #define COPY_COLUMNS 64
 
+#if defined(__clang__) /* all trip counts are constants of at most 16 */
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 #define GEMM_PASTE(name, real) name##_##real
 #define GEMM_NAME(name, real) GEMM_PASTE(name, real)
 
@@ -150,6 +155,17 @@ INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
 
 INLINE F(vector) F(load)(const REAL *p) { return *(const F(unaligned) *)p; }
 
+/* Lane l of the result is lane from[l] of a followed by b. */
+INLINE F(vector) F(shuffle)(F(vector) a, F(vector) b, F(lanes) from) {
+#if defined(__clang__)
+    F(vector) v = a;
+    UNROLL for (int l = 0; l < LANES; l++) v[l] = from[l] < LANES ? a[from[l]] : b[from[l] - LANES];
+    return v;
+#else
+    return __builtin_shuffle(a, b, from);
+#endif
+}
+
 /* One tile: c[r][j] := init[r][j] + sum_k a[r][k] b[k][j], for `rows` rows and `vectors` vectors, of
    the last of which `tail` lanes are c's. Constants at every call, so that the sums are registers. */
 INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *c, ptrdiff_t ldc,
@@ -157,10 +173,8 @@ INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *
                     const REAL *init, ptrdiff_t init_step, int tail) {
     F(vector) sum[TILE_ROWS][ROW_VECTORS];
     const int last = vectors - 1;
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
-        for (int j = 0; j < vectors; j++) {
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int j = 0; j < vectors; j++) {
             const REAL *from = init + r * init_step + j * LANES;
             if (!init) sum[r][j] = (F(vector)){0};
             else if (j < last) sum[r][j] = F(load)(from);
@@ -168,21 +182,16 @@ INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *
         }
     for (ptrdiff_t i = 0; i < k; i++) {
         F(vector) row[ROW_VECTORS];
-#pragma GCC unroll 8
-        for (int j = 0; j < vectors; j++)
+        UNROLL for (int j = 0; j < vectors; j++)
             row[j] = j < last ? F(load)(b + j * LANES) : F(load_part)(b + j * LANES, tail);
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
+        UNROLL for (int r = 0; r < rows; r++) {
             REAL scalar = a_trans ? a[i * lda + r] : a[r * lda + i];
-#pragma GCC unroll 8
-            for (int j = 0; j < vectors; j++) sum[r][j] += scalar * row[j];
+            UNROLL for (int j = 0; j < vectors; j++) sum[r][j] += scalar * row[j];
         }
         b += ldb;
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
-        for (int j = 0; j < vectors; j++) {
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int j = 0; j < vectors; j++) {
             REAL *to = c + r * ldc + j * LANES;
             if (j < last) *(F(unaligned) *)to = sum[r][j];
             else F(store_part)(to, sum[r][j], tail);
@@ -238,23 +247,19 @@ static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REA
 INLINE void F(transpose)(REAL *to, int width, const REAL *from, ptrdiff_t ld, int rows, int depth) {
     const F(lanes) lane = LANE_NUMBERS;
     F(vector) x[LANES];
-#pragma GCC unroll 16
-    for (int l = 0; l < LANES; l++)
+    UNROLL for (int l = 0; l < LANES; l++)
         x[l] = l >= rows ? (F(vector)){0}
                : depth == LANES ? F(load)(from + l * ld) : F(load_part)(from + l * ld, depth);
-#pragma GCC unroll 4
-    for (int h = 1; h < LANES; h *= 2) {
+    UNROLL for (int h = 1; h < LANES; h *= 2) {
         const F(lanes) low = lane + (((lane & h) != 0) & (LANES - h)), high = low + h;
-#pragma GCC unroll 16
-        for (int i = 0; i < LANES; i++)
+        UNROLL for (int i = 0; i < LANES; i++)
             if (!(i & h)) {
                 F(vector) even = x[i], odd = x[i + h];
-                x[i] = __builtin_shuffle(even, odd, low);
-                x[i + h] = __builtin_shuffle(even, odd, high);
+                x[i] = F(shuffle)(even, odd, low);
+                x[i + h] = F(shuffle)(even, odd, high);
             }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < LANES; i++)
+    UNROLL for (int i = 0; i < LANES; i++)
         if (i < depth) *(F(vector) *)(to + i * width) = x[i];
 }
 
@@ -291,15 +296,12 @@ static void F(pack)(REAL *packed, int width, const REAL *b, ptrdiff_t ldb, int b
 INLINE void F(dot_step)(const int rows, const int columns, F(vector) (*sum)[FEW_COLUMNS],
                         const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, int count) {
     F(vector) row[DOT_ROWS];
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; r++)
+    UNROLL for (int r = 0; r < rows; r++)
         row[r] = count == LANES ? F(load)(a + r * lda) : F(load_part)(a + r * lda, count);
-#pragma GCC unroll 4
-    for (int j = 0; j < columns; j++) {
+    UNROLL for (int j = 0; j < columns; j++) {
         const F(vector) column =
             count == LANES ? F(load)(b + j * ldb) : F(load_part)(b + j * ldb, count);
-#pragma GCC unroll 4
-        for (int r = 0; r < rows; r++) sum[r][j] += row[r] * column;
+        UNROLL for (int r = 0; r < rows; r++) sum[r][j] += row[r] * column;
     }
 }
 
@@ -311,23 +313,19 @@ INLINE void F(dot_tile)(const int rows, const int columns, REAL *c, ptrdiff_t ld
     F(vector) sum[PARTS][DOT_ROWS][FEW_COLUMNS] = {{{{0}}}};
     ptrdiff_t i = 0;
     for (; i + CHAINS <= k; i += CHAINS)
-#pragma GCC unroll 4
-        for (int part = 0; part < PARTS; part++)
+        UNROLL for (int part = 0; part < PARTS; part++)
             F(dot_step)(rows, columns, sum[part], a + i + part * LANES, lda, b + i + part * LANES,
                         ldb, LANES);
     for (int part = 0; part < PARTS; part++, i += LANES)
         if (i < k)
             F(dot_step)(rows, columns, sum[part], a + i, lda, b + i, ldb,
                         k - i < LANES ? (int)(k - i) : LANES);
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (int j = 0; j < columns; j++) {
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int j = 0; j < columns; j++) {
             for (int h = PARTS / 2; h; h /= 2)
                 for (int part = 0; part < h; part++) sum[part][r][j] += sum[part + h][r][j];
-#pragma GCC unroll 4
-            for (int h = LANES / 2; h; h /= 2)
-                sum[0][r][j] += __builtin_shuffle(sum[0][r][j], lane ^ h);
+            UNROLL for (int h = LANES / 2; h; h /= 2)
+                sum[0][r][j] += F(shuffle)(sum[0][r][j], sum[0][r][j], lane ^ h);
             c[r * ldc + j] = (init ? init[r * init_step + j] : 0) + sum[0][r][j][0];
         }
 }
