@@ -2,7 +2,6 @@
 
 import functools
 import warnings
-from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -11,15 +10,15 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp import _memory, _validation
-from fastbp._dispatch import core
-from fastbp._team import MOST_RANKS, available_cores, single_threaded_blas
-from fastbp.network import PREDICT_CHUNK, Network, count_params, make_plan
+from fastbp._dispatch import core, matmul
+from fastbp._team import MOST_RANKS, PREDICT_WORK_PER_RANK, available_cores, team
+from fastbp.network import Network, count_params, make_plan, row_slice
 from fastbp.trainer import (
     GRADIENT_CHUNK,
     NON_FINITE,
@@ -32,6 +31,7 @@ from fastbp.trainer import (
 
 OUT_ACTIVATIONS = {"log_loss": "softmax", "binary_log_loss": "logistic",
                    "squared_error": "identity", "poisson": "exp"}
+LOSSES = {out_activation: loss for loss, out_activation in OUT_ACTIVATIONS.items()}
 # Products below so many multiply-adds are never threaded by OpenBLAS (its least bound, that of
 # matrix times vector); larger ones are held to one thread, so that predictions do not depend on
 # how many there are.
@@ -41,20 +41,20 @@ LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFG
 
 
 def all_or_nothing(fit):
-    """A fit that raises leaves the estimator exactly as it was before.
+    """The fit of a twin, which the estimator becomes at one blow once it is done.
 
-    The method returns a function that says what is left to say once the model is stored: warnings,
-    which the user may have turned into errors, or KeyboardInterrupt. They do not undo the fit.
+    A fit that raises leaves the estimator exactly as it was, and who predicts meanwhile in another
+    thread finds it whole. The method returns a function that says what is left to say once the
+    model is stored: warnings, which the user may have turned into errors, or KeyboardInterrupt.
+    They do not undo the fit.
     """
 
     @functools.wraps(fit)
     def wrapper(self, *args, **kwargs):
-        before = vars(self).copy()
-        try:
-            finish = fit(self, *args, **kwargs)
-        except BaseException:
-            self.__dict__ = before  # at one blow: a second interrupt finds the one or the other
-            raise
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        finish = fit(twin, *args, **kwargs)
+        self.__dict__ = vars(twin)
         finish()
         return self
 
@@ -292,9 +292,11 @@ class BaseMLP(BaseEstimator):
         y_val = self._decode(y[held_out])
         weight_val = None if sample_weight is None else sample_weight[held_out]
         out = np.empty((len(held_out), self.n_outputs_), network.params.dtype)
+        chunk_of = functools.partial(row_slice, x_val)
 
-        def score():
-            prediction = self._decode(network.predict(x_val, loss, out))
+        def score(members):
+            network.predict_chunks(chunk_of, loss, out, members)
+            prediction = self._decode(out)
             if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
                 return np.nan
             with np.errstate(over="ignore", invalid="ignore"):  # predictions may be huge
@@ -306,19 +308,21 @@ class BaseMLP(BaseEstimator):
 
     def _current_network(self):
         """The network of coefs_ and intercepts_: those lists are the truth, its arena a cache."""
-        network = vars(self).get("_network")
+        known = vars(self)
+        network, coefs, intercepts = known.get("_network"), self.coefs_, self.intercepts_
         if (
             network is None
             or network.activation != self.activation
-            or not network.holds(self.coefs_, self.intercepts_)
+            or not network.holds(coefs, intercepts)
         ):
-            network = Network.from_arrays(self.coefs_, self.intercepts_, self.activation)
+            network = Network.from_arrays(coefs, intercepts, self.activation)
             expected = getattr(self, "n_features_in_", network.units[0])
             if network.units[0] != expected:
                 raise ValueError(f"coefs_[0] has {network.units[0]} rows, but the model was fitted "
                                  f"on {expected} features.")
-            self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
-            self._network = network
+            # At one blow, and never over what a fit in another thread has brought meanwhile.
+            known.update(_network=network, coefs_=list(network.coefs),
+                         intercepts_=list(network.intercepts))
         return network
 
     def __getstate__(self):
@@ -328,22 +332,57 @@ class BaseMLP(BaseEstimator):
 
     def _predict(self, X):
         """Predictions of the network, shape (n_samples, n_outputs)."""
+        network = self._plain_network(X)
+        if network is not None:
+            out, finite = self._forward(network, X)
+            if finite:
+                return out
         check_is_fitted(self)
         X = _validation.check_prediction_data(self, X)
-        network = self._current_network()
-        dtype = np.result_type(X.dtype, network.params.dtype)
-        dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
-        if dtype != network.params.dtype:
-            network = network.astype(dtype)
-        loss = next(loss for loss, out in OUT_ACTIVATIONS.items() if out == self.out_activation_)
-        out = np.empty((X.shape[0], network.units[-1]), dtype)
-        widest = max(w * v for w, v in zip(network.units, network.units[1:], strict=False))
-        small = X.shape[0] * widest < SMALL_PRODUCT
-        with nullcontext() if small else single_threaded_blas():
+        return self._forward(self._current_network(), X)[0]
+
+    def _plain_network(self, X):
+        """The network, where scikit-learn's checks of a call can come to nothing but "not finite".
+
+        They cost ten times what one row does.
+        """
+        known = vars(self)  # once: a fit that ends meanwhile brings its own
+        network = known.get("_network")
+        if (
+            network is not None
+            and _validation.is_plain(X)
+            and X.shape[1] == network.units[0] == known.get("n_features_in_")
+            and network.activation == known.get("activation")
+            and network.holds(known.get("coefs_", ()), known.get("intercepts_", ()))
+            and not hasattr(self, "feature_names_in_")
+            and not hasattr(self, "__sklearn_is_fitted__")
+        ):
+            return network
+        return None
+
+    def _forward(self, network, X):
+        """Predictions of rows X in any layout, or CSR, and whether they are finite."""
+        dtype = network.params.dtype
+        if X.dtype != dtype:
+            dtype = np.result_type(X.dtype, dtype)
+            dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
+            if dtype != network.params.dtype:
+                network = network.astype(dtype)
+        loss = LOSSES[self.out_activation_]
+        n_samples = X.shape[0]
+        out = np.empty((n_samples, network.units[-1]), dtype)
+        if n_samples <= network.chunk and (
+            matmul == "native" or n_samples * network.widest < SMALL_PRODUCT
+        ):
+            return out, network.predict(_validation.as_rows(X, dtype), loss, out)
+        chunks = -(-n_samples // network.chunk)
+        n_threads = self.n_threads and min(self.n_threads, chunks)
+        work = n_samples * network.row_work
+        with team(n_threads, work, n_samples, 0, PREDICT_WORK_PER_RANK) as members:
             # What has to be copied or converted is so chunk by chunk.
-            for chunk in gen_batches(X.shape[0], PREDICT_CHUNK):
-                network.predict(_validation.as_rows(X[chunk], dtype), loss, out[chunk])
-        return out
+            return out, network.predict_chunks(
+                lambda part: _validation.as_rows(X[part], dtype), loss, out, members
+            )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -18,6 +18,7 @@ Member: TypeAlias = tuple[NDArray[int32], int, int]
 
 DEBUG: bool
 TEAM_WORDS: int
+TEAM_STOP: int
 BLAS_ROWS: int
 BLAS_INT_MAX: int
 ACTIVATIONS: dict[str, int]
@@ -50,7 +51,7 @@ def loss_gradient(
 ) -> None: ...
 def predict(
     plan: Plan, params: Floating, scratch: Floating, x: Rows, out: Floating, loss: int
-) -> None: ...
+) -> bool: ...
 def stop_team(words: NDArray[int32]) -> None: ...
 def abort_team(words: NDArray[int32]) -> None: ...
 def matmul(

@@ -50,8 +50,10 @@ cdef extern from *:
 
 DEBUG = bool(fastbp_debug)
 TEAM_WORDS = team_words
+TEAM_STOP = team_stop  # the word that asks the ranks to stop
 BLAS_ROWS = _walk.BLAS_ROWS
-BLAS_INT_MAX = 2 ** (8 * sizeof(_matmul.blas_int) - 1) - 1
+cdef int64_t blas_int_max = (<int64_t>1 << (8 * sizeof(_matmul.blas_int) - 2)) * 2 - 1
+BLAS_INT_MAX = blas_int_max
 ACTIVATIONS = {"identity": _activations.IDENTITY, "logistic": _activations.LOGISTIC,
                "tanh": _activations.TANH, "relu": _activations.RELU}
 LOSSES = {"squared_error": _losses.SQUARED_ERROR, "poisson": _losses.POISSON,
@@ -74,19 +76,20 @@ def use_matmul(str way):
 
 cdef int bind_plan(Walk* walk, const Layer[::1] plan, Py_ssize_t batch) except -1:
     """The plan's rows, and every dimension within BLAS's integers."""
-    cdef Py_ssize_t l
-    cdef Layer layer
+    cdef Py_ssize_t l, most = blas_int_max
+    cdef const Layer* layer
     walk.plan = &plan[0]
     walk.layers = plan.shape[0]
     walk.batch = batch
     walk.size_params = 0
     for l in range(walk.layers):
-        layer = plan[l]
-        for name, dimension in (("fan-in", layer.fan_in), ("fan-out", layer.fan_out),
-                                ("batch", batch)):
-            if not 1 <= dimension <= BLAS_INT_MAX:
-                raise OverflowError(f"layer {l}: a {name} of {dimension} is out of the range of "
-                                    f"BLAS, 1 to {BLAS_INT_MAX}")
+        layer = walk.plan + l
+        if not (1 <= layer.fan_in <= most and 1 <= layer.fan_out <= most and 1 <= batch <= most):
+            for name, dimension in (("fan-in", layer.fan_in), ("fan-out", layer.fan_out),
+                                    ("batch", batch)):
+                if not 1 <= dimension <= most:
+                    raise OverflowError(f"layer {l}: a {name} of {dimension} is out of the range "
+                                        f"of BLAS, 1 to {most}")
         walk.size_params += (layer.fan_in + 1) * layer.fan_out
     return 0
 
@@ -237,6 +240,15 @@ cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexc
         tally[1] = walk.samples
 
 
+cdef bint all_finite(const floating* x, Py_ssize_t n) noexcept nogil:
+    """Whether no element is NaN or infinite: x - x is 0 for all others."""
+    cdef Py_ssize_t i
+    cdef int odd = 0
+    for i in range(n):
+        odd |= x[i] - x[i] != 0
+    return odd == 0
+
+
 # ---- doors ----------------------------------------------------------------------------------
 
 def train_epoch(const Layer[::1] plan, floating[::1] params, floating[:, ::1] state,
@@ -303,10 +315,14 @@ def loss_gradient(const Layer[::1] plan, floating[::1] params, floating[::1] gra
 
 def predict(const Layer[::1] plan, const floating[::1] params, floating[::1] scratch, x,
             floating[:, ::1] out, int loss):
-    """Predictions of all rows: forward in blocks of rows, then the link of the loss."""
+    """Predictions of all rows: forward in blocks of rows, then the link of the loss.
+
+    Returns whether all of x is finite, as far as it is dense; CSR entries are not looked at.
+    """
     cdef Walk walk
     cdef Py_ssize_t k, first, rows, K = out.shape[1]
     cdef const Layer* last
+    cdef bint finite = True
     bind_plan(&walk, plan, min(out.shape[0], PREDICT_BLOCK))
     walk.rank, walk.size, walk.order = 0, 1, NULL
     bind_x(&walk, &params[0], x)
@@ -320,10 +336,14 @@ def predict(const Layer[::1] plan, const floating[::1] params, floating[::1] scr
         for k in range((walk.samples + walk.batch - 1) // walk.batch):
             first = k * walk.batch
             rows = min(walk.batch, walk.samples - first)
+            if walk.indptr == NULL:
+                finite &= all_finite(<const floating*>walk.x + first * walk.features,
+                                     rows * walk.features)
             forward(&walk, &params[0], first, 0, rows)
             memcpy(&out[first, 0], layer_rows(&walk, &params[0], walk.activations, last, 0),
                    rows * K * sizeof(floating))
             _losses.link(loss, &out[first, 0], rows, K)
+    return finite
 
 
 def stop_team(int32_t[::1] words):

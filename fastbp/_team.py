@@ -23,6 +23,7 @@ from fastbp._dispatch import core, matmul
 # before a signal could matter.
 WORK_PER_RANK = 3_000_000
 INLINE_WORK = 2_000_000
+PREDICT_WORK_PER_RANK = 15_000_000  # a team is made for one prediction: about 0.1 ms
 INLINE_SECONDS = 0.05
 MOST_RANKS = 256  # the bits are the same for every size, so a larger wish is not refused
 
@@ -44,7 +45,7 @@ def available_cores():
 
 
 @contextmanager
-def reserved_cores(n_threads, step_work, rows):
+def reserved_cores(n_threads, step_work, rows, work_per_rank=WORK_PER_RANK):
     """How many ranks a fit gets: n_threads, or what pays among the cores that no fit has taken.
 
     A rank that gets no block of a batch's rows does not pay.
@@ -52,7 +53,7 @@ def reserved_cores(n_threads, step_work, rows):
     token = object()
     try:
         try:
-            pays = min(int(step_work // WORK_PER_RANK), -(-rows // core.BLAS_ROWS))
+            pays = min(int(step_work // work_per_rank), -(-rows // core.BLAS_ROWS))
             size = min(max(1, n_threads or pays), MOST_RANKS)
             if n_threads is None and size > 1:
                 # The wish is entered first: two that come at once may both yield, never neither.
@@ -142,13 +143,13 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def team(n_threads, step_work, rows, epoch_work):
+def team(n_threads, step_work, rows, epoch_work, work_per_rank=WORK_PER_RANK):
     """The team of one fit; works are multiply-adds, of a step of so many rows and of an epoch.
 
     n_threads None means "decide".
     """
     blas = single_threaded_blas() if matmul == "blas" else nullcontext()
-    with reserved_cores(n_threads, step_work, rows) as size, blas:
+    with reserved_cores(n_threads, step_work, rows, work_per_rank) as size, blas:
         members = Team(size, inline=size == 1 and epoch_work < INLINE_WORK)
         try:
             try:

@@ -7,6 +7,7 @@ import scipy.sparse
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_non_negative, validate_data
 
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 TOO_LARGE = "float32, the dtype of X: convert X to float64."
 
 
@@ -49,6 +50,15 @@ def near_one(sample_weight, alpha):
     _, exponent = np.frexp(sample_weight.max())
     with np.errstate(over="ignore"):
         return np.ldexp(sample_weight, -exponent), float(np.ldexp(float(alpha), -exponent))
+
+
+def is_plain(X):
+    """Whether X is dense rows of this machine's float64 or float32, at least one of them.
+
+    All that scikit-learn checks besides is how many features there are, what they are called, and
+    that all values are finite.
+    """
+    return type(X) is np.ndarray and X.ndim == 2 and len(X) > 0 and X.dtype in FLOATS
 
 
 def check_prediction_data(estimator, X):
@@ -103,6 +113,9 @@ def check_hidden_layer_sizes(hidden_layer_sizes):
 
 def _cast(array, dtype, name):
     """The array aligned, in C order and in dtype, with an error where float32 cannot hold it."""
+    flags = array.flags
+    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
+        return array
     with np.errstate(over="ignore"):
         cast = np.require(array, dtype, ("C", "A"))
     if dtype == np.float32 and array.dtype != np.float32 and not np.isfinite(cast).all():

@@ -323,7 +323,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if len(self.classes_) == 1:
             return np.ones_like(probability)
         if self.n_outputs_ == 1:
-            return np.hstack([1 - probability, probability])
+            both = np.empty((len(probability), 2), probability.dtype)
+            np.subtract(1, probability, out=both[:, :1])
+            both[:, 1:] = probability
+            return both
         return probability
 
     def predict_log_proba(self, X):
@@ -378,9 +381,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return _validation.as_targets(y, dtype)
 
     def _decode(self, probability):
+        binarizer = self._label_binarizer
+        if not binarizer.sparse_input_:  # what inverse_transform does, without its checks
+            if binarizer.y_type_ == "multiclass":
+                return self.classes_.take(probability.argmax(axis=1))
+            if binarizer.y_type_ == "binary" and len(self.classes_) == 2:
+                return self.classes_.take(probability.ravel() > 0.5)
         if self.n_outputs_ == 1:
             probability = probability.ravel()
-        return self._label_binarizer.inverse_transform(probability)
+        return binarizer.inverse_transform(probability)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

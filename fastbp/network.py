@@ -1,6 +1,8 @@
 """Network: the plan (a table of layers), the arena of parameters, and views into it."""
 
+from collections import deque
 from itertools import pairwise
+from operator import is_
 
 import numpy as np
 
@@ -11,8 +13,10 @@ PLAN = np.dtype(
     [(name, np.int64) for name in ("fan_in", "fan_out", "activation", "weight", "bias", "output")]
 )
 
-# Rows and multiply-adds that one call of the core predicts at most: some 50 ms.
-PREDICT_CHUNK, PREDICT_WORK = 4096, 400_000_000
+# Rows and multiply-adds of a chunk of predict, about: a millisecond, between which Python sees
+# signals and the ranks of a team take turns.
+PREDICT_CHUNK, PREDICT_WORK = 4096, 32_000_000
+FEW_ROWS = 8  # whose scratch for predict has a size that is known beforehand
 
 
 def count_params(units):
@@ -22,15 +26,15 @@ def count_params(units):
 
 def make_plan(units, activation):
     """One row per layer; all weights lie before all biases, the order of scikit-learn's lbfgs."""
-    plan = np.zeros(len(units) - 1, PLAN)
-    plan["fan_in"], plan["fan_out"] = units[:-1], units[1:]
-    plan["activation"][:-1] = core.ACTIVATIONS[activation]
-    plan["activation"][-1] = core.ACTIVATIONS["identity"]
-    weights = plan["fan_in"] * plan["fan_out"]
-    plan["weight"] = np.cumsum(weights) - weights
-    plan["bias"] = weights.sum() + np.cumsum(plan["fan_out"]) - plan["fan_out"]
-    plan["output"] = np.cumsum(plan["fan_out"]) - plan["fan_out"]
-    return plan
+    code, last = core.ACTIVATIONS[activation], len(units) - 2
+    weight, output = 0, 0
+    biases = sum(fan_in * fan_out for fan_in, fan_out in pairwise(units))
+    layers = []
+    for layer, (fan_in, fan_out) in enumerate(pairwise(units)):
+        kind = code if layer < last else core.ACTIVATIONS["identity"]
+        layers.append((fan_in, fan_out, kind, weight, biases + output, output))
+        weight, output = weight + fan_in * fan_out, output + fan_out
+    return np.array(layers, PLAN)
 
 
 def allocate(size, dtype):
@@ -57,11 +61,16 @@ class Network:
         self.plan = make_plan(self.units, activation)
         self.params = np.zeros(count_params(self.units), dtype)
         self.coefs, self.intercepts = [], []
-        for layer in self.plan:
-            fan_in, fan_out = layer["fan_in"], layer["fan_out"]
-            weight = self.params[layer["weight"] : layer["weight"] + fan_in * fan_out]
-            self.coefs.append(weight.reshape(fan_in, fan_out))
-            self.intercepts.append(self.params[layer["bias"] : layer["bias"] + fan_out])
+        for fan_in, fan_out, _, weight, bias, _ in self.plan.tolist():
+            view = self.params[weight : weight + fan_in * fan_out]
+            self.coefs.append(view.reshape(fan_in, fan_out))
+            self.intercepts.append(self.params[bias : bias + fan_out])
+        products = [fan_in * fan_out for fan_in, fan_out in pairwise(self.units)]
+        self.row_work, self.widest = sum(products), max(products)
+        # Of the network alone, never of the team: the same blocks at any number of threads.
+        self.chunk = min(max(PREDICT_WORK // self.row_work // 64, 1) * 64, PREDICT_CHUNK)
+        self.few_scratch = core.scratch_size(self.plan, FEW_ROWS, 1, "predict")
+        self._predict = core.predict["float" if dtype == np.float32 else "double"]
 
     @classmethod
     def from_arrays(cls, coefs, intercepts, activation):
@@ -102,8 +111,8 @@ class Network:
         return (
             len(coefs) == len(self.coefs)
             and len(intercepts) == len(self.intercepts)
-            and all(map(_same, coefs, self.coefs))
-            and all(map(_same, intercepts, self.intercepts))
+            and all(map(is_, coefs, self.coefs))
+            and all(map(is_, intercepts, self.intercepts))
         )
 
     def initialize(self, random_state):
@@ -119,23 +128,39 @@ class Network:
     def predict(self, x, loss, out):
         """Write the predictions of rows x, link of the loss applied, into out (rows, outputs).
 
-        In chunks, between which Python sees signals.
+        Scratch belongs to the call, so that any number of threads may predict at once. Returns
+        whether x is finite; the entries of CSR are not looked at.
         """
-        work = int((self.plan["fan_in"] * self.plan["fan_out"]).sum())
-        chunk = min(max(PREDICT_WORK // work, 64), PREDICT_CHUNK, len(out))
-        scratch = self.scratch(chunk, 1, "predict")
-        for first in range(0, len(out), chunk):
-            last = first + chunk
-            if isinstance(x, tuple):  # CSR: the chunk's row pointers, into the same entries
-                data, indices, indptr, features = x
-                rows = (data, indices, indptr[first : last + 1], features)
-            else:
-                rows = x[first:last]
-            core.predict(
-                self.plan, self.params, scratch, rows, out[first:last], core.LOSSES[loss]
-            )
-        return out
+        if len(out) <= FEW_ROWS:
+            scratch = allocate(self.few_scratch, self.params.dtype)
+        else:
+            scratch = self.scratch(len(out), 1, "predict")
+        return self._predict(self.plan, self.params, scratch, x, out, core.LOSSES[loss])
+
+    def predict_chunks(self, rows, loss, out, members):
+        """The same for many rows: rows(slice) are a chunk of x, and the ranks of a team take turns.
+
+        A stop is heard between chunks.
+        """
+        firsts = deque(range(0, len(out), self.chunk))
+        finite = []
+
+        def door(member):
+            while firsts and not member[0][core.TEAM_STOP]:
+                try:
+                    first = firsts.popleft()
+                except IndexError:  # another rank was faster
+                    return
+                part = slice(first, first + self.chunk)
+                finite.append(self.predict(rows(part), loss, out[part]))
+
+        members.run(door)
+        return all(finite)
 
 
-def _same(a, b):
-    return a is b
+def row_slice(x, part):
+    """A slice of rows, or of CSR as the core takes it: row pointers into the same entries."""
+    if not isinstance(x, tuple):
+        return x[part]
+    data, indices, indptr, features = x
+    return data, indices, indptr[part.start : part.stop + 1], features

@@ -125,7 +125,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     rows : ndarray of intp, default=None
         The samples to train on; None: all.
     score : callable, default=None
-        () -> validation score of the network as it stands; asks for early stopping.
+        team -> validation score of the network as it stands; asks for early stopping.
     incremental : bool, default=False
         One epoch, no warning about convergence.
 
@@ -175,7 +175,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                 if settings.verbose:
                     print(f"Iteration {history.n_iter}, loss = {history.loss:.8f}")
                 if score:
-                    if _validate(history, settings, score()):
+                    if _validate(history, settings, score(members)):
                         best = (history.validation_scores[-1], network.params.copy())
                         history.best_validation_score = best[0]
                 else:
