@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions, make_constraint
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import check_is_fitted
 
@@ -61,6 +61,15 @@ def all_or_nothing(fit):
     return wrapper
 
 
+@functools.lru_cache(64)
+def _constraints(cls):
+    """(name, constraints) of each parameter of an estimator."""
+    found = {name: cls._parameter_constraints.get(name, "no_validation")
+             for name in cls._get_param_names()}
+    return [(name, [make_constraint(constraint) for constraint in constraints])
+            for name, constraints in found.items() if constraints != "no_validation"]
+
+
 class BaseMLP(BaseEstimator):
     """What classifier and regressor share. A subclass says how y becomes targets, and its loss."""
 
@@ -100,6 +109,13 @@ class BaseMLP(BaseEstimator):
     _doc_link_template = (
         "https://scikit-learn.org/stable/modules/generated/sklearn.neural_network.{estimator_name}.html"
     )
+
+    def _validate_params(self):
+        """scikit-learn's check, whose words are asked for only where there is an error."""
+        for name, constraints in _constraints(type(self)):
+            value = getattr(self, name)
+            if not any(constraint.is_satisfied_by(value) for constraint in constraints):
+                super()._validate_params()
 
     def _store(self, parameters):
         """Set the constructor's parameters, given its locals()."""
@@ -152,7 +168,7 @@ class BaseMLP(BaseEstimator):
             interrupted, warn = self._fit_lbfgs(network, data, settings)
         else:
             interrupted, warn = self._fit_stochastic(network, data, X, y, settings, incremental)
-        if not np.isfinite(network.params).all():
+        if not network.is_finite():
             raise ValueError(NON_FINITE)
         self._network = network
         self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
@@ -194,22 +210,23 @@ class BaseMLP(BaseEstimator):
     def _check_memory(self, units, X):
         """Refuse what would not fit, before it is allocated: parameters first, then scratch."""
         what = f"hidden_layer_sizes={self.hidden_layer_sizes!r}"
-        available, size = _memory.available_memory(), X.dtype.itemsize
+        size = X.dtype.itemsize
         stochastic = self.solver in core.OPTIMIZERS
         # Early stopping keeps the first parameters, the best, and for a moment the best before.
         arrays = 1 + core.STATE_ROWS.get(self.solver, 0) + 3 * self.early_stopping
         per_param = size * arrays if stochastic else 8 * LBFGS_VECTORS + 2 * size
         needed = count_params(units) * per_param
-        _memory.check_fits(needed, available, what)
+        _memory.check_fits(needed, what)
         if stochastic:
             batch = min(200 if self.batch_size == "auto" else self.batch_size, X.shape[0])
             use = "epoch_csr" if issparse(X) else "epoch"
         else:
             batch, use = min(GRADIENT_CHUNK, X.shape[0]), "gradient"
-        ranks = min(self.n_threads or available_cores(), MOST_RANKS)
         plan = make_plan(units, self.activation)
-        needed += size * core.scratch_size(plan, batch, ranks, use)
-        _memory.check_fits(needed, available, what)
+        # A small network gets few ranks, and each needs little: no need to count the cores.
+        ranks = self.n_threads or (available_cores() if needed > _memory.LITTLE else 1)
+        needed += size * core.scratch_size(plan, batch, min(ranks, MOST_RANKS), use)
+        _memory.check_fits(needed, what)
 
     def _fit_lbfgs(self, network, data, settings):
         result, interrupted = minimize(network, data, settings)

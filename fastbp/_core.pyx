@@ -241,7 +241,7 @@ cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexc
 
 
 cdef bint all_finite(const floating* x, Py_ssize_t n) noexcept nogil:
-    """Whether no element is NaN or infinite: x - x is 0 for all others."""
+    """Whether no element is NaN or infinite: for all others x - x is 0."""
     cdef Py_ssize_t i
     cdef int odd = 0
     for i in range(n):
@@ -344,6 +344,11 @@ def predict(const Layer[::1] plan, const floating[::1] params, floating[::1] scr
                    rows * K * sizeof(floating))
             _losses.link(loss, &out[first, 0], rows, K)
     return finite
+
+
+def is_finite(const floating[::1] x):
+    """Whether no element is NaN or infinite."""
+    return all_finite(&x[0], x.shape[0])
 
 
 def stop_team(int32_t[::1] words):

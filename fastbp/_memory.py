@@ -3,9 +3,14 @@
 import os
 from pathlib import Path
 
+LITTLE = 2**24  # bytes that are not asked after: to ask takes longer than many a fit
 
-def check_fits(needed, available, what):
-    """Raise MemoryError with both numbers if `needed` bytes are more than `available`."""
+
+def check_fits(needed, what):
+    """Raise MemoryError with both numbers if `needed` bytes are more than there is."""
+    if needed <= LITTLE:
+        return
+    available = available_memory()
     if available is not None and needed > available:
         raise MemoryError(
             f"Fitting {what} needs {readable(needed)} of memory, "

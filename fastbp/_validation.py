@@ -1,5 +1,6 @@
 """X, y, weights -> arrays that the core takes. User data is not looked at after this file."""
 
+from math import isfinite
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,6 +14,9 @@ TOO_LARGE = "float32, the dtype of X: convert X to float64."
 
 def check_training_data(estimator, X, y, *, reset, y_numeric=False):
     """Validated X (dense or CSR, float32 or float64, C order) and y as scikit-learn checks them."""
+    if _is_plain_pair(estimator, X, y, reset):
+        estimator.n_features_in_ = X.shape[1]
+        return X, y
     X, y = validate_data(
         estimator, _sound(X), y, accept_sparse="csr", multi_output=True, y_numeric=y_numeric,
         dtype=(np.float64, np.float32), order="C", reset=reset,
@@ -25,6 +29,51 @@ def check_training_data(estimator, X, y, *, reset, y_numeric=False):
         y = y.toarray() if scipy.sparse.issparse(y) else y
         assert_all_finite(y, input_name="y")  # objects can hold None until they are floats
     return X, y
+
+
+def _is_plain_pair(estimator, X, y, reset):
+    """Whether X and y are what scikit-learn's checks would make of them."""
+    return (
+        is_plain(X)
+        and X.flags.c_contiguous
+        and X.shape[1] > 0
+        and type(y) is np.ndarray
+        and y.shape == X.shape[:1]
+        and y.dtype.kind in "biuf"
+        and not hasattr(estimator, "feature_names_in_")
+        and (reset or getattr(estimator, "n_features_in_", None) == X.shape[1])
+        and _is_finite(X)
+        and (y.dtype.kind != "f" or _is_finite(y))
+    )
+
+
+def _is_finite(array):
+    """Whether all are finite, as far as the sum tells: False where it overflows itself."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return isfinite(array.sum())
+
+
+def plain_labels(y, classes=None):
+    """(classes, the place of each label among them, whether all are there) of plain integers.
+
+    None where scikit-learn has to look: at other labels, at some that are none of the classes, and
+    at so many classes that it may warn of them.
+    """
+    if type(y) is not np.ndarray or y.ndim != 1 or y.dtype.kind not in "biu":
+        return None
+    if not y.dtype.isnative:
+        return None
+    if classes is None:
+        classes, codes = np.unique(y, return_inverse=True)
+    elif classes.dtype == y.dtype:
+        codes = classes.searchsorted(y)
+        if (classes.take(codes, mode="clip") != y).any():
+            return None
+    else:
+        return None
+    if len(y) > 20 and 2 * len(classes) > len(y):
+        return None
+    return classes, codes, np.bincount(codes, minlength=len(classes)).all()
 
 
 def check_weights(sample_weight, X):

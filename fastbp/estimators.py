@@ -347,29 +347,43 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _check_data(self, X, y, incremental, reset):
         X, y = _validation.check_training_data(self, X, y, reset=reset)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+        goes_on = hasattr(self, "classes_") and (self.warm_start or incremental)
+        found = _validation.plain_labels(y, self.classes_ if goes_on else None)
+        if not goes_on:
+            self._label_binarizer = LabelBinarizer()
+            if found is None:
+                self._label_binarizer.fit(y)
+            else:  # what fit would have found
+                kind = "binary" if len(found[0]) <= 2 else "multiclass"
+                vars(self._label_binarizer).update(y_type_=kind, sparse_input_=False,
+                                                   classes_=found[0])
             self.classes_ = self._label_binarizer.classes_
-        else:
-            classes = unique_labels(y)
-            if self.warm_start:
-                if set(classes) != set(self.classes_):
-                    raise ValueError(
-                        "warm_start can only be used where `y` has the same "
-                        "classes as in the previous call to fit. Previously "
-                        f"got {self.classes_}, `y` has {classes}"
-                    )
-            elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-                raise ValueError(
-                    "`y` has classes not in `self.classes_`. "
-                    f"`self.classes_` has {self.classes_}. 'y' has {classes}."
-                )
+        elif found is None or (self.warm_start and not found[2]):
+            self._check_classes(y)
         n_columns = len(self.classes_) if len(self.classes_) > 2 else 1
         _memory.check_fits(  # an indicator matrix of integers, and one of bools
-            9 * X.shape[0] * n_columns, _memory.available_memory(),
-            f"{X.shape[0]} samples of {n_columns} classes",
+            9 * X.shape[0] * n_columns, f"{X.shape[0]} samples of {n_columns} classes",
         )
-        return X, self._label_binarizer.transform(y).astype(bool)
+        if found is None:
+            return X, self._label_binarizer.transform(y).astype(bool)
+        first = 0 if n_columns > 1 else 1
+        return X, found[1][:, None] == np.arange(first, first + n_columns)
+
+    def _check_classes(self, y):
+        """Raise ValueError where the labels are not those that the fitted model knows."""
+        classes = unique_labels(y)
+        if self.warm_start:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same "
+                    "classes as in the previous call to fit. Previously "
+                    f"got {self.classes_}, `y` has {classes}"
+                )
+        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
 
     def _core_loss(self):
         multiclass = self._label_binarizer.y_type_ == "multiclass"

@@ -121,6 +121,10 @@ class Network:
         for weight, bias in zip(self.coefs, self.intercepts, strict=True):
             initializers.glorot_uniform(weight, bias, random_state, factor)
 
+    def is_finite(self):
+        """Whether all parameters are."""
+        return core.is_finite(self.params)
+
     def scratch(self, batch, ranks, use):
         """Scratch for a use of the core: 'epoch', 'epoch_csr', 'gradient' or 'predict'."""
         return allocate(core.scratch_size(self.plan, batch, ranks, use), self.params.dtype)

@@ -1,5 +1,6 @@
 """Training: epochs, early stopping, curves, interrupts. The only training loop in Python."""
 
+import functools
 import math
 from dataclasses import dataclass, field
 
@@ -159,14 +160,18 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     try:
         with team(settings.n_threads, step_work, settings.batch_size, epoch_work) as members:
             scratch = network.scratch(settings.batch_size, members.size, use)
-            orders = _orders(n_samples, rows, settings.shuffle, random_state)
-            for _, order in zip(range(settings.max_iter), orders, strict=False):
-                hyper = optimizer.hyper(settings, loss_scale)
-
-                def epoch(member, order=order, hyper=hyper):
-                    core.train_epoch(network.plan, network.params, optimizer.state, scratch,
-                                     optimizer.tally, (*data, order), hyper, member)
-
+            hyper = optimizer.hyper(settings, loss_scale)
+            order = rows
+            if settings.shuffle:
+                order = np.arange(n_samples, dtype=np.intp) if rows is None else rows.copy()
+            dtype = "float" if network.params.dtype == np.float32 else "double"
+            arguments = (network.plan, network.params, optimizer.state, scratch, optimizer.tally,
+                         (*data, order), hyper)
+            epoch = functools.partial(core.train_epoch[dtype], *arguments)
+            for _ in range(settings.max_iter):
+                if settings.shuffle:  # as `sklearn.utils.shuffle`, out of the order before
+                    random_state.shuffle(order)
+                hyper["rate"] = optimizer.rate
                 members.run(epoch)
                 history.loss = optimizer.tally[0] / n_samples
                 history.loss_curve.append(history.loss)
@@ -180,7 +185,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                         history.best_validation_score = best[0]
                 else:
                     _watch_loss(history, settings)
-                if not _all_finite(network.params):
+                if not network.is_finite():
                     diverged = True
                     break
                 optimizer.end_epoch(history.t)
@@ -206,25 +211,6 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     if best[1] is not None:
         network.params[...] = best[1]
     return interrupted
-
-
-def _orders(n_samples, rows, shuffle, random_state):
-    """The order of each epoch, drawn as `sklearn.utils.shuffle` does, out of the one before."""
-    positions = np.arange(n_samples, dtype=np.intp)
-    while True:
-        if not shuffle:
-            yield rows  # None: as they stand
-            continue
-        drawn = np.arange(n_samples)
-        random_state.shuffle(drawn)
-        positions = positions[drawn]
-        yield positions if rows is None else rows[positions]
-
-
-def _all_finite(params):
-    """Whether all are finite; the sum tells for nearly nothing, unless it overflows itself."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(params.sum()) or bool(np.isfinite(params).all())
 
 
 def _has_stalled(history, settings, optimizer, score):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fastbp._memory import available_memory, check_fits, readable
+from fastbp import _memory
+from fastbp._memory import LITTLE, available_memory, check_fits, readable
 
 GIB = 2**30
 MEMINFO = "MemTotal: 8388608 kB\nMemFree: 1 kB\nMemAvailable: 4194304 kB\n"
@@ -52,12 +53,16 @@ def test_here_there_is_some():
     assert available_memory() > 2**20
 
 
-def test_refusal_names_both_numbers():
-    check_fits(10, 10, "x")
-    check_fits(10, None, "x")
-    with pytest.raises(MemoryError, match=r"^Fitting x needs 1\.5 GiB of memory, but 1\.0 KiB is "
+def test_refusal_names_both_numbers(monkeypatch):
+    monkeypatch.setattr(_memory, "available_memory", lambda: 17 * 2**20)
+    check_fits(17 * 2**20, "x")
+    with pytest.raises(MemoryError, match=r"^Fitting x needs 1\.5 GiB of memory, but 17\.0 MiB is "
                                           r"available\.$"):
-        check_fits(3 * GIB // 2, 1024, "x")
+        check_fits(3 * GIB // 2, "x")
+    monkeypatch.setattr(_memory, "available_memory", lambda: None)  # unknown: nothing is refused
+    check_fits(GIB, "x")
+    monkeypatch.setattr(_memory, "available_memory", lambda: pytest.fail("asked"))
+    check_fits(LITTLE, "x")
 
 
 @pytest.mark.parametrize("size, text", [(0, "0.0 B"), (1023, "1023.0 B"), (1024, "1.0 KiB"),

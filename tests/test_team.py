@@ -446,7 +446,7 @@ def test_a_fork_during_a_fit_works_in_the_child():
     fit = threading.Thread(target=MLPClassifier(max_iter=40, n_threads=2).fit, args=(X, y))
     fit.start()
     deadline = time.monotonic() + 20
-    while not team_module._blas_users and time.monotonic() < deadline:
+    while not team_module._cores_taken and time.monotonic() < deadline:
         time.sleep(0.001)
     for _ in range(5):
         child = os.fork()
