@@ -385,7 +385,7 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
                                       (2**40, 0, team_module.MOST_RANKS)):
         with reserved_cores(n_threads, work, 1000) as size:
             assert size == expected
-    with reserved_cores(None, 1e12, 2 * core.ROW_BLOCK) as size:  # two blocks of rows, no more
+    with reserved_cores(None, 1e12, 2 * core.BLAS_ROWS) as size:  # two blocks of rows, no more
         assert size == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
     assert available_cores() == 2
