@@ -1,5 +1,6 @@
 """X, y, weights -> arrays that the core takes. User data is not looked at after this file."""
 
+import sys
 from math import isfinite
 from numbers import Integral, Real
 
@@ -108,6 +109,22 @@ def is_plain(X):
     that all values are finite.
     """
     return type(X) is np.ndarray and X.ndim == 2 and len(X) > 0 and X.dtype in FLOATS
+
+
+def plain_frame(X, names):
+    """The values of a pandas frame with these names, and float64 or float32 in all its columns.
+
+    None where scikit-learn has to look.
+    """
+    pandas = sys.modules.get("pandas")
+    if type(X) is not getattr(pandas, "DataFrame", None):
+        return None
+    columns = X.columns.tolist()
+    if columns != names.tolist() or not all(type(name) is str for name in columns):
+        return None
+    if not all(dtype in FLOATS for dtype in set(X.dtypes.to_numpy())):
+        return None
+    return X.to_numpy()
 
 
 def check_prediction_data(estimator, X):

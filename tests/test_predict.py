@@ -112,7 +112,19 @@ ODD = {
 }
 if pd is not None:
     FRAME = pd.DataFrame(X, columns=list("abcde"))
-    ODD |= {"frame": FRAME, "frame with nan": FRAME.mask(FRAME > 1), "series": FRAME["a"],
+    MIXED = FRAME.astype({"a": "f4", "d": "f4"})
+    SPARSE = pd.DataFrame.sparse.from_spmatrix(sp.csr_array(X), columns=list("abcde"))
+    ODD |= {"frame": FRAME, "row of a frame": FRAME.iloc[3:4], "frame, two dtypes": MIXED,
+            "frame of float32": FRAME.astype("f4"), "no row of a frame": FRAME.iloc[:0],
+            "frame, an int column": FRAME.astype({"b": int}),
+            "frame, an object column": FRAME.astype({"b": object}),
+            "frame, a nullable column": FRAME.astype({"b": "Float64"}),
+            "frame, a sparse column": FRAME.assign(b=SPARSE["b"]), "sparse frame": SPARSE,
+            "frame, a name twice": FRAME.set_axis(list("abcda"), axis=1),
+            "frame, some names": FRAME.set_axis(["a", "b", 3, "d", "e"], axis=1),
+            "frame, two levels": pd.concat({"x": FRAME}, axis=1),
+            "frame with inf": FRAME.replace(FRAME.iloc[3, 1], np.inf),
+            "frame with nan": FRAME.mask(FRAME > 1), "series": FRAME["a"],
             "frame, other order": FRAME[list("edcba")], "frame, a column less": FRAME.iloc[:, 1:],
             "frame of ints": FRAME.astype(int), "frame without names": pd.DataFrame(X)}
 
@@ -138,7 +150,7 @@ def fitted(cls, dtype="f8", names=False, **params):
 @pytest.fixture
 def full(monkeypatch):
     """Call it, and the checks of every call are scikit-learn's."""
-    return lambda: monkeypatch.setattr(base_module.BaseMLP, "_plain_network", lambda *_: None)
+    return lambda: monkeypatch.setattr(base_module.BaseMLP, "_plain", lambda *_: (None, None))
 
 
 @pytest.mark.parametrize("state", ["float64", "float32", "names", "new", "edited"])
@@ -193,6 +205,12 @@ def test_plain_arrays_take_the_lean_path_and_nothing_else_does(monkeypatch):
         est.predict(ODD[name])
     assert len(asked) == 5
     est.feature_names_in_ = np.array(list("abcde"), object)
+    if pd is not None:
+        for name in ("frame", "row of a frame", "frame of float32", "frame, two dtypes"):
+            est.predict(ODD[name])
+        assert len(asked) == 5
+        est.predict(ODD["frame, an int column"])
+        del asked[-1]
     with pytest.warns(UserWarning, match="X does not have valid feature names"):
         est.predict(X)
     assert len(asked) == 6
