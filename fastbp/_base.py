@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp import _memory, _validation
 from fastbp._dispatch import core, matmul
 from fastbp._team import MOST_RANKS, PREDICT_WORK_PER_RANK, available_cores, team
-from fastbp.network import Network, count_params, make_plan, row_slice
+from fastbp.network import LEAST_CHUNK, Network, chunk_rows, count_params, make_plan, row_slice
 from fastbp.trainer import (
     GRADIENT_CHUNK,
     NON_FINITE,
@@ -310,9 +310,10 @@ class BaseMLP(BaseEstimator):
         weight_val = None if sample_weight is None else sample_weight[held_out]
         out = np.empty((len(held_out), self.n_outputs_), network.params.dtype)
         chunk_of = functools.partial(row_slice, x_val)
+        chunk = chunk_rows(sum(network.row_work()))
 
         def score(members):
-            network.predict_chunks(chunk_of, loss, out, members)
+            network.predict_chunks(chunk_of, chunk, loss, out, members)
             prediction = self._decode(out)
             if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
                 return np.nan
@@ -390,17 +391,17 @@ class BaseMLP(BaseEstimator):
         loss = LOSSES[self.out_activation_]
         n_samples = X.shape[0]
         out = np.empty((n_samples, network.units[-1]), dtype)
-        if n_samples <= network.chunk and (
-            matmul == "native" or n_samples * network.widest < SMALL_PRODUCT
+        if n_samples <= LEAST_CHUNK and (
+            matmul == "native" or n_samples * max(network.products) < SMALL_PRODUCT
         ):
             return out, network.predict(_validation.as_rows(X, dtype), loss, out)
-        chunks = -(-n_samples // network.chunk)
-        n_threads = self.n_threads and min(self.n_threads, chunks)
-        work = n_samples * network.row_work
-        with team(n_threads, work, n_samples, 0, PREDICT_WORK_PER_RANK) as members:
+        work = sum(network.row_work(X.nnz / n_samples if issparse(X) else None))
+        chunk = chunk_rows(work)
+        n_threads = self.n_threads and min(self.n_threads, -(-n_samples // chunk))
+        with team(n_threads, n_samples * work, n_samples, 0, PREDICT_WORK_PER_RANK) as members:
             # What has to be copied or converted is so chunk by chunk.
             return out, network.predict_chunks(
-                lambda part: _validation.as_rows(X[part], dtype), loss, out, members
+                lambda part: _validation.as_rows(X[part], dtype), chunk, loss, out, members
             )
 
     def __sklearn_tags__(self):

@@ -111,9 +111,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Most evaluations of the loss by 'lbfgs'.
 
     n_threads : int or None, default=None
-        Threads of a fit, 256 at most. None decides: one where a step is too little work to share,
-        and never more than affinity, control group and ``OMP_NUM_THREADS`` allow; fits that run
-        side by side in threads share those cores. The result has the same bits for every value.
+        Threads of a fit and of a prediction of many rows, 256 at most. None decides: one where
+        there is too little work to share, and never more than affinity, control group and
+        ``OMP_NUM_THREADS`` allow; fits that run side by side in threads share those cores. The
+        result has the same bits for every value.
 
     Attributes
     ----------
@@ -508,9 +509,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Most evaluations of the loss by 'lbfgs'.
 
     n_threads : int or None, default=None
-        Threads of a fit, 256 at most. None decides: one where a step is too little work to share,
-        and never more than affinity, control group and ``OMP_NUM_THREADS`` allow; fits that run
-        side by side in threads share those cores. The result has the same bits for every value.
+        Threads of a fit and of a prediction of many rows, 256 at most. None decides: one where
+        there is too little work to share, and never more than affinity, control group and
+        ``OMP_NUM_THREADS`` allow; fits that run side by side in threads share those cores. The
+        result has the same bits for every value.
 
     Attributes
     ----------

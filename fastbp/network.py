@@ -15,7 +15,7 @@ PLAN = np.dtype(
 
 # Rows and multiply-adds of a chunk of predict, about: a millisecond, between which Python sees
 # signals and the ranks of a team take turns.
-PREDICT_CHUNK, PREDICT_WORK = 4096, 32_000_000
+PREDICT_CHUNK, LEAST_CHUNK, PREDICT_WORK = 4096, 64, 32_000_000
 FEW_ROWS = 8  # whose scratch for predict has a size that is known beforehand
 
 
@@ -65,10 +65,7 @@ class Network:
             view = self.params[weight : weight + fan_in * fan_out]
             self.coefs.append(view.reshape(fan_in, fan_out))
             self.intercepts.append(self.params[bias : bias + fan_out])
-        products = [fan_in * fan_out for fan_in, fan_out in pairwise(self.units)]
-        self.row_work, self.widest = sum(products), max(products)
-        # Of the network alone, never of the team: the same blocks at any number of threads.
-        self.chunk = min(max(PREDICT_WORK // self.row_work // 64, 1) * 64, PREDICT_CHUNK)
+        self.products = [fan_in * fan_out for fan_in, fan_out in pairwise(self.units)]
         self.few_scratch = core.scratch_size(self.plan, FEW_ROWS, 1, "predict")
         self._predict = core.predict["float" if dtype == np.float32 else "double"]
 
@@ -129,6 +126,14 @@ class Network:
         """Scratch for a use of the core: 'epoch', 'epoch_csr', 'gradient' or 'predict'."""
         return allocate(core.scratch_size(self.plan, batch, ranks, use), self.params.dtype)
 
+    def row_work(self, entries=None):
+        """Multiply-adds for one row: of the first layer, and of the others.
+
+        entries is the mean number of a CSR row's; None: dense rows.
+        """
+        first = self.products[0] if entries is None else entries * self.units[1]
+        return first, sum(self.products) - self.products[0]
+
     def predict(self, x, loss, out):
         """Write the predictions of rows x, link of the loss applied, into out (rows, outputs).
 
@@ -141,12 +146,12 @@ class Network:
             scratch = self.scratch(len(out), 1, "predict")
         return self._predict(self.plan, self.params, scratch, x, out, core.LOSSES[loss])
 
-    def predict_chunks(self, rows, loss, out, members):
-        """The same for many rows: rows(slice) are a chunk of x, and the ranks of a team take turns.
+    def predict_chunks(self, rows, chunk, loss, out, members):
+        """The same for many rows: rows(slice) is a chunk of x, and the ranks of a team take turns.
 
         A stop is heard between chunks.
         """
-        firsts = deque(range(0, len(out), self.chunk))
+        firsts = deque(range(0, len(out), chunk))
         finite = []
 
         def door(member):
@@ -155,11 +160,21 @@ class Network:
                     first = firsts.popleft()
                 except IndexError:  # another rank was faster
                     return
-                part = slice(first, first + self.chunk)
+                part = slice(first, first + chunk)
                 finite.append(self.predict(rows(part), loss, out[part]))
 
         members.run(door)
         return all(finite)
+
+
+def chunk_rows(work):
+    """Rows of a chunk of predict, each so many multiply-adds.
+
+    It depends on the network and the data alone, never on the team: the same blocks of rows, and
+    with BLAS the same bits, at any number of threads.
+    """
+    blocks = int(PREDICT_WORK // max(work, 1)) // LEAST_CHUNK
+    return min(max(blocks, 1) * LEAST_CHUNK, PREDICT_CHUNK)
 
 
 def row_slice(x, part):

@@ -101,12 +101,9 @@ class Optimizer:
 
 def work_per_sample(network, x):
     """Multiply-adds of forward and backward for one sample."""
-    units = 10 * network.plan["fan_out"].sum()  # activations and losses, in multiply-adds
-    first = network.plan["fan_in"][0] * network.plan["fan_out"][0]
-    if isinstance(x, tuple):  # CSR: data, indices, indptr, features
-        first = len(x[0]) / max(len(x[2]) - 1, 1) * network.plan["fan_out"][0]
-    others = (network.plan["fan_in"] * network.plan["fan_out"])[1:].sum()
-    return float(units + 2 * first + 3 * others)
+    entries = len(x[0]) / max(len(x[2]) - 1, 1) if isinstance(x, tuple) else None  # CSR
+    first, others = network.row_work(entries)
+    return 10 * sum(network.units[1:]) + 2 * first + 3 * others  # 10: activations and losses
 
 
 def train(network, data, optimizer, settings, history, random_state, *, rows=None, score=None,

@@ -378,7 +378,7 @@ def test_a_stop_is_heard_between_chunks(small_chunks):
         return x[part]
 
     x, out = wide(1000)[0], np.empty((1000, 2), np.float32)
-    network.predict_chunks(rows, "squared_error", out, Members())
+    network.predict_chunks(rows, 64, "squared_error", out, Members())
     assert seen == [slice(0, 64), slice(64, 128), slice(128, 192)]
 
 
