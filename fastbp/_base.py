@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp import _memory, _validation
 from fastbp._dispatch import core, matmul
-from fastbp._team import MOST_RANKS, PREDICT_WORK_PER_RANK, available_cores, team
+from fastbp._team import MOST_RANKS, available_cores, call_cost, team
 from fastbp.network import LEAST_CHUNK, Network, chunk_rows, count_params, make_plan, row_slice
 from fastbp.trainer import (
     GRADIENT_CHUNK,
@@ -398,7 +398,7 @@ class BaseMLP(BaseEstimator):
         work = sum(network.row_work(X.nnz / n_samples if issparse(X) else None))
         chunk = chunk_rows(work)
         n_threads = self.n_threads and min(self.n_threads, -(-n_samples // chunk))
-        with team(n_threads, n_samples * work, n_samples, 0, PREDICT_WORK_PER_RANK) as members:
+        with team(n_threads, call_cost(n_samples * work), n_samples, 0) as members:
             # What has to be copied or converted is so chunk by chunk.
             return out, network.predict_chunks(
                 lambda part: _validation.as_rows(X[part], dtype), chunk, loss, out, members

@@ -18,12 +18,13 @@ from threadpoolctl import ThreadpoolController
 
 from fastbp._dispatch import core, matmul
 
-# Work is counted in multiply-adds. Below these a second thread costs more than it brings (a step
-# has two barriers; measured on nets of 784 inputs, batches of 10 to 200), and an epoch is over
-# before a signal could matter.
-WORK_PER_RANK = 3_000_000
-INLINE_WORK = 2_000_000
-PREDICT_WORK_PER_RANK = 15_000_000  # a team is made for one prediction: about 0.1 ms
+# Costs are counted in multiply-adds, some 50 to a nanosecond. Measured on two cores with nets of 20
+# to 784 inputs, widths of 30 to 300, batches of 10 to 1000:
+MEETING = 800_000  # the barriers of a step, and what the ranks of a small net tell each other
+MOVE = 44  # a parameter stepped by one rank and read by the others, while all fit into caches,
+CACHED = 500_000  # as so many do
+LAUNCH = 15_000_000  # a rank that is made for one prediction
+INLINE_WORK = 2_000_000  # an epoch that is over before a signal could matter
 INLINE_SECONDS = 0.05
 MOST_RANKS = 256  # the bits are the same for every size, so a larger wish is not refused
 
@@ -44,28 +45,46 @@ def available_cores():
     return max(cores, 1)
 
 
-@contextmanager
-def reserved_cores(n_threads, step_work, rows, work_per_rank=WORK_PER_RANK):
-    """How many ranks a fit gets: n_threads, or what pays among the cores that no fit has taken.
+def step_cost(work, params):
+    """Cost of an optimization step, ranks -> multiply-adds, given those of its arithmetic."""
+    moved = MOVE * min(params, CACHED)
+    return lambda ranks: work / ranks + (ranks > 1) * (MEETING + moved * (1 - 1 / ranks))
 
-    A rank that gets no block of a batch's rows does not pay.
+
+def call_cost(work):
+    """Cost of a single call whose ranks start and end with it."""
+    return lambda ranks: work / ranks + LAUNCH * (ranks - 1)
+
+
+@contextmanager
+def reserved_cores(n_threads, cost, rows):
+    """How many ranks a fit gets: n_threads, or the cheapest number that idle cores allow.
+
+    With None, only cores count that no other fit of this process has taken, and blocks of a batch's
+    rows: a rank without one does not pay.
     """
     token = object()
+    blocks = rows if matmul == "native" else -(-rows // core.BLAS_ROWS)
     try:
         try:
-            pays = min(int(step_work // work_per_rank), -(-rows // core.BLAS_ROWS))
-            size = min(max(1, n_threads or pays), MOST_RANKS)
-            if n_threads is None and size > 1:
+            size = min(n_threads or 1, MOST_RANKS)
+            if n_threads is None and cost(2) < cost(1):
                 # The wish is entered first: two that come at once may both yield, never neither.
+                cores = available_cores()
+                size = _cheapest(cost, min(cores, blocks))
                 _cores_taken[token] = size
                 others = sum(_cores_taken.copy().values()) - size
-                size = max(1, min(size, available_cores() - others))
+                size = _cheapest(cost, min(cores - others, size))
             _cores_taken[token] = size
             yield size
         finally:
             _cores_taken.pop(token, None)
     finally:
         _cores_taken.pop(token, None)
+
+
+def _cheapest(cost, most):
+    return min(range(1, max(min(most, MOST_RANKS), 1) + 1), key=cost)
 
 
 @contextmanager
@@ -143,13 +162,13 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def team(n_threads, step_work, rows, epoch_work, work_per_rank=WORK_PER_RANK):
-    """The team of one fit; works are multiply-adds, of a step of so many rows and of an epoch.
+def team(n_threads, cost, rows, epoch_work):
+    """The team of one fit, for steps of so many rows and this cost, and epochs of so much work.
 
     n_threads None means "decide".
     """
     blas = single_threaded_blas() if matmul == "blas" else nullcontext()
-    with reserved_cores(n_threads, step_work, rows, work_per_rank) as size, blas:
+    with reserved_cores(n_threads, cost, rows) as size, blas:
         members = Team(size, inline=size == 1 and epoch_work < INLINE_WORK)
         try:
             try:

@@ -9,7 +9,7 @@ import scipy.optimize
 
 from fastbp import schedules
 from fastbp._dispatch import core
-from fastbp._team import team
+from fastbp._team import step_cost, team
 from fastbp.network import allocate
 
 NON_FINITE = (
@@ -155,7 +155,8 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     optimizer.tally[:2] = 0
     history.n_iter = 0
     try:
-        with team(settings.n_threads, step_work, settings.batch_size, epoch_work) as members:
+        cost = step_cost(step_work, network.params.size)
+        with team(settings.n_threads, cost, settings.batch_size, epoch_work) as members:
             scratch = network.scratch(settings.batch_size, members.size, use)
             hyper = optimizer.hyper(settings, loss_scale)
             order = rows
@@ -292,7 +293,8 @@ def minimize(network, data, settings):
     accepted = scipy.optimize.OptimizeResult(x=start, fun=np.inf, nit=0)
     sample_work = work_per_sample(network, x)
     try:
-        with team(settings.n_threads, sample_work * chunk, chunk, sample_work * len(y)) as members:
+        cost = step_cost(sample_work * chunk, network.params.size)
+        with team(settings.n_threads, cost, chunk, sample_work * len(y)) as members:
             scratch = network.scratch(chunk, members.size, "gradient")
 
             def door(member):

@@ -300,8 +300,7 @@ def test_other_labels_are_scikit_learns_business(y):
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(network_module, "PREDICT_WORK", 1)  # chunks of 64 rows
-    monkeypatch.setattr(team_module, "PREDICT_WORK_PER_RANK", 1)
-    monkeypatch.setattr(base_module, "PREDICT_WORK_PER_RANK", 1)
+    monkeypatch.setattr(team_module, "LAUNCH", 0)
     monkeypatch.setattr(team_module, "available_cores", lambda: 2)
 
 
@@ -358,7 +357,7 @@ def test_early_stopping_scores_by_the_same_team(small_chunks):
 def test_fits_and_predictions_share_the_cores(small_chunks):
     x, y = wide(500)
     model = MLPClassifier((30,), max_iter=2, random_state=0).fit(x, y)
-    with team_module.reserved_cores(2, 0, 1):
+    with team_module.reserved_cores(2, None, 1):
         assert not ranks_alive()
         model.predict(x)
         assert len(team_module._cores_taken) == 1

@@ -18,8 +18,15 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import fastbp._team as team_module
 import fastbp.trainer as trainer_module
 from fastbp import MLPClassifier, MLPRegressor
-from fastbp._dispatch import core, level, runnable_levels
-from fastbp._team import available_cores, reserved_cores, single_threaded_blas, team
+from fastbp._dispatch import core, level, matmul, runnable_levels
+from fastbp._team import (
+    available_cores,
+    call_cost,
+    reserved_cores,
+    single_threaded_blas,
+    step_cost,
+    team,
+)
 from problems import Problem, state_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -215,7 +222,7 @@ def test_a_rank_that_fails_lets_the_others_go():
                          (problem.x, problem.y, None, None), problem.hyper, member)
 
     before = network.params.copy()
-    with pytest.raises(RuntimeError, match="rank 1 fails"), team(2, 1, 1, 1) as members:
+    with pytest.raises(RuntimeError, match="rank 1 fails"), team(2, None, 1, 1) as members:
         members.run(door)
     np.testing.assert_array_equal(network.params, before)
     assert not ranks_alive()
@@ -247,7 +254,7 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
             with Twice(first, OURS) as tracer:
                 tracer.again = again
                 try:
-                    with team(2, 1, 1, 1) as members:
+                    with team(2, None, 1, 1) as members:
                         members.run(door)
                 except (KeyboardInterrupt, RuntimeError):
                     pass
@@ -302,7 +309,7 @@ def test_a_slow_epoch_moves_to_a_thread_of_its_own():
         threads.append(threading.get_ident())
         time.sleep(2 * team_module.INLINE_SECONDS if len(threads) == 2 else 0)
 
-    with team(1, 1, 1, 1) as members:
+    with team(1, None, 1, 1) as members:
         for _ in range(3):
             members.run(door)
     here = threading.get_ident()
@@ -380,12 +387,14 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
 def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    pays = 3 * team_module.WORK_PER_RANK
-    for n_threads, work, expected in ((5, 0, 5), (None, 0, 1), (None, pays, 3), (None, 1e12, 8),
-                                      (2**40, 0, team_module.MOST_RANKS)):
-        with reserved_cores(n_threads, work, 1000) as size:
+    small, large = step_cost(1e6, 1000), step_cost(1e12, 1000)
+    for n_threads, cost, expected in ((5, small, 5), (None, small, 1), (None, large, 8),
+                                      (2**40, small, team_module.MOST_RANKS),
+                                      (None, call_cost(1e6), 1), (None, call_cost(1e12), 8)):
+        with reserved_cores(n_threads, cost, 1000) as size:
             assert size == expected
-    with reserved_cores(None, 1e12, 2 * core.BLAS_ROWS) as size:  # two blocks of rows, no more
+    block = 1 if matmul == "native" else core.BLAS_ROWS
+    with reserved_cores(None, large, 2 * block) as size:  # two blocks of rows, no more
         assert size == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
     assert available_cores() == 2
@@ -393,13 +402,30 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     assert available_cores() == 8
 
 
+@pytest.mark.parametrize("work, params, expected", [
+    (0.8e6, 23_860, 1),    # 784-30-10, batch 10: 25 us alone, 32 us together
+    (3.2e6, 79_510, 1),    # 784-100-10, batch 16: 91, 111
+    (5.8e6, 79_510, 2),    # batch 32: 130, 116
+    (8.9e6, 274_000, 1),   # 300-300-300-10, batch 16: 229, 250
+    (31e6, 274_000, 2),    # batch 64: 521, 428
+    (41e6, 5_000_000, 2),  # parameters that no cache holds
+])
+def test_a_second_thread_is_taken_where_it_was_measured_to_pay(work, params, expected,
+                                                               monkeypatch):
+    monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with reserved_cores(None, step_cost(work, params), 1000) as size:
+        assert size == expected
+
+
 def test_fits_side_by_side_share_the_cores(monkeypatch):
     monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with reserved_cores(None, 3 * team_module.WORK_PER_RANK, 1000) as first:
-        with reserved_cores(None, 1e12, 999) as second, reserved_cores(None, 1e12, 999) as third:
+    cost = step_cost(1e12, 1000)
+    with reserved_cores(3, cost, 1000) as first:
+        with reserved_cores(None, cost, 999) as second, reserved_cores(None, cost, 999) as third:
             assert (first, second, third) == (3, 1, 1)
-    with reserved_cores(None, 1e12, 1000) as size:
+    with reserved_cores(None, cost, 1000) as size:
         assert size == 4
     assert not team_module._cores_taken
 
