@@ -1,9 +1,9 @@
 """core = the widest build of the compiled core that this CPU runs; FASTBP_ISA forces one.
 
 matmul = the way its matrix products go: "native", its own tiles, or "blas"; FASTBP_MATMUL forces
-one. The tiles are ahead of BLAS at every shape where multiply and add are one instruction, and BLAS
-where they are not, since it finds out by itself what the CPU has: `core.MATMUL` lists the better way
-first.
+one. Where multiply and add are one instruction the tiles are ahead of BLAS at every shape; where
+they are not it is BLAS, which finds out by itself what the CPU has. `core.MATMUL` has the better
+way first.
 """
 
 import importlib

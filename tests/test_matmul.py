@@ -66,7 +66,8 @@ def test_product_and_nothing_else(form, m, n, k, dtype):
 @needs_tiles
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("m, n, k", [(37, 100, 300), (64, 520, 70), (24, 1, 100), (70, 1030, 270), (40, 50, 63)])
+@pytest.mark.parametrize("m, n, k", [(37, 100, 300), (64, 520, 70), (24, 1, 100), (70, 1030, 270),
+                                     (40, 50, 63)])
 def test_bits_do_not_depend_on_the_block_of_rows(form, m, n, k, dtype):
     a, b, _ = operands(form, m, n, k, dtype)
     bias = np.arange(n, dtype=dtype)
