@@ -42,6 +42,12 @@ test-levels: .venv/test ## the suite at every instruction-set level this CPU has
 	  echo "== FASTBP_ISA=$$level"; FASTBP_ISA=$$level $(subst VENV,.venv,$(PYTEST)); \
 	done
 
+.PHONY: test-matmul
+test-matmul: .venv/test ## the suite with all matrix products on BLAS, then on the tiles
+	@for way in blas native; do \
+	  echo "== FASTBP_MATMUL=$$way"; FASTBP_MATMUL=$$way $(subst VENV,.venv,$(PYTEST)) || exit 1; \
+	done
+
 .PHONY: test-debug
 test-debug: .venv-debug/test ## the suite on a build with bounds checks and poisoned scratch
 	@$(subst VENV,.venv-debug,$(PYTEST))
