@@ -69,6 +69,10 @@ test-oldest: .venv-oldest/test ## the suite with the oldest versions allowed, bu
 parity: .venv/test ## every configuration against scikit-learn
 	@.venv/bin/python tests/parity.py
 
+.PHONY: exhaustive
+exhaustive: .venv/test ## exp, log, tanh and logistic on every float32, at every level
+	@.venv/bin/python tests/exhaustive.py
+
 .PHONY: versus
 versus: .venv/test ## time per epoch beside scikit-learn
 	@.venv/bin/python benchmarks/versus.py

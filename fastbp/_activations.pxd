@@ -1,6 +1,7 @@
 """Activations of the hidden layers, in place: z becomes a = f(z), delta becomes delta * f'(z).
 
-Every backward uses the output a alone. ACTIVATIONS in _core.pyx gives the names.
+Every backward uses the output a alone. The loops are plain, so that the compiler vectorizes them; a
+literal would be a double among floats, hence `one`. ACTIVATIONS in _core.pyx gives the names.
 """
 
 from cython cimport floating
@@ -21,8 +22,9 @@ cdef inline void logistic_forward(floating* z, Py_ssize_t n) noexcept nogil:
 cdef inline void logistic_backward(floating* delta, const floating* a, Py_ssize_t n) noexcept nogil:
     """delta := delta * a (1 - a)."""
     cdef Py_ssize_t i
+    cdef floating one = 1
     for i in range(n):
-        delta[i] *= a[i] * (1 - a[i])
+        delta[i] *= a[i] * (one - a[i])
 
 
 cdef inline void tanh_forward(floating* z, Py_ssize_t n) noexcept nogil:
@@ -35,8 +37,9 @@ cdef inline void tanh_forward(floating* z, Py_ssize_t n) noexcept nogil:
 cdef inline void tanh_backward(floating* delta, const floating* a, Py_ssize_t n) noexcept nogil:
     """delta := delta * (1 - a^2)."""
     cdef Py_ssize_t i
+    cdef floating one = 1
     for i in range(n):
-        delta[i] *= 1 - a[i] * a[i]
+        delta[i] *= one - a[i] * a[i]
 
 
 cdef inline void relu_forward(floating* z, Py_ssize_t n) noexcept nogil:

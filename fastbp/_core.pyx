@@ -8,7 +8,7 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
-from fastbp cimport _activations, _affine, _losses, _matmul, _optimizers, _walk
+from fastbp cimport _activations, _affine, _losses, _math, _matmul, _optimizers, _walk
 from fastbp._optimizers cimport Hyper, adam_rate
 from fastbp._walk cimport (
     ADD,
@@ -423,12 +423,31 @@ def activate_gradient(int activation, floating[::1] delta, const floating[::1] a
     _activations.activation_backward(activation, &delta[0], &a[0], a.shape[0])
 
 
-def losses(int loss, const floating[:, ::1] z, const floating[:, ::1] y, floating[:, ::1] delta,
+def elementary(str name, floating[::1] x):
+    """x := exp(x), log(x), tanh(x), logistic(x) or reciprocal(x)."""
+    cdef Py_ssize_t i
+    if name == "exp":
+        for i in range(x.shape[0]):
+            x[i] = _math.exp(x[i])
+    elif name == "log":
+        for i in range(x.shape[0]):
+            x[i] = _math.log(x[i])
+    elif name == "tanh":
+        for i in range(x.shape[0]):
+            x[i] = _math.tanh(x[i])
+    elif name == "logistic":
+        for i in range(x.shape[0]):
+            x[i] = _math.logistic(x[i])
+    else:
+        for i in range(x.shape[0]):
+            x[i] = _math.reciprocal(x[i])
+
+
+def losses(int loss, floating[:, ::1] z, const floating[:, ::1] y, floating[:, ::1] delta,
            floating[::1] row_losses):
-    """Reported loss and delta of each row."""
-    cdef Py_ssize_t r
-    for r in range(z.shape[0]):
-        row_losses[r] = _losses.loss_delta(loss, &delta[r, 0], &z[r, 0], &y[r, 0], z.shape[1])
+    """Reported loss and delta of each row; z is used up."""
+    _losses.loss_delta(loss, &row_losses[0], &delta[0, 0], &z[0, 0], &y[0, 0], NULL, z.shape[0],
+                       z.shape[1])
 
 
 def links(int loss, floating[:, ::1] z):

@@ -1,14 +1,17 @@
-"""Losses: raw prediction and target of one row -> row loss and delta; and the links.
+"""Losses: raw predictions and targets of B rows -> row losses and deltas; and the links.
 
 A loss takes the raw prediction z (the last preactivation) and gives delta = dloss/dz, the gradient
 of the true objective. The row loss is the number that is *reported*: like scikit-learn's, the log
 losses are those of probabilities clipped to [eps, 1 - eps] of the dtype. The link turns z into the
 prediction, in place. LOSSES in _core.pyx gives the names.
 
-y_k holds K targets; for the multinomial loss it holds one number, the index of the class.
+A row has K targets; for the multinomial loss it has one number, the index of the class. The loops
+run over all B K numbers, since K alone is too few for a vector, and each number depends on its row
+alone: how the batch is cut into blocks changes nothing.
 """
 
 from cython cimport floating
+from libc.string cimport memcpy
 
 from fastbp cimport _math
 
@@ -18,89 +21,143 @@ cdef enum:
 
 cdef inline floating clip(floating p, floating eps) noexcept nogil:
     """p within [eps, 1 - eps]; NaN stays NaN."""
-    if p < eps:
-        return eps
-    if p > 1 - eps:
-        return 1 - eps
-    return p
+    cdef floating most = <floating>1 - eps
+    p = eps if p < eps else p
+    return most if p > most else p
 
 
-cdef inline floating squared_error(floating* delta_k, const floating* z_k, const floating* y_k,
-                                   Py_ssize_t K) noexcept nogil:
-    """delta = z - y; loss = sum (z - y)^2 / 2."""
-    cdef Py_ssize_t k
-    cdef floating loss = 0
-    for k in range(K):
-        delta_k[k] = z_k[k] - y_k[k]
-        loss += delta_k[k] * delta_k[k]
-    return loss / 2
+# ---- of single outputs: delta comes holding y, z leaves holding the output's part of the loss
+
+cdef inline void squared_error(floating* delta, floating* z, Py_ssize_t n) noexcept nogil:
+    """delta = z - y; loss = (z - y)^2 / 2."""
+    cdef Py_ssize_t i
+    cdef floating error, half = 0.5
+    for i in range(n):
+        error = z[i] - delta[i]
+        delta[i] = error
+        z[i] = half * (error * error)
 
 
-cdef inline floating poisson(floating* delta_k, const floating* z_k, const floating* y_k,
-                             Py_ssize_t K) noexcept nogil:
-    """delta = exp(z) - y; loss = sum y log(y / exp(z)) - y + exp(z), half the Poisson deviance."""
-    cdef Py_ssize_t k
-    cdef floating loss = 0, mean
-    for k in range(K):
-        mean = _math.exp(z_k[k])
-        delta_k[k] = mean - y_k[k]
-        if y_k[k] != 0:
-            loss += y_k[k] * _math.log(y_k[k] / mean)
-        loss += delta_k[k]
-    return loss
+cdef inline void poisson(floating* delta, floating* z, Py_ssize_t n) noexcept nogil:
+    """delta = exp(z) - y; loss = y log(y / exp(z)) - y + exp(z), half the Poisson deviance."""
+    cdef Py_ssize_t i
+    cdef floating y, mean, product
+    for i in range(n):
+        y = delta[i]
+        mean = _math.exp(z[i])
+        product = y * _math.log(y / mean)
+        delta[i] = mean - y
+        z[i] = (product if y != 0 else <floating>0) + (mean - y)
 
 
-cdef inline floating binary_log_loss(floating* delta_k, const floating* z_k, const floating* y_k,
-                                     Py_ssize_t K) noexcept nogil:
-    """p = logistic(z), y in {0, 1}: delta = p - y; loss = -sum log(p if y else 1 - p)."""
-    cdef Py_ssize_t k
-    cdef floating loss = 0, p, eps = _math.machine_epsilon(z_k)
-    for k in range(K):
-        p = _math.logistic(z_k[k])
-        delta_k[k] = p - y_k[k]
-        p = clip(p, eps)
-        loss -= _math.log(p if y_k[k] != 0 else 1 - p)
-    return loss
+cdef inline void binary_log_loss(floating* delta, floating* z, Py_ssize_t n) noexcept nogil:
+    """p = logistic(z), y in {0, 1}: delta = p - y; loss = -log(p if y else 1 - p)."""
+    cdef Py_ssize_t i
+    cdef floating y, p, one = 1, eps = _math.machine_epsilon(z)
+    for i in range(n):
+        y = delta[i]
+        p = _math.logistic(z[i])
+        delta[i] = p - y
+        z[i] = clip(p if y != 0 else one - p, eps)
+    for i in range(n):  # on its own: the constants of clip in log would become branches
+        z[i] = -_math.log(z[i])
 
 
-cdef inline floating log_loss(floating* delta_k, const floating* z_k, const floating* y_k,
-                              Py_ssize_t K) noexcept nogil:
+# ---- of whole rows
+
+cdef inline floating total(const floating* x, Py_ssize_t n) noexcept nogil:
+    """sum x, in 16 fixed lanes: the order is the same whatever vector width is compiled."""
+    cdef floating lanes[16]
+    cdef floating result = 0
+    cdef Py_ssize_t i, j, body = n - n % 16
+    if body > 0:
+        for j in range(16):
+            lanes[j] = x[j]
+        for i in range(16, body, 16):
+            for j in range(16):
+                lanes[j] += x[i + j]
+        for j in range(16):
+            result += lanes[j]
+    for i in range(body, n):
+        result += x[i]
+    return result
+
+
+cdef inline floating larger(floating x, floating y) noexcept nogil:
+    return x if x > y else y
+
+
+cdef inline floating largest(const floating* x, Py_ssize_t n) noexcept nogil:
+    """max x, in 16 lanes as well; what it is with a NaN in x is left open."""
+    cdef floating lanes[16]
+    cdef floating result = x[0]
+    cdef Py_ssize_t i, j, body = n - n % 16
+    if body > 0:
+        for j in range(16):
+            lanes[j] = x[j]
+        for i in range(16, body, 16):
+            for j in range(16):
+                lanes[j] = larger(x[i + j], lanes[j])
+        for j in range(16):
+            result = larger(lanes[j], result)
+    for i in range(body, n):
+        result = larger(x[i], result)
+    return result
+
+
+cdef inline void log_loss(floating* losses_b, floating* delta_bk, const floating* z_bk,
+                          const floating* y, const Py_ssize_t* order, Py_ssize_t B,
+                          Py_ssize_t K) noexcept nogil:
     """p = softmax(z), c = the class: delta = p - onehot(c); loss = -log p_c."""
-    cdef Py_ssize_t k, c = <Py_ssize_t>y_k[0]
-    cdef floating p
-    for k in range(K):
-        delta_k[k] = z_k[k]
-    softmax(delta_k, K)
-    p = delta_k[c]
-    delta_k[c] = p - 1
-    return -_math.log(clip(p, _math.machine_epsilon(z_k)))
+    cdef Py_ssize_t r, c
+    cdef floating one = 1, eps = _math.machine_epsilon(z_bk)
+    memcpy(delta_bk, z_bk, B * K * sizeof(floating))
+    softmax(delta_bk, B, K)
+    for r in range(B):
+        c = r * K + <Py_ssize_t>y[order[r] if order != NULL else r]
+        losses_b[r] = clip(delta_bk[c], eps)
+        delta_bk[c] -= one
+    for r in range(B):
+        losses_b[r] = -_math.log(losses_b[r])
 
 
-cdef inline floating loss_delta(int loss, floating* delta_k, const floating* z_k,
-                                const floating* y_k, Py_ssize_t K) noexcept nogil:
-    """The loss of one row is returned, its delta = dloss/dz written."""
+cdef inline void loss_delta(int loss, floating* losses_b, floating* delta_bk, floating* z_bk,
+                            const floating* y, const Py_ssize_t* order, Py_ssize_t B,
+                            Py_ssize_t K) noexcept nogil:
+    """Row losses and delta = dloss/dz; z is used up. Row r has the targets in row order[r] of y,
+    or in row r without an order."""
+    cdef Py_ssize_t r, k, row
+    if loss == LOG_LOSS:
+        log_loss(losses_b, delta_bk, z_bk, y, order, B, K)
+        return
+    for r in range(B):
+        row = order[r] if order != NULL else r
+        for k in range(K):
+            delta_bk[r * K + k] = y[row * K + k]
     if loss == SQUARED_ERROR:
-        return squared_error(delta_k, z_k, y_k, K)
+        squared_error(delta_bk, z_bk, B * K)
     elif loss == POISSON:
-        return poisson(delta_k, z_k, y_k, K)
-    elif loss == BINARY_LOG_LOSS:
-        return binary_log_loss(delta_k, z_k, y_k, K)
+        poisson(delta_bk, z_bk, B * K)
     else:
-        return log_loss(delta_k, z_k, y_k, K)
+        binary_log_loss(delta_bk, z_bk, B * K)
+    for r in range(B):
+        losses_b[r] = total(z_bk + r * K, K)
 
 
-cdef inline void softmax(floating* z_k, Py_ssize_t K) noexcept nogil:
-    """p_k := exp(z_k - max z) / sum exp(z - max z)."""
-    cdef Py_ssize_t k
-    cdef floating top = z_k[0], total = 0
-    for k in range(1, K):
-        if z_k[k] > top:
-            top = z_k[k]
-    for k in range(K):
-        z_k[k] = _math.exp(z_k[k] - top)
-        total += z_k[k]
-    for k in range(K):
-        z_k[k] /= total
+cdef inline void softmax(floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept nogil:
+    """p_k := exp(z_k - max z) / sum exp(z - max z), in each row."""
+    cdef Py_ssize_t r, k, i
+    cdef floating top, scale, one = 1
+    for r in range(B):
+        top = largest(z_bk + r * K, K)
+        for k in range(K):
+            z_bk[r * K + k] -= top
+    for i in range(B * K):
+        z_bk[i] = _math.exp(z_bk[i])
+    for r in range(B):
+        scale = one / total(z_bk + r * K, K)
+        for k in range(K):
+            z_bk[r * K + k] *= scale
 
 
 cdef inline void link(int loss, floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept nogil:
@@ -113,5 +170,4 @@ cdef inline void link(int loss, floating* z_bk, Py_ssize_t B, Py_ssize_t K) noex
         for i in range(B * K):
             z_bk[i] = _math.logistic(z_bk[i])
     elif loss == LOG_LOSS:
-        for i in range(B):
-            softmax(z_bk + i * K, K)
+        softmax(z_bk, B, K)

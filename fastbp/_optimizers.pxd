@@ -73,7 +73,7 @@ cdef inline void adam_step(floating* w, const floating* dw, floating* first, flo
         v = beta_2 * second[i] + fresh_2 * (g * g)
         first[i] = m
         second[i] = v
-        w[i] -= rate * m / (_math.sqrt(v) + epsilon)
+        w[i] -= rate * m * _math.reciprocal(_math.sqrt(v) + epsilon)
 
 
 cdef inline void optimizer_step(floating* w, const floating* dw, floating* state,

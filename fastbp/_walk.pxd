@@ -171,16 +171,21 @@ cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t f
     cdef Py_ssize_t l, r, k, row
     cdef const Layer* layer = walk.plan + walk.layers - 1
     cdef Py_ssize_t K = layer.fan_out
-    cdef const floating* z_bk = layer_rows(walk, params, walk.activations, layer, top)
+    cdef floating* z_bk = layer_rows(walk, params, walk.activations, layer, top)
     cdef floating* delta_bo = layer_rows(walk, params, walk.deltas, layer, top)
     cdef floating* delta_bi
     cdef floating* losses = <floating*>walk.scratch + walk.losses + top
+    cdef const floating* y = <const floating*>walk.y
+    cdef const Py_ssize_t* order = NULL
     cdef floating weight
-    for r in range(B):
-        row = walk.order[first + top + r] if walk.order != NULL else first + top + r
-        losses[r] = loss_delta(walk.hyper.loss, delta_bo + r * K, z_bk + r * K,
-                               <const floating*>walk.y + row * walk.targets, K)
-        if walk.sample_weight != NULL:
+    if walk.order != NULL:
+        order = walk.order + first + top
+    else:
+        y += (first + top) * walk.targets
+    loss_delta(walk.hyper.loss, losses, delta_bo, z_bk, y, order, B, K)
+    if walk.sample_weight != NULL:
+        for r in range(B):
+            row = order[r] if order != NULL else first + top + r
             weight = walk.sample_weight[row]
             if weight == 0:  # a sample of no weight is absent, even where its loss is not finite
                 losses[r] = 0

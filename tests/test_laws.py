@@ -187,7 +187,7 @@ def test_law_7_softmax_does_not_see_a_constant(dtype):
     z = np.random.RandomState(0).randn(9, 4).astype(dtype)
     y = np.arange(9).reshape(-1, 1).astype(dtype) % 4
     plain, moved = [[np.empty_like(z), np.empty(9, dtype)] for _ in range(2)]
-    core.losses(core.LOSSES["log_loss"], z, y, *plain)
+    core.losses(core.LOSSES["log_loss"], z.copy(), y, *plain)
     core.losses(core.LOSSES["log_loss"], z + dtype(64), y, *moved)
     loose = np.finfo(dtype).eps * 400
     for a, b in zip(plain, moved, strict=True):
@@ -201,7 +201,7 @@ def test_law_7_log_losses_stay_finite_and_clipped(loss, dtype):
     for y in (np.zeros((4, 1), dtype), np.ones((4, 1), dtype)):
         y = y if loss == "log_loss" else np.repeat(y, 2, axis=1)
         delta, rows = np.empty_like(z), np.empty(4, dtype)
-        core.losses(core.LOSSES[loss], z, y, delta, rows)
+        core.losses(core.LOSSES[loss], z.copy(), y, delta, rows)
         assert np.isfinite(rows).all() and np.isfinite(delta).all()
         expected = oracle.row_reported(loss, z.astype(float), y, float(np.finfo(dtype).eps))
         np.testing.assert_allclose(rows, expected, rtol=1e-5, atol=1e-6)
@@ -365,11 +365,12 @@ def test_activations(activation, dtype):
 
 @over_dtypes
 @over_losses
-def test_losses_and_links(loss, dtype):
-    problem = Problem("tanh", loss, dtype, n=40)
+@pytest.mark.parametrize("outputs", [None, 40], ids=["few", "many"])
+def test_losses_and_links(loss, outputs, dtype):
+    problem = Problem("tanh", loss, dtype, n=40, outputs=outputs)
     z = np.random.RandomState(2).randn(40, problem.network.units[-1]).astype(dtype) * 3
     delta, rows, p = np.empty_like(z), np.empty(40, dtype), z.copy()
-    core.losses(core.LOSSES[loss], z, problem.y, delta, rows)
+    core.losses(core.LOSSES[loss], z.copy(), problem.y, delta, rows)
     core.links(core.LOSSES[loss], p)
     tolerance = np.finfo(dtype).eps * 50
     exact = z.astype(float)
