@@ -4,6 +4,7 @@
 #define FASTBP_TEAM_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #if defined(_WIN32)
 #include <windows.h>
@@ -61,6 +62,20 @@ static inline int team_barrier(int32_t *words, int size) {
         return !team_read(words, team_abort);
     }
     return team_await(words, team_round, round);
+}
+
+/* Ask for memory that other ranks have read, to write it soon: each of its lines has to be taken away
+   from them first, which takes longer than the step itself. */
+static inline void team_own(const void *memory, ptrdiff_t bytes) {
+#if defined(__GNUC__) && defined(__x86_64__)
+    for (ptrdiff_t at = 0; at < bytes; at += 64)
+        __asm__ __volatile__("prefetchw %0" : : "m"(*((const char *)memory + at)));
+#elif defined(__GNUC__)
+    for (ptrdiff_t at = 0; at < bytes; at += 64)
+        __builtin_prefetch((const char *)memory + at, 1);
+#else
+    (void)memory, (void)bytes;
+#endif
 }
 
 /* The ranks begin together or not at all: 0 if the launch was cancelled first. */

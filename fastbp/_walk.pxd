@@ -32,6 +32,7 @@ cdef extern from "_team.h" nogil:
     enum: team_stop, team_leave
     int team_read(const int32_t* words, int which)
     void team_write(int32_t* words, int which, int value)
+    void team_own(const void* memory, Py_ssize_t bytes)
 
 cdef enum:
     BLAS_ROWS = 64          # rows that pass through all layers together, where BLAS wants them
@@ -260,6 +261,8 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
                 if walk.grads != NULL:
                     dw_io = <floating*>walk.grads + offset
                     dw_o = <floating*>walk.grads + layer.bias
+                if parts & STEP and walk.size > 1:
+                    team_own(params + offset, n * O * sizeof(floating))
                 if parts & DERIVE and a_bi != NULL:
                     affine_backward_weights(dw_io, a_bi + i, layer.fan_in, delta_bo, rows, n, O,
                                             add)
