@@ -4,6 +4,7 @@ Ranks are Python threads inside the same door without the GIL. They agree at bar
 is taken before an update or not at all.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
@@ -74,12 +75,18 @@ def use_matmul(str way):
 
 # ---- what the doors receive -----------------------------------------------------------------
 
-cdef int bind_plan(Walk* walk, const Layer[::1] plan, Py_ssize_t batch) except -1:
-    """The plan's rows, and every dimension within BLAS's integers."""
-    cdef Py_ssize_t l, most = blas_int_max
+cdef int bind_plan(Walk* walk, plan, Py_ssize_t batch) except -1:
+    """The plan's rows, and every dimension within BLAS's integers; the caller keeps the plan."""
+    cdef Py_ssize_t l, most = blas_int_max, row
     cdef const Layer* layer
-    walk.plan = &plan[0]
-    walk.layers = plan.shape[0]
+    cdef Py_buffer rows
+    # As mere bytes: NumPy takes longer to tell the names of the fields than we to predict a row.
+    PyObject_GetBuffer(plan, &rows, PyBUF_SIMPLE)
+    walk.plan, walk.layers = <const Layer*>rows.buf, rows.len // sizeof(Layer)
+    row = rows.itemsize
+    PyBuffer_Release(&rows)
+    if row != sizeof(Layer) or walk.layers < 1:
+        raise ValueError(f"a plan has rows of {sizeof(Layer)} bytes, not of {row}")
     walk.batch = batch
     walk.size_params = 0
     for l in range(walk.layers):
@@ -168,7 +175,7 @@ cdef int check_sizes(const Walk* walk, Py_ssize_t params, Py_ssize_t scratch,
     return 0
 
 
-def scratch_size(const Layer[::1] plan, Py_ssize_t batch, Py_ssize_t ranks, str use):
+def scratch_size(plan, Py_ssize_t batch, Py_ssize_t ranks, str use):
     """Numbers of scratch for a use: 'epoch', 'epoch_csr', 'gradient' or 'predict'."""
     cdef Walk walk
     if use not in ("epoch", "epoch_csr", "gradient", "predict"):
@@ -251,8 +258,8 @@ cdef bint all_finite(const floating* x, Py_ssize_t n) noexcept nogil:
 
 # ---- doors ----------------------------------------------------------------------------------
 
-def train_epoch(const Layer[::1] plan, floating[::1] params, floating[:, ::1] state,
-                floating[::1] scratch, double[::1] tally, tuple data, dict hyper, tuple team):
+def train_epoch(plan, floating[::1] params, floating[:, ::1] state, floating[::1] scratch,
+                double[::1] tally, tuple data, dict hyper, tuple team):
     """One epoch of mini-batch steps, in place; one rank of the team's part of it.
 
     data is (X, y, sample_weight or None, order or None), with CSR as X = (data, indices, indptr,
@@ -285,8 +292,8 @@ def train_epoch(const Layer[::1] plan, floating[::1] params, floating[:, ::1] st
         flush_restore(before)
 
 
-def loss_gradient(const Layer[::1] plan, floating[::1] params, floating[::1] grads,
-                  floating[::1] scratch, double[::1] tally, tuple data, dict hyper, tuple team):
+def loss_gradient(plan, floating[::1] params, floating[::1] grads, floating[::1] scratch,
+                  double[::1] tally, tuple data, dict hyper, tuple team):
     """Reported loss and gradient of the objective over all samples, in chunks of hyper['batch'].
 
     Arguments as for train_epoch; tally receives the loss and the number of samples, which stays 0
@@ -313,8 +320,8 @@ def loss_gradient(const Layer[::1] plan, floating[::1] params, floating[::1] gra
         flush_restore(before)
 
 
-def predict(const Layer[::1] plan, const floating[::1] params, floating[::1] scratch, x,
-            floating[:, ::1] out, int loss):
+def predict(plan, const floating[::1] params, floating[::1] scratch, x, floating[:, ::1] out,
+            int loss):
     """Predictions of all rows: forward in blocks of rows, then the link of the loss.
 
     Returns whether all of x is finite, as far as it is dense; CSR entries are not looked at.

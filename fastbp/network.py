@@ -16,7 +16,6 @@ PLAN = np.dtype(
 # Rows and multiply-adds of a chunk of predict, about: a millisecond, between which Python sees
 # signals and the ranks of a team take turns.
 PREDICT_CHUNK, LEAST_CHUNK, PREDICT_WORK = 4096, 64, 32_000_000
-FEW_ROWS = 8  # whose scratch for predict has a size that is known beforehand
 
 
 def count_params(units):
@@ -66,7 +65,6 @@ class Network:
             self.coefs.append(view.reshape(fan_in, fan_out))
             self.intercepts.append(self.params[bias : bias + fan_out])
         self.products = [fan_in * fan_out for fan_in, fan_out in pairwise(self.units)]
-        self.few_scratch = core.scratch_size(self.plan, FEW_ROWS, 1, "predict")
         self._predict = core.predict["float" if dtype == np.float32 else "double"]
 
     @classmethod
@@ -140,10 +138,7 @@ class Network:
         Scratch belongs to the call, so that any number of threads may predict at once. Returns
         whether x is finite; the entries of CSR are not looked at.
         """
-        if len(out) <= FEW_ROWS:
-            scratch = allocate(self.few_scratch, self.params.dtype)
-        else:
-            scratch = self.scratch(len(out), 1, "predict")
+        scratch = self.scratch(len(out), 1, "predict")
         return self._predict(self.plan, self.params, scratch, x, out, core.LOSSES[loss])
 
     def predict_chunks(self, rows, chunk, loss, out, members):

@@ -565,3 +565,11 @@ def test_a_fork_during_predictions_works_in_the_child(small_chunks):
     finally:
         ended.set()
         thread.join()
+
+
+@pytest.mark.parametrize("plan", [np.zeros(3), np.zeros((2, 5), np.int64), np.zeros(0, "V48"),
+                                  np.zeros(8, "V48")[::2], None], ids=repr)
+def test_a_plan_that_is_none_is_refused(plan):
+    """The core reads plans as bytes."""
+    with pytest.raises((ValueError, BufferError, TypeError)):
+        core.scratch_size(plan, 1, 1, "predict")
