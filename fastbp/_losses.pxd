@@ -76,8 +76,7 @@ cdef inline floating total(const floating* x, Py_ssize_t n) noexcept nogil:
         for i in range(16, body, 16):
             for j in range(16):
                 lanes[j] += x[i + j]
-        for j in range(16):
-            result += lanes[j]
+        result = _math.fold(lanes)
     for i in range(body, n):
         result += x[i]
     return result

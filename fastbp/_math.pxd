@@ -206,3 +206,13 @@ cdef inline floating machine_epsilon(const floating* _) noexcept nogil:
         return 2.220446049250313e-16
     else:
         return 1.1920928955078125e-07
+
+
+cdef inline floating fold(floating* lanes) noexcept nogil:
+    """The sum of 16 lanes, by halves."""
+    cdef Py_ssize_t j
+    for j in range(8):
+        lanes[j] += lanes[j + 8]
+    for j in range(4):
+        lanes[j] += lanes[j + 4]
+    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])

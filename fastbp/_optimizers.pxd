@@ -98,15 +98,15 @@ cdef inline void objective_gradient(floating* dw, const floating* w, Py_ssize_t 
 cdef inline double sum_of_squares(const floating* w, Py_ssize_t n) noexcept nogil:
     """sum w^2, in 16 fixed lanes: the order is the same whatever vector width is compiled."""
     cdef floating lanes[16]
-    cdef Py_ssize_t i, j
-    cdef double total = 0
+    cdef Py_ssize_t i, j, body = n - n % 16
+    cdef double rest = 0
+    for j in range(body, n):
+        rest += w[j] * w[j]
+    if body == 0:
+        return rest
     for j in range(16):
-        lanes[j] = 0
-    for i in range(n // 16):
+        lanes[j] = w[j] * w[j]
+    for i in range(16, body, 16):
         for j in range(16):
-            lanes[j] += w[16 * i + j] * w[16 * i + j]
-    for j in range(n - n % 16, n):
-        total += w[j] * w[j]
-    for j in range(16):
-        total += lanes[j]
-    return total
+            lanes[j] += w[i + j] * w[i + j]
+    return rest + _math.fold(lanes)
