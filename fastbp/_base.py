@@ -397,7 +397,8 @@ class BaseMLP(BaseEstimator):
             return out, network.predict(_validation.as_rows(X, dtype), loss, out)
         work = sum(network.row_work(X.nnz / n_samples if issparse(X) else None))
         chunk = chunk_rows(work)
-        n_threads = self.n_threads and min(self.n_threads, -(-n_samples // chunk))
+        chunks = -(-n_samples // chunk)
+        n_threads = 1 if chunks == 1 else self.n_threads and min(self.n_threads, chunks)
         with team(n_threads, call_cost(n_samples * work), n_samples, 0) as members:
             # What has to be copied or converted is so chunk by chunk.
             return out, network.predict_chunks(
