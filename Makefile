@@ -21,7 +21,7 @@ LINTED := $(wildcard setup.py fastbp tests examples benchmarks)
 
 .PHONY: help
 help: ## say what there is to make (this)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: .venv/examples ## train on the handwritten digits, beside scikit-learn, and draw a picture
@@ -73,9 +73,18 @@ parity: .venv/test ## every configuration against scikit-learn
 exhaustive: .venv/test ## exp, log, tanh and logistic on every float32, at every level
 	@.venv/bin/python tests/exhaustive.py
 
-.PHONY: versus
-versus: .venv/test ## time per epoch beside scikit-learn
-	@.venv/bin/python benchmarks/versus.py
+# ARGS="--only W1,W3 --rounds 3" runs some; only a whole run is stored and enters README.md.
+.PHONY: bench
+bench: .venv-bench/installed ## time beside scikit-learn, PyTorch, JAX and ONNX Runtime
+	@.venv-bench/bin/python benchmarks/run.py $(ARGS)
+
+.PHONY: bench-against
+bench-against: .venv-bench/installed ## time beside another revision, REV=..., pair by pair
+	@commit=$$(git rev-parse --verify --quiet --short "$(REV)^{commit}") \
+	  || { echo "which revision? make bench-against REV=HEAD~1"; exit 1; }; \
+	there=build/against/$$commit; \
+	[ -e $$there/made ] || { $(call build_revision,$$commit,$$there); } && \
+	.venv-bench/bin/python benchmarks/against.py $$there/lib $(ARGS)
 
 # Built from nothing and in isolation, unlike the wheel of the tests: this one is for others.
 .PHONY: wheel
@@ -116,7 +125,7 @@ annotate: .venv/made ## Cython's page of the core: a yellow line in a kernel is 
 
 .PHONY: clean
 clean: ## remove all that make has made
-	rm -rf build dist .venv .venv-debug .venv-oldest .venv-wheel *.egg-info .ruff_cache .pytest_cache
+	rm -rf build dist .venv .venv-bench .venv-debug .venv-oldest .venv-wheel *.egg-info .ruff_cache .pytest_cache
 
 # ---- what the targets above are made of
 
@@ -184,6 +193,13 @@ build = rm -rf $(2); mkdir -p $(2); echo "building the wheel (log: $(2).log)"; \
 install = $(1)/bin/python -P $(PIP) install $(2)/*.whl \
   && $(1)/bin/python -P $(PIP) install --no-deps --force-reinstall $(2)/*.whl
 
+# $(call build_revision,commit,folder): the package of that commit, in a folder of its own
+build_revision = rm -rf $(2); mkdir -p $(2)/source; echo "building $(1) (log: $(2)/log)"; \
+  git archive $(1) | tar -x -C $(2)/source \
+  && .venv/bin/python -P $(PIP) install --no-deps --no-build-isolation --target $(2)/lib \
+    ./$(2)/source > $(2)/log 2>&1 && touch $(2)/made \
+  || { tail -n 60 $(2)/log; exit 1; }
+
 .venv/made: pyproject.toml
 	@.venv/bin/python -c "import pip" 2> /dev/null || { $(call make_venv,.venv,$(PYTHONS)); }
 	@$(call requirements,.venv,build) && .venv/bin/python -P $(PIP) install build
@@ -207,6 +223,19 @@ build/sdist/.made: build/sources .venv/made
 
 .venv/examples: .venv/installed
 	@$(call requirements,.venv,examples)
+	@touch $@
+
+# One by one, for a peer that cannot be had here is no reason to do without the others.
+.venv-bench/peers: benchmarks/requirements.txt .venv/made
+	@.venv-bench/bin/python -c "import pip" 2> /dev/null || .venv/bin/python -m venv --clear .venv-bench
+	@sed '/^#/d' $< > .venv-bench/requirements.txt; while read -r peer; do \
+	  .venv-bench/bin/python -P $(PIP) install -c .venv-bench/requirements.txt "$$peer" \
+	    || echo "going on without $$peer"; \
+	done < .venv-bench/requirements.txt
+	@touch $@
+
+.venv-bench/installed: build/sdist/.made .venv-bench/peers
+	@$(call install,.venv-bench,build/sdist)
 	@touch $@
 
 build/sdist-debug/.made: build/sources .venv/made

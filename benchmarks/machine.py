@@ -1,0 +1,89 @@
+"""The machine: what it is, and its peak in matrix products."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = ("fastbp", "scikit-learn", "torch", "jax", "onnxruntime", "numpy", "scipy")
+# Kernels that OpenBLAS may be told to take instead of its own choice, which is not always the best.
+CORE_TYPES = ("", "SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS", "ZEN", "HASWELL")
+
+PRODUCTS = """
+import sys
+from statistics import median
+from time import perf_counter
+import numpy as np
+n, seconds = 2048, []
+a, b = (np.random.rand(n, n).astype(sys.argv[1]) for _ in range(2))
+c = a @ b
+for _ in range(int(sys.argv[2])):
+    start = perf_counter()
+    np.matmul(a, b, out=c)
+    seconds.append(perf_counter() - start)
+print(2e-9 * n**3 / median(seconds))
+"""
+
+
+def cpu():
+    """The processor's name, as far as the system tells."""
+    try:
+        return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
+    except (OSError, TypeError):
+        return platform.processor() or platform.machine()
+
+
+def cores():
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def facts():
+    return {
+        "cpu": cpu(),
+        "cores": cores(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in PACKAGES},
+        # What changes the threads or the kernels of anybody.
+        "environment": {k: v for k, v in sorted(os.environ.items())
+                        if k.startswith(("OMP_", "OPENBLAS_", "MKL_", "XLA_", "FASTBP_"))
+                        and k != "FASTBP_DATA"},
+        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }  # fmt: skip
+
+
+def gflops(dtype, core_type, products=12):
+    """GFLOP/s of a 2048 x 2048 product by NumPy's OpenBLAS on these kernels; 0 where it fails."""
+    environment = dict(os.environ, OPENBLAS_CORETYPE=core_type)
+    done = subprocess.run(
+        [sys.executable, "-c", PRODUCTS, dtype, str(products)],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    return float(done.stdout) if done.returncode == 0 else 0.0
+
+
+def peak(dtype, before=None):
+    """The best kernels and what they reach; with the peak of `before`, the better of both times."""
+    if before:
+        again = gflops(dtype, before["core_type"])
+        return {**before, "gflops": round(max(again, before["gflops"]), 1)}
+    reached = {core_type: gflops(dtype, core_type) for core_type in CORE_TYPES}
+    best = max(reached, key=reached.get)
+    return {
+        "gflops": round(reached[best], 1),
+        "core_type": best,
+        "of_core_types": {name or "(its own)": round(value, 1) for name, value in reached.items()},
+    }

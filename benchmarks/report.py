@@ -1,0 +1,252 @@
+"""Stored figures into what is read: lines on the screen, and the tables of README.md.
+
+    python benchmarks/report.py [--readme]      # of the newest results/<version>.json
+
+Knows nothing but the stored file; every number in README's section comes from here.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from statistics import median
+from textwrap import fill
+
+HERE = Path(__file__).resolve().parent
+README = HERE.parent / "README.md"
+MARK = "<!-- bench -->"
+US, OTHERS = "fastbp", ("scikit-learn", "PyTorch", "JAX", "ONNX Runtime")
+ONE_THREAD = "fastbp, 1 thread"
+
+
+def newest():
+    """The stored results of the highest version, or None."""
+
+    def version(path):
+        return [int(digits) for digits in re.findall(r"\d+", path.stem)]
+
+    return max((HERE / "results").glob("*.json"), key=version, default=None)
+
+
+# ---- figures
+
+
+def us(result, peer):
+    """Microseconds of a peer at a workload; None where it took no part or failed."""
+    return result["peers"].get(peer, {}).get("us")
+
+
+def best_peer(result):
+    """Name of the fastest of the others, or None."""
+    there = [peer for peer in OTHERS if us(result, peer)]
+    return min(there, key=lambda peer: us(result, peer), default=None)
+
+
+def ratio(theirs, ours):
+    return theirs / ours if theirs and ours else None
+
+
+def over_best(result):
+    return ratio(us(result, best_peer(result)), us(result, US))
+
+
+def threads_gain(result):
+    """Time with one thread over time with as many as fastbp decides: median over the rounds."""
+    one, free = (result["peers"].get(peer, {}).get("us_of_turns") for peer in (ONE_THREAD, US))
+    return median(a / b for a, b in zip(one, free, strict=True)) if one and free else None
+
+
+def gflops(result):
+    ours = us(result, US)
+    return result["flops"] / ours / 1e3 if result["flops"] and ours else None
+
+
+def share(result, stored):
+    """Of the peak measured in the same run."""
+    peak = stored["peak"][result["dtype"]]["gflops"]
+    return gflops(result) / peak if gflops(result) and peak else None
+
+
+# ---- numbers in words
+
+
+def number(value):
+    """Three digits that mean something, thousands set apart."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.3g}"
+
+
+def times(value):
+    return "-" if value is None else f"{value:.0f}" if value >= 99.5 else f"{value:.1f}"
+
+
+def percent(value):
+    return "-" if value is None else f"{value:.0%}".replace("%", " %")
+
+
+def duration(microseconds):
+    """With the unit that suits it."""
+    if microseconds is None:
+        return "-"
+    for unit, size in (("s", 1e6), ("ms", 1e3)):
+        if microseconds >= size:
+            return f"{number(microseconds / size)} {unit}"
+    return f"{number(microseconds)} µs"
+
+
+# ---- the screen
+
+
+WIDTHS = dict(zip((*OTHERS, US), (13, 11, 11, 14, 11), strict=True))
+HEADER = (f"{'µs':<15}{''.join(f'{peer:>{width}}' for peer, width in WIDTHS.items())}"
+          f"{'x best':>8}{'x sklearn':>10}{'GFLOP/s':>9}{'of peak':>8}{'x None':>8}")  # fmt: skip
+
+
+def line(result, stored):
+    """One workload on the screen; HEADER stands above."""
+    cells = [f"{number(us(result, peer)):>{width}}" for peer, width in WIDTHS.items()]
+    over_sklearn = ratio(us(result, "scikit-learn"), us(result, US))
+    gain = threads_gain(result)
+    text = (
+        f"{result['name']:<6}{result['dtype']:<9}{''.join(cells)}"
+        f"{times(over_best(result)):>8}{times(over_sklearn):>10}"
+        f"{number(gflops(result)):>9}{percent(share(result, stored)):>8}"
+        f"{'-' if gain is None else f'{gain:.2f}':>8}"
+    )
+    if each := [f"{peer} {number(found['us'] / found['iterations'])}"
+                for peer, found in result["peers"].items() if "iterations" in found]:  # fmt: skip
+        text += f"\n       each iteration: {', '.join(each)}"
+    for peer, found in result["peers"].items():
+        if "error" in found:
+            text += f"\n       {peer} took no part: {found['error']}"
+        if found.get("disagrees"):
+            text += f"\n       {peer} arrives elsewhere: {found['result']}"
+    return text
+
+
+def rest(stored):
+    """What is not of a workload."""
+    lines = [f"peak {dtype}: {number(peak['gflops'])} GFLOP/s, OpenBLAS "
+             f"{peak['core_type'] or 'with its own choice of kernels'}"
+             for dtype, peak in stored["peak"].items()]  # fmt: skip
+    compiled = [f"{result['name']} {result['dtype']} {found['compile_seconds']:.1f}"
+                for result in stored["results"] for found in result["peers"].values()
+                if "compile_seconds" in found]  # fmt: skip
+    if compiled:
+        lines.append(f"JAX compiles, seconds: {', '.join(compiled)}")
+    if "memory" in stored:
+        lines += [f"memory of an MNIST fit beyond the data, MiB: {pairs(stored['memory'])}",
+                  f"import, seconds: {pairs(stored['import'])}"]  # fmt: skip
+    return "\n".join(lines)
+
+
+def pairs(values):
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+# ---- README.md
+
+
+def rows(header, lines):
+    align = "|".join(["---"] + ["---:"] * (header.count("|") - 2))
+    return "\n".join([header, f"|{align}|", *lines])
+
+
+def training(stored, dtype="float32"):
+    lines = []
+    for result in chosen(stored, dtype, timed="epoch"):
+        if result["flops"] is None:
+            continue  # in the other table
+        cells = [number(us(result, peer)) for peer in ("scikit-learn", "PyTorch", "JAX", US)]
+        cells += [times(over_best(result)), percent(share(result, stored))]
+        lines.append(f"| {result['name']}: {result['what']} | {' | '.join(cells)} |")
+    return rows("| µs per step | scikit-learn | PyTorch | JAX | fastbp | × best | of peak |", lines)
+
+
+def chosen(stored, dtype, **wanted):
+    return [result for result in stored["results"] if result["dtype"] == dtype
+            and all(result[key] == value for key, value in wanted.items())]  # fmt: skip
+
+
+def others(stored):
+    lines = []
+    for result in chosen(stored, "float32"):
+        if result["timed"] == "epoch" and result["flops"] is not None:
+            continue
+        third = [peer for peer in OTHERS[1:] if us(result, peer)]
+        third = min(third, key=lambda peer: us(result, peer), default=None)
+        step = ", one step" if result["timed"] == "epoch" else ""
+        lines.append(
+            f"| {result['name']}: {result['what']}{step} | {duration(us(result, 'scikit-learn'))} "
+            f"| {f'{duration(us(result, third))} ({third})' if third else '-'} "
+            f"| {duration(us(result, US))} | {times(over_best(result))} |"
+        )
+    theirs, ours = stored["memory"]["scikit-learn"], stored["memory"][US]
+    lines.append(f"| peak memory of an MNIST fit beyond the data, MiB | {number(theirs)} | - "
+                 f"| {number(ours)} | {times(ratio(theirs, ours))} |")  # fmt: skip
+    theirs, ours = stored["import"]["scikit-learn"], stored["import"][US]
+    lines.append(f"| import, seconds | {number(theirs)} | - | {number(ours)} "
+                 f"| {times(ratio(theirs, ours))} |")  # fmt: skip
+    return rows("| float32 | scikit-learn | best other | fastbp | × best |", lines)
+
+
+def sentence(stored, dtype, value, **wanted):
+    found = [(result["name"], value(result)) for result in chosen(stored, dtype, **wanted)]
+    return ", ".join(f"{name} {amount:.2f}" for name, amount in found if amount is not None)
+
+
+def caption(stored):
+    facts, peak = stored["machine"], stored["peak"]["float32"]
+    versions = ", ".join(f"{package} {number}" for package, number in facts["versions"].items()
+                         if number)  # fmt: skip
+    random = ", ".join(stored["random_data"])
+    return (
+        f"{facts['cores']} cores of {facts['cpu']}, {number(peak['gflops'])} GFLOP/s in a float32 "
+        f"product of 2048 x 2048; Python {facts['python']}, {versions}; medians of "
+        f"{stored['rounds']} rounds; {stored['date']}."
+        + (f" Random numbers instead of: {random}." if random else "")
+    )
+
+
+def section(stored):
+    """What stands between the marks."""
+    double = sentence(stored, "float64", over_best)
+    gains = sentence(stored, "float32", threads_gain)
+    return "\n\n".join([
+        training(stored),
+        others(stored),
+        fill(f"In float64, × best: {double}.", 99),
+        fill(f"`n_threads=None` against 1, float32: {gains}.", 99),
+        fill(caption(stored), 99),
+    ])  # fmt: skip
+
+
+def in_readme():
+    """The section as it stands in README.md."""
+    return README.read_text(encoding="utf-8").split(MARK)[1].strip("\n")
+
+
+def write_readme(stored):
+    before, _, after = README.read_text(encoding="utf-8").split(MARK)
+    README.write_text(f"{before}{MARK}\n{section(stored)}\n{MARK}{after}", encoding="utf-8")
+
+
+def show(stored):
+    print(HEADER, *(line(result, stored) for result in stored["results"]), "", rest(stored),
+          sep="\n")  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--readme", action="store_true", help="write README.md's tables")
+    parser.add_argument("file", nargs="?", type=Path, default=newest())
+    options = parser.parse_args()
+    stored = json.loads(options.file.read_text(encoding="utf-8"))
+    show(stored)
+    if options.readme:
+        write_readme(stored)
+
+
+if __name__ == "__main__":
+    main()

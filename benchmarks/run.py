@@ -1,0 +1,118 @@
+"""Every peer on every workload, in one run: microseconds per step, ratios, share of the peak.
+
+    make bench                                        # all, stored, and into README.md
+    make bench ARGS="--only W1,W3 --rounds 3"         # some, shown only
+
+Each peer runs in a process of its own, and they take turns at each workload (turns.py). The figure
+is the median of all epochs (of all fits, of all calls). All get the same data, first weights,
+orders, batches, optimizer and hyperparameters, and whoever arrives at another loss is named.
+
+The peers are at their best. PyTorch: fused optimizers, tensors in memory, all cores or one. JAX:
+the whole epoch in one compiled scan, on all cores or one, the scan unrolled or not; its compilation
+is not counted. ONNX Runtime: the bare session. scikit-learn: BLAS threads as they come. Of several
+ways a trial finds the best one for each workload. fastbp: as it comes.
+"""
+
+import argparse
+import json
+import sys
+from datetime import date
+from pathlib import Path
+
+import machine
+import memory
+import report
+import turns
+from peers import PEERS
+from workloads import BOTH, EPOCH, SHAPES, WORKLOADS, real
+
+HERE = Path(__file__).resolve().parent
+REFERENCE = "scikit-learn"
+
+
+def measure(name, dtype, wanted, rounds):
+    """One workload by all who take part in it."""
+    workload = WORKLOADS[name]
+    contestants, trials = [], {}
+    for peer in workload.peers:
+        if peer in wanted:
+            contestant, trials[peer] = turns.best_way(peer, PEERS[peer].ways, name, dtype)
+            contestants.append(contestant)
+    try:
+        turns.race(contestants, rounds)
+        found = {c.peer: c.result() for c in contestants}
+    finally:
+        for contestant in contestants:
+            contestant.stop()
+    for peer, result in found.items():
+        if trials[peer]:
+            result["ways_us"] = trials[peer]
+    mark_strangers(found)
+    return {
+        "name": name, "what": workload.what, "dtype": dtype, "timed": workload.timed,
+        "steps": workload.steps if workload.timed == EPOCH else 1, "flops": workload.flops,
+        "peers": found,
+    }  # fmt: skip
+
+
+def mark_strangers(found):
+    """Who arrives at another number than the first did not do the same work."""
+    results = [result for result in found.values() if "result" in result]
+    for result in results:
+        # L2 is part of the loss that estimators report, and rounding takes other paths.
+        expected = results[0]["result"]
+        if not abs(result["result"] - expected) <= 0.02 * abs(expected) + 0.002:
+            result["disagrees"] = True
+
+
+def chosen(text, known, parser):
+    names = text.split(",") if text else list(known)
+    if unknown := set(names) - set(known):
+        parser.error(f"not known: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    return names
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help=f"of the workloads {','.join(WORKLOADS)}")
+    parser.add_argument("--peers", help="such as JAX,fastbp")
+    parser.add_argument("--dtype", choices=BOTH, help="only this one")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each peer (default 7)")
+    options = parser.parse_args()
+    names, wanted = chosen(options.only, WORKLOADS, parser), chosen(options.peers, PEERS, parser)
+    dtypes = [options.dtype] if options.dtype else BOTH
+    complete = options.rounds >= 7 and not (options.only or options.peers or options.dtype)
+
+    facts = machine.facts()
+    if (facts["load_average"] or 0) > 0.5 * facts["cores"]:
+        print("the machine is busy: these figures will say little", file=sys.stderr)
+    stored = {
+        "date": str(date.today()),
+        "rounds": options.rounds,
+        "machine": facts,
+        "random_data": [name for name in SHAPES if not real(name)],
+        "peak": {dtype: machine.peak(dtype) for dtype in BOTH},
+        "results": [],
+    }
+    print(report.HEADER, flush=True)
+    for name in names:
+        for dtype in WORKLOADS[name].dtypes:
+            if dtype in dtypes:
+                stored["results"].append(measure(name, dtype, wanted, options.rounds))
+                print(report.line(stored["results"][-1], stored), flush=True)
+    stored["peak"] = {dtype: machine.peak(dtype, peak) for dtype, peak in stored["peak"].items()}
+    if not options.only:
+        stored["memory"], stored["import"] = memory.fit_mebibytes(), memory.import_seconds()
+    print(report.rest(stored))
+
+    folder = HERE / "results" if complete else HERE.parent / "build"
+    path = folder / (f"{facts['versions']['fastbp']}.json" if complete else "bench.json")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    print(f"stored: {path.relative_to(HERE.parent)}")
+    if complete:
+        report.write_readme(stored)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""The work: nets and data, the same for every peer, and how many FLOPs a step takes.
+
+First weights and orders are drawn as scikit-learn draws them, so that all walk the same path and
+the losses at its end tell whether they did the same work.
+"""
+
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+import _data
+
+# Rows, columns and outputs of each data set. Only those with a file can be real.
+SHAPES = {
+    "mnist": (60000, 784, 10),
+    "mnist5000": (5000, 784, 10),
+    "housing": (20640, 8, 1),
+    "higgs": (50000, 28, 1),
+    "text": (20000, 50000, 20),
+    "iris": (150, 4, 3),
+}
+FILES = {"mnist": "mnist.npz", "mnist5000": "mnist.npz", "housing": "housing.csv"}
+
+# scikit-learn's defaults, which everyone gets.
+RATE, ALPHA, MOMENTUM, BETA_1, BETA_2, EPSILON = 0.001, 0.0001, 0.9, 0.9, 0.999, 1e-8
+
+# What is timed: every epoch of a fit, per step; whole fits; one call.
+EPOCH, FIT, PREDICT = "epoch", "fit", "predict"
+BOTH = ("float32", "float64")
+ESTIMATORS = ("scikit-learn", "fastbp", "fastbp, 1 thread")
+TRAINERS = ("scikit-learn", "PyTorch", "JAX", "fastbp", "fastbp, 1 thread")
+PREDICTORS = ("scikit-learn", "PyTorch", "ONNX Runtime", "fastbp")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A net, its data and what is timed of it, in scikit-learn's words."""
+
+    what: str
+    data: str
+    hidden: tuple
+    activation: str = "relu"
+    solver: str = "adam"
+    batch: int = 200
+    epochs: int = 1  # epochs of each fit that are timed; of a whole fit, max_iter
+    timed: str = EPOCH
+    peers: tuple = TRAINERS
+    dtypes: tuple = BOTH
+    rows: int = 0  # to predict
+
+    @property
+    def loss(self):
+        if self.data == "housing":
+            return "squared"
+        return "logistic" if self.sizes[-1] == 1 else "multinomial"
+
+    @property
+    def estimator(self):
+        return "MLPRegressor" if self.loss == "squared" else "MLPClassifier"
+
+    @property
+    def parameters(self):
+        """What the estimators are told."""
+        batch = {} if self.solver == "lbfgs" else {"batch_size": self.batch}
+        return {"hidden_layer_sizes": self.hidden, "activation": self.activation,
+                "solver": self.solver, **batch}  # fmt: skip
+
+    @property
+    def sizes(self):
+        _, columns, outputs = SHAPES[self.data]
+        return (columns, *self.hidden, outputs)
+
+    @property
+    def steps(self):
+        """Optimization steps of an epoch."""
+        return -(-SHAPES[self.data][0] // self.batch)
+
+    @property
+    def flops(self):
+        """FLOPs of what a figure stands for; None where they are not those of dense products."""
+        if self.timed == PREDICT:
+            return forward_flops(self.sizes, self.rows)
+        if self.data == "text" or self.timed == FIT:
+            return None
+        return step_flops(self.sizes, self.batch)
+
+
+def forward_flops(sizes, batch):
+    return sum(2 * batch * fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
+
+
+def step_flops(sizes, batch):
+    """Forward, dW = aT delta and delta WT; the first layer has no use for the last."""
+    return 3 * forward_flops(sizes, batch) - forward_flops(sizes[:2], batch)
+
+
+NET = {"data": "mnist", "hidden": (100,), "timed": PREDICT, "peers": PREDICTORS,
+       "dtypes": ("float32",)}  # fmt: skip
+WORKLOADS = {
+    "W1": Workload("MNIST 784-100-10, relu, adam, batch 200", "mnist", (100,), epochs=2),
+    "W2": Workload("MNIST 784-50-100-10, logistic, sgd, batch 100", "mnist", (50, 100),
+                   "logistic", "sgd", 100, epochs=2),
+    "W3": Workload("housing 8-64-64-1, relu, adam, batch 32", "housing", (64, 64),
+                   batch=32, epochs=5),
+    "W4": Workload("MNIST 784-1024-1024-10, relu, adam, batch 512", "mnist", (1024, 1024),
+                   batch=512),
+    "W5": Workload("MNIST 784-30-10, logistic, sgd, batch 10", "mnist", (30,),
+                   "logistic", "sgd", 10, epochs=2),
+    "W6": Workload("housing 8-16-1, tanh, sgd, batch 1", "housing", (16,), "tanh", "sgd", 1),
+    "deep": Workload("housing 8-(10 x 32)-1, relu, adam, batch 32", "housing", (32,) * 10,
+                     batch=32, epochs=3),
+    "tanh": Workload("28-(5 x 300)-1 (HIGGS's shape), tanh, sgd, batch 100", "higgs", (300,) * 5,
+                     "tanh", "sgd", 100),
+    "text": Workload("CSR 20,000 x 50,000, 0.1 % dense, 100 hidden, relu, adam, batch 200", "text",
+                     (100,), peers=ESTIMATORS, dtypes=("float32",)),
+    "lbfgs": Workload("5000 MNIST rows, 784-100-10, relu, lbfgs, 50 iterations", "mnist5000",
+                      (100,), solver="lbfgs", epochs=50, timed=FIT, peers=ESTIMATORS),
+    "iris": Workload("iris 4-10-3, relu, adam, 200 epochs", "iris", (10,), batch=150,
+                     epochs=200, timed=FIT, peers=ESTIMATORS),
+    "row": Workload("predict_proba of 1 row, 784-100-10", rows=1, **NET),
+    "rows": Workload("predict_proba of 10,000 rows, 784-100-10", rows=10000, **NET),
+}  # fmt: skip
+
+
+def initial(workload, random, dtype):
+    """First weights and biases of each layer, drawn from `random` as scikit-learn draws them."""
+    layers = []
+    for fan_in, fan_out in pairwise(workload.sizes):
+        bound = ((2 if workload.activation == "logistic" else 6) / (fan_in + fan_out)) ** 0.5
+        W = random.uniform(-bound, bound, (fan_in, fan_out))
+        b = random.uniform(-bound, bound, fan_out)
+        layers.append((W.astype(dtype), b.astype(dtype)))
+    return layers
+
+
+def load(name, dtype):
+    """X and y; random numbers of the same shape where there is no file, or it is not at hand."""
+    random = np.random.RandomState(0)
+    rows, columns, outputs = SHAPES[name]
+    path = _data.find(FILES[name]) if name in FILES else None
+    if path and name == "housing":
+        X, y, _ = _data.housing(path)
+        X = (X - X.mean(axis=0)) / X.std(axis=0)
+    elif path:
+        X, y, _, _ = _data.mnist(path)
+        X, y = X[:rows], y[:rows]
+    elif name == "iris":
+        from sklearn.datasets import load_iris
+
+        X, y = load_iris(return_X_y=True)
+    elif name == "text":
+        X, y = text(random, rows, columns, outputs)
+    elif name == "higgs":
+        X = random.randn(rows, columns)
+        y = (np.tanh(X @ random.randn(columns, 20)).sum(axis=1) > 0).astype(int)
+    elif name == "housing":
+        X = random.randn(rows, columns)
+        y = np.abs(X @ random.randn(columns)) + random.rand(rows)
+    else:
+        X = random.rand(rows, columns) * (random.rand(rows, columns) < 0.19)
+        y = random.randint(outputs, size=rows)
+    if name == "housing":
+        y = y.astype(dtype)
+    return (X.astype(dtype) if name == "text" else np.ascontiguousarray(X, dtype)), y
+
+
+def text(random, rows, columns, topics):
+    """What tf-idf makes of texts: 50 words in each row, some frequent and most of them rare."""
+    words = (columns * random.rand(rows, 50) ** 3).astype(np.int32)
+    weights = random.rand(rows, 50)
+    weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    start = np.arange(0, 50 * rows + 1, 50)
+    X = scipy.sparse.csr_matrix((weights.ravel(), words.ravel(), start), (rows, columns))
+    X.sum_duplicates()
+    return X, np.argmax(X @ random.randn(columns, topics), axis=1)
+
+
+def real(name):
+    """Whether the data set `name` is the real one or made of random numbers for want of it."""
+    return name not in FILES or _data.find(FILES[name]) is not None
