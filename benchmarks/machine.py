@@ -76,7 +76,7 @@ def gflops(dtype, core_type, products=12):
 
 
 def peak(dtype, before=None):
-    """The best kernels and what they reach; with the peak of `before`, the better of both times."""
+    """The best kernels and what they reach; given `before`, only whether they reach more now."""
     if before:
         again = gflops(dtype, before["core_type"])
         return {**before, "gflops": round(max(again, before["gflops"]), 1)}

@@ -100,7 +100,7 @@ def duration(microseconds):
 
 WIDTHS = dict(zip((*OTHERS, US), (13, 11, 11, 14, 11), strict=True))
 HEADER = (f"{'µs':<15}{''.join(f'{peer:>{width}}' for peer, width in WIDTHS.items())}"
-          f"{'x best':>8}{'x sklearn':>10}{'GFLOP/s':>9}{'of peak':>8}{'x None':>8}")  # fmt: skip
+          f"{'x best':>8}{'x sklearn':>10}{'GFLOP/s':>9}{'of peak':>8}{'x 1 thr.':>9}")  # fmt: skip
 
 
 def line(result, stored):
@@ -112,7 +112,7 @@ def line(result, stored):
         f"{result['name']:<6}{result['dtype']:<9}{''.join(cells)}"
         f"{times(over_best(result)):>8}{times(over_sklearn):>10}"
         f"{number(gflops(result)):>9}{percent(share(result, stored)):>8}"
-        f"{'-' if gain is None else f'{gain:.2f}':>8}"
+        f"{'-' if gain is None else f'{gain:.2f}':>9}"
     )
     if each := [f"{peer} {number(found['us'] / found['iterations'])}"
                 for peer, found in result["peers"].items() if "iterations" in found]:  # fmt: skip
@@ -217,7 +217,7 @@ def section(stored):
         training(stored),
         others(stored),
         fill(f"In float64, × best: {double}.", 99),
-        fill(f"`n_threads=None` against 1, float32: {gains}.", 99),
+        fill(f"How much faster than one thread, float32: {gains}.", 99),
         fill(caption(stored), 99),
     ])  # fmt: skip
 
