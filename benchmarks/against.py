@@ -3,7 +3,8 @@
     make bench-against REV=main                       # ARGS="--only W1,W3 --rounds 11"
 
 Both run every workload in processes of their own that take turns. The ratio is the median over the
-rounds of one's time over the other's: above 1, this one is faster.
+rounds of one's time over the other's: above 1, this one is faster. "least" compares the least time
+of either, which other work on the machine disturbs less.
 """
 
 import argparse
@@ -38,8 +39,9 @@ def line(name, dtype, other, ours):
         return f"{name:<6}{dtype:<9}other: {other.error or 'well'}; this: {ours.error or 'well'}"
     ratios = sorted(median(a) / median(b) for a, b in zip(other.turns, ours.turns, strict=True))
     times = f"{number(other.microseconds()):>11}{number(ours.microseconds()):>11}"
-    spread = f"{ratios[0]:>8.3f} to {ratios[-1]:.3f}"
-    return f"{name:<6}{dtype:<9}{times}{median(ratios):>8.3f}{spread}"
+    least = other.least() / ours.least()
+    spread = f"{ratios[0]:.3f} to {ratios[-1]:.3f}"
+    return f"{name:<6}{dtype:<9}{times}{median(ratios):>8.3f}{least:>8.3f}  {spread}"
 
 
 def main():
@@ -49,7 +51,7 @@ def main():
     parser.add_argument("--dtype", choices=BOTH, help="only this one")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each (default 7)")
     options = parser.parse_args()
-    print(f"{'':<15}{'other, us':>11}{'this, us':>11}{'ratio':>8}{'from':>8}", flush=True)
+    print(f"{'':<15}{'other, us':>11}{'this, us':>11}{'ratio':>8}{'least':>8}  rounds", flush=True)
     for name in chosen(options.only, WORKLOADS, parser):
         for dtype in WORKLOADS[name].dtypes:
             if options.dtype in (None, dtype):

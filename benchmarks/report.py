@@ -82,7 +82,7 @@ def times(value):
 
 
 def percent(value):
-    return "-" if value is None else f"{value:.0%}".replace("%", " %")
+    return "-" if value is None else f"{100 * value:.{0 if value >= 0.0095 else 1}f} %"
 
 
 def duration(microseconds):

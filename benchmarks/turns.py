@@ -78,12 +78,17 @@ class Contestant:
         """The median of all that was timed."""
         return median(s for seconds in self.turns for s in seconds) * 1e6
 
+    def least(self):
+        """The least that was timed."""
+        return min(s for seconds in self.turns for s in seconds) * 1e6
+
     def result(self):
         """What is stored of it."""
         if self.error:
             return {"error": self.error, "way": self.way}
         return {
             "us": round(self.microseconds(), 4),
+            "least_us": round(self.least(), 4),
             "us_of_turns": [round(median(seconds) * 1e6, 4) for seconds in self.turns],
             "way": self.way,
             **self.last,
