@@ -102,6 +102,9 @@ static inline void gemm_double(double *c, ptrdiff_t ldc, const double *a, ptrdif
 typedef REAL F(vector) __attribute__((vector_size(TILE_BYTES)));
 typedef REAL F(unaligned) __attribute__((vector_size(TILE_BYTES), aligned(sizeof(REAL)), may_alias));
 typedef INDEX F(lanes) __attribute__((vector_size(TILE_BYTES)));
+typedef REAL F(four) __attribute__((vector_size(4 * sizeof(REAL))));
+typedef REAL F(unaligned_four)
+    __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 
 #if LANES == 16
 #define LANE_NUMBERS {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
@@ -366,6 +369,21 @@ static void F(turned)(int columns, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdif
     }
 }
 
+/* The same products for one row of a and rows of b as they lie, without turning them first: a chain of
+   four columns is a short vector. `few` columns end where the four end. */
+static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t ldb, ptrdiff_t k,
+                       const REAL *init) {
+    F(four) chain[CHAINS] = {{0}};
+    ptrdiff_t i = 0;
+    for (; i + CHAINS <= k; i += CHAINS)
+        UNROLL for (int l = 0; l < CHAINS; l++)
+            chain[l] += a[i + l] * *(const F(unaligned_four) *)(b + (i + l) * ldb);
+    for (int l = 0; i < k; i++, l++) chain[l] += a[i] * *(const F(unaligned_four) *)(b + i * ldb);
+    UNROLL for (int h = CHAINS / 2; h; h /= 2)
+        UNROLL for (int l = 0; l < h; l++) chain[l] += chain[l + h];
+    for (int j = 0; j < few; j++) c[j] = (init ? init[j] : 0) + chain[0][FEW_COLUMNS - few + j];
+}
+
 /* The last few columns of c := init + op(a) op(b). */
 static void F(gemm_few)(int few, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans,
                         const REAL *b, ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t k,
@@ -377,9 +395,12 @@ static void F(gemm_few)(int few, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_
     }
     for (ptrdiff_t top = 0; top < k; top += DOT_BLOCK) {
         const ptrdiff_t depth = k - top < DOT_BLOCK ? k - top : DOT_BLOCK;
-        for (ptrdiff_t i = 0; i < depth; i++)
-            for (int j = 0; j < few; j++) turned[j][i] = b[(top + i) * ldb + j];
-        F(dots)(few, c, ldc, a + top, lda, turned[0], DOT_BLOCK, m, depth, init, init_step);
+        if (m == 1) F(dot_row)(few, c, a + top, b + top * ldb + few - FEW_COLUMNS, ldb, depth, init);
+        else {
+            for (ptrdiff_t i = 0; i < depth; i++)
+                for (int j = 0; j < few; j++) turned[j][i] = b[(top + i) * ldb + j];
+            F(dots)(few, c, ldc, a + top, lda, turned[0], DOT_BLOCK, m, depth, init, init_step);
+        }
         init = c;
         init_step = ldc;
     }
