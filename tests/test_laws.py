@@ -276,6 +276,17 @@ def test_an_epoch_agrees_with_the_oracle(optimizer, is_sparse, shuffled, shape):
     np.testing.assert_allclose(tally, [total, n, 4 - (-n // batch)], rtol=1e-12)
 
 
+@over_losses
+def test_an_order_is_the_rows_put_in_that_order(loss):
+    problem = Problem("tanh", loss, n=33, batch=7)
+    order = np.random.RandomState(5).permutation(33)
+    shuffled = run_epoch(problem, weight=problem.weight, order=order)
+    problem.x, problem.y = problem.X[order], problem.y[order]
+    for ours, theirs in zip(shuffled, run_epoch(problem, weight=problem.weight[order]),
+                            strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 GOLDEN = {  # losses of ten steps, each 17 significant digits, of the first release
     "sgd": [
         1.6493829698472968, 1.6070305032231442, 1.555132370445512, 1.502139063047992,
