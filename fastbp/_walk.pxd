@@ -39,9 +39,10 @@ cdef enum:
                             # fixed by the shape,
     BLOCK_ROWS = 256        # and at most, where the bits do not depend on them;
     BLOCK_WORK = 500000000  # fewer if their multiply-adds are more: a stop should not wait long
-    SLICE_ELEMENTS = 2048   # about so many weights make a slice, if it has the rows;
-    SLICE_ROWS = 16         # least rows of a weight matrix in a slice,
-    BLAS_SLICE_ROWS = 64    # and for BLAS
+    SLICE_ELEMENTS = 2048   # about so many weights make a slice of a layer's,
+    SLICE_ROWS = 16         # of at least so many rows,
+    SLICE_SHAPE = 16        # and of one for so many columns: each slice reads all deltas;
+    BLAS_SLICE_ROWS = 64    # BLAS wants more
     PREDICT_BLOCK = 256     # rows of a block of predict
     DERIVE = 1              # parts of a column phase: gradient of the slice,
     STEP = 2                # its optimizer step,
@@ -82,8 +83,9 @@ cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
 
 cdef inline Py_ssize_t slice_rows(const Layer* layer) noexcept nogil:
     """Rows of the layer's weights that one task of the column phase owns."""
-    cdef Py_ssize_t rows = (SLICE_ELEMENTS // layer.fan_out + 7) // 8 * 8
-    return min(max(rows, SLICE_ROWS if matmul_native else BLAS_SLICE_ROWS), layer.fan_in)
+    cdef Py_ssize_t rows = max(SLICE_ELEMENTS // layer.fan_out, layer.fan_out // SLICE_SHAPE)
+    rows = max((rows + 7) // 8 * 8, SLICE_ROWS if matmul_native else BLAS_SLICE_ROWS)
+    return min(rows, layer.fan_in)
 
 
 cdef inline Py_ssize_t block_rows(const Walk* walk) noexcept nogil:
