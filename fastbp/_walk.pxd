@@ -35,8 +35,7 @@ cdef extern from "_team.h" nogil:
     void team_own(const void* memory, Py_ssize_t bytes)
 
 cdef enum:
-    BLAS_ROWS = 64          # rows that pass through all layers together, where BLAS wants them
-                            # fixed by the shape,
+    BLAS_ROWS = 64          # rows that pass through all layers together, fixed for BLAS,
     BLOCK_ROWS = 256        # and at most, where the bits do not depend on them;
     BLOCK_WORK = 500000000  # fewer if their multiply-adds are more: a stop should not wait long
     SLICE_ELEMENTS = 2048   # about so many weights make a slice of a layer's,

@@ -74,7 +74,8 @@ def test_bits_do_not_depend_on_the_block_of_rows(form, m, n, k, dtype):
     whole = np.empty((m, n), dtype)
     run(form, a, b, whole, bias, False)
     # A column of a alone, of a matrix of one column, would be another problem.
-    parts = [(0, 2), (2, 4), (4, 13), (13, m)] if form == "tn" else [(0, 1), (1, 4), (4, 13), (13, m)]
+    first = 2 if form == "tn" else 1
+    parts = [(0, first), (first, 4), (4, 13), (13, m)]
     for first, last in parts:
         part = np.empty((last - first, n), dtype)
         rows = np.ascontiguousarray(a[:, first:last] if form == "tn" else a[first:last])
