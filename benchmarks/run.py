@@ -27,6 +27,7 @@ from peers import PEERS
 from workloads import BOTH, EPOCH, SHAPES, WORKLOADS, real
 
 HERE = Path(__file__).resolve().parent
+PARTIAL = HERE.parent / "build" / "bench.json"
 REFERENCE = "scikit-learn"
 
 
@@ -72,6 +73,11 @@ def chosen(text, known, parser):
     return names
 
 
+def write(path, stored):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help=f"of the workloads {','.join(WORKLOADS)}")
@@ -102,14 +108,16 @@ def main():
                 # Again and again, since the machine may have been slow when it was measured.
                 stored["peak"][dtype] = machine.peak(dtype, stored["peak"][dtype])
                 print(report.line(stored["results"][-1], stored), flush=True)
+                write(PARTIAL, stored)  # a long run may be cut short
     if not options.only:
         stored["memory"], stored["import"] = memory.fit_mebibytes(), memory.import_seconds()
+    write(PARTIAL, stored)
     print(report.rest(stored))
 
-    folder = HERE / "results" if complete else HERE.parent / "build"
-    path = folder / (f"{facts['versions']['fastbp']}.json" if complete else "bench.json")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    path = PARTIAL
+    if complete:
+        path = HERE / "results" / f"{facts['versions']['fastbp']}.json"
+        write(path, stored)
     print(f"stored: {path.relative_to(HERE.parent)}")
     if complete:
         report.write_readme(stored)
