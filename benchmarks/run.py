@@ -28,7 +28,6 @@ from workloads import BOTH, EPOCH, SHAPES, WORKLOADS, real
 
 HERE = Path(__file__).resolve().parent
 PARTIAL = HERE.parent / "build" / "bench.json"
-REFERENCE = "scikit-learn"
 
 
 def measure(name, dtype, wanted, rounds):

@@ -67,7 +67,7 @@ STATE_ROWS = {name: _optimizers.state_rows(code) for name, code in OPTIMIZERS.it
 
 
 def use_matmul(str way):
-    """Let all products from now on go this way, one of MATMUL."""
+    """Let all products go this way, one of MATMUL; before anything is computed."""
     if way not in MATMUL:
         raise ValueError(f"this build has no products of the way {way!r}, only {MATMUL}")
     _matmul.matmul_native = way == "native"

@@ -47,7 +47,9 @@ cdef inline void poisson(floating* delta, floating* z, Py_ssize_t n) noexcept no
         mean = _math.exp(z[i])
         product = y * _math.log(y / mean)
         delta[i] = mean - y
-        z[i] = (product if y != 0 else <floating>0) + (mean - y)
+        z[i] = product if y != 0 else <floating>0
+    for i in range(n):  # on its own: where product is no vector, it would be fused with this sum
+        z[i] += delta[i]
 
 
 cdef inline void binary_log_loss(floating* delta, floating* z, Py_ssize_t n) noexcept nogil:

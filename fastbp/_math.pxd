@@ -16,6 +16,9 @@ from libc.stdint cimport uint32_t, uint64_t
 cdef extern from * nogil:
     """
     #include <stdint.h>
+    #if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
+    #error "sums have to be rounded to their own type: on 32-bit x86, -msse2 -mfpmath=sse"
+    #endif
 
     static inline uint32_t fastbp_bits_f(float x) {
         union { float number; uint32_t bits; } u; u.number = x; return u.bits;

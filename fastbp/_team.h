@@ -45,9 +45,9 @@ static inline int team_decide(int32_t *words, int value) {
 
 /* Wait until words[which] differs from `old`. 0 if the team was aborted meanwhile. */
 static inline int team_await(const int32_t *words, int which, int old) {
-    for (int spin = 0; team_read(words, which) == old; spin++) {
+    for (int spin = 0; team_read(words, which) == old;) {
         if (team_read(words, team_abort)) return 0;
-        if (spin < team_spins) team_pause(); else team_yield();
+        if (spin < team_spins) { team_pause(); spin++; } else team_yield();
     }
     return !team_read(words, team_abort);
 }

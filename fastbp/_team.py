@@ -20,7 +20,7 @@ from fastbp._dispatch import core, matmul
 
 # Costs are counted in multiply-adds, some 50 to a nanosecond. Measured on two cores with nets of 20
 # to 784 inputs, widths of 30 to 300, batches of 10 to 1000:
-MEETING = 800_000  # the barriers of a step, and what the ranks of a small net tell each other
+MEETING = 800_000  # one more rank at the barriers of a step, and what it tells the others
 MOVE = 44  # a parameter stepped by one rank and read by the others, while all fit into caches,
 CACHED = 500_000  # as so many do
 LAUNCH = 15_000_000  # a rank that is made for one prediction
@@ -48,7 +48,7 @@ def available_cores():
 def step_cost(work, params):
     """Cost of an optimization step, ranks -> multiply-adds, given those of its arithmetic."""
     moved = MOVE * min(params, CACHED)
-    return lambda ranks: work / ranks + (ranks > 1) * (MEETING + moved * (1 - 1 / ranks))
+    return lambda ranks: work / ranks + MEETING * (ranks - 1) + moved * (1 - 1 / ranks)
 
 
 def call_cost(work):

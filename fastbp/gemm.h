@@ -49,7 +49,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define TILE_VECTORS 3 /* 8 x 3 sums of 32 registers, 4 x 3 of 16: the rest hold a and b */
 #define FEW_COLUMNS 4 /* at most, at the end of c */
 #define DOT_DEPTH 64  /* least k for which folding chains costs less than empty lanes */
-#define DOT_BLOCK 1024
+#define DOT_BLOCK 512
 #define K_BLOCK 160 /* this many rows of b, a tile's width of each, stay in the first cache */
 /* Where rows are so many bytes apart, what lies in a block of them falls on few cache sets and many
    pages. Then blocks of b are copied if they serve so many rows of c, and columns of a, some at a
@@ -57,7 +57,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define COPY_STRIDE 2048
 #define COPY_ROWS 128
 #define COPY_PANELS 8
-#define COPY_COLUMNS 64
+#define COPY_COLUMNS ((int)(256 / sizeof(REAL)))
 
 #if defined(__clang__) /* all trip counts are constants of at most 16 */
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -98,6 +98,7 @@ static inline void gemm_double(double *c, ptrdiff_t ldc, const double *a, ptrdif
 
 #define F(name) GEMM_NAME(name, REAL)
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline)) /* each has its buffer on the stack: not all at once */
 
 typedef REAL F(vector) __attribute__((vector_size(TILE_BYTES)));
 typedef REAL F(unaligned) __attribute__((vector_size(TILE_BYTES), aligned(sizeof(REAL)), may_alias));
@@ -178,10 +179,10 @@ INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *
     const int last = vectors - 1;
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < vectors; j++) {
-            const REAL *from = init + r * init_step + j * LANES;
+            const ptrdiff_t at = r * init_step + j * LANES;
             if (!init) sum[r][j] = (F(vector)){0};
-            else if (j < last) sum[r][j] = F(load)(from);
-            else sum[r][j] = F(load_part)(from, tail);
+            else if (j < last) sum[r][j] = F(load)(init + at);
+            else sum[r][j] = F(load_part)(init + at, tail);
         }
     for (ptrdiff_t i = 0; i < k; i++) {
         F(vector) row[ROW_VECTORS];
@@ -385,7 +386,7 @@ static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t
 }
 
 /* The last few columns of c := init + op(a) op(b). */
-static void F(gemm_few)(int few, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans,
+static NOINLINE void F(gemm_few)(int few, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans,
                         const REAL *b, ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t k,
                         const REAL *init, ptrdiff_t init_step) {
     REAL turned[FEW_COLUMNS][DOT_BLOCK];
@@ -411,7 +412,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                     const REAL *init, ptrdiff_t init_step);
 
 /* gemm with a transposed, on copies of blocks of a. */
-static void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b,
+static NOINLINE void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b,
                            ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *init,
                            ptrdiff_t init_step) {
     REAL copy[K_BLOCK * COPY_COLUMNS] __attribute__((aligned(TILE_BYTES)));
@@ -441,9 +442,11 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
         return;
     }
     int few = n % CHAINS <= FEW_COLUMNS ? (int)(n % CHAINS) : 0;
-    if (n == few ? n > 1 : k < (a_trans ? CHAINS : DOT_DEPTH)) few = 0;
+    if (n == few ? n > 1 || !(a_trans || b_trans || ldb == 1) : k < (a_trans ? CHAINS : DOT_DEPTH))
+        few = 0;
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
-    const ptrdiff_t most_vectors = m == 1 && !a_trans ? ROW_VECTORS : TILE_VECTORS;
+    const ptrdiff_t most_vectors =
+        m == 1 && !a_trans && !b_trans && MASKED ? ROW_VECTORS : TILE_VECTORS;
     const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
     if (a_trans && panels >= COPY_PANELS && lda * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE) {
         F(gemm_copied)(c, ldc, a, lda, b, ldb, m, n, k, init, init_step);
@@ -457,7 +460,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                     m, k, init ? init + left : NULL, init_step);
         if (!left) return;
     }
-    REAL packed[K_BLOCK * ROW_VECTORS * LANES] __attribute__((aligned(TILE_BYTES)));
+    REAL packed[K_BLOCK * TILE_VECTORS * LANES] __attribute__((aligned(TILE_BYTES)));
     const ptrdiff_t blocks = (k + K_BLOCK - 1) / K_BLOCK;
     const ptrdiff_t most = blocks > 1 ? (k + blocks - 1) / blocks : k;
     ptrdiff_t top = 0;
@@ -493,6 +496,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
 #undef PARTS
 #undef DOT_ROWS
 #undef INLINE
+#undef NOINLINE
 #undef MASK
 
 #endif

@@ -9,7 +9,7 @@ import scipy.optimize
 
 from fastbp import schedules
 from fastbp._dispatch import core
-from fastbp._team import step_cost, team
+from fastbp._team import single_threaded_blas, step_cost, team
 from fastbp.network import allocate
 
 NON_FINITE = (
@@ -294,7 +294,9 @@ def minimize(network, data, settings):
     sample_work = work_per_sample(network, x)
     try:
         cost = step_cost(sample_work * chunk, network.params.size)
-        with team(settings.n_threads, cost, chunk, sample_work * len(y)) as members:
+        # SciPy's L-BFGS calls BLAS for vectors, with as many threads as it may, beside the ranks.
+        epoch_work = sample_work * len(y)
+        with single_threaded_blas(), team(settings.n_threads, cost, chunk, epoch_work) as members:
             scratch = network.scratch(chunk, members.size, "gradient")
 
             def door(member):

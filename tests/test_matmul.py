@@ -7,17 +7,18 @@ from fastbp._dispatch import core, matmul
 
 FORMS = ["nn", "nt", "tn"]
 # Around the edges of the tiles (4 or 8 rows; up to 3 vectors of 2 to 16 numbers), of the blocks of
-# k (256), and of the packed copies (rows of 2048 bytes and more).
+# k (160, and 512 for a few last columns), and of what is copied (rows of 2048 bytes and more).
 EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 65]
 SHAPES = [
     *((m, 5, 3) for m in EDGES),
     *((3, n, 5) for n in EDGES),
     *((m, n, 9) for m, n in zip(EDGES, reversed(EDGES), strict=True)),
-    *((4, 6, k) for k in (*EDGES, 255, 256, 257, 600)),
+    *((4, 6, k) for k in (*EDGES, 159, 160, 161, 320, 321, 600)),
     *((m, 1, 37) for m in EDGES),
     *((1, n, 37) for n in EDGES),
     (9, 50, 70), (5, 18, 1100), (7, 100, 64), (30, 35, 90), (1, 100, 784), (1, 20, 65),
     (1, 1, 1), (40, 520, 300), (33, 1030, 7), (520, 40, 300), (100, 10, 784),
+    (600, 400, 330), (200, 600, 20), (130, 1030, 330), (1, 18, 1500), (3, 18, 1500), (2, 100, 513),
 ]  # fmt: skip
 
 needs_tiles = pytest.mark.skipif(matmul != "native", reason="products go through BLAS")
@@ -67,7 +68,7 @@ def test_product_and_nothing_else(form, m, n, k, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("m, n, k", [(37, 100, 300), (64, 520, 70), (24, 1, 100), (70, 1030, 270),
-                                     (40, 50, 63)])
+                                     (40, 50, 63), (600, 400, 330), (200, 600, 20), (30, 18, 1500)])
 def test_bits_do_not_depend_on_the_block_of_rows(form, m, n, k, dtype):
     a, b, _ = operands(form, m, n, k, dtype)
     bias = np.arange(n, dtype=dtype)

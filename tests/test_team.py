@@ -42,6 +42,9 @@ FITS = {
     "adam": (MLPClassifier, dict(hidden_layer_sizes=(150, 40), batch_size=333)),
     "sgd-tanh": (MLPRegressor, dict(solver="sgd", activation="tanh", batch_size=150)),
     "stopping": (MLPClassifier, dict(early_stopping=True, batch_size=200)),
+    "poisson": (MLPRegressor, dict(loss="poisson", hidden_layer_sizes=(20,), batch_size=333)),
+    "poisson-lbfgs": (MLPRegressor, dict(loss="poisson", hidden_layer_sizes=(9,), solver="lbfgs")),
+    "binary": (MLPClassifier, dict(hidden_layer_sizes=(30,), batch_size=90)),
     "lbfgs": (MLPRegressor, dict(solver="lbfgs", activation="logistic")),
     "linear": (MLPClassifier, dict(hidden_layer_sizes=(), batch_size=700)),
     "tiny": (MLPClassifier, dict(hidden_layer_sizes=(1,), batch_size=3)),
@@ -55,6 +58,10 @@ def fitted(name, dtype, is_sparse, weighted, n_threads):
         X = np.where(abs(X) > 1, X, 0)
         X = sparse.csr_array(X.astype(dtype))
     y = labels if estimator is MLPClassifier else targets
+    if name == "binary":
+        y = labels % 2
+    elif parameters.get("loss") == "poisson":
+        y = abs(targets[:, 0])
     weight = np.arange(len(y)) % 3.0 if weighted else None
     model = estimator(**parameters, max_iter=3, random_state=0, n_threads=n_threads)
     return model.fit(X, y, sample_weight=weight)
@@ -440,6 +447,22 @@ def test_overlapping_users_restore_the_blas_limit_exactly():
         assert {threads for _, threads in blas_threads()} == {1}  # one user is left
         inner.__exit__(None, None, None)
         assert blas_threads() == before
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_blas_is_held_to_one_thread_where_it_is_called_and_nowhere_else(solver, monkeypatch):
+    seen, run = [], team_module.Team.run
+
+    def noting(self, door):
+        seen.append({threads for _, threads in blas_threads()})
+        return run(self, door)
+
+    monkeypatch.setattr(team_module.Team, "run", noting)
+    X, y, _ = data(100)
+    with threadpool_limits(2, user_api="blas"):
+        MLPClassifier((5,), solver=solver, max_iter=2, random_state=0).fit(X, y)
+    held = solver == "lbfgs" or matmul == "blas"
+    assert seen and all(threads == ({1} if held else {2}) for threads in seen)
 
 
 def test_overlapping_fits_in_threads_restore_the_blas_limit_and_do_not_disturb_each_other():
