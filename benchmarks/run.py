@@ -83,6 +83,7 @@ def main():
     parser.add_argument("--peers", help="such as JAX,fastbp")
     parser.add_argument("--dtype", choices=BOTH, help="only this one")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each peer (default 7)")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was cut short")
     options = parser.parse_args()
     names, wanted = chosen(options.only, WORKLOADS, parser), chosen(options.peers, PEERS, parser)
     dtypes = [options.dtype] if options.dtype else BOTH
@@ -99,10 +100,20 @@ def main():
         "peak": {dtype: machine.peak(dtype) for dtype in BOTH},
         "results": [],
     }
+    if options.resume:
+        before = json.loads(PARTIAL.read_text(encoding="utf-8"))
+        if any(before[what] != stored[what] for what in ("rounds", "random_data")) or (
+            before["machine"]["versions"] != facts["versions"]
+        ):
+            parser.error("what was cut short is another run: other versions, data or rounds")
+        stored = before
     print(report.HEADER, flush=True)
-    for name in names:
-        for dtype in WORKLOADS[name].dtypes:
-            if dtype in dtypes:
+    for result in stored["results"]:
+        print(report.line(result, stored), flush=True)
+    done = {(result["name"], result["dtype"]) for result in stored["results"]}
+    for dtype in dtypes:
+        for name in names:
+            if dtype in WORKLOADS[name].dtypes and (name, dtype) not in done:
                 stored["results"].append(measure(name, dtype, wanted, options.rounds))
                 # Again and again, since the machine may have been slow when it was measured.
                 stored["peak"][dtype] = machine.peak(dtype, stored["peak"][dtype])
