@@ -50,7 +50,8 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define FEW_COLUMNS 4 /* at most, at the end of c */
 #define DOT_DEPTH 64  /* least k for which folding chains costs less than empty lanes */
 #define DOT_BLOCK 512
-#define K_BLOCK 160 /* this many rows of b, a tile's width of each, stay in the first cache */
+#define K_BLOCK 128 /* this many rows of b, a tile's width of each, stay in the first cache */
+#define PACK_BLOCK 256 /* and this many where they are packed */
 /* Where rows are so many bytes apart, what lies in a block of them falls on few cache sets and many
    pages. Then blocks of b are copied if they serve so many rows of c, and columns of a, some at a
    time, if they serve so many panels. */
@@ -58,6 +59,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define COPY_ROWS 128
 #define COPY_PANELS 8
 #define COPY_COLUMNS ((int)(256 / sizeof(REAL)))
+#define COPY_BLOCK 64
 
 #if defined(__clang__) /* all trip counts are constants of at most 16 */
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -415,11 +417,11 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
 static NOINLINE void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b,
                            ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *init,
                            ptrdiff_t init_step) {
-    REAL copy[K_BLOCK * COPY_COLUMNS] __attribute__((aligned(TILE_BYTES)));
+    REAL copy[COPY_BLOCK * COPY_COLUMNS] __attribute__((aligned(TILE_BYTES)));
     for (ptrdiff_t i = 0; i < m; i += COPY_COLUMNS) {
         const ptrdiff_t rows = m - i < COPY_COLUMNS ? m - i : COPY_COLUMNS;
-        for (ptrdiff_t top = 0; top < k; top += K_BLOCK) {
-            const ptrdiff_t depth = k - top < K_BLOCK ? k - top : K_BLOCK;
+        for (ptrdiff_t top = 0; top < k; top += COPY_BLOCK) {
+            const ptrdiff_t depth = k - top < COPY_BLOCK ? k - top : COPY_BLOCK;
             for (ptrdiff_t l = 0; l < depth; l++)
                 memcpy(copy + l * COPY_COLUMNS, a + (top + l) * lda + i, rows * sizeof(REAL));
             if (top) F(gemm)(c + i * ldc, ldc, copy, COPY_COLUMNS, 1, b + top * ldb, ldb, 0, rows, n,
@@ -460,8 +462,8 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                     m, k, init ? init + left : NULL, init_step);
         if (!left) return;
     }
-    REAL packed[K_BLOCK * TILE_VECTORS * LANES] __attribute__((aligned(TILE_BYTES)));
-    const ptrdiff_t blocks = (k + K_BLOCK - 1) / K_BLOCK;
+    REAL packed[PACK_BLOCK * TILE_VECTORS * LANES] __attribute__((aligned(TILE_BYTES)));
+    const ptrdiff_t block = copy_b ? PACK_BLOCK : K_BLOCK, blocks = (k + block - 1) / block;
     const ptrdiff_t most = blocks > 1 ? (k + blocks - 1) / blocks : k;
     ptrdiff_t top = 0;
     do {

@@ -7,13 +7,13 @@ from fastbp._dispatch import core, matmul
 
 FORMS = ["nn", "nt", "tn"]
 # Around the edges of the tiles (4 or 8 rows; up to 3 vectors of 2 to 16 numbers), of the blocks of
-# k (160, and 512 for a few last columns), and of what is copied (rows of 2048 bytes and more).
+# k (64, 128 and 256, and 512 for a few last columns), and of what is copied (rows of 2048 bytes and more).
 EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 65]
 SHAPES = [
     *((m, 5, 3) for m in EDGES),
     *((3, n, 5) for n in EDGES),
     *((m, n, 9) for m, n in zip(EDGES, reversed(EDGES), strict=True)),
-    *((4, 6, k) for k in (*EDGES, 159, 160, 161, 320, 321, 600)),
+    *((4, 6, k) for k in (*EDGES, 63, 64, 127, 128, 129, 255, 256, 257, 600)),
     *((m, 1, 37) for m in EDGES),
     *((1, n, 37) for n in EDGES),
     (9, 50, 70), (5, 18, 1100), (7, 100, 64), (30, 35, 90), (1, 100, 784), (1, 20, 65),
