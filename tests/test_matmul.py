@@ -7,7 +7,8 @@ from fastbp._dispatch import core, matmul
 
 FORMS = ["nn", "nt", "tn"]
 # Around the edges of the tiles (4 or 8 rows; up to 3 vectors of 2 to 16 numbers), of the blocks of
-# k (64, 128 and 256, and 512 for a few last columns), and of what is copied (rows of 2048 bytes and more).
+# k (64, 128 and 256, and 512 for a few last columns), and of what is copied (rows of 2048 bytes and
+# more).
 EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 65]
 SHAPES = [
     *((m, 5, 3) for m in EDGES),
