@@ -9,7 +9,6 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions, make_constraint
 from sklearn.utils.optimize import _check_optimize_result
@@ -294,6 +293,8 @@ class BaseMLP(BaseEstimator):
 
     def _hold_out(self, network, sample_weight, X, y, loss):
         """Rows to train on, and a function that scores the network on the others."""
+        from sklearn.model_selection import train_test_split  # early stopping alone pays for it
+
         rows, held_out = train_test_split(
             np.arange(len(y)),
             random_state=self._random_state,

@@ -6,6 +6,8 @@ import importlib.metadata
 import inspect
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -353,3 +355,15 @@ def test_stub_constants_exist():
     for node in stub().body:
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) != "TypeAlias":
             assert hasattr(core, node.target.id), node.target.id
+
+
+def test_the_import_leaves_to_others_what_few_fits_need():
+    """Modules that cost more than ours together, and that an import of fastbp need not pay for."""
+    program = (
+        "import sklearn.base, scipy.linalg.cython_blas, sys; before = set(sys.modules)\n"
+        "import fastbp; print(*sorted(set(sys.modules) - before))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for module in ("sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing"):
+        assert module not in done.stdout.split()
