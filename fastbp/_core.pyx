@@ -324,7 +324,7 @@ def predict(plan, const floating[::1] params, floating[::1] scratch, x, floating
             int loss):
     """Predictions of all rows: forward in blocks of rows, then the link of the loss.
 
-    Returns whether all of x is finite, as far as it is dense; CSR entries are not looked at.
+    Returns whether x is finite; False as well where the first layer's sums of a finite x are not.
     """
     cdef Walk walk
     cdef Py_ssize_t k, first, rows, K = out.shape[1]
@@ -343,10 +343,7 @@ def predict(plan, const floating[::1] params, floating[::1] scratch, x, floating
         for k in range((walk.samples + walk.batch - 1) // walk.batch):
             first = k * walk.batch
             rows = min(walk.batch, walk.samples - first)
-            if walk.indptr == NULL:
-                finite &= all_finite(<const floating*>walk.x + first * walk.features,
-                                     rows * walk.features)
-            forward(&walk, &params[0], first, 0, rows)
+            forward(&walk, &params[0], first, 0, rows, &finite)
             memcpy(&out[first, 0], layer_rows(&walk, &params[0], walk.activations, last, 0),
                    rows * K * sizeof(floating))
             _losses.link(loss, &out[first, 0], rows, K)

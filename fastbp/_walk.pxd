@@ -137,8 +137,12 @@ cdef inline floating* layer_rows(const Walk* walk, const floating* _, Py_ssize_t
 
 
 cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t first,
-                         Py_ssize_t top, Py_ssize_t B) noexcept nogil:
-    """All layers, for rows top..top + B of the batch that begins at sample `first`."""
+                         Py_ssize_t top, Py_ssize_t B, bint* finite) noexcept nogil:
+    """All layers, for rows top..top + B of the batch that begins at sample `first`.
+
+    `finite`, unless NULL, becomes False where x is not: NaN and infinity stay in every sum of their
+    row, whatever the weights, so that one of the sums tells. A finite x may overflow as well.
+    """
     cdef Py_ssize_t l, r
     cdef const Layer* layer
     cdef floating* z_bo
@@ -163,6 +167,9 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
         else:
             affine_forward(z_bo, a_bi, params + layer.weight, params + layer.bias,
                            B, layer.fan_in, layer.fan_out)
+        if finite != NULL and l == 0:
+            for r in range(B):
+                finite[0] &= z_bo[r * layer.fan_out] - z_bo[r * layer.fan_out] == 0
         activation_forward(<int>layer.activation, z_bo, B * layer.fan_out)
         a_bi = z_bo
 
@@ -216,7 +223,7 @@ cdef inline void row_phase(const Walk* walk, const floating* params, Py_ssize_t 
             team_write(walk.words, team_leave, 1)
             return
         top = k * walk.block
-        forward(walk, params, first, top, min(walk.block, rows - top))
+        forward(walk, params, first, top, min(walk.block, rows - top), NULL)
         backward(walk, params, first, top, min(walk.block, rows - top))
 
 

@@ -136,7 +136,7 @@ class Network:
         """Write the predictions of rows x, link of the loss applied, into out (rows, outputs).
 
         Scratch belongs to the call, so that any number of threads may predict at once. Returns
-        whether x is finite; the entries of CSR are not looked at.
+        whether x is finite; False as well where the first layer's sums of a finite x are not.
         """
         scratch = self.scratch(len(out), 1, "predict")
         return self._predict(self.plan, self.params, scratch, x, out, core.LOSSES[loss])

@@ -239,17 +239,33 @@ def test_what_a_user_changes_is_seen():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
-def test_the_core_finds_whatever_is_not_finite_wherever_it_is(value, dtype):
-    for rows, features in ((1, 1), (1, 67), (3, 16), (300, 3)):  # the last: two blocks
-        network = Network((features, 2), "relu", dtype)
+@pytest.mark.parametrize("weights", ["zeros", "drawn"])
+def test_the_core_finds_whatever_is_not_finite_wherever_it_is(weights, value, dtype):
+    for rows, features, units in ((1, 1, 2), (1, 67, 1), (3, 16, 40), (300, 3, 4)):  # two blocks
+        network = Network((features, units, 2), "relu", dtype)
         x, out = np.full((rows, features), np.finfo(dtype).max, dtype), np.empty((rows, 2), dtype)
         x.ravel()[::2] *= -1
+        if weights == "drawn":
+            network.initialize(np.random.RandomState(0))
+            x /= 1e4
         assert network.predict(x, "squared_error", out)
         for place in range(0, x.size, 1 if x.size < 100 else 7):
             odd = x.copy()
             odd.ravel()[place] = value
             assert not network.predict(odd, "squared_error", out)
             assert core.is_finite(x.ravel()) and not core.is_finite(odd.ravel())
+
+
+def test_sums_that_overflow_are_no_fault_of_x():
+    x = np.full((5, 3), np.finfo("f4").max, "f4")
+    x[1] = 1
+    est = MLPRegressor(hidden_layer_sizes=(4,), random_state=0, max_iter=1)
+    est.fit(x / np.float32(1e38), np.arange(5.0))
+    for weight in est.coefs_:
+        weight[...] = 2
+    found = est.predict(x)
+    assert np.isinf(found[[0, 2, 3, 4]]).all()
+    np.testing.assert_allclose(found[1], est.predict(x[1:2])[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3])
