@@ -78,20 +78,20 @@ cdef inline void affine_forward_csr(floating* z_bo, const floating* data, const 
 cdef inline void affine_backward_weights_csr(
         floating* dw_io, const floating* data, const int32_t* indices, const int64_t* indptr,
         const Py_ssize_t* order, Py_ssize_t first, const floating* delta_bo, Py_ssize_t B,
-        Py_ssize_t I, Py_ssize_t O, Py_ssize_t left, Py_ssize_t right, bint add) noexcept nogil:
-    """dw := a^T delta for CSR rows (added to dw if `add`), in the output columns left..right."""
-    cdef Py_ssize_t r, row, entry, i, o
+        Py_ssize_t O, Py_ssize_t top, Py_ssize_t end, bint add) noexcept nogil:
+    """dw := a^T delta for CSR rows (added to dw if `add`), in the rows top..end of dw."""
+    cdef Py_ssize_t r, row, entry, o
     cdef floating value
     cdef floating* dw_o
     cdef const floating* delta_o
     if not add:
-        for i in range(I):
-            memset(dw_io + i * O + left, 0, (right - left) * sizeof(floating))
+        memset(dw_io + top * O, 0, (end - top) * O * sizeof(floating))
     for r in range(B):
         row = order[r] if order != NULL else first + r
         delta_o = delta_bo + r * O
         for entry in range(indptr[row], indptr[row + 1]):
-            value = data[entry]
-            dw_o = dw_io + <Py_ssize_t>indices[entry] * O
-            for o in range(left, right):
-                dw_o[o] += value * delta_o[o]
+            if top <= indices[entry] < end:
+                value = data[entry]
+                dw_o = dw_io + <Py_ssize_t>indices[entry] * O
+                for o in range(O):
+                    dw_o[o] += value * delta_o[o]

@@ -75,8 +75,8 @@ def affine_csr_gradient(
     order: NDArray[intp],
     delta: Floating,
     dw: Floating,
-    left: int,
-    right: int,
+    top: int,
+    end: int,
     add: bool,
 ) -> None: ...
 def activate(activation: int, z: Floating) -> None: ...

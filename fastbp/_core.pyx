@@ -207,13 +207,7 @@ cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept
                 rate = adam_rate(&walk.hyper, step)
             if walk.rank == 0:
                 loss = sum_losses(walk, <const floating*>params, rows)
-            if walk.grads == NULL:
-                column_phase(walk, params, first, rows, DERIVE | STEP, rate, 1 / weight)
-            else:
-                column_phase(walk, params, first, rows, DERIVE, rate, 1 / weight)
-                if not team_barrier(walk.words, walk.size):
-                    return
-                column_phase(walk, params, first, rows, STEP, rate, 1 / weight)
+            column_phase(walk, params, first, rows, DERIVE | STEP, rate, 1 / weight)
         if not team_barrier(walk.words, walk.size):
             return
         if walk.rank == 0:
@@ -407,14 +401,14 @@ def affine_csr(tuple x, const Py_ssize_t[::1] order, const floating[:, ::1] w,
 
 
 def affine_csr_gradient(tuple x, const Py_ssize_t[::1] order, const floating[:, ::1] delta,
-                        floating[:, ::1] dw, Py_ssize_t left, Py_ssize_t right, bint add):
-    """dw := a^T delta for the CSR rows in order, in the output columns left..right."""
+                        floating[:, ::1] dw, Py_ssize_t top, Py_ssize_t end, bint add):
+    """dw := a^T delta for the CSR rows in order, in the rows top..end of dw."""
     cdef const floating[::1] data = x[0]
     cdef const int32_t[::1] indices = x[1]
     cdef const int64_t[::1] indptr = x[2]
     _affine.affine_backward_weights_csr(
         &dw[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0, &delta[0, 0], delta.shape[0],
-        dw.shape[0], dw.shape[1], left, right, add)
+        dw.shape[1], top, end, add)
 
 
 def activate(int activation, floating[::1] z):

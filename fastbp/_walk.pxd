@@ -238,6 +238,27 @@ cdef inline void use_slice(const Walk* walk, floating* params, floating* dw, Py_
         objective_gradient(dw, params + offset, n, alpha, scale)
 
 
+cdef inline bint owns(const Walk* walk, Py_ssize_t before) noexcept nogil:
+    """Whether the slice that comes after so many parameters is this rank's."""
+    return walk.size == 1 or before * walk.size // walk.size_params == walk.rank
+
+
+cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t first,
+                            Py_ssize_t rows, bint add) noexcept nogil:
+    """The gradient of this rank's slices of the first layer, in one pass over the CSR rows."""
+    cdef const Layer* layer = walk.plan
+    cdef Py_ssize_t k, O = layer.fan_out, step = slice_rows(layer), top = layer.fan_in, end = 0
+    for k in range((layer.fan_in + step - 1) // step):
+        if owns(walk, k * step * O):
+            top = min(top, k * step)
+            end = min((k + 1) * step, layer.fan_in)
+    if end > 0:
+        affine_backward_weights_csr(
+            <floating*>walk.grads + layer.weight, <const floating*>walk.x, walk.indices,
+            walk.indptr, walk.order + first if walk.order != NULL else NULL, first,
+            layer_rows(walk, params, walk.deltas, layer, 0), rows, O, top, end, add)
+
+
 cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t first,
                               Py_ssize_t rows, int parts, double rate,
                               double scale) noexcept nogil:
@@ -251,6 +272,8 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
     cdef floating* squares = <floating*>walk.scratch + walk.squares
     cdef double alpha = walk.hyper.alpha
     cdef bint add = (parts & ADD) != 0
+    if parts & DERIVE and walk.indptr != NULL:
+        derive_csr(walk, <const floating*>params, first, rows, add)
     for l in range(walk.layers):
         layer = walk.plan + l
         O = layer.fan_out
@@ -264,7 +287,7 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
         for k in range((layer.fan_in + step - 1) // step):
             i = k * step
             n = min(step, layer.fan_in - i)
-            if walk.size == 1 or before * walk.size // walk.size_params == walk.rank:
+            if owns(walk, before):
                 offset = layer.weight + i * O
                 if walk.grads != NULL:
                     dw_io = <floating*>walk.grads + offset
@@ -283,14 +306,6 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
                     use_slice(walk, params, dw_o, layer.bias, O, parts, rate, 0, scale)
             before += n * O
             task += 1
-    if parts & DERIVE and walk.indptr != NULL:
-        layer = walk.plan
-        O = layer.fan_out
-        affine_backward_weights_csr(
-            <floating*>walk.grads + layer.weight, <const floating*>walk.x, walk.indices,
-            walk.indptr, walk.order + first if walk.order != NULL else NULL, first,
-            layer_rows(walk, params, walk.deltas, layer, 0), rows, layer.fan_in, O,
-            O * walk.rank // walk.size, O * (walk.rank + 1) // walk.size, add)
 
 
 cdef inline double batch_weight(const Walk* walk, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:

@@ -342,7 +342,7 @@ def test_affine_and_its_gradient(dtype):
 
 @over_dtypes
 def test_affine_of_csr_rows(dtype):
-    """Unsorted and repeated indices, empty rows, rows in any order, columns in parts."""
+    """Unsorted and repeated indices, empty rows, rows in any order, dw in parts."""
     data = np.array([1, 2, 3, 4, 5, 6], dtype)
     indices = np.array([2, 0, 2, 1, 1, 3], np.int32)
     indptr = np.array([0, 3, 3, 5, 6], np.int64)
@@ -355,8 +355,8 @@ def test_affine_of_csr_rows(dtype):
     tolerance = np.finfo(dtype).eps * 20
     np.testing.assert_allclose(z, dense[order] @ w + b, rtol=tolerance, atol=tolerance)
     delta, dw = rng.randn(5, 5).astype(dtype), np.full((4, 5), np.nan, dtype)
-    for left, right in ((0, 2), (2, 5)):
-        core.affine_csr_gradient((data, indices, indptr, 4), order, delta, dw, left, right, False)
+    for top, end in ((0, 1), (1, 4)):
+        core.affine_csr_gradient((data, indices, indptr, 4), order, delta, dw, top, end, False)
     np.testing.assert_allclose(dw, dense[order].T @ delta, rtol=tolerance, atol=10 * tolerance)
 
 
