@@ -1,8 +1,11 @@
-"""What a fit and an import cost in fresh processes: peak memory beyond the data, seconds.
+"""What a fit and an import cost in fresh processes: peak memory beyond the data, milliseconds.
 
 Memory: one epoch of 784-100-10 on MNIST (60,000 float32 images). The figure is the peak of resident
 memory at the end minus the peak just before `fit`, when the data (188 MB) lie in memory and nothing
-bigger ever did. Import: medians, taking turns; the interpreter's own start is not counted.
+bigger ever did. Import: medians, taking turns, of what comes on top of the imports that no such
+estimator can do without. These come first in the same process: how long SciPy takes to load varies
+by 50 ms with how deep in the stack that begins, since at the end of a chunk of the interpreter's
+stack each call costs an allocation.
 """
 
 import subprocess
@@ -15,13 +18,6 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 MODULES = {"scikit-learn": "sklearn.neural_network", "fastbp": "fastbp"}
-# What any estimator of this kind imports: it bounds the import of fastbp from below.
-FLOOR = "sklearn.base and scipy.linalg.cython_blas"
-IMPORTS = {
-    FLOOR: "import sklearn.base, scipy.linalg.cython_blas",
-    "fastbp": "import fastbp",
-    "scikit-learn": "import sklearn.neural_network",
-}
 
 # The data are prepared by one process and measured in others: a process inherits the peak of the
 # one that started it, and loading leaves a peak of its own.
@@ -51,10 +47,12 @@ print((after - before) * (1 if sys.platform == "darwin" else 1024) / 2**20)
 """
 
 IMPORT = """
+import importlib, sys
+import sklearn.base, scipy.linalg.cython_blas
 from time import perf_counter
 start = perf_counter()
-{}
-print(perf_counter() - start)
+importlib.import_module(sys.argv[1])
+print(1000 * (perf_counter() - start))
 """
 
 
@@ -89,8 +87,9 @@ def fit_mebibytes(rounds=3):
     return {name: value and round(value, 1) for name, value in found.items()}
 
 
-def import_seconds(rounds=11):
-    codes = {name: IMPORT.format(statement) for name, statement in IMPORTS.items()}
-    run(codes["fastbp"])  # files into the system's cache
-    found = measure(codes, {}, rounds)
-    return {name: value and round(value, 4) for name, value in found.items()}
+def import_milliseconds(rounds=11):
+    """An import beyond scikit-learn's estimator base and SciPy's BLAS, milliseconds."""
+    arguments = {name: (module,) for name, module in MODULES.items()}
+    measure(dict.fromkeys(MODULES, IMPORT), arguments, 1)  # files into the system's cache
+    found = measure(dict.fromkeys(MODULES, IMPORT), arguments, rounds)
+    return {name: value and round(value, 1) for name, value in found.items()}

@@ -120,7 +120,7 @@ def main():
                 print(report.line(stored["results"][-1], stored), flush=True)
                 write(PARTIAL, stored)  # a long run may be cut short
     if not options.only:
-        stored["memory"], stored["import"] = memory.fit_mebibytes(), memory.import_seconds()
+        stored["memory"], stored["import"] = memory.fit_mebibytes(), memory.import_milliseconds()
     write(PARTIAL, stored)
     print(report.rest(stored))
 
