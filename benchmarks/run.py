@@ -119,6 +119,9 @@ def main():
                 stored["peak"][dtype] = machine.peak(dtype, stored["peak"][dtype])
                 print(report.line(stored["results"][-1], stored), flush=True)
                 write(PARTIAL, stored)  # a long run may be cut short
+    stored["results"].sort(
+        key=lambda result: (BOTH.index(result["dtype"]), list(WORKLOADS).index(result["name"]))
+    )
     if not options.only:
         stored["memory"], stored["import"] = memory.fit_mebibytes(), memory.import_milliseconds()
     write(PARTIAL, stored)
