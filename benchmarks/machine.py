@@ -50,6 +50,17 @@ def version(package):
         return None
 
 
+def revision():
+    """The commit that is measured, with a + if its files were changed since; None without git."""
+    here = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.check_output([*here, "rev-parse", "--short", "HEAD"], text=True)
+        changed = subprocess.run([*here, "diff", "--quiet", "HEAD", "--", "../fastbp"]).returncode
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.strip() + "+" * bool(changed)
+
+
 def facts():
     return {
         "cpu": cpu(),

@@ -187,14 +187,23 @@ def others(stored):
     lines.append(f"| peak memory of an MNIST fit beyond the data, MiB | {number(theirs)} | - "
                  f"| {number(ours)} | {times(ratio(theirs, ours))} |")  # fmt: skip
     theirs, ours = stored["import"]["scikit-learn"], stored["import"][US]
-    lines.append(f"| import beyond {FLOOR}, ms | {number(theirs)} | - | {number(ours)} "
-                 f"| {times(ratio(theirs, ours))} |")  # fmt: skip
+    lines.append(f"| import beyond {FLOOR}, ms | {number(theirs)} | - | {number(ours)} | - |")
     return rows("| float32 | scikit-learn | best other | fastbp | × best |", lines)
 
 
 def sentence(stored, dtype, value, **wanted):
     found = [(result["name"], value(result)) for result in chosen(stored, dtype, **wanted)]
     return ", ".join(f"{name} {amount:.2f}" for name, amount in found if amount is not None)
+
+
+def revisions(stored):
+    """What was measured; a run that was cut short may have gone on after a change."""
+    names = {}
+    for result in stored["results"]:
+        names.setdefault(result.get("revision"), []).append(result["name"])
+    most = max(names, key=lambda revision: len(names[revision]))
+    rest = [f"{', '.join(names[revision])} at {revision}" for revision in names if revision != most]
+    return f"commit {most}" + (f" ({'; '.join(rest)})" if rest else "")
 
 
 def caption(stored):
@@ -205,7 +214,7 @@ def caption(stored):
     return (
         f"{facts['cores']} cores of {facts['cpu']}, {number(peak['gflops'])} GFLOP/s in a float32 "
         f"product of 2048 x 2048; Python {facts['python']}, {versions}; medians of "
-        f"{stored['rounds']} rounds; {stored['date']}."
+        f"{stored['rounds']} rounds; {stored['date']}, {revisions(stored)}."
         + (f" Random numbers instead of: {random}." if random else "")
     )
 

@@ -49,7 +49,8 @@ def measure(name, dtype, wanted, rounds):
             result["ways_us"] = trials[peer]
     mark_strangers(found)
     return {
-        "name": name, "what": workload.what, "dtype": dtype, "timed": workload.timed,
+        "name": name, "what": workload.what, "dtype": dtype, "revision": machine.revision(),
+        "timed": workload.timed,
         "steps": workload.steps if workload.timed == EPOCH else 1, "flops": workload.flops,
         "peers": found,
     }  # fmt: skip

@@ -354,7 +354,7 @@ class BaseMLP(BaseEstimator):
         network, rows = self._plain(X)
         if network is not None:
             out, finite = self._forward(network, rows)
-            if finite:
+            if finite:  # or else the checks tell NaN from sums that overflowed
                 return out
         check_is_fitted(self)
         X = _validation.check_prediction_data(self, X)

@@ -141,7 +141,7 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
     """All layers, for rows top..top + B of the batch that begins at sample `first`.
 
     `finite`, unless NULL, becomes False where x is not: NaN and infinity stay in every sum of their
-    row, whatever the weights, so that one of the sums tells. A finite x may overflow as well.
+    row, whatever the weights, so that the first unit's tells. That of a finite x may overflow, too.
     """
     cdef Py_ssize_t l, r
     cdef const Layer* layer
@@ -245,7 +245,11 @@ cdef inline bint owns(const Walk* walk, Py_ssize_t before) noexcept nogil:
 
 cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t first,
                             Py_ssize_t rows, bint add) noexcept nogil:
-    """The gradient of this rank's slices of the first layer, in one pass over the CSR rows."""
+    """The gradient of this rank's slices of the first layer, in one pass over the CSR rows.
+
+    They lie side by side, although columns may be sorted by how many entries they have: dealt out
+    in turn they took up to twice as long.
+    """
     cdef const Layer* layer = walk.plan
     cdef Py_ssize_t k, O = layer.fan_out, step = slice_rows(layer), top = layer.fan_in, end = 0
     for k in range((layer.fan_in + step - 1) // step):

@@ -112,9 +112,10 @@ def stored(**more):
         "fastbp": {"us": 100.0, "us_of_turns": [100.0, 50.0, 100.0], "result": 0.1},
         "fastbp, 1 thread": {"us": 160.0, "us_of_turns": [160.0, 80.0, 190.0], "result": 0.1},
     }  # fmt: skip
-    epoch = {"name": "W1", "what": "a net", "dtype": "float32", "timed": "epoch", "steps": 300,
-             "flops": 10_000_000, "peers": peers}  # fmt: skip
-    fit = {**epoch, "name": "iris", "what": "a fit", "timed": "fit", "flops": None}
+    epoch = {"name": "W1", "what": "a net", "dtype": "float32", "revision": "abc",
+             "timed": "epoch", "steps": 300, "flops": 10_000_000, "peers": peers}  # fmt: skip
+    fit = {**epoch, "name": "iris", "what": "a fit", "timed": "fit", "flops": None,
+           "revision": "def"}  # fmt: skip
     return {
         "date": "2026-01-01", "rounds": 7, "random_data": [],
         "machine": {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"fastbp": "1"}},
@@ -130,10 +131,10 @@ def test_readme_tables(benchmarks):
     text = benchmarks("report").section(stored())
     assert "| W1: a net | 400 | - | 200 | 100 | 2.0 | 25 % |" in text
     assert "| iris: a fit | 400 µs | 200 µs (JAX) | 100 µs | 2.0 |" in text
-    assert "BLAS, ms | 12.5 | - | 5 | 2.5 |" in text
+    assert "BLAS, ms | 12.5 | - | 5 | - |" in text
     assert "In float64, × best: W1 2.00." in text
     assert "float32: W1 1.60, iris 1.60." in text
-    assert "7 rounds; 2026-01-01" in " ".join(text.split())
+    assert "7 rounds; 2026-01-01, commit abc (iris at def)." in " ".join(text.split())
 
 
 def test_screen_tells_who_failed(benchmarks):

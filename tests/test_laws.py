@@ -355,9 +355,12 @@ def test_affine_of_csr_rows(dtype):
     tolerance = np.finfo(dtype).eps * 20
     np.testing.assert_allclose(z, dense[order] @ w + b, rtol=tolerance, atol=tolerance)
     delta, dw = rng.randn(5, 5).astype(dtype), np.full((4, 5), np.nan, dtype)
-    for top, end in ((0, 1), (1, 4)):
-        core.affine_csr_gradient((data, indices, indptr, 4), order, delta, dw, top, end, False)
-    np.testing.assert_allclose(dw, dense[order].T @ delta, rtol=tolerance, atol=10 * tolerance)
+    for times, add in ((1, False), (2, True)):
+        for top, end in ((0, 1), (1, 4)):
+            core.affine_csr_gradient((data, indices, indptr, 4), order, delta, dw, top, end, add)
+        np.testing.assert_allclose(
+            dw, times * dense[order].T @ delta, rtol=tolerance, atol=20 * tolerance
+        )
 
 
 @over_dtypes

@@ -263,9 +263,12 @@ def test_sums_that_overflow_are_no_fault_of_x():
     est.fit(x / np.float32(1e38), np.arange(5.0))
     for weight in est.coefs_:
         weight[...] = 2
+    assert not est._network.predict(x, "squared_error", np.empty((5, 1), "f4"))
     found = est.predict(x)
     assert np.isinf(found[[0, 2, 3, 4]]).all()
     np.testing.assert_allclose(found[1], est.predict(x[1:2])[0], rtol=1e-6)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        est.predict(put(x, (3, 1), np.nan))
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3])

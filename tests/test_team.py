@@ -82,6 +82,22 @@ def test_law_5_same_bits_at_any_number_of_threads(name, dtype, is_sparse):
             assert bits(fitted(name, dtype, is_sparse, weighted, n_threads)) == one, n_threads
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=str)
+def test_law_5_csr_in_several_chunks(dtype):
+    """The gradient of a rank's slices adds up over the chunks of lbfgs; dense columns first."""
+    random = np.random.RandomState(0)
+    X = random.randn(2600, 90) * (random.rand(2600, 90) < np.linspace(1, 0, 90))
+    y = X[:, :3].sum(axis=1)
+    models = [MLPRegressor(hidden_layer_sizes=(40,), solver="lbfgs", max_iter=4, random_state=0,
+                           n_threads=n_threads).fit(X_, y)
+              for n_threads in (1, 2, 3, 8) for X_ in (sparse.csr_array(X.astype(dtype)),)]
+    for model in models[1:]:
+        assert bits(model) == bits(models[0])
+    dense = MLPRegressor(hidden_layer_sizes=(40,), solver="lbfgs", max_iter=4, random_state=0)
+    expected = dense.fit(X.astype(dtype), y).loss_
+    assert abs(models[0].loss_ - expected) <= 1e-3 * expected
+
+
 LEVEL_PROGRAM = """
 import hashlib, sys, warnings
 warnings.simplefilter("ignore")
