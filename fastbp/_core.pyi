@@ -22,6 +22,7 @@ TEAM_STOP: int
 BLAS_ROWS: int
 BLAS_INT_MAX: int
 ACTIVATIONS: dict[str, int]
+TAPE_OPERATIONS: dict[str, int]
 LOSSES: dict[str, int]
 OPTIMIZERS: dict[str, int]
 STATE_ROWS: dict[str, int]
@@ -82,6 +83,13 @@ def affine_csr_gradient(
 def activate(activation: int, z: Floating) -> None: ...
 def activate_gradient(activation: int, delta: Floating, a: Floating) -> None: ...
 def elementary(name: str, x: Floating) -> None: ...
+def run_tape(
+    tape: tuple[NDArray[int32], NDArray[float64], int, int, int],
+    inputs: Floating,
+    value: Floating,
+    derivative: Floating,
+    registers: Floating,
+) -> None: ...
 def losses(
     loss: int, z: Floating, y: Floating, delta: Floating, row_losses: Floating
 ) -> None: ...

@@ -9,7 +9,7 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
-from fastbp cimport _activations, _affine, _losses, _math, _matmul, _optimizers, _walk
+from fastbp cimport _activations, _affine, _losses, _math, _matmul, _optimizers, _tape, _walk
 from fastbp._optimizers cimport Hyper, adam_rate
 from fastbp._walk cimport (
     ADD,
@@ -60,6 +60,18 @@ ACTIVATIONS = {"identity": _activations.IDENTITY, "logistic": _activations.LOGIS
 LOSSES = {"squared_error": _losses.SQUARED_ERROR, "poisson": _losses.POISSON,
           "binary_log_loss": _losses.BINARY_LOG_LOSS, "log_loss": _losses.LOG_LOSS}
 OPTIMIZERS = {"sgd": _optimizers.SGD, "adam": _optimizers.ADAM}
+TAPE_OPERATIONS = {
+    "add": _tape.T_ADD, "subtract": _tape.T_SUBTRACT, "multiply": _tape.T_MULTIPLY,
+    "divide": _tape.T_DIVIDE, "power": _tape.T_POWER, "maximum": _tape.T_MAXIMUM,
+    "minimum": _tape.T_MINIMUM, "less": _tape.T_LESS, "less_equal": _tape.T_LESS_EQUAL,
+    "equal": _tape.T_EQUAL, "where": _tape.T_WHERE, "negative": _tape.T_NEGATIVE,
+    "abs": _tape.T_ABS, "sign": _tape.T_SIGN, "relu": _tape.T_RELU, "sqrt": _tape.T_SQRT,
+    "exp": _tape.T_EXP, "expm1": _tape.T_EXPM1, "log": _tape.T_LOG, "log1p": _tape.T_LOG1P,
+    "sin": _tape.T_SIN, "cos": _tape.T_COS, "sinh": _tape.T_SINH, "cosh": _tape.T_COSH,
+    "tanh": _tape.T_TANH, "sigmoid": _tape.T_SIGMOID, "softplus": _tape.T_SOFTPLUS,
+    "erf": _tape.T_ERF, "sum": _tape.T_SUM, "largest": _tape.T_LARGEST,
+    "spread": _tape.T_SPREAD, "item": _tape.T_ITEM, "place": _tape.T_PLACE,
+}
 MATMUL = ("native", "blas") if _matmul.gemm_has_fma else ("blas", "native")
 if not _matmul.gemm_has_tiles:
     MATMUL = ("blas",)
@@ -98,6 +110,21 @@ cdef int bind_plan(Walk* walk, plan, Py_ssize_t batch) except -1:
                     raise OverflowError(f"layer {l}: a {name} of {dimension} is out of the range "
                                         f"of BLAS, 1 to {most}")
         walk.size_params += (layer.fan_in + 1) * layer.fan_out
+    return 0
+
+
+cdef int bind_tape(_tape.Tape* tape, tuple parts, Py_ssize_t K) except -1:
+    """A tape of expression.py; the caller keeps it."""
+    cdef const int32_t[:, ::1] code = parts[0]
+    cdef const double[:, ::1] constants = parts[1]
+    tape.code = <const _tape.Instruction*>&code[0, 0] if code.shape[0] else NULL
+    tape.constants = &constants[0, 0] if constants.shape[0] else NULL
+    tape.length, tape.n_constants = code.shape[0], constants.shape[0]
+    tape.registers, tape.value, tape.derivative, tape.K = parts[2], parts[3], parts[4], K
+    if code.shape[0] and code.shape[1] * sizeof(int32_t) != sizeof(_tape.Instruction):
+        raise ValueError("a tape has instructions of another length")
+    if constants.shape[0] and constants.shape[1] != K:
+        raise ValueError("a tape has constants of another width")
     return 0
 
 
@@ -422,23 +449,42 @@ def activate_gradient(int activation, floating[::1] delta, const floating[::1] a
 
 
 def elementary(str name, floating[::1] x):
-    """x := exp(x), log(x), tanh(x), logistic(x) or reciprocal(x)."""
+    """x := f(x), where f is an operation of one number on tapes, or 'reciprocal'."""
     cdef Py_ssize_t i
-    if name == "exp":
-        for i in range(x.shape[0]):
-            x[i] = _math.exp(x[i])
-    elif name == "log":
-        for i in range(x.shape[0]):
-            x[i] = _math.log(x[i])
-    elif name == "tanh":
-        for i in range(x.shape[0]):
-            x[i] = _math.tanh(x[i])
-    elif name == "logistic":
-        for i in range(x.shape[0]):
-            x[i] = _math.logistic(x[i])
-    else:
+    cdef int operation = -1 if name == "reciprocal" else TAPE_OPERATIONS[name]
+    if operation < 0:
         for i in range(x.shape[0]):
             x[i] = _math.reciprocal(x[i])
+    else:
+        _tape.unary(operation, &x[0], &x[0], x.shape[0])
+
+
+def run_tape(tuple tape, floating[:, :, ::1] inputs, floating[::1] value,
+             floating[:, ::1] derivative, floating[::1] registers):
+    """Value and derivative of a tape, a tuple (code, constants, registers, value, derivative).
+
+    inputs has the shape (number of inputs, rows, K).
+    """
+    cdef Py_ssize_t i, k, top, rows, block, size, K = inputs.shape[2]
+    cdef _tape.Tape line
+    bind_tape(&line, tape, K)
+    size = _tape.register_size(&registers[0], K)
+    if (registers.shape[0] < line.registers * size
+            or line.registers < line.n_constants + inputs.shape[0]):
+        raise ValueError("too few registers")
+    with nogil:
+        _tape.fill_constants(&line, &registers[0])
+        block = _tape.block_of_rows(&registers[0], K)
+        for k in range((inputs.shape[1] + block - 1) // block):
+            top = k * block
+            rows = min(block, inputs.shape[1] - top)
+            for i in range(inputs.shape[0]):
+                memcpy(&registers[(line.n_constants + i) * size], &inputs[i, top, 0],
+                       rows * K * sizeof(floating))
+            _tape.run(&line, &registers[0], rows)
+            memcpy(&value[top], &registers[line.value * size], rows * sizeof(floating))
+            memcpy(&derivative[top, 0], &registers[line.derivative * size],
+                   rows * K * sizeof(floating))
 
 
 def losses(int loss, floating[:, ::1] z, const floating[:, ::1] y, floating[:, ::1] delta,

@@ -67,45 +67,6 @@ cdef inline void binary_log_loss(floating* delta, floating* z, Py_ssize_t n) noe
 
 # ---- of whole rows
 
-cdef inline floating total(const floating* x, Py_ssize_t n) noexcept nogil:
-    """sum x, in 16 fixed lanes: the order is the same whatever vector width is compiled."""
-    cdef floating lanes[16]
-    cdef floating result = 0
-    cdef Py_ssize_t i, j, body = n - n % 16
-    if body > 0:
-        for j in range(16):
-            lanes[j] = x[j]
-        for i in range(16, body, 16):
-            for j in range(16):
-                lanes[j] += x[i + j]
-        result = _math.fold(lanes)
-    for i in range(body, n):
-        result += x[i]
-    return result
-
-
-cdef inline floating larger(floating x, floating y) noexcept nogil:
-    return x if x > y else y
-
-
-cdef inline floating largest(const floating* x, Py_ssize_t n) noexcept nogil:
-    """max x, in 16 lanes as well; what it is with a NaN in x is left open."""
-    cdef floating lanes[16]
-    cdef floating result = x[0]
-    cdef Py_ssize_t i, j, body = n - n % 16
-    if body > 0:
-        for j in range(16):
-            lanes[j] = x[j]
-        for i in range(16, body, 16):
-            for j in range(16):
-                lanes[j] = larger(x[i + j], lanes[j])
-        for j in range(16):
-            result = larger(lanes[j], result)
-    for i in range(body, n):
-        result = larger(x[i], result)
-    return result
-
-
 cdef inline void log_loss(floating* losses_b, floating* delta_bk, const floating* z_bk,
                           const floating* y, const Py_ssize_t* order, Py_ssize_t B,
                           Py_ssize_t K) noexcept nogil:
@@ -142,7 +103,7 @@ cdef inline void loss_delta(int loss, floating* losses_b, floating* delta_bk, fl
     else:
         binary_log_loss(delta_bk, z_bk, B * K)
     for r in range(B):
-        losses_b[r] = total(z_bk + r * K, K)
+        losses_b[r] = _math.total(z_bk + r * K, K)
 
 
 cdef inline void softmax(floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept nogil:
@@ -150,13 +111,13 @@ cdef inline void softmax(floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept no
     cdef Py_ssize_t r, k, i
     cdef floating top, scale, one = 1
     for r in range(B):
-        top = largest(z_bk + r * K, K)
+        top = _math.largest(z_bk + r * K, K)
         for k in range(K):
             z_bk[r * K + k] -= top
     for i in range(B * K):
         z_bk[i] = _math.exp(z_bk[i])
     for r in range(B):
-        scale = one / total(z_bk + r * K, K)
+        scale = one / _math.total(z_bk + r * K, K)
         for k in range(K):
             z_bk[r * K + k] *= scale
 
