@@ -55,8 +55,14 @@ TEAM_STOP = team_stop  # the word that asks the ranks to stop
 BLAS_ROWS = _walk.BLAS_ROWS
 cdef int64_t blas_int_max = (<int64_t>1 << (8 * sizeof(_matmul.blas_int) - 2)) * 2 - 1
 BLAS_INT_MAX = blas_int_max
-ACTIVATIONS = {"identity": _activations.IDENTITY, "logistic": _activations.LOGISTIC,
-               "tanh": _activations.TANH, "relu": _activations.RELU}
+ACTIVATIONS = {
+    "identity": _activations.IDENTITY, "logistic": _activations.LOGISTIC,
+    "tanh": _activations.TANH, "relu": _activations.RELU, "leaky_relu": _activations.LEAKY_RELU,
+    "elu": _activations.ELU, "selu": _activations.SELU, "softplus": _activations.SOFTPLUS,
+    "hard_sigmoid": _activations.HARD_SIGMOID, "step": _activations.STEP,
+    "gelu": _activations.GELU, "gelu_tanh": _activations.GELU_TANH, "silu": _activations.SILU,
+    "mish": _activations.MISH,
+}
 LOSSES = {"squared_error": _losses.SQUARED_ERROR, "poisson": _losses.POISSON,
           "binary_log_loss": _losses.BINARY_LOG_LOSS, "log_loss": _losses.LOG_LOSS}
 OPTIMIZERS = {"sgd": _optimizers.SGD, "adam": _optimizers.ADAM}
@@ -438,14 +444,15 @@ def affine_csr_gradient(tuple x, const Py_ssize_t[::1] order, const floating[:, 
         dw.shape[1], top, end, add)
 
 
-def activate(int activation, floating[::1] z):
-    """z := f(z)."""
-    _activations.activation_forward(activation, &z[0], z.shape[0])
+def activate(int activation, floating[::1] z, floating[::1] s):
+    """z := f(z), and s := f'(z) where the backward needs it."""
+    _activations.activation_forward(activation, &z[0], &s[0], z.shape[0])
 
 
-def activate_gradient(int activation, floating[::1] delta, const floating[::1] a):
-    """delta := delta f'(z), given a = f(z)."""
-    _activations.activation_backward(activation, &delta[0], &a[0], a.shape[0])
+def activate_gradient(int activation, floating[::1] delta, const floating[::1] a,
+                      const floating[::1] s):
+    """delta := delta f'(z), given a = f(z) and what `activate` left in s."""
+    _activations.activation_backward(activation, &delta[0], &a[0], &s[0], a.shape[0])
 
 
 def elementary(str name, floating[::1] x):

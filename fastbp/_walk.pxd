@@ -15,7 +15,7 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
-from fastbp._activations cimport activation_backward, activation_forward
+from fastbp._activations cimport activation_backward, activation_forward, has_slope
 from fastbp._affine cimport (
     affine_backward_bias,
     affine_backward_rows,
@@ -68,7 +68,8 @@ cdef struct Walk:           # all that a rank needs; dtype-free, so that it can 
     const Py_ssize_t* order                 # NULL: rows as they stand
     Py_ssize_t batch, block, tasks
     void* scratch
-    Py_ssize_t gathered, activations, deltas, losses, squares, slices, slice_size, scratch_size
+    Py_ssize_t gathered, activations, slopes, deltas, losses, squares, slices, slice_size
+    Py_ssize_t scratch_size
     void* state
     void* grads                             # NULL: each slice is stepped while in cache (fused)
     Hyper hyper
@@ -102,17 +103,20 @@ cdef inline void lay_out(Walk* walk, bint training, bint gather, bint fused) noe
     """Offsets of the scratch regions, and their total; blocks of equal size."""
     cdef Py_ssize_t l, slice_size = 0
     cdef const Layer* layer
+    cdef bint slopes = False
     walk.tasks = 0
     for l in range(walk.layers):
         layer = walk.plan + l
         walk.tasks += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
         slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
+        slopes |= has_slope(<int>layer.activation)
     walk.block = block_rows(walk) if training else walk.batch
     walk.widths = walk.plan[walk.layers - 1].output + walk.plan[walk.layers - 1].fan_out
     walk.slice_size = padded(slice_size)
     walk.gathered = 0
     walk.activations = padded(walk.batch * walk.plan[0].fan_in) if gather else 0
-    walk.deltas = walk.activations + padded(walk.batch * walk.widths)
+    walk.slopes = walk.activations + padded(walk.batch * walk.widths)
+    walk.deltas = walk.slopes + (padded(walk.batch * walk.widths) if slopes else 0)
     walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if training else 0)
     walk.squares = walk.losses + (padded(walk.batch) if training else 0)
     walk.slices = walk.squares + (padded(walk.tasks) if training else 0)
@@ -170,7 +174,8 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
         if finite != NULL and l == 0:
             for r in range(B):
                 finite[0] &= z_bo[r * layer.fan_out] - z_bo[r * layer.fan_out] == 0
-        activation_forward(<int>layer.activation, z_bo, B * layer.fan_out)
+        activation_forward(<int>layer.activation, z_bo,
+                           layer_rows(walk, params, walk.slopes, layer, top), B * layer.fan_out)
         a_bi = z_bo
 
 
@@ -209,6 +214,7 @@ cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t f
                              layer.fan_out)
         activation_backward(<int>(layer - 1).activation, delta_bi,
                             layer_rows(walk, params, walk.activations, layer - 1, top),
+                            layer_rows(walk, params, walk.slopes, layer - 1, top),
                             B * layer.fan_in)
         delta_bo = delta_bi
 

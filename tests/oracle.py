@@ -5,14 +5,45 @@ are the two numbers of design: what scikit-learn prints, and what the gradient b
 """
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax, xlogy
+from scipy.special import expit, log_softmax, ndtr, softmax, xlogy
 
+SCALE, ALPHA, ROOT = 1.0507009873554805, 1.6732632423543772, (2 / np.pi) ** 0.5
+
+
+def softplus(z):
+    return np.logaddexp(0, z)
+
+
+def normal(z):
+    return ndtr(z), np.exp(-(z**2) / 2) / (2 * np.pi) ** 0.5
+
+
+def gelu_tanh(z):
+    inner = ROOT * (z + 0.044715 * z**3)
+    slope = ROOT * (1 + 3 * 0.044715 * z**2) * (1 - np.tanh(inner) ** 2)
+    return (1 + np.tanh(inner)) / 2, slope / 2
+
+
+# f, f'
 ACTIVATIONS = {
-    "identity": (lambda z: z, lambda a: np.ones_like(a)),
-    "logistic": (expit, lambda a: a * (1 - a)),
-    "tanh": (np.tanh, lambda a: 1 - a**2),
-    "relu": (lambda z: np.maximum(z, 0), lambda a: (a > 0).astype(float)),
+    "identity": (lambda z: z, lambda z: np.ones_like(z)),
+    "logistic": (expit, lambda z: expit(z) * expit(-z)),
+    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+    "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0) * 1.0),
+    "leaky_relu": (lambda z: np.where(z > 0, z, z / 100), lambda z: np.where(z > 0, 1, 0.01)),
+    "elu": (lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.where(z > 0, 1, np.exp(z))),
+    "selu": (lambda z: SCALE * np.where(z > 0, z, ALPHA * np.expm1(z)),
+             lambda z: SCALE * np.where(z > 0, 1, ALPHA * np.exp(z))),
+    "softplus": (softplus, expit),
+    "hard_sigmoid": (lambda z: np.clip(z / 6 + 0.5, 0, 1), lambda z: (abs(z) < 3) / 6),
+    "step": (lambda z: np.where(np.isnan(z), z, z > 0), lambda z: np.ones_like(z)),  # by design
+    "gelu": (lambda z: z * normal(z)[0], lambda z: normal(z)[0] + z * normal(z)[1]),
+    "gelu_tanh": (lambda z: z * gelu_tanh(z)[0], lambda z: gelu_tanh(z)[0] + z * gelu_tanh(z)[1]),
+    "silu": (lambda z: z * expit(z), lambda z: expit(z) * (1 + z * expit(-z))),
+    "mish": (lambda z: z * np.tanh(softplus(z)),
+             lambda z: np.tanh(softplus(z)) + z * expit(z) / np.cosh(softplus(z)) ** 2),
 }
+KINKED = ("relu", "leaky_relu", "selu", "hard_sigmoid")
 LINKS = {
     "squared_error": lambda z: z,
     "poisson": np.exp,
@@ -84,7 +115,9 @@ def loss_gradient(coefs, intercepts, activation, loss, X, y, weight=None, alpha=
     for layer in range(len(coefs) - 1, -1, -1):
         dcoefs.insert(0, (activations[layer].T @ delta + alpha * coefs[layer]) / total)
         dintercepts.insert(0, delta.sum(axis=0) / total)
-        delta = delta @ coefs[layer].T * derivative(activations[layer])
+        if layer > 0:
+            z = activations[layer - 1] @ coefs[layer - 1] + intercepts[layer - 1]
+            delta = delta @ coefs[layer].T * derivative(z)
     return reported, objective, dcoefs, dintercepts
 
 
