@@ -136,6 +136,12 @@ cdef inline floating expm1_near(floating x) noexcept nogil:
     return power * exp_rest(r) + (power * r + (power - one))  # the bracket is exact for small n
 
 
+cdef inline floating expm1_negative(floating x) noexcept nogil:
+    """exp(x) - 1 for x <= 0."""
+    cdef floating most = one_is_nothing(x)
+    return expm1_near(-most if x < -most else x)
+
+
 cdef inline floating expm1(floating x) noexcept nogil:
     """exp(x) - 1; for large x exp(x / 2)^2, since one exp beside another is not rounded alike at
     all levels."""
