@@ -32,7 +32,7 @@ nitpick_ignore = [  # awaited, as in api.rst
     ("py:func", "fastbp.check_gradient"),
     ("py:mod", "fastbp.inspection"),
 ]
-numpydoc_show_class_members = False  # templates/class.rst shows them, each with its docstring
+numpydoc_show_class_members = False  # templates/autosummary shows them, each with its docstring
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 
@@ -60,9 +60,9 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"(^|/)(?!plot_)[^/]*\.py$",  # the demos for the command line, and helpers
+    "within_subsection_order": "reading_order.ReadingOrder",
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("fastbp",),
-    "reference_url": {"fastbp": None},
     "capture_repr": (),  # what an example prints and draws is shown, not what a line returns
     "image_srcset": ["2x"],
     "min_reported_time": 1,
@@ -71,5 +71,4 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "download_all_examples": False,
     "remove_config_comments": True,
-    "plot_gallery": "True",
 }

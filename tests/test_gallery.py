@@ -41,7 +41,13 @@ def test_example_asserts_its_claim(script):
 
 @over_scripts
 def test_example_has_a_page(script):
-    """What Sphinx asks for: a section with a header, a title that is underlined."""
-    assert (script.parent / "GALLERY_HEADER.rst").is_file()
-    title, line, *_ = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))).split("\n")
-    assert line == "=" * len(title)
+    """What Sphinx asks for: a title that is underlined, in a section with another one."""
+    assert underline(ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")))) == "="
+    assert underline((script.parent / "GALLERY_HEADER.rst").read_text(encoding="utf-8")) == "-"
+
+
+def underline(text):
+    """The character with which the first line is underlined."""
+    title, line, *_ = text.split("\n")
+    assert line == line[0] * len(title)
+    return line[0]

@@ -1,11 +1,22 @@
 """Formulas as MathML, which browsers draw themselves: pages need no script and no network."""
 
+import re
+from html import escape
+
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
+FUNCTION = r"(\\(?:log|ln|exp|sin|cos|tan|sinh|cosh|tanh|max|min)\b)"
+ALSO = {  # what docutils does not do as LaTeX does
+    r"\\dots\b": r"\\ldots",
+    r"\\[bB]igg?[lrm]?\b": "",  # brackets of MathML have the size of what is in them
+    r"\\frac\s*(\w)\s*(\w)": r"\\frac{\1}{\2}",  # \frac12, which it takes for 12 over the rest
+    r"([\w}])\s*" + FUNCTION: r"\1 \\, \2",
+    FUNCTION + r"\s+(?!\\left|\\,)(?=[\w\\])": r"\1 \\, ",
+}
 
 
 def visit_inline(writer, node):
@@ -20,15 +31,13 @@ def visit_block(writer, node):
 
 def converted(node, as_block):
     tex = node.astext().strip()
+    for pattern, replacement in ALSO.items():
+        tex = re.sub(pattern, replacement, tex)
     try:
         return tex2mathml(tex, as_block=as_block)
     except MathError as error:
         logger.warning("no MathML for %s: %s", tex, error, location=node)
-        return f"<code>{writer_safe(tex)}</code>"
-
-
-def writer_safe(text):
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+        return f"<code>{escape(tex)}</code>"
 
 
 def setup(app):
