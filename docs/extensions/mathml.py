@@ -13,6 +13,9 @@ FUNCTION = r"(\\(?:log|ln|exp|sin|cos|tan|sinh|cosh|tanh|max|min)\b)"
 ALSO = {  # what docutils does not do as LaTeX does
     r"\\dots\b": r"\\ldots",
     r"\\[bB]igg?[lrm]?\b": "",  # brackets of MathML have the size of what is in them
+    r"\\lvert\b": r"\\left|",  # else it would be spaced like a relation
+    r"\\rvert\b": r"\\right|",
+    r"(?<!left)(?<!right)\|([^|\\]+)\|": r"\\left|\1\\right|",
     r"\\frac\s*(\w)\s*(\w)": r"\\frac{\1}{\2}",  # \frac12, which it takes for 12 over the rest
     r"([\w}])\s*" + FUNCTION: r"\1 \\, \2",
     FUNCTION + r"\s+(?!\\left|\\,)(?=[\w\\])": r"\1 \\, ",
