@@ -32,8 +32,8 @@ linear = MLPRegressor(
 print("weights of each layer:", [w.shape for w in linear.coefs_])
 
 # %%
-# Multiply the four matrices, and carry the intercepts along. Of 169 parameters one weight and
-# one intercept are left, and they predict the same.
+# Multiply the four matrices, and carry the intercepts along. Of 169 parameters one weight and one
+# intercept are left, and they predict the same.
 
 w, b = np.eye(1), np.zeros(1)
 for w_layer, b_layer in zip(linear.coefs_, linear.intercepts_, strict=True):
@@ -59,9 +59,13 @@ assert abs(w.item() - slope) < 1e-3 and abs(b.item() - intercept) < 1e-3
 # replace it, and it bends.
 
 bent = MLPRegressor(
-    hidden_layer_sizes=(8, 8, 8), activation="tanh", solver="lbfgs", alpha=0.1, max_iter=5000,
+    hidden_layer_sizes=(8, 8, 8),
+    activation="tanh",
+    solver="lbfgs",
+    alpha=0.1,
+    max_iter=5000,
     random_state=0,
-).fit(X, y)  # fmt: skip
+).fit(X, y)
 print(f"R2 with identity: {linear.score(X, y):.3f}, with tanh: {bent.score(X, y):.3f}")
 assert linear.score(X, y) < 0.6 < 0.95 < bent.score(X, y)
 
