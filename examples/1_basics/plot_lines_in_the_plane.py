@@ -91,8 +91,8 @@ assert piece.max() + 1 <= most_pieces(3)
 # A unit of the second layer takes a line too, but in the plane that the first layer has folded.
 # Take the fold by hand: the units :math:`\max(x, 0)` and :math:`\max(-x, 0)` add up to
 # :math:`|x|`, and two more to :math:`|y|`. To the second layer, all four quadrants look like one.
-# A line drawn there appears four times, mirrored. Unit 1 below is on where :math:`|x| + |y| >
-# 0.9`, outside of a diamond.
+# A line drawn there appears four times, mirrored. Unit 1 below is on where
+# :math:`|x| + |y| > 0.9`, outside of a diamond.
 
 fold = np.array([[1.0, -1, 0, 0], [0, 0, 1, -1]])  # x, -x, y, -y
 lines = np.array([[1.0, 1.0, -0.9], [3.0, 1.0, -1.1], [1.0, 3.0, -1.2], [1.0, -1.5, 0.1]])
