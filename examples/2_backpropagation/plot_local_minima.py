@@ -76,8 +76,8 @@ for name, model in (("best", best), ("most common", common), ("worst", worst)):
     assert np.all(rises > 0)
 
 # %%
-# So there is no way down from the worst end, though another end is far better. A straight walk
-# from one to the other has to climb first.
+# So there is no way down from the most common end, though another end is far better. A straight
+# walk from one to the other has to climb first.
 
 way = np.linspace(0, 1, 201)
 profile = np.array(
