@@ -120,7 +120,7 @@ cdef int bind_plan(Walk* walk, plan, Py_ssize_t batch) except -1:
 
 
 cdef int bind_tape(_tape.Tape* tape, tuple parts, Py_ssize_t K) except -1:
-    """A tape of expression.py; the caller keeps it."""
+    """A tape of _lowering.py; the caller keeps it."""
     cdef const int32_t[:, ::1] code = parts[0]
     cdef const double[:, ::1] constants = parts[1]
     tape.code = <const _tape.Instruction*>&code[0, 0] if code.shape[0] else NULL

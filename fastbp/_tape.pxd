@@ -5,8 +5,8 @@ K of them; each instruction is one plain loop over a block small enough that all
 the first cache, so that what it costs to find the loop is little beside the loop. Instructions work
 on every number alone, or on every row alone: how rows are cut into blocks changes nothing.
 
-TAPE_OPERATIONS in _core.pyx gives the names. expression.py writes tapes, and is where derivatives
-come from: a tape ends with the value and the derivative.
+TAPE_OPERATIONS in _core.pyx gives the names. _lowering.py writes tapes, each of which ends with the
+value and the derivative.
 """
 
 from cython cimport floating

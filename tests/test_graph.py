@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from fastbp import graph as fg
-from fastbp.graph import OPERATIONS, Variable, primitive
+from fastbp._operations import OPERATIONS
+from fastbp.graph import Variable, primitive
 
 POINTS = np.random.RandomState(0).uniform(-3, 3, 1000)
 
@@ -54,7 +55,7 @@ def numeric(function, values, step=1e-6):
 
 
 def test_the_table_is_tested_as_a_whole():
-    assert set(OPERATIONS) <= set(FUNCTIONS)
+    assert set(OPERATIONS) - {"count"} <= set(FUNCTIONS)  # which has no derivative
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -239,7 +240,7 @@ def test_what_would_leave_the_graph_unseen_is_refused(use, message):
 
 
 def test_unknown_methods_say_what_there_is():
-    with pytest.raises(AttributeError, match=r"no 'arctan'.* there are add, .*primitive"):
+    with pytest.raises(AttributeError, match=r"no 'arctan'.* there are abs, add, .*primitive"):
         Variable(1.0).arctan()
 
 
