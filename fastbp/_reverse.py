@@ -6,6 +6,8 @@ zero or overflows, as that of exp(x) in where(x > 0, x, exp(x) - 1) at x = 1000,
 infinity is NaN. So what comes back keeps the choices on its path, and they are made at the end.
 """
 
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +21,10 @@ class Back(NamedTuple):
     grad: object
     choices: tuple = ()
 
-    def chosen(self, kept=0):
-        """The grad with zeros elsewhere, all choices made but the first few."""
+    def chosen(self):
+        """The grad, with zeros elsewhere."""
         grad = self.grad
-        for condition, side in reversed(self.choices[kept:]):
+        for condition, side in reversed(self.choices):
             grad = where(condition, grad, 0.0) if side == IF else where(condition, 0.0, grad)
         return grad
 
@@ -30,25 +32,45 @@ class Back(NamedTuple):
         """1 where something comes back, else 0."""
         return Back(1.0, self.choices).chosen()
 
-    def add(self, other):
-        """The sum of both."""
-        same = 0
-        for (ours, side), (theirs, their_side) in zip(self.choices, other.choices, strict=False):
-            if ours is not theirs or side != their_side:
-                break
-            same += 1
-        if len(self.choices) == len(other.choices) == same:
-            return self._replace(grad=self.grad + other.grad)
-        if len(self.choices) == len(other.choices) == same + 1:
-            (condition, side), (theirs, _) = self.choices[same], other.choices[same]
-            if condition is theirs:  # the two sides of one choice
-                first, second = (self, other) if side == IF else (other, self)
-                return Back(where(condition, first.grad, second.grad), self.choices[:same])
-        grad, choices = self.chosen(same) + other.chosen(same), self.choices[:same]
-        if len(self.choices) == same or len(other.choices) == same:  # one of them comes everywhere
-            return Back(grad, choices)
-        either = maximum(*(Back(1.0, back.choices[same:]).places() for back in (self, other)))
-        return Back(grad, (*choices, (either, IF)))
+
+def total(backs):
+    """The sum of all that comes back to one node."""
+    first, same = backs[0].choices, 0
+    while all(
+        len(back.choices) > same
+        and back.choices[same][0] is first[same][0]
+        and back.choices[same][1] == first[same][1]
+        for back in backs
+    ):
+        same += 1
+    grad, places = decided(backs, same)
+    return Back(grad, first[:same] if places is None else (*first[:same], (places, IF)))
+
+
+def decided(backs, depth):
+    """(their sum with all choices made but the first few, where something comes back).
+
+    The latter is 1 or 0, or None for everywhere.
+    """
+    if not backs:
+        return 0.0, 0.0
+    here = [back.grad for back in backs if len(back.choices) == depth]
+    sums, everywhere, places, conditions = here, bool(here), [], {}
+    for back in backs:
+        if len(back.choices) > depth:
+            condition, side = back.choices[depth]
+            _, sides = conditions.setdefault(id(condition), (condition, {IF: [], ELSE: []}))
+            sides[side].append(back)
+    for condition, sides in conditions.values():
+        (yes, yes_places), (no, no_places) = (
+            decided(sides[side], depth + 1) for side in (IF, ELSE))  # fmt: skip
+        sums.append(where(condition, yes, no))
+        if yes_places is None and no_places is None:
+            everywhere = True
+        else:
+            places.append(where(condition, *(1.0 if p is None else p
+                                             for p in (yes_places, no_places))))
+    return reduce(add, sums), None if everywhere else reduce(maximum, places)
 
 
 def order(node):
@@ -74,16 +96,12 @@ def sweep(nodes, value_of):
     for node in reversed(nodes):
         if node not in parts:
             continue
-        deepest_first = sorted(parts.pop(node).values(), key=lambda back: -len(back.choices))
-        back = deepest_first[0]
-        for part in deepest_first[1:]:
-            back = back.add(part)
-        backs[node] = back
+        back = backs[node] = total(list(parts.pop(node).values()))
         for i, part in zip(node.inputs, come_back(node, back, value_of), strict=True):
             if part is not None:
                 key = tuple((id(condition), side) for condition, side in part.choices)
                 known = parts.setdefault(i, {})
-                known[key] = known[key].add(part) if key in known else part
+                known[key] = total([known[key], part]) if key in known else part
     return backs
 
 

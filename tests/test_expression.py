@@ -1,5 +1,6 @@
 """Traced expressions: steps, simplification, derivatives, refusals, tapes in NumPy."""
 
+import functools
 import math
 import pickle
 
@@ -154,10 +155,72 @@ def test_expressions_are_plain_data():
     (lambda raw, y: fg.primitive(np.exp, lambda g, o, x: g * o, "own")(raw) - y, TypeError,
      "primitive 'own' runs in Python alone"),
     (lambda raw, y: fg.sum(fg.sum(raw - y)), TypeError, "single number"),
+    (lambda raw, y: raw + 0 * y, ValueError, "does not depend on 'y'"),
+    (lambda raw, y: fg.where(0, raw, 1) * y, ValueError, "does not depend on 'raw'"),
+    (lambda raw, y: "raw - y", TypeError, "return one expression, got str"),
+    (lambda raw, y: [raw - y], TypeError, "return one expression, got list"),
+    (lambda raw, y: raw if raw.value > 0 else y, TypeError, "no value yet.*where"),
+    (lambda raw, y: raw // 2 - y, TypeError, "np.floor_divide.*where"),
+    (lambda raw, y: raw @ y, TypeError, "np.matmul.*primitive"),
+    (lambda raw, y: np.max(raw) - y, TypeError, "np.max.*where"),
+    (lambda raw, y: raw[raw > 0] - y, TypeError, "an index is made of numbers.*where"),
+    (lambda raw, y: fg.backward(raw), AttributeError, "backward"),
+    (lambda z: z, TypeError, r"called with \(raw, y\), but this one: too many positional"),
+    (lambda raw, y, weight: raw - y, TypeError, r"called with \(raw, y\).*'weight'"),
+    (lambda *, raw, y: raw - y, TypeError, r"called with \(raw, y\).*too many positional"),
+    ("hubre", TypeError, r"function of \(raw, y\) is wanted, got 'hubre'"),
+    (None, TypeError, r"function of \(raw, y\) is wanted, got None"),
 ])  # fmt: skip
 def test_what_cannot_be_compiled_is_named(function, error, message):
     with pytest.raises(error, match=message):
         Expression.trace(function, LOSS)
+
+
+def test_any_callable_will_do():
+    class Scaled:
+        def __call__(self, raw, y=None, scale=2.0):
+            return np.square(raw - y) * scale
+
+    def squared(raw, y, scale):
+        def inner(difference):
+            return difference**2
+
+        return inner(raw - y) * scale
+
+    expected = Expression.trace(lambda raw, y: (raw - y) ** 2 * 2, LOSS)
+    for function in (Scaled(), functools.partial(squared, scale=2)):
+        assert str(Expression.trace(function, LOSS)) == str(expected)
+    assert Expression.trace(lambda *rows: 2 * squared(*rows, 1), LOSS)([3], [1]) == 8
+    assert Expression.trace(np.tanh, ACTIVATION) == Expression.trace(fg.tanh, ACTIVATION)
+
+
+def test_expressions_are_parts_of_others():
+    squared = Expression.trace(lambda raw, y: fg.sum((raw - y) ** 2), LOSS)
+    soft = Expression.trace(lambda z: z * fg.sigmoid(z), ACTIVATION)
+    both = Expression.trace(lambda raw, y: soft(squared(raw, y)) + fg.mean(soft(raw)), LOSS)
+    raw, y = np.array([1.0, -2.0, 0.5]), np.zeros(3)
+    np.testing.assert_allclose(both(raw, y), soft(squared(raw, y)) + soft(raw).mean(), rtol=1e-15)
+    x = fg.Variable(raw)
+    both(x, y).backward()
+    [expected] = numeric(lambda raw: both(raw, y), [raw])
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-7)
+    assert "mean(" in str(both) and "mean" in both(x, y).to_mermaid()
+    spread = Expression.trace(lambda raw, y: fg.sum(raw * 0 + 2.0) + raw - y, LOSS)
+    np.testing.assert_array_equal(spread(raw, y), raw + 6)
+
+
+def test_a_variable_with_a_value_is_a_constant():
+    scale = fg.Variable(3.0)
+    expression = Expression.trace(lambda raw, y: scale * (raw - y), LOSS)
+    scale.value = 5.0
+    assert expression([2.0], [1.0]) == 3
+
+
+def test_many_rows_at_once_are_refused_where_sums_would_mix_them():
+    raw = np.ones((2, 3))
+    assert Expression.trace(lambda raw, y: raw - y, LOSS)(raw, 0 * raw).shape == (2, 3)
+    with pytest.raises(ValueError, match="of one row"):
+        Expression.trace(lambda raw, y: fg.sum(raw - y), LOSS)(raw, raw)
 
 
 def test_an_expression_has_to_fit_the_outputs():

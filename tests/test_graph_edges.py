@@ -48,6 +48,11 @@ def test_derivatives_at_special_points(function, values, expected):
     np.testing.assert_array_equal(value_and_grads(function, *values)[1:], expected)
 
 
+def sides_of(x, a):
+    """Two choices on the way back to a, neither of them made for large x."""
+    return fg.where(x < 0, a, 0.0) + fg.where(x < -1, a, 0.0)
+
+
 @pytest.mark.parametrize("function, x, value, grad", [
     (lambda x: fg.where(x > 0, fg.sqrt(x), 0.0), [-1, 0, 4], [0, 0, 2], [0, 0, 0.25]),
     (lambda x: fg.where(x > 0, fg.log(x), x), [-1, 0, 4], [-1, 0, np.log(4)], [1, 1, 0.25]),
@@ -63,6 +68,8 @@ def test_derivatives_at_special_points(function, values, expected):
      [-2, 0, 1, 4], [2, 1, 0, np.log(4)], [-1, 0, 1, 0.25]),
     (lambda x: fg.where(x > 0, fg.where(x > 2, fg.sqrt(x - 2), 3.0), fg.sqrt(-x)),
      [-4, 1, 2, 6], [2, 3, 3, 2], [-0.25, 0, 0, 0.25]),
+    (lambda x: sides_of(x, fg.exp(x)), [-2, -0.5, 1e3], [2 * np.exp(-2), np.exp(-0.5), 0],
+     [2 * np.exp(-2), np.exp(-0.5), 0]),
 ])  # fmt: skip
 def test_what_the_side_not_taken_is_does_not_matter(function, x, value, grad):
     found, *grads = value_and_grads(function, np.array(x, float))
@@ -82,6 +89,8 @@ def test_a_side_not_taken_stays_out_across_sums_and_broadcasts():
         assert value.sum() == np.log(4)
         np.testing.assert_array_equal(grad, [[1, 0.25], [0, 0]])
         np.testing.assert_array_equal(grad_w, [[0, np.log(4)]])
+    _, grad_w = value_and_grads(lambda w: fg.where(x > 9, fg.log(w) * x, 0.0), 0.0)
+    assert grad_w == 0
     value, grad = value_and_grads(
         lambda x: fg.where(use, fg.logsumexp(fg.log(x), axis=1), 0.0), x)  # fmt: skip
     np.testing.assert_allclose(grad, [[0.2, 0.2], [0, 0]])
