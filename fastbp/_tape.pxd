@@ -11,6 +11,7 @@ value and the derivative.
 
 from cython cimport floating
 from libc.stdint cimport int32_t
+from libc.string cimport memcpy
 
 from fastbp cimport _math
 
@@ -108,7 +109,7 @@ cdef inline void binary(int operation, floating* to, const floating* a, const fl
                         Py_ssize_t n) noexcept nogil:
     """to := f(a, b)."""
     cdef Py_ssize_t i
-    cdef floating zero = 0, one = 1
+    cdef floating larger, smaller, zero = 0, one = 1
     if operation == T_ADD:
         for i in range(n):
             to[i] = a[i] + b[i]
@@ -124,12 +125,14 @@ cdef inline void binary(int operation, floating* to, const floating* a, const fl
     elif operation == T_POWER:
         for i in range(n):
             to[i] = _math.general_power(a[i], b[i])
-    elif operation == T_MAXIMUM:  # NaN of either side stays NaN
+    elif operation == T_MAXIMUM:  # NaN of either side stays NaN; `or` would not be vectorized
         for i in range(n):
-            to[i] = a[i] if a[i] > b[i] or a[i] != a[i] else b[i]
+            larger = a[i] if a[i] > b[i] else b[i]
+            to[i] = a[i] if a[i] != a[i] else larger
     elif operation == T_MINIMUM:
         for i in range(n):
-            to[i] = a[i] if a[i] < b[i] or a[i] != a[i] else b[i]
+            smaller = a[i] if a[i] < b[i] else b[i]
+            to[i] = a[i] if a[i] != a[i] else smaller
     elif operation == T_LESS:
         for i in range(n):
             to[i] = one if a[i] < b[i] else zero
@@ -175,10 +178,16 @@ cdef inline void across(int operation, floating* to, const floating* a, Py_ssize
 
 cdef inline void fill_constants(const Tape* tape, floating* registers) noexcept nogil:
     """The first registers, which no instruction changes."""
-    cdef Py_ssize_t c, i, size = register_size(registers, tape.K)
+    cdef Py_ssize_t c, k, done, size = register_size(registers, tape.K)
+    cdef floating* to
     for c in range(tape.n_constants):
-        for i in range(block_of_rows(registers, tape.K) * tape.K):
-            registers[c * size + i] = <floating>tape.constants[c * tape.K + i % tape.K]
+        to = registers + c * size
+        for k in range(tape.K):
+            to[k] = <floating>tape.constants[c * tape.K + k]
+        done = tape.K
+        while done < size:  # twice as many each time
+            memcpy(to + done, to, min(done, size - done) * sizeof(floating))
+            done *= 2
 
 
 cdef inline void run(const Tape* tape, floating* registers, Py_ssize_t B) noexcept nogil:
