@@ -1,6 +1,6 @@
 """Traced expressions, run by the core as tapes, beside their twins in NumPy.
 
-    python benchmarks/expressions.py                     # --dtype float32 --rounds 5
+    make bench-expressions                            # ARGS="--dtype float32 --rounds 5"
 
 Ten expressions of 12 operations, drawn from a fixed seed, and gelu and log_cosh; each with its
 derivative, on as many numbers as a batch of 200 has in a layer of 100 units. A twin takes the very

@@ -16,10 +16,18 @@ LARGEST_POWER = 16  # integer powers up to here are products
 
 
 class Writer:
-    """Writes nodes as steps: constants folded, what changes nothing left out, equal steps once."""
+    """Writes nodes as steps: constants folded, what changes nothing left out, equal steps once.
 
-    def __init__(self, inputs):
-        self.inputs = inputs
+    Parameters
+    ----------
+    inputs : tuple of str
+        Names of the symbols.
+    fast : bool, default=False
+        Whether steps may be others than were written, with other rounding, where these are faster.
+    """
+
+    def __init__(self, inputs, fast=False):
+        self.inputs, self.fast = inputs, fast
         self.steps, self.shapes, self.known, self.places = [], [], {}, {}
 
     def write(self, nodes):
@@ -124,6 +132,8 @@ class Writer:
     def simpler(self, name, args):
         """[the step that is the same as this operation], or None."""
         value = [self.value(i) for i in args]
+        if self.fast and (faster := self.faster(name, args, value)):
+            return faster
         if name in ("add", "multiply"):
             neutral = 0.0 if name == "add" else 1.0
             for this, other in ((0, 1), (1, 0)):
@@ -150,6 +160,26 @@ class Writer:
             return [args[0]]
         return None
 
+    def faster(self, name, args, value):
+        """[a step of about the same result that takes less time], or None."""
+        if name == "divide" and usual(value[1]) and usual(1 / value[1]):
+            return [self.operate("multiply", [args[0], self.constant(1 / value[1])], None)]
+        if name == "add" and args[0] == args[1]:
+            return [self.operate("multiply", [self.constant(2.0), args[0]], None)]
+        if name == "where" and value[1:] == [1.0, 0.0] and self.steps[args[0]][0] in COMPARISONS:
+            return [args[0]]
+        if name == "multiply":
+            for this, other in ((0, 1), (1, 0)):
+                inner, inner_args, _ = self.steps[args[other]]
+                if value[this] is None or inner != "multiply":
+                    continue
+                for its, rest in (inner_args, inner_args[::-1]):
+                    factor = self.value(its)
+                    if factor is not None and usual(factor * value[this]):
+                        product = self.constant(factor * value[this])
+                        return [self.operate("multiply", [product, rest], None)]
+        return None
+
     def fixed_power(self, base, exponent):
         """Powers that are products, a root, or a reciprocal."""
         if exponent == 0.5:
@@ -166,3 +196,8 @@ class Writer:
         if exponent < 0:
             result = self.operate("divide", [self.constant(1.0), result], None)
         return [result]
+
+
+def usual(number):
+    """Whether it is a number that neither overflows nor loses digits in float32."""
+    return number is not None and 1e-30 < abs(number) < 1e30

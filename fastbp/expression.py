@@ -142,7 +142,7 @@ class Expression:
             value = graph.sum(value)
         back = sweep(order(value), lambda node: node).get(symbols[0])
         derivative = graph.constant(0.0 if back is None else back.chosen())
-        writer = Writer(self.inputs)
+        writer = Writer(self.inputs, fast=True)
         results = [writer.write(order(node)) for node in (value, derivative)]
         return writer.finish(results)
 

@@ -152,3 +152,13 @@ def test_readme_is_the_newest_stored_run(benchmarks):
     path = report.newest()
     expected = report.section(json.loads(path.read_text(encoding="utf-8"))) if path else ""
     assert report.in_readme() == expected
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_expressions_and_their_twins_in_numpy_agree(benchmarks, dtype):
+    expressions = benchmarks("expressions")
+    with np.errstate(all="ignore"):
+        expression = expressions.drawn(3)
+        assert len(expressions.written(expression).split(" = ")) - 1 == expressions.OPERATIONS
+        steps, *_, ratio = expressions.race(expression, dtype, 1)  # asserts that they agree
+    assert steps > expressions.OPERATIONS and ratio > 0

@@ -119,6 +119,20 @@ def test_equal_parts_are_shared_and_constants_folded():
     assert str(expression) == "exp(raw - y) + exp(raw - y)"
 
 
+@pytest.mark.parametrize("function, expected", [
+    (lambda z: fg.where(abs(z) < 1, z**2 / 2, abs(z) - 0.5),  # where a product and a sum would do
+     ["abs", "less", "multiply", "multiply", "subtract", "where", "sign", "where"]),
+    (fg.relu, ["relu", "less"]),
+    (lambda z: z * 0.5 * 4 / 8, ["multiply"]),
+    (lambda z: z / 1e35, ["divide"]),  # 1e-35 has fewer digits in float32
+    (lambda z: z * 1e20 * 1e20, ["multiply", "multiply"]),
+])  # fmt: skip
+def test_tapes_take_the_faster_steps(function, expected):
+    expression = Expression.trace(function, ACTIVATION)
+    steps, _ = expression.with_derivative()
+    assert [name for name, _, _ in steps if name not in ("input", "constant")] == expected
+
+
 def test_a_formula_reads_as_it_was_written():
     for function, text in (
         (lambda raw, y: -(raw - y) * 2 / (raw * y), "-(raw - y) * 2 / (raw * y)"),

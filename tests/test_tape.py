@@ -85,12 +85,14 @@ def test_activations(name, dtype):
 
 
 @over_dtypes
-@pytest.mark.parametrize("name", ["cross entropy", "huber", "clip"])
-def test_a_row_does_not_know_its_neighbours(name, dtype):
+@pytest.mark.parametrize("function", [
+    *map(LOSSES.get, ["cross entropy", "huber", "clip"]), *map(Formula, range(10)),
+])  # fmt: skip
+def test_a_row_does_not_know_its_neighbours(function, dtype):
     """The same bits alone and in any block; a NaN stays in its row."""
     raw, y = np.random.RandomState(0).randn(2, 900, 5).astype(dtype)
     raw[7, 2] = np.nan
-    tape, whole = compare_free(LOSSES[name], raw, y)
+    tape, whole = compare_free(function, raw, y)
     for rows in (slice(0, 1), slice(5, 9), slice(801, 900)):
         for ours, theirs in zip(in_core(tape, raw[rows], y[rows]), whole, strict=True):
             np.testing.assert_array_equal(ours, theirs[rows])
