@@ -22,7 +22,7 @@ DOCS_MADE := docs/build docs/generated docs/gallery
 
 .PHONY: help
 help: ## say what there is to make (this)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: .venv/examples ## train on the handwritten digits, beside scikit-learn, and draw a picture
@@ -86,6 +86,10 @@ bench-against: .venv-bench/installed ## time beside another revision, REV=..., p
 	there=build/against/$$commit; \
 	[ -e $$there/made ] || { $(call build_revision,$$commit,$$there); } && \
 	.venv-bench/bin/python benchmarks/against.py $$there/lib $(ARGS)
+
+.PHONY: bench-expressions
+bench-expressions: .venv-bench/installed ## time traced expressions beside their twins in NumPy
+	@.venv-bench/bin/python benchmarks/expressions.py $(ARGS)
 
 # Built from nothing and in isolation, unlike the wheel of the tests: this one is for others.
 .PHONY: wheel

@@ -43,9 +43,10 @@ def accepts(flags):
         return False  # no compiler at all: the build itself will say so
 
 
-# GCC stops inlining once a file has grown by 40 %; an exp that is left a call keeps the loops around
-# it from being vectorized, which made float64's five times as slow.
-INLINING = ["--param=inline-unit-growth=400"]
+# A loop over a scalar function is vectorized only where that function is inlined. GCC stops
+# inlining, without a word, once that has made a file 40 % longer.
+if sys.platform != "win32" and accepts(["--param=inline-unit-growth=400"]):
+    FLAGS += ["--param=inline-unit-growth=400"]
 
 
 def levels():
@@ -85,7 +86,6 @@ class BuildCore(build_ext):
         self.build_base = self.get_finalized_command("build").build_base
 
 
-inlining = INLINING if sys.platform != "win32" and accepts(INLINING) else []
 OPTIONS = {"build_ext": {"parallel": 2}}
 if DEBUG:
     # Objects are reused by date alone, so the two kinds of build must not share a folder.
@@ -98,7 +98,7 @@ setup(
             ["fastbp/_core.pyx"],
             include_dirs=["fastbp"],
             define_macros=[("FASTBP_DEBUG", "1")] if DEBUG else [],
-            extra_compile_args=FLAGS + inlining + flags,
+            extra_compile_args=FLAGS + flags,
             depends=sorted(glob("fastbp/*.pxd") + glob("fastbp/*.h")),
         )
         for suffix, flags in levels().items()

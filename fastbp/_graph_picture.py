@@ -11,8 +11,10 @@ from html import escape
 
 import numpy as np
 
-COLUMN, LINE, MARGIN = 170, 64, 60  # pixels of the SVG
+GAP, LINE, MARGIN = 130, 64, 30  # pixels of the SVG
+CHARACTER = 7  # pixels of its width, about
 LONGEST = 18  # characters of a value
+MOST_NODES = 300  # of a picture in a notebook
 
 
 def shown(value):
@@ -34,8 +36,12 @@ def both(value, grad):
 
 def mermaid(nodes, edges):
     """Mermaid text."""
+
+    def quoted(what):
+        return escape(" ".join(what.split()))
+
     body = [
-        f'  n{k}(("{escape(label)}"))' if operates else f'  n{k}["{escape(label)}"]'
+        f'  n{k}(("{quoted(label)}"))' if operates else f'  n{k}["{quoted(label)}"]'
         for k, (label, operates) in enumerate(nodes)
     ]
     for start, end, value, grad in edges:
@@ -61,8 +67,8 @@ def dot(nodes, edges):
     return "\n".join(["digraph {", "  rankdir=LR", '  result [label="", shape=none]', *body, "}\n"])
 
 
-def placed(nodes, edges):
-    """x and y of each node: results right of all their inputs, inputs just left of their use."""
+def columns(nodes, edges):
+    """The nodes from left to right: results right of all their inputs, inputs next to their use."""
     depth, users = [0] * len(nodes), [[] for _ in nodes]
     for start, end, _, _ in edges:
         if end is not None:
@@ -71,46 +77,79 @@ def placed(nodes, edges):
     for k, after in enumerate(users):
         if after and not nodes[k][1]:
             depth[k] = min(depth[i] for i in after) - 1
-    columns = [[k for k in range(len(nodes)) if depth[k] == d] for d in range(max(depth) + 1)]
-    tallest = max(map(len, columns))
-    places = {}
-    for d, members in enumerate(columns):
+    return [[k for k in range(len(nodes)) if depth[k] == d] for d in range(max(depth) + 1)]
+
+
+def half_width(label):
+    return max(18, CHARACTER * len(label) / 2 + 6)
+
+
+def placed(nodes, edges):
+    """x and y of each node, and the size of the picture."""
+    members_of = columns(nodes, edges)
+    tallest = max(map(len, members_of))
+    places, right = {}, MARGIN
+    for d, members in enumerate(members_of):
+        half = max(half_width(nodes[k][0]) for k in members)
         for row, k in enumerate(members):
             # Every other column a little lower: an edge does not run through a node between.
             y = MARGIN + (row + (tallest - len(members)) / 2) * 2 * LINE + d % 2 * LINE / 3
-            places[k] = MARGIN + d * COLUMN, y
-    size = 2 * MARGIN + len(columns) * COLUMN, 2 * MARGIN + (2 * tallest - 1) * LINE
-    return places, size
+            places[k] = right + half, y
+        right += 2 * half + GAP
+    return places, (right, 2 * MARGIN + (2 * tallest - 2) * LINE + LINE / 3)
+
+
+def free_place(start, end, half, taken):
+    """Where on an edge its text meets neither nodes nor other texts, if anywhere."""
+
+    def crowd(place):
+        return sum(abs(place[0] - x) < half + its and abs(place[1] - y) < 15 + height
+                   for x, y, its, height in taken)  # fmt: skip
+
+    parts = (0.5, 0.6, 0.4, 0.7, 0.3, 0.8, 0.2)
+    places = [tuple(a + part * (b - a) for a, b in zip(start, end, strict=True)) for part in parts]
+    place = min(places, key=crowd)
+    taken.append((*place, half, 15))
+    return place
+
+
+def text(x, y, what, color):
+    """Text with a rim that keeps lines off it."""
+    return (
+        f'<text x="{x:.0f}" y="{y:.0f}" fill="{color}" stroke="#fff" stroke-width="4" '
+        f'paint-order="stroke" text-anchor="middle">{escape(what)}</text>'
+    )
 
 
 def svg(nodes, edges):
-    """SVG, forward values in blue and derivatives in red."""
+    """SVG, forward values in blue and derivatives in red; None of a graph too large to be read."""
+    if len(nodes) > MOST_NODES:
+        return None
     places, (width, height) = placed(nodes, edges)
-    parts = []
+    lines, texts, boxes = [], [], []
+    taken = [(x, y, half_width(nodes[k][0]), 16) for k, (x, y) in places.items()]
     for start, end, value, grad in edges:
-        x, y = places[start]
-        to_x, to_y = (x + COLUMN, y) if end is None else places[end]
-        parts.append(
+        (x, y), to = places[start], places.get(end)
+        to_x, to_y = to or (x + half_width(nodes[start][0]) + GAP, y)
+        lines.append(
             f'<line x1="{x:.0f}" y1="{y:.0f}" x2="{to_x:.0f}" y2="{to_y:.0f}" stroke="#888"/>'
         )
-        for line, color, rise in (
-            (shown(value) and f"{shown(value)} →", "#1f4e9c", -5),
-            (shown(grad) and f"← {shown(grad)}", "#b3261e", 13),
-        ):
-            parts.append(
-                f'<text x="{(x + to_x) / 2:.0f}" y="{(y + to_y) / 2 + rise:.0f}" fill="{color}" '
-                f'text-anchor="middle">{escape(line)}</text>'
-            )
+        forward, back = f"{shown(value)} →", f"← {shown(grad)}" if grad is not None else ""
+        half = CHARACTER * max(len(forward), len(back)) / 2
+        x, y = free_place((x, y), (to_x, to_y), half, taken)
+        if value is not None:
+            texts.append(text(x, y - 5, forward, "#1f4e9c"))
+        if back:
+            texts.append(text(x, y + 13, back, "#b3261e"))
     for k, (label, operates) in enumerate(nodes):
-        (x, y), half = places[k], max(18, 4 * len(label) + 8)
-        parts.append(
-            f'<rect x="{x - half:.0f}" y="{y - 16:.0f}" width="{2 * half}" height="32" '
+        (x, y), half = places[k], half_width(label)
+        boxes.append(
+            f'<rect x="{x - half:.0f}" y="{y - 16:.0f}" width="{2 * half:.0f}" height="32" '
             f'rx="{16 if operates else 3}" fill="#fff" stroke="#444"/>'
-            f'<text x="{x:.0f}" y="{y + 4:.0f}" text-anchor="middle">{escape(label)}</text>'
+            + text(x, y + 4, label, "#000")
         )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="sans-serif" font-size="12">'
-        + "".join(parts)
-        + "</svg>"
+        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="sans-serif" font-size="12" '
+        'style="background: #fff">' + "".join([*lines, *texts, *boxes]) + "</svg>"
     )

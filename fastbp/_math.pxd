@@ -348,18 +348,17 @@ cdef inline floating general_power(floating x, floating y) noexcept nogil:
 
     Its relative error is about |y log(x)| times that of a logarithm.
     """
-    cdef floating size, half = 0.5, one = 1
-    size = exp(y * log(abs(x)))
-    size = one if y == 0 or x == one else size
+    cdef floating size, negative, whole, even, half = 0.5, one = 1
     if floating is double:
-        half = math.floor(half * y) * 2
-        size = size if x >= 0 or x != x else (
-            <floating>math.NAN if math.floor(y) != y else (-size if half != y else size))
+        whole, even = math.floor(y), math.floor(half * y)
     else:
-        half = math.floorf(half * y) * 2
-        size = size if x >= 0 or x != x else (
-            <floating>math.NAN if math.floorf(y) != y else (-size if half != y else size))
-    return size
+        whole, even = math.floorf(y), math.floorf(half * y)
+    size = exp(y * log(abs(x)))
+    size = one if y == 0 else size
+    size = one if x == one else size  # `or` would not be vectorized
+    negative = size if even + even == y else -size
+    negative = negative if whole == y else <floating>math.NAN
+    return negative if x < 0 else size
 
 
 cdef inline floating reciprocal(floating x) noexcept nogil:

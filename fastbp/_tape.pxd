@@ -5,11 +5,12 @@ K of them; each instruction is one plain loop over a block small enough that all
 the first cache, so that what it costs to find the loop is little beside the loop. Instructions work
 on every number alone, or on every row alone: how rows are cut into blocks changes nothing.
 
-TAPE_OPERATIONS in _core.pyx gives the names. expression.py writes tapes, and is where derivatives
-come from: a tape ends with the value and the derivative.
+TAPE_OPERATIONS in _core.pyx gives the names. _lowering.py writes tapes, each of which ends with the
+value and the derivative.
 """
 
 from cython cimport floating
+from libc cimport math
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
@@ -130,7 +131,7 @@ cdef inline void binary(int operation, floating* to, const floating* a, const fl
                         Py_ssize_t n) noexcept nogil:
     """to := f(a, b)."""
     cdef Py_ssize_t i
-    cdef floating zero = 0, one = 1
+    cdef floating larger, smaller, zero = 0, one = 1
     if operation == T_ADD:
         for i in range(n):
             to[i] = a[i] + b[i]
@@ -146,12 +147,14 @@ cdef inline void binary(int operation, floating* to, const floating* a, const fl
     elif operation == T_POWER:
         for i in range(n):
             to[i] = _math.general_power(a[i], b[i])
-    elif operation == T_MAXIMUM:  # NaN of either side stays NaN
+    elif operation == T_MAXIMUM:  # NaN of either side stays NaN; `or` would not be vectorized
         for i in range(n):
-            to[i] = a[i] if a[i] > b[i] or a[i] != a[i] else b[i]
+            larger = a[i] if a[i] > b[i] else b[i]
+            to[i] = a[i] if a[i] != a[i] else larger
     elif operation == T_MINIMUM:
         for i in range(n):
-            to[i] = a[i] if a[i] < b[i] or a[i] != a[i] else b[i]
+            smaller = a[i] if a[i] < b[i] else b[i]
+            to[i] = a[i] if a[i] != a[i] else smaller
     elif operation == T_LESS:
         for i in range(n):
             to[i] = one if a[i] < b[i] else zero
@@ -197,16 +200,21 @@ cdef inline void across(int operation, floating* to, const floating* a, Py_ssize
 
 cdef inline void fill_constants(const Program* program, floating* registers) noexcept nogil:
     """The first registers of all tapes, which no instruction changes."""
-    cdef Py_ssize_t t, i, size
+    cdef Py_ssize_t t, c, k, done, size
     cdef const Tape* tape
     cdef floating* to
     for t in range(program.n_tapes):
         tape = program.tapes + t
         size = register_size(tape.K)
         to = registers + registers_before(program, t)
-        for i in range(tape.n_constants * size):
-            to[i] = <floating>program.constants[
-                tape.constants + i // size * tape.K + i % size % tape.K]
+        for c in range(tape.n_constants):
+            for k in range(tape.K):
+                to[k] = <floating>program.constants[tape.constants + c * tape.K + k]
+            done = tape.K
+            while done < size:  # twice as many each time
+                memcpy(to + done, to, min(done, size - done) * sizeof(floating))
+                done *= 2
+            to += size
 
 
 cdef inline void run(const Program* program, Py_ssize_t which, floating* registers, Py_ssize_t B,
@@ -232,6 +240,13 @@ cdef inline void run(const Program* program, Py_ssize_t which, floating* registe
             binary(line.operation, to, a, registers + line.b * size, n)
 
 
+cdef inline void give(floating* to, const floating* result, Py_ssize_t n) noexcept nogil:
+    """to := result, with one NaN for all: which of two NaN a sum hands on is left to compilers."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] = result[i] if result[i] == result[i] else <floating>math.NAN
+
+
 cdef inline void tape_activation(const Program* program, Py_ssize_t which, floating* registers,
                                  floating* z, floating* s, Py_ssize_t n) noexcept nogil:
     """a := f(z) and s := f'(z), or without s the activation alone."""
@@ -243,9 +258,9 @@ cdef inline void tape_activation(const Program* program, Py_ssize_t which, float
         rows = min(block, n - top)
         memcpy(own + tape.n_constants * size, z + top, rows * sizeof(floating))
         run(program, which, own, rows, tape.length if s != NULL else tape.head)
-        memcpy(z + top, own + tape.value * size, rows * sizeof(floating))
+        give(z + top, own + tape.value * size, rows)
         if s != NULL:
-            memcpy(s + top, own + tape.derivative * size, rows * sizeof(floating))
+            give(s + top, own + tape.derivative * size, rows)
 
 
 cdef inline void tape_loss(const Program* program, Py_ssize_t which, floating* registers,
@@ -263,5 +278,5 @@ cdef inline void tape_loss(const Program* program, Py_ssize_t which, floating* r
         memcpy(inputs, z_bk + top * K, rows * K * sizeof(floating))
         memcpy(inputs + size, delta_bk + top * K, rows * K * sizeof(floating))
         run(program, which, own, rows, tape.length)
-        memcpy(losses_b + top, own + tape.value * size, rows * sizeof(floating))
-        memcpy(delta_bk + top * K, own + tape.derivative * size, rows * K * sizeof(floating))
+        give(losses_b + top, own + tape.value * size, rows)
+        give(delta_bk + top * K, own + tape.derivative * size, rows * K)

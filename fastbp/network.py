@@ -83,7 +83,7 @@ def trace(function, parameter):
 
 def compiled(expression, n_outputs):
     """The tape of an Expression."""
-    from fastbp.expression import compile_tape
+    from fastbp._lowering import compile_tape
 
     return compile_tape(expression, n_outputs, core.TAPE_OPERATIONS)
 

@@ -25,7 +25,8 @@ def benchmarks(monkeypatch, tmp_path):
     before = set(sys.modules)
     yield import_module
     for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(ROOT):
+        file = getattr(sys.modules[name], "__file__", None) or "/"
+        if Path(file).is_relative_to(ROOT / "benchmarks"):
             del sys.modules[name]
 
 
@@ -152,3 +153,13 @@ def test_readme_is_the_newest_stored_run(benchmarks):
     path = report.newest()
     expected = report.section(json.loads(path.read_text(encoding="utf-8"))) if path else ""
     assert report.in_readme() == expected
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_expressions_and_their_twins_in_numpy_agree(benchmarks, dtype):
+    expressions = benchmarks("expressions")
+    with np.errstate(all="ignore"):
+        expression = expressions.drawn(3)
+        assert len(expressions.written(expression).split(" = ")) - 1 == expressions.OPERATIONS
+        steps, *_, ratio = expressions.race(expression, dtype, 1)  # asserts that they agree
+    assert steps > expressions.OPERATIONS and ratio > 0

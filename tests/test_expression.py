@@ -1,5 +1,6 @@
 """Traced expressions: steps, simplification, derivatives, refusals, tapes in NumPy."""
 
+import functools
 import math
 import pickle
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from fastbp import graph as fg
-from fastbp.expression import ACTIVATION, LOSS, Expression, compile_tape
+from fastbp._lowering import compile_tape
+from fastbp._operations import OPERATIONS
+from fastbp.expression import ACTIVATION, LOSS, Expression
 from test_graph import numeric
 
 LOSSES = {
@@ -57,12 +60,13 @@ def run(tape, n_outputs, *inputs, names=None):
             args = [registers[k] for k in (a, b, c) if k >= 0]
             if not wide and n_outputs > 1:  # a constant is as long as is wanted
                 args = [arg if arg.ndim == 1 else arg[:, 0] for arg in args]
-            result = fg.OPERATIONS[name].value(*args)
+            result = OPERATIONS[name].value(*args)
         registers[to] = result
     return registers[tape.value], registers[tape.derivative]
 
 
-NAMES = [*(name for name in fg.OPERATIONS if name not in ("logsumexp",)), "largest"]
+LOWERED = {"logsumexp", "mean", "count"}  # into others
+NAMES = [*(name for name in OPERATIONS if name not in LOWERED), "largest"]
 CODES = {name: k for k, name in enumerate(NAMES)}
 
 
@@ -115,6 +119,20 @@ def test_equal_parts_are_shared_and_constants_folded():
     assert str(expression) == "exp(raw - y) + exp(raw - y)"
 
 
+@pytest.mark.parametrize("function, expected", [
+    (lambda z: fg.where(abs(z) < 1, z**2 / 2, abs(z) - 0.5),  # where a product and a sum would do
+     ["abs", "less", "multiply", "multiply", "subtract", "where", "sign", "where"]),
+    (fg.relu, ["relu", "less"]),
+    (lambda z: z * 0.5 * 4 / 8, ["multiply"]),
+    (lambda z: z / 1e35, ["divide"]),  # 1e-35 has fewer digits in float32
+    (lambda z: z * 1e20 * 1e20, ["multiply", "multiply"]),
+])  # fmt: skip
+def test_tapes_take_the_faster_steps(function, expected):
+    expression = Expression.trace(function, ACTIVATION)
+    steps, _ = expression.with_derivative()
+    assert [name for name, _, _ in steps if name not in ("input", "constant")] == expected
+
+
 def test_a_formula_reads_as_it_was_written():
     for function, text in (
         (lambda raw, y: -(raw - y) * 2 / (raw * y), "-(raw - y) * 2 / (raw * y)"),
@@ -151,10 +169,72 @@ def test_expressions_are_plain_data():
     (lambda raw, y: fg.primitive(np.exp, lambda g, o, x: g * o, "own")(raw) - y, TypeError,
      "primitive 'own' runs in Python alone"),
     (lambda raw, y: fg.sum(fg.sum(raw - y)), TypeError, "single number"),
+    (lambda raw, y: raw + 0 * y, ValueError, "does not depend on 'y'"),
+    (lambda raw, y: fg.where(0, raw, 1) * y, ValueError, "does not depend on 'raw'"),
+    (lambda raw, y: "raw - y", TypeError, "return one expression, got str"),
+    (lambda raw, y: [raw - y], TypeError, "return one expression, got list"),
+    (lambda raw, y: raw if raw.value > 0 else y, TypeError, "no value yet.*where"),
+    (lambda raw, y: raw // 2 - y, TypeError, "np.floor_divide.*where"),
+    (lambda raw, y: raw @ y, TypeError, "np.matmul.*primitive"),
+    (lambda raw, y: np.max(raw) - y, TypeError, "np.max.*where"),
+    (lambda raw, y: raw[raw > 0] - y, TypeError, "an index is made of numbers.*where"),
+    (lambda raw, y: fg.backward(raw), AttributeError, "backward"),
+    (lambda z: z, TypeError, r"called with \(raw, y\), but this one: too many positional"),
+    (lambda raw, y, weight: raw - y, TypeError, r"called with \(raw, y\).*'weight'"),
+    (lambda *, raw, y: raw - y, TypeError, r"called with \(raw, y\).*too many positional"),
+    ("hubre", TypeError, r"function of \(raw, y\) is wanted, got 'hubre'"),
+    (None, TypeError, r"function of \(raw, y\) is wanted, got None"),
 ])  # fmt: skip
 def test_what_cannot_be_compiled_is_named(function, error, message):
     with pytest.raises(error, match=message):
         Expression.trace(function, LOSS)
+
+
+def test_any_callable_will_do():
+    class Scaled:
+        def __call__(self, raw, y=None, scale=2.0):
+            return np.square(raw - y) * scale
+
+    def squared(raw, y, scale):
+        def inner(difference):
+            return difference**2
+
+        return inner(raw - y) * scale
+
+    expected = Expression.trace(lambda raw, y: (raw - y) ** 2 * 2, LOSS)
+    for function in (Scaled(), functools.partial(squared, scale=2)):
+        assert str(Expression.trace(function, LOSS)) == str(expected)
+    assert Expression.trace(lambda *rows: 2 * squared(*rows, 1), LOSS)([3], [1]) == 8
+    assert Expression.trace(np.tanh, ACTIVATION) == Expression.trace(fg.tanh, ACTIVATION)
+
+
+def test_expressions_are_parts_of_others():
+    squared = Expression.trace(lambda raw, y: fg.sum((raw - y) ** 2), LOSS)
+    soft = Expression.trace(lambda z: z * fg.sigmoid(z), ACTIVATION)
+    both = Expression.trace(lambda raw, y: soft(squared(raw, y)) + fg.mean(soft(raw)), LOSS)
+    raw, y = np.array([1.0, -2.0, 0.5]), np.zeros(3)
+    np.testing.assert_allclose(both(raw, y), soft(squared(raw, y)) + soft(raw).mean(), rtol=1e-15)
+    x = fg.Variable(raw)
+    both(x, y).backward()
+    [expected] = numeric(lambda raw: both(raw, y), [raw])
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-7)
+    assert "mean(" in str(both) and "mean" in both(x, y).to_mermaid()
+    spread = Expression.trace(lambda raw, y: fg.sum(raw * 0 + 2.0) + raw - y, LOSS)
+    np.testing.assert_array_equal(spread(raw, y), raw + 6)
+
+
+def test_a_variable_with_a_value_is_a_constant():
+    scale = fg.Variable(3.0)
+    expression = Expression.trace(lambda raw, y: scale * (raw - y), LOSS)
+    scale.value = 5.0
+    assert expression([2.0], [1.0]) == 3
+
+
+def test_many_rows_at_once_are_refused_where_sums_would_mix_them():
+    raw = np.ones((2, 3))
+    assert Expression.trace(lambda raw, y: raw - y, LOSS)(raw, 0 * raw).shape == (2, 3)
+    with pytest.raises(ValueError, match="of one row"):
+        Expression.trace(lambda raw, y: fg.sum(raw - y), LOSS)(raw, raw)
 
 
 def test_an_expression_has_to_fit_the_outputs():

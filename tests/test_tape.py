@@ -3,19 +3,23 @@
 import numpy as np
 import pytest
 
+from exhaustive import levels, sample
 from fastbp import graph as fg
 from fastbp._dispatch import core
-from fastbp.expression import ACTIVATION, LOSS, Expression, compile_tape
+from fastbp._lowering import compile_tape
+from fastbp._operations import OPERATIONS
+from fastbp.expression import ACTIVATION, LOSS, Expression
 from fastbp.network import assemble
+from formulas import Formula
 from problems import DTYPES
-from test_expression import ACTIVATIONS, LOSSES, run
+from test_expression import ACTIVATIONS, LOSSES, LOWERED, run
 from test_graph import FUNCTIONS
 
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 NAMES = {code: name for name, code in core.TAPE_OPERATIONS.items()}
 
 
-def in_core(tape, *inputs):
+def in_core(tape, *inputs, core=core):
     """Value and derivative of a tape, by the core."""
     stacked = np.ascontiguousarray(np.stack(inputs))
     rows, K = inputs[0].shape
@@ -43,12 +47,12 @@ def compare(function, inputs, dtype, *values):
 
 
 def test_the_core_knows_what_expressions_are_made_of():
-    assert {*fg.OPERATIONS} - {"logsumexp"} == {*core.TAPE_OPERATIONS} - {"largest"}
+    assert {*OPERATIONS} - LOWERED == {*core.TAPE_OPERATIONS} - {"largest"}
 
 
 @over_dtypes
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS
-                                  if name in fg.OPERATIONS and name in core.TAPE_OPERATIONS
+                                  if name in OPERATIONS and name in core.TAPE_OPERATIONS
                                   and name not in ("sum", "spread", "item", "place")])
 def test_operations(name, dtype):
     function, *ranges = FUNCTIONS[name]
@@ -80,43 +84,15 @@ def test_activations(name, dtype):
     compare(ACTIVATIONS[name], ACTIVATION, dtype, np.random.RandomState(0).randn(1100, 1))
 
 
-def random_expression(random, x, y, size):
-    """An expression of about `size` operations, finite for x and y of ordinary size."""
-    terms = [x, y, x - y]
-    unary = (fg.tanh, fg.sigmoid, fg.softplus, fg.sin, fg.erf, fg.abs, lambda t: fg.log1p(t * t),
-             lambda t: fg.sqrt(1 + t * t), lambda t: fg.exp(-fg.abs(t)),
-             lambda t: fg.cosh(fg.tanh(t)))
-    binary = (lambda s, t: s + t, lambda s, t: s * t, lambda s, t: s - t, fg.maximum,
-              lambda s, t: s / (1 + t * t), lambda s, t: fg.where(s < t, s, t * 0.5))
-    for _ in range(size):
-        if random.rand() < 0.5:
-            term = unary[random.randint(len(unary))](terms[random.randint(len(terms))])
-        else:
-            s, t = (terms[random.randint(len(terms))] for _ in range(2))
-            term = binary[random.randint(len(binary))](s, t)
-        terms.append(term)
-    total = (x - y) ** 2
-    for term in terms[-size // 2:]:
-        total = total + 0.1 * fg.tanh(term)
-    return total
-
-
 @over_dtypes
-@pytest.mark.parametrize("seed", range(20))
-def test_random_expressions(seed, dtype):
-    def function(raw, y):
-        return random_expression(np.random.RandomState(seed), raw, y, 8)
-
-    compare(function, LOSS, dtype, *np.random.RandomState(seed).randn(2, 300, 2))
-
-
-@over_dtypes
-@pytest.mark.parametrize("name", ["cross entropy", "huber", "clip"])
-def test_a_row_does_not_know_its_neighbours(name, dtype):
+@pytest.mark.parametrize("function", [
+    *map(LOSSES.get, ["cross entropy", "huber", "clip"]), *map(Formula, range(10)),
+])  # fmt: skip
+def test_a_row_does_not_know_its_neighbours(function, dtype):
     """The same bits alone and in any block; a NaN stays in its row."""
     raw, y = np.random.RandomState(0).randn(2, 900, 5).astype(dtype)
     raw[7, 2] = np.nan
-    tape, whole = compare_free(LOSSES[name], raw, y)
+    tape, whole = compare_free(function, raw, y)
     for rows in (slice(0, 1), slice(5, 9), slice(801, 900)):
         for ours, theirs in zip(in_core(tape, raw[rows], y[rows]), whole, strict=True):
             np.testing.assert_array_equal(ours, theirs[rows])
@@ -126,3 +102,44 @@ def test_a_row_does_not_know_its_neighbours(name, dtype):
 def compare_free(function, raw, y):
     tape = compile_tape(Expression.trace(function, LOSS), raw.shape[1], core.TAPE_OPERATIONS)
     return tape, in_core(tape, raw, y)
+
+
+@pytest.mark.skipif(core.DEBUG or not {"v3", "v4"} <= set(levels()), reason="no v3 and v4 here")
+@over_dtypes
+@pytest.mark.parametrize("seed", range(20))
+def test_v3_and_v4_give_the_same_bits(seed, dtype):
+    """Of random formulas, at ordinary numbers and at all others."""
+    rng = np.random.RandomState(seed)
+    for outputs in (1, 3):
+        raw, y = rng.choice(sample(dtype, 4000), (2, 700, outputs))
+        raw[::2], y[::2] = rng.randn(2, 350, outputs)
+        expression = Expression.trace(Formula(seed), LOSS)
+        tape = compile_tape(expression, outputs, core.TAPE_OPERATIONS)
+        for v3, v4 in zip(*(in_core(tape, raw, y, core=levels()[level]) for level in ("v3", "v4")),
+                          strict=True):
+            np.testing.assert_array_equal(v3.view(np.uint8), v4.view(np.uint8))
+
+
+@over_dtypes
+@pytest.mark.parametrize("function", [
+    lambda z: fg.where(z > 0, z, fg.expm1(z)),
+    lambda z: fg.where(z > 0, fg.sqrt(z), 0.0) * 2,
+    lambda z: fg.where(z > 0, fg.log(z), z),
+    lambda z: fg.where(z == 0, 1.0, fg.sin(z) / z),
+    lambda z: fg.minimum(fg.exp(z), 5.0) + fg.relu(-fg.exp(z) * z),
+    lambda z: fg.clip(fg.exp(z), 0.5, 5.0),
+    lambda z: z**0 + z**2 * 1.5 + 0.5 / z**3,
+    lambda z: 2.0**z + abs(z) ** 1.5,
+    lambda z: (z * z) ** fg.relu(z),
+    lambda z: fg.tanh(z) + fg.softplus(z) - fg.sigmoid(-z) / fg.cosh(z),
+])  # fmt: skip
+def test_special_points_are_those_of_graphs(function, dtype):
+    z = np.array([-1e3, -2, -1, -0.0, 0, 1, 2, 1e3, np.nan, -np.inf, np.inf], dtype)
+    x = fg.Variable(z)
+    with np.errstate(all="ignore"):
+        y = function(x)
+        fg.sum(y).backward()
+        expected = [v.astype(dtype) for v in (y.value, x.grad)]
+    tape = compile_tape(Expression.trace(function, ACTIVATION), 1, core.TAPE_OPERATIONS)
+    for ours, theirs in zip(in_core(tape, z[:, None]), expected, strict=True):
+        np.testing.assert_allclose(ours.ravel(), theirs, rtol=1e3 * np.finfo(dtype).eps)
