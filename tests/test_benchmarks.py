@@ -25,7 +25,8 @@ def benchmarks(monkeypatch, tmp_path):
     before = set(sys.modules)
     yield import_module
     for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(ROOT / "benchmarks"):
+        file = Path(getattr(sys.modules[name], "__file__", None) or "/")
+        if file.is_relative_to(ROOT / "benchmarks"):
             del sys.modules[name]
 
 
