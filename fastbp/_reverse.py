@@ -14,6 +14,8 @@ import numpy as np
 
 from fastbp._operations import ELSE, IF, NUMBER, Node, maximum, sum, where
 
+MOST_CHOICES = 8  # kept one by one: a chain of a thousand relus is to take no more for each
+
 
 class Back(NamedTuple):
     """What comes back: `grad` where all choices (condition, side) are made, elsewhere nothing."""
@@ -96,7 +98,10 @@ def sweep(nodes, value_of):
     for node in reversed(nodes):
         if node not in parts:
             continue
-        back = backs[node] = total(list(parts.pop(node).values()))
+        back = total(list(parts.pop(node).values()))
+        if len(back.choices) > MOST_CHOICES:
+            back = Back(back.chosen(), ((back.places(), IF),))
+        backs[node] = back
         for i, part in zip(node.inputs, come_back(node, back, value_of), strict=True):
             if part is not None:
                 key = tuple((id(condition), side) for condition, side in part.choices)

@@ -206,6 +206,16 @@ def test_graphs_of_a_hundred_thousand_nodes():
     assert np.isclose(y.forward(), 3, rtol=1e-9)
 
 
+def test_choices_behind_choices_take_no_longer_each():
+    x = y = Variable([-1.0, 1.0])
+    for _ in range(1_000):
+        y = fg.relu(y * 1.0)
+    with np.errstate(divide="ignore"):
+        fg.sum(fg.where(y > 0, fg.log(y), 0.0)).backward()
+    np.testing.assert_array_equal(x.grad, [0, 1])
+    assert len(x._back.choices) < 10
+
+
 def test_shared_nodes_of_many_paths():
     x = y = Variable(1.0)
     for _ in range(60):  # 2^60 paths
