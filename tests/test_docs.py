@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import fastbp
-from fastbp import graph
+from fastbp._operations import __all__ as FUNCTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -87,7 +87,7 @@ def test_reference_is_complete():
     for module in public_modules():
         inner = module.__name__.removeprefix("fastbp").removeprefix(".")
         wanted = {f"{inner}.{name}".lstrip(".") for name in getattr(module, "__all__", ())}
-        assert wanted <= listed
+        assert wanted - {f"graph.{name}" for name in FUNCTIONS} <= listed
     page = (DOCS / "graph_functions.rst").read_text(encoding="utf-8")
     functions = re.findall(r"\w+", re.search(r":members:(.*?)\n   :", page, re.DOTALL)[1])
-    assert functions == [function.__name__ for function in graph.FUNCTIONS]
+    assert sorted(functions) == sorted(FUNCTIONS)
