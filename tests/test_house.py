@@ -58,9 +58,11 @@ MAY_IMPORT = {
     "network.py": {"_dispatch.py", "initializers.py", "expression.py"},
     # floor 6
     "trainer.py": {"network.py", "_team.py", "_dispatch.py", "schedules.py"},
+    "_validation_set.py": {"network.py", "_dispatch.py"},
     # floor 7
     "_base.py": {
         "trainer.py",
+        "_validation_set.py",
         "expression.py",
         "network.py",
         "_team.py",
