@@ -413,8 +413,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _check_validation_targets(self, y, n_outputs):
         """Indicators of y_val's labels, which are some of the classes; as those of y."""
-        multilabel = self._label_binarizer.y_type_.startswith("multilabel")
-        if type_of_target(y).startswith("multilabel") != multilabel:
+        multilabel = self._label_binarizer.y_type_ == "multilabel-indicator"
+        kind = type_of_target(y)
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            raise ValueError(f"y_val must be class labels, got targets of type {kind!r}.")
+        if (kind == "multilabel-indicator") != multilabel:
             raise ValueError("y is a multilabel indicator matrix, but y_val is not." if multilabel
                              else "y_val is a multilabel indicator matrix, but y is not.")
         if multilabel and y.shape[1] != n_outputs:
