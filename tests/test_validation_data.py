@@ -177,7 +177,7 @@ def test_a_sample_of_weight_zero_is_absent_even_if_its_loss_is_infinite():
 def test_weights_of_any_scale_give_the_same_curves(cls):
     y, y_val = data_of(cls)
     curves = []
-    for scale in (1.0, 2.0**1000, 2.0**-1000):
+    for scale in (1.0, 2.0**1020, 2.0**-1070):
         model = cls(**SMALL)
         model.fit(X, y, X_val=X_VAL, y_val=y_val, sample_weight_val=scale * W_VAL)
         curves.append((model.validation_loss_curve_, model.validation_scores_))
@@ -266,6 +266,20 @@ def test_curves_go_on_over_warm_starts_and_are_forgotten_by_cold_ones(cls):
     assert len(model.loss_curve_) == 7
 
 
+def test_curves_under_lbfgs_go_on_and_are_forgotten_likewise():
+    data = dict(X_val=X_VAL, y_val=T_VAL)
+    model = MLPRegressor(**SMALL, early_stopping=True).fit(X, T, **data)
+    model.set_params(solver="lbfgs", max_iter=3)
+    model.fit(X, T)  # leaves the curves that it finds, as it leaves loss_curve_
+    assert len(model.validation_loss_curve_) == len(model.loss_curve_) == 6
+    first = model.fit(X, T, **data).validation_loss_curve_
+    assert len(first) == len(model.validation_scores_) == model.n_iter_ == 3
+    assert model.fit(X, T, **data).validation_loss_curve_ == first
+    model.set_params(warm_start=True).fit(X, T, **data)
+    assert model.validation_loss_curve_[:3] == first
+    assert len(model.validation_loss_curve_) == len(model.validation_scores_) == 6
+
+
 @BOTH
 def test_lbfgs_records_every_iterate(cls):
     y, y_val = data_of(cls)
@@ -303,6 +317,9 @@ def test_any_number_of_threads_records_the_same_bits(cls, sparse, monkeypatch):
         assert sorted(ran) == sorted([*range(0, 1000, 64)] * 6)
         ran.clear()
     assert curves[0] == curves[1] == curves[2]
+    problem = "log_loss" if cls is MLPClassifier else "squared_error"
+    loss = numpy_loss(model, problem, x_val, y_val, None)
+    assert curves[0][0][-1] == pytest.approx(loss, rel=1e-12)
 
 
 def test_a_large_validation_set_is_in_the_memory_that_is_checked(monkeypatch):
@@ -469,26 +486,29 @@ def test_an_interrupt_at_any_line_keeps_the_curves_together(params):
 def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
     files = (trainer_module.__file__, validation_set.__file__)
     data = dict(X_val=X_VAL, y_val=T_VAL)
-    model = MLPRegressor(**{**SMALL, "solver": "lbfgs", "max_iter": 3})
-    whole = clone(model).fit(X, T, **data)
+    model = MLPRegressor(**{**SMALL, "solver": "lbfgs", "max_iter": 3}, warm_start=True)
+    whole = model.fit(X, T, **data)
+    known, before = pickle.dumps(whole), bits(whole)
+    whole.fit(X, T, **data)
     line, seen = 0, set()
     while True:
         line += 3
-        model = clone(model)
+        model = pickle.loads(known)  # has iterates already
         with InterruptAt(line, files) as tracer, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 model.fit(X, T, **data)
             except KeyboardInterrupt:
-                if not hasattr(model, "coefs_"):  # before training
-                    continue
+                pass
         if tracer.raised is None:
             break
         done = model.n_iter_
+        if bits(model) == before and model.n_iter_ == 3:  # it came before training
+            done = 0
         seen.add(done)
-        assert model.validation_scores_ == whole.validation_scores_[:done], tracer.raised
-        assert model.validation_loss_curve_ == whole.validation_loss_curve_[:done], tracer.raised
-    assert {0, 1, 2} <= seen
+        assert model.validation_scores_ == whole.validation_scores_[:3 + done], tracer.raised
+        assert model.validation_loss_curve_ == whole.validation_loss_curve_[:3 + done]
+    assert seen == {0, 1, 2, 3}
 
 
 # ---- what is refused (the rest stands in test_odd_inputs.py) ------------------------------------
