@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp import _memory, _validation
 from fastbp._dispatch import core, matmul
 from fastbp._team import MOST_RANKS, available_cores, call_cost, team
+from fastbp._validation_set import ValidationSet, hold_out
 from fastbp.initializers import INITIALIZERS
 from fastbp.network import (
     LEAST_CHUNK,
@@ -26,7 +27,6 @@ from fastbp.network import (
     count_params,
     hidden_activations,
     make_plan,
-    row_slice,
     trace,
 )
 from fastbp.trainer import (
@@ -153,8 +153,9 @@ class BaseMLP(BaseEstimator):
 
     # ---- fit
 
-    def _fit(self, X, y, sample_weight, incremental):
+    def _fit(self, X, y, sample_weight, incremental, validation=(None, None, None)):
         """Fit, store the model, and return the function that `all_or_nothing` ends with."""
+        validates = _validation.is_validation_given(*validation)
         hidden = _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -168,11 +169,12 @@ class BaseMLP(BaseEstimator):
         sample_weight, alpha = _validation.near_one(sample_weight, self.alpha)
         x = _validation.as_rows(X, dtype)
         targets = self._targets(y, dtype)
+        given = self._check_validation(validation, y.shape[1], dtype) if validates else None
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             units = [X.shape[1], *hidden, y.shape[1]]
-            self._check_memory(units, X)
-            self._reset(objective.link, y.shape[1], len(units))
+            self._check_memory(units, X, len(given[1]) if validates else 0)
+            self._reset(objective.link, y.shape[1], len(units), validates)
             network = Network(units, self.activation, dtype)
             network.initialize(self._random_state, self.init)
         else:
@@ -181,13 +183,19 @@ class BaseMLP(BaseEstimator):
         settings = Settings(
             objective=objective, alpha=alpha, max_iter=self.max_iter, tol=self.tol,
             n_iter_no_change=self.n_iter_no_change, shuffle=self.shuffle,
+            early_stopping=self.early_stopping and self.solver != "lbfgs",
             verbose=bool(self.verbose), max_fun=self.max_fun, n_threads=self.n_threads,
         )
         data = (x, targets, sample_weight)
+        rows = None
+        if settings.early_stopping and not validates:
+            rows, given = self._hold_out(X, y, sample_weight, dtype)
+        validate = given and self._validation_set(network, objective, *given)
         if self.solver == "lbfgs":
-            interrupted, warn = self._fit_lbfgs(network, data, settings)
+            interrupted, warn = self._fit_lbfgs(network, data, settings, validate)
         else:
-            interrupted, warn = self._fit_stochastic(network, data, X, y, settings, incremental)
+            interrupted, warn = self._fit_stochastic(network, data, settings, rows, validate,
+                                                     incremental)
         if not network.is_finite():
             raise ValueError(NON_FINITE)
         if self.solver == "lbfgs" and np.isnan(self.loss_):
@@ -204,12 +212,15 @@ class BaseMLP(BaseEstimator):
 
         return finish
 
-    def _reset(self, out_activation, n_outputs, n_layers):
+    def _reset(self, out_activation, n_outputs, n_layers, validates):
         """Forget what an earlier fit left; set what does not depend on training."""
-        if self.solver in core.OPTIMIZERS:  # lbfgs has no curves, and leaves those it finds
-            for name in ("loss_curve_", "best_loss_", "validation_scores_",
-                         "best_validation_score_", "_no_improvement_count"):
-                vars(self).pop(name, None)
+        names = ["validation_scores_", "validation_loss_curve_", "best_validation_score_"]
+        if self.solver in core.OPTIMIZERS:
+            names += ["loss_curve_", "best_loss_", "_no_improvement_count"]
+        elif not validates:  # lbfgs has no curves then, and leaves those it finds
+            names = []
+        for name in names:
+            vars(self).pop(name, None)
         self.n_iter_ = self.t_ = 0
         self.n_outputs_ = n_outputs
         self.n_layers_ = n_layers
@@ -229,7 +240,7 @@ class BaseMLP(BaseEstimator):
             raise ValueError(f"y has {n_outputs} columns, but the fitted model has "
                              f"{units[-1]} outputs.")
 
-    def _check_memory(self, units, X):
+    def _check_memory(self, units, X, n_validation):
         """Refuse what would not fit, before it is allocated: parameters first, then scratch."""
         what = f"hidden_layer_sizes={self.hidden_layer_sizes!r}"
         size = X.dtype.itemsize
@@ -251,19 +262,20 @@ class BaseMLP(BaseEstimator):
         # A small network gets few ranks, and each needs little: no need to count the cores.
         ranks = self.n_threads or (available_cores() if needed > _memory.LITTLE else 1)
         needed += size * core.scratch_size(plan, batch, min(ranks, MOST_RANKS), use)
+        needed += size * n_validation * (2 * units[-1] + 1)  # targets, predictions, losses
         _memory.check_fits(needed, what)
 
-    def _fit_lbfgs(self, network, data, settings):
-        result, interrupted = minimize(network, data, settings)
+    def _fit_lbfgs(self, network, data, settings, validate):
+        history = self._history(validate, settings.early_stopping)
+        result, interrupted = minimize(network, data, settings, history, validate)
         self.n_iter_ = min(result.nit, self.max_iter)
         self.loss_ = float(result.fun)
+        if validate:
+            self._store_validation(history)
         return interrupted, lambda: _check_optimize_result("lbfgs", result, self.max_iter)
 
-    def _fit_stochastic(self, network, data, X, y, settings, incremental):
-        rows = score = None
-        if self.early_stopping:
-            rows, score = self._hold_out(network, data[2], X, y)
-        n_samples = len(y) if rows is None else len(rows)
+    def _fit_stochastic(self, network, data, settings, rows, validate, incremental):
+        n_samples = len(data[1]) if rows is None else len(rows)
         if self.batch_size == "auto":
             settings.batch_size = min(200, n_samples)
         else:
@@ -284,14 +296,13 @@ class BaseMLP(BaseEstimator):
                 momentum=self.momentum, nesterov=self.nesterovs_momentum, beta_1=self.beta_1,
                 beta_2=self.beta_2, epsilon=self.epsilon,
             )
-        history = self._history()
+        history = self._history(validate, settings.early_stopping)
         interrupted = train(network, data, optimizer, settings, history, self._random_state,
-                            rows=rows, score=score, incremental=incremental)
+                            rows=rows, validate=validate, incremental=incremental)
         self._optimizer = optimizer
         self.n_iter_, self.t_, self.loss_ = history.n_iter, history.t, history.loss
         self.loss_curve_, self.best_loss_ = history.loss_curve, history.best_loss
-        self.validation_scores_ = history.validation_scores
-        self.best_validation_score_ = history.best_validation_score
+        self._store_validation(history)
         self._no_improvement_count = history.no_improvement_count
 
         def warn():
@@ -300,16 +311,24 @@ class BaseMLP(BaseEstimator):
 
         return interrupted, warn
 
-    def _history(self):
+    def _store_validation(self, history):
+        self.validation_scores_ = history.validation_scores
+        self.validation_loss_curve_ = history.validation_loss_curve
+        self.best_validation_score_ = history.best_validation_score
+
+    def _history(self, validates, early_stopping):
         """The course of the fits that this one continues, as far as there were any."""
         history = History(
             t=self.t_, loss=getattr(self, "loss_", np.inf),
             loss_curve=list(getattr(self, "loss_curve_", ())),
             no_improvement_count=getattr(self, "_no_improvement_count", 0),
         )
-        if self.early_stopping:
-            history.best_loss = None
+        if validates:
             history.validation_scores = list(getattr(self, "validation_scores_", None) or ())
+            history.validation_loss_curve = list(
+                getattr(self, "validation_loss_curve_", None) or ())
+        if early_stopping:
+            history.best_loss = None
             best = getattr(self, "best_validation_score_", None)
             history.best_validation_score = -np.inf if best is None else best
         else:
@@ -317,37 +336,42 @@ class BaseMLP(BaseEstimator):
             history.best_loss = np.inf if best is None else best
         return history
 
-    def _hold_out(self, network, sample_weight, X, y):
-        """Rows to train on, and a function that scores the network on the others."""
-        from sklearn.model_selection import train_test_split  # early stopping alone pays for it
+    # ---- validation
 
-        rows, held_out = train_test_split(
-            np.arange(len(y)),
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=y if is_classifier(self) and self.n_outputs_ == 1 else None,
+    def _check_validation(self, validation, n_outputs, dtype):
+        """(X, y, sample_weight) that `fit` was given for validation, as `_fit` has its own."""
+        X, y, sample_weight = _validation.check_validation_data(
+            self, *validation, y_numeric=not is_classifier(self)
         )
-        if len(held_out) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' "
-                "or the size of your dataset."
-            )
-        x_val = _validation.as_rows(X[held_out], network.params.dtype)
-        y_val = self._decode(y[held_out])
-        weight_val = None if sample_weight is None else sample_weight[held_out]
-        out = np.empty((len(held_out), self.n_outputs_), network.params.dtype)
-        chunk_of = functools.partial(row_slice, x_val)
-        chunk = chunk_rows(sum(network.row_work()))
+        with _validation.about("X_val"):
+            x = _validation.as_rows(X, dtype)
+        with _validation.about("y_val"):
+            y = self._check_validation_targets(y, n_outputs)
+        return x, y, _validation.near_one(sample_weight, 0.0)[0]
 
-        def score(members):
-            network.predict_chunks(chunk_of, chunk, self.out_activation_, out, members)
+    def _hold_out(self, X, y, sample_weight, dtype):
+        """Rows to train on, and (X, y, sample_weight) of the others."""
+        stratify = y if is_classifier(self) and self.n_outputs_ == 1 else None
+        rows, held_out = hold_out(len(y), self.validation_fraction, self._random_state, stratify)
+        weight = None if sample_weight is None else sample_weight[held_out]
+        return rows, (_validation.as_rows(X[held_out], dtype), y[held_out], weight)
+
+    def _validation_set(self, network, objective, x, y, sample_weight):
+        """What the trainer calls: a team -> score and loss of the network as it stands."""
+        truth = self._decode(y)
+
+        def score(out):
             prediction = self._decode(out)
             if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
                 return np.nan
             with np.errstate(over="ignore", invalid="ignore"):  # predictions may be huge
-                return float(self._metric(y_val, prediction, sample_weight=weight_val))
+                return float(self._metric(truth, prediction, sample_weight=sample_weight))
 
-        return rows, score
+        # The losses that lbfgs reports are not scaled.
+        scale = 1.0 if self.solver == "lbfgs" else objective.scale
+        with _validation.about("y_val"):  # float32 may not hold it
+            targets = self._targets(y, network.params.dtype)
+        return ValidationSet(network, objective, scale, (x, targets, sample_weight), score)
 
     # ---- given weights
 
@@ -360,7 +384,7 @@ class BaseMLP(BaseEstimator):
         if not network.is_finite():
             raise ValueError("coefs and intercepts must be finite")
         estimator.n_features_in_ = network.units[0]
-        estimator._reset(None, network.units[-1], len(network.units))
+        estimator._reset(None, network.units[-1], len(network.units), False)
         estimator._network = network
         estimator.coefs_, estimator.intercepts_ = list(network.coefs), list(network.intercepts)
         return estimator

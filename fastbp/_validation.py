@@ -1,12 +1,13 @@
 """X, y, weights -> arrays that the core takes. User data is not looked at after this file."""
 
 import sys
+from contextlib import contextmanager
 from math import isfinite
 from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_non_negative, validate_data
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
@@ -22,6 +23,11 @@ def check_training_data(estimator, X, y, *, reset, y_numeric=False):
         estimator, _sound(X), y, accept_sparse="csr", multi_output=True, y_numeric=y_numeric,
         dtype=(np.float64, np.float32), order="C", reset=reset,
     )
+    return X, _plain_targets(y, y_numeric)
+
+
+def _plain_targets(y, y_numeric):
+    """y with one dimension if it has one column; dense, numeric and finite where it must be."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     if y_numeric:
@@ -29,7 +35,51 @@ def check_training_data(estimator, X, y, *, reset, y_numeric=False):
             raise TypeError(f"y has dtype {y.dtype}, which is not numeric.")
         y = y.toarray() if scipy.sparse.issparse(y) else y
         assert_all_finite(y, input_name="y")  # objects can hold None until they are floats
-    return X, y
+    return y
+
+
+@contextmanager
+def about(name):
+    """Let an error say which argument it speaks of, where its words do not."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if name not in str(error):
+            error.args = (f"{name}: {error}",)
+        raise
+
+
+def is_validation_given(X_val, y_val, sample_weight_val):
+    """Whether there is a validation set; ValueError where there is a part of one."""
+    if X_val is None and y_val is not None:
+        raise ValueError("y_val is provided, but X_val was not provided.")
+    if y_val is None and X_val is not None:
+        raise ValueError("X_val is provided, but y_val was not provided.")
+    if X_val is None and sample_weight_val is not None:
+        raise ValueError("sample_weight_val is provided, but X_val and y_val were not provided.")
+    return X_val is not None
+
+
+def check_validation_data(estimator, X_val, y_val, sample_weight_val, *, y_numeric=False):
+    """The validation set as check_training_data and check_weights leave the training data.
+
+    The estimator knows the features by now. As of a held-out set, two samples are the least.
+    """
+    with about("X_val"):
+        X_val = validate_data(
+            estimator, _sound(X_val), accept_sparse="csr", dtype=(np.float64, np.float32),
+            order="C", ensure_min_samples=2, reset=False,
+        )
+    with about("y_val"):
+        y_val = check_array(y_val, accept_sparse="csr", ensure_2d=False, dtype=None,
+                            input_name="y_val", estimator=estimator)
+        if y_numeric and y_val.dtype.kind == "O":
+            y_val = y_val.astype(np.float64)
+        y_val = _plain_targets(y_val, y_numeric)
+    if X_val.shape[0] != y_val.shape[0]:
+        raise ValueError(f"X_val has {X_val.shape[0]} samples, but y_val has {y_val.shape[0]}.")
+    with about("sample_weight_val"):
+        return X_val, y_val, check_weights(sample_weight_val, X_val)
 
 
 def _is_plain_pair(estimator, X, y, reset):

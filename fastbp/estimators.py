@@ -108,11 +108,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Whether 'sgd' uses Nesterov's momentum.
 
     early_stopping : bool, default=False
-        Whether to hold out a validation set, stop when its score does not improve, and keep the
-        weights of the best epoch. Not used by 'lbfgs'.
+        Whether to hold out a validation set, or use the one that `fit` is given, stop when its
+        score does not improve, and keep the weights of the best epoch. Not used by 'lbfgs'.
 
     validation_fraction : float, default=0.1
-        Share of the samples that early stopping holds out.
+        Share of the samples that early stopping holds out, unless `fit` is given `X_val`.
 
     beta_1 : float, default=0.9
         Decay rate of Adam's first moment, in [0, 1).
@@ -164,8 +164,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The loss of each epoch, measured before each step, penalty included. Not set by 'lbfgs'.
 
     validation_scores_ : list of float or None
-        The validation score of each epoch (accuracy); None without early stopping. Not set by
-        'lbfgs'.
+        The accuracy on the validation set after each epoch, or after each iteration of 'lbfgs';
+        None without early stopping and without `X_val`. Not set by 'lbfgs' without `X_val`.
+
+    validation_loss_curve_ : list of float or None
+        The loss on the validation set, of which `validation_scores_` are the scores: the one that
+        `loss_curve_` reports, without the penalty. Set and not set as `validation_scores_` is.
 
     best_validation_score_ : float or None
         The best of `validation_scores_`; None without early stopping. Not set by 'lbfgs'.
@@ -275,7 +279,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @_fit_context(prefer_skip_nested_validation=True)
     @all_or_nothing
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network to X and y.
 
         Parameters
@@ -286,6 +290,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Class labels, or an indicator matrix for multilabel targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None weighs all the same.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Samples for validation, two or more, in place of those that early stopping would hold
+            out of X: all of X is trained on. After each epoch (or iteration of 'lbfgs') their loss
+            and score are recorded in `validation_loss_curve_` and `validation_scores_`. With
+            ``early_stopping=True`` ('sgd', 'adam') the score decides when to stop and which weights
+            are kept; otherwise it decides nothing, and training is the same to the bit as without
+            them. In a pipeline ``Pipeline(..., transform_input=["X_val"])`` transforms them as X.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their labels, all of them among those in y.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation samples in their loss and score.
 
         Returns
         -------
@@ -295,11 +310,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, or training diverged.
+            If the data or a parameter is not valid, if there is X_val without y_val or the reverse,
+            or training diverged.
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        return self._fit(X, y, sample_weight, incremental=False,
+                         validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -484,14 +501,38 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = self._label_binarizer.classes_
         elif found is None or (self.warm_start and not found[2]):
             self._check_classes(y)
+        return X, self._indicators(y, found)
+
+    def _indicators(self, y, found):
+        """A bool for each sample and output; found is what plain_labels found in y."""
         n_columns = len(self.classes_) if len(self.classes_) > 2 else 1
         _memory.check_fits(  # an indicator matrix of integers, and one of bools
-            9 * X.shape[0] * n_columns, f"{X.shape[0]} samples of {n_columns} classes",
+            9 * y.shape[0] * n_columns, f"{y.shape[0]} samples of {n_columns} classes",
         )
         if found is None:
-            return X, self._label_binarizer.transform(y).astype(bool)
+            return self._label_binarizer.transform(y).astype(bool)
         first = 0 if n_columns > 1 else 1
-        return X, found[1][:, None] == np.arange(first, first + n_columns)
+        return found[1][:, None] == np.arange(first, first + n_columns)
+
+    def _check_validation_targets(self, y, n_outputs):
+        """Indicators of y_val's labels, which are some of the classes; as those of y."""
+        multilabel = self._label_binarizer.y_type_ == "multilabel-indicator"
+        kind = type_of_target(y)
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            raise ValueError(f"y_val must be class labels, got targets of type {kind!r}.")
+        if (kind == "multilabel-indicator") != multilabel:
+            raise ValueError("y is a multilabel indicator matrix, but y_val is not." if multilabel
+                             else "y_val is a multilabel indicator matrix, but y is not.")
+        if multilabel and y.shape[1] != n_outputs:
+            raise ValueError(f"y_val has {y.shape[1]} columns, y has {n_outputs}.")
+        found = _validation.plain_labels(y, self.classes_)
+        if found is None:
+            known = set(self.classes_.tolist())
+            unseen = [label for label in unique_labels(y).tolist() if label not in known]
+            if unseen:
+                raise ValueError(f"y_val has labels that y has not: {unseen}. The classes of y are "
+                                 f"{self.classes_}.")
+        return self._indicators(y, found)
 
     def _check_classes(self, y):
         """Raise ValueError where the labels are not those that the fitted model knows."""
@@ -638,11 +679,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Whether 'sgd' uses Nesterov's momentum.
 
     early_stopping : bool, default=False
-        Whether to hold out a validation set, stop when its score does not improve, and keep the
-        weights of the best epoch. Not used by 'lbfgs'.
+        Whether to hold out a validation set, or use the one that `fit` is given, stop when its
+        score does not improve, and keep the weights of the best epoch. Not used by 'lbfgs'.
 
     validation_fraction : float, default=0.1
-        Share of the samples that early stopping holds out.
+        Share of the samples that early stopping holds out, unless `fit` is given `X_val`.
 
     beta_1 : float, default=0.9
         Decay rate of Adam's first moment, in [0, 1).
@@ -698,8 +739,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         The loss of each epoch, measured before each step, penalty included. Not set by 'lbfgs'.
 
     validation_scores_ : list of float or None
-        The validation score of each epoch (R^2); None without early stopping. Not set by
-        'lbfgs'.
+        R^2 on the validation set (for ``loss='quantile'`` D^2, see `score`) after each epoch, or
+        after each iteration of 'lbfgs'; None without early stopping and without `X_val`. Not set
+        by 'lbfgs' without `X_val`.
+
+    validation_loss_curve_ : list of float or None
+        The loss on the validation set, of which `validation_scores_` are the scores: the one that
+        `loss_curve_` reports, without the penalty. Set and not set as `validation_scores_` is.
 
     best_validation_score_ : float or None
         The best of `validation_scores_`; None without early stopping. Not set by 'lbfgs'.
@@ -834,7 +880,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @_fit_context(prefer_skip_nested_validation=True)
     @all_or_nothing
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network to X and y.
 
         Parameters
@@ -845,6 +891,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             Target values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None weighs all the same.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Samples for validation, two or more, in place of those that early stopping would hold
+            out of X: all of X is trained on. After each epoch (or iteration of 'lbfgs') their loss
+            and score are recorded in `validation_loss_curve_` and `validation_scores_`. With
+            ``early_stopping=True`` ('sgd', 'adam') the score decides when to stop and which weights
+            are kept; otherwise it decides nothing, and training is the same to the bit as without
+            them. In a pipeline ``Pipeline(..., transform_input=["X_val"])`` transforms them as X.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their target values.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation samples in their loss and score.
 
         Returns
         -------
@@ -854,11 +911,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, or training diverged.
+            If the data or a parameter is not valid, if there is X_val without y_val or the reverse,
+            or training diverged.
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        return self._fit(X, y, sample_weight, incremental=False,
+                         validation=(X_val, y_val, sample_weight_val))
 
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -989,14 +1048,24 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _check_data(self, X, y, incremental, reset):
         X, y = _validation.check_training_data(self, X, y, reset=reset, y_numeric=True)
+        return X, self._check_targets(y)
+
+    def _check_targets(self, y):
+        """y, of which the loss makes sense, with a column for each output."""
         if self.loss in ("poisson", "tweedie", "gamma"):
             what = f"loss={self.loss!r}"
             _validation.check_target_range(y, what, 0, open_end=self.loss == "gamma")
         if isinstance(self.loss, str) and self.out_activation == "logistic":
             _validation.check_target_range(y, "out_activation='logistic'", 0, 1)
-        if self.loss == "quantile":
-            y = self._for_each_level(y)
-        return X, y
+        return self._for_each_level(y) if self.loss == "quantile" else y
+
+    def _check_validation_targets(self, y, n_outputs):
+        shape, y = y.shape, self._check_targets(y)
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        if y.shape[1] != n_outputs:
+            raise ValueError(f"y_val has shape {shape}, which makes {y.shape[1]} outputs; y makes "
+                             f"{n_outputs}.")
+        return y
 
     def _for_each_level(self, y):
         """A column for each target and level, the levels of the first target first."""

@@ -242,10 +242,10 @@ class Network:
         scratch = self.scratch(len(out), 1, "predict")
         return self._predict(self.program, self.params, scratch, x, out, core.LINKS[link])
 
-    def predict_chunks(self, rows, chunk, link, out, members):
+    def predict_chunks(self, rows, chunk, link, out, members, finish=None):
         """The same for many rows: rows(slice) is a chunk of x, and the ranks of a team take turns.
 
-        A stop is heard between chunks.
+        finish(slice), if there is one, is called by the same rank. A stop is heard between chunks.
         """
         firsts = deque(range(0, len(out), chunk))
         finite = []
@@ -258,6 +258,8 @@ class Network:
                     return
                 part = slice(first, first + chunk)
                 finite.append(self.predict(rows(part), link, out[part]))
+                if finish is not None:
+                    finish(part)
 
         members.run(door)
         return all(finite)

@@ -54,6 +54,7 @@ class Settings:
     batch_size: int = 1
     n_iter_no_change: float = 10
     shuffle: bool = True
+    early_stopping: bool = False  # whether the validation score decides, or the loss
     verbose: bool = False
     max_fun: int = 15000
     n_threads: int | None = None
@@ -68,7 +69,8 @@ class History:
     loss: float = np.inf
     loss_curve: list = field(default_factory=list)
     best_loss: float | None = np.inf
-    validation_scores: list | None = None
+    validation_scores: list | None = None  # None: without a validation set
+    validation_loss_curve: list | None = None
     best_validation_score: float | None = None
     no_improvement_count: int = 0
     warning: str = ""  # of convergence, for the caller to give once the model is stored
@@ -128,7 +130,7 @@ def work_per_sample(network, x):
     return 10 * sum(network.units[1:]) + 2 * first + 3 * others  # 10: activations and losses
 
 
-def train(network, data, optimizer, settings, history, random_state, *, rows=None, score=None,
+def train(network, data, optimizer, settings, history, random_state, *, rows=None, validate=None,
           incremental=False):
     """Train by mini-batch steps, in place, and write the course into history.
 
@@ -144,8 +146,8 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
         Draws the order of each epoch, as `sklearn.utils.shuffle` does.
     rows : ndarray of intp, default=None
         The samples to train on; None: all.
-    score : callable, default=None
-        team -> validation score of the network as it stands; asks for early stopping.
+    validate : callable, default=None
+        team -> validation score and loss of the network as it stands: recorded after each epoch.
     incremental : bool, default=False
         One epoch, no warning about convergence.
 
@@ -158,7 +160,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     ------
     ValueError
         At the first epoch that ends with parameters that are not finite, or whose loss is NaN; with
-        a score the best parameters are restored instead, with a warning.
+        early stopping the best parameters are restored instead, with a warning.
     """
     n_samples = len(data[1]) if rows is None else len(rows)
     program, loss_fields = settings.objective.program(network)
@@ -167,10 +169,11 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     step_work = sample_work * settings.batch_size + 8 * network.params.size
     epoch_work = step_work * math.ceil(n_samples / settings.batch_size)
     began = History(history.t, 0, history.loss, list(history.loss_curve),
-                    validation_scores=list(history.validation_scores or ()))
+                    validation_scores=list(history.validation_scores or ()),
+                    validation_loss_curve=list(history.validation_loss_curve or ()))
     # (score, parameters). None: "as they stand", for after a warm start scikit-learn's best weights
     # are the current ones; only divergence goes back to those it began with.
-    start = network.params.copy() if score else None
+    start = network.params.copy() if settings.early_stopping else None
     best = (history.best_validation_score, None if began.loss_curve else start)
     interrupted, diverged = False, ""
     optimizer.tally[:2] = 0
@@ -198,12 +201,13 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                 history.t += n_samples
                 if settings.verbose:
                     print(f"Iteration {history.n_iter}, loss = {history.loss:.8f}")
-                if score:
-                    if _validate(history, settings, score(members)):
-                        best = (history.validation_scores[-1], network.params.copy())
-                        history.best_validation_score = best[0]
-                else:
+                if validate:
+                    _record(history, settings, *validate(members))
+                if not settings.early_stopping:
                     _watch_loss(history, settings)
+                elif _watch_score(history, settings):
+                    best = (history.validation_scores[-1], network.params.copy())
+                    history.best_validation_score = best[0]
                 if not network.is_finite():
                     diverged = NON_FINITE
                 elif math.isnan(history.loss):  # weights may stay finite, where slopes do
@@ -211,7 +215,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                 if diverged:
                     break
                 optimizer.end_epoch(history.t)
-                if _has_stalled(history, settings, optimizer, score) or incremental:
+                if _has_stalled(history, settings, optimizer) or incremental:
                     break
                 if history.n_iter == settings.max_iter:
                     history.warning = (
@@ -220,11 +224,12 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                     )
     except KeyboardInterrupt:
         interrupted = True
-        _make_consistent(history, began, optimizer, n_samples, best[0] if score else None)
+        _make_consistent(history, began, optimizer, n_samples,
+                         best[0] if settings.early_stopping else None)
     if diverged:
         where = (f" Training stopped at epoch {history.n_iter} with learning rate "
                  f"{optimizer.rate:g}.")
-        if not score:
+        if not settings.early_stopping:
             raise ValueError(diverged + where)
         history.warning = (
             diverged + where + " The best weights of the epochs before are restored."
@@ -235,11 +240,11 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     return interrupted
 
 
-def _has_stalled(history, settings, optimizer, score):
+def _has_stalled(history, settings, optimizer):
     """Whether too many epochs brought too little, and the optimizer sees no way to go on."""
     if history.no_improvement_count <= settings.n_iter_no_change:
         return False
-    what = "Validation score" if score else "Training loss"
+    what = "Validation score" if settings.early_stopping else "Training loss"
     message = (f"{what} did not improve more than tol={settings.tol:f} for "
                f"{settings.n_iter_no_change:d} consecutive epochs.")
     if optimizer.stops(message, settings.verbose):
@@ -248,11 +253,17 @@ def _has_stalled(history, settings, optimizer, score):
     return False
 
 
-def _validate(history, settings, score):
-    """Append the score, count it; whether it is the best so far."""
+def _record(history, settings, score, loss):
+    """Append what the validation set says of the epoch."""
     history.validation_scores.append(score)
+    history.validation_loss_curve.append(loss)
     if settings.verbose:
         print(f"Validation score: {score:f}")
+
+
+def _watch_score(history, settings):
+    """Count the epoch's validation score; whether it is the best so far."""
+    score = history.validation_scores[-1]
     if score < history.best_validation_score + settings.tol:
         history.no_improvement_count += 1
     else:  # NaN too, as in scikit-learn
@@ -272,18 +283,20 @@ def _watch_loss(history, settings):
 def _make_consistent(history, began, optimizer, n_samples, best_score):
     """After an interrupt, at whatever line it came: all counters follow from the curves.
 
-    best_score is that of the parameters that were kept, None without validation.
+    best_score is that of the parameters that were kept, None without early stopping.
     """
-    done = len(history.loss_curve) - len(began.loss_curve)
+    curves = [(history.loss_curve, began.loss_curve)]
+    if history.validation_scores is not None:
+        curves += [(history.validation_scores, began.validation_scores),
+                   (history.validation_loss_curve, began.validation_loss_curve)]
+    done = min(len(curve) - len(before) for curve, before in curves)
     if best_score is not None:
-        scores = history.validation_scores
-        done = min(done, len(scores) - len(began.validation_scores))
-        del scores[len(began.validation_scores) + done:]
-        if done and scores[-1] > best_score:  # its parameters were not kept any more
-            done -= 1
-            del scores[-1]
+        last = len(began.validation_scores) + done - 1
+        if done and history.validation_scores[last] > best_score:
+            done -= 1  # its parameters were not kept any more
         history.best_validation_score = best_score
-    del history.loss_curve[len(began.loss_curve) + done:]
+    for curve, before in curves:
+        del curve[len(before) + done:]
     history.n_iter = done
     history.t = began.t + done * n_samples
     if done:
@@ -296,8 +309,10 @@ def _make_consistent(history, began, optimizer, n_samples, best_score):
         history.best_loss = min([x for x in history.loss_curve if x == x], default=np.inf)
 
 
-def minimize(network, data, settings):
+def minimize(network, data, settings, history, validate=None):
     """Fit by L-BFGS (scipy.optimize), in place, on gradients of all samples.
+
+    What `validate` says of each iterate, as in `train`, goes into history; it decides nothing.
 
     Returns
     -------
@@ -317,6 +332,7 @@ def minimize(network, data, settings):
     tally = np.zeros(2)
     start = network.params.astype(np.float64)
     accepted = scipy.optimize.OptimizeResult(x=start, fun=np.inf, nit=0)
+    known = len(history.validation_scores or ())
     sample_work = work_per_sample(network, x)
     try:
         cost = step_cost(sample_work * chunk, network.params.size)
@@ -338,6 +354,9 @@ def minimize(network, data, settings):
 
             def accept(intermediate_result):
                 nonlocal accepted
+                if validate:
+                    network.params[...] = intermediate_result.x
+                    _record(history, settings, *validate(members))
                 accepted = scipy.optimize.OptimizeResult(
                     x=intermediate_result.x.copy(), fun=intermediate_result.fun,
                     nit=accepted.nit + 1)
@@ -348,6 +367,9 @@ def minimize(network, data, settings):
                                              options=options, callback=accept)
     except KeyboardInterrupt:
         network.params[...] = accepted.x
+        if validate:  # it may know an iterate that was not accepted any more
+            for curve in (history.validation_scores, history.validation_loss_curve):
+                del curve[known + accepted.nit:]
         return accepted, True
     network.params[...] = result.x
     return result, False

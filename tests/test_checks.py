@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:divide by zero encountered in log:RuntimeWarning"),
 ]
 
+VALIDATION = ("X_val", "y_val", "sample_weight_val")  # what our fit takes besides
 SKLEARN_VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
 
 
@@ -286,8 +287,13 @@ def test_methods_take_scikit_learns_arguments(Estimator):
     reference = getattr(pytest.importorskip("sklearn.neural_network"), Estimator.__name__)
     for name, theirs in inspect.getmembers(reference, inspect.isfunction):
         if not name.startswith("_"):
-            ours = getattr(Estimator, name)
-            assert arguments(ours) == arguments(theirs), name
+            ours = arguments(getattr(Estimator, name))
+            if name in ("fit", "set_fit_request"):  # as HistGradientBoosting has them
+                validation = [one for one in ours if one[0] in VALIDATION]
+                assert {kind for _, kind, _ in validation} == {inspect.Parameter.KEYWORD_ONLY}
+                assert {one[0] for one in validation} == set(VALIDATION)
+                ours = [one for one in ours if one not in validation]
+            assert ours == arguments(theirs), name
 
 
 @ESTIMATORS
@@ -323,7 +329,8 @@ def test_sample_weight_is_routed_through_a_pipeline(Estimator):
     weights = np.random.RandomState(0).uniform(0.1, 2.0, size=len(y))
     with config_context(enable_metadata_routing=True):
         model = small(Estimator)
-        assert model.get_metadata_routing().fit.requests == {"sample_weight": None}
+        requests = dict.fromkeys(("sample_weight", *VALIDATION))
+        assert model.get_metadata_routing().fit.requests == requests
         model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         pipeline = Pipeline([("scale", StandardScaler().set_fit_request(sample_weight=False))])
         pipeline.steps.append(("mlp", model))

@@ -33,7 +33,7 @@ def python_handles_sigint():
     signal.signal(signal.SIGINT, before)
 
 
-def interrupted(model, X, y, after):
+def interrupted(model, X, y, after, **validation):
     """Fit, SIGINT after so many seconds of training; seconds from the signal to the end of the
     fit, the exception, and the warnings."""
     sent, failure = [], None
@@ -49,7 +49,7 @@ def interrupted(model, X, y, after):
         warnings.simplefilter("always")
         _thread.start_new_thread(send, ())  # bare: nothing in it can be interrupted
         try:
-            model.fit(X, y)
+            model.fit(X, y, **validation)
         except KeyboardInterrupt as interrupt:
             failure = interrupt
     return time.monotonic() - sent[0], failure, [str(warning.message) for warning in caught]
@@ -130,16 +130,34 @@ def test_a_long_batch_is_abandoned_before_its_update():
     assert model.coefs_[0].shape == start.coefs_[0].shape and np.ptp(model.coefs_[0]) < 0.2
 
 
-def test_early_stopping_gets_its_best_weights():
+@pytest.mark.parametrize("given", [False, True])
+def test_early_stopping_gets_its_best_weights(given):
     X, y = data()
+    validation = dict(X_val=X[:500], y_val=y[:500]) if given else {}
     model = MLPClassifier((50,), early_stopping=True, learning_rate_init=0.01, **FOREVER)
-    delay, failure, _ = interrupted(model, X, y, 0.3)
+    delay, failure, _ = interrupted(model, X, y, 0.3, **validation)
     assert failure is None and delay < 2
     assert len(model.validation_scores_) == len(model.loss_curve_) == model.n_iter_ > 3
     assert model.best_validation_score_ == max(model.validation_scores_)
-    again = clone(model).set_params(max_iter=model.n_iter_).fit(X, y)
+    again = clone(model).set_params(max_iter=model.n_iter_).fit(X, y, **validation)
     assert again.validation_scores_ == model.validation_scores_
+    assert again.validation_loss_curve_ == model.validation_loss_curve_
     np.testing.assert_array_equal(again.coefs_[0], model.coefs_[0])
+
+
+@pytest.mark.parametrize("after", [0.1, 0.2])
+def test_a_recorded_validation_set_is_as_long_as_the_loss_curve(after):
+    """Most of the time goes into the validation set: there the signal comes."""
+    X, y = data()
+    validation = dict(X_val=np.vstack([X] * 20), y_val=np.tile(y, 20))
+    model = MLPClassifier((50,), **FOREVER)
+    delay, failure, _ = interrupted(model, X, y, after, **validation)
+    assert failure is None and delay < 2
+    assert len(model.loss_curve_) == model.n_iter_ and model.t_ == len(X) * model.n_iter_
+    assert len(model.validation_scores_) == len(model.validation_loss_curve_) == model.n_iter_
+    if model.n_iter_:
+        again = clone(model).set_params(max_iter=model.n_iter_).fit(X, y, **validation)
+        assert again.validation_loss_curve_ == model.validation_loss_curve_
 
 
 def test_lbfgs_keeps_its_last_iterate_and_raises():

@@ -690,6 +690,121 @@ SPLIT = [
     ),
 ]
 
+
+
+def said_of(name, error):
+    return type(error)(f"{name}: {error.args[0]}")
+
+
+def validate(x=X, y=Y, weight=None):
+    return fit(X, Y, X_val=x, y_val=y, sample_weight_val=weight)
+
+
+NO_X_VAL = ValueError("y_val is provided, but X_val was not provided.")
+NO_Y_VAL = ValueError("X_val is provided, but y_val was not provided.")
+ONLY_WEIGHTS = ValueError("sample_weight_val is provided, but X_val and y_val were not provided.")
+
+
+def too_few(found):
+    return ValueError(
+        f"X_val: Found array with {found} sample(s) (shape=({found}, 5)) while a minimum of 2 is "
+        "required by {name}."
+    )
+
+
+def unseen_by_y(found):
+    return ValueError(f"y_val has labels that y has not: {found}. The classes of y are [0 1 2].")
+
+
+def n_outputs_of(shape, made, of_y):
+    return ValueError(f"y_val has shape {shape}, which makes {made} outputs; y makes {of_y}.")
+
+
+VALIDATION = [
+    ours("X_val alone", validate(y=None), NO_Y_VAL),
+    ours("X_val alone, lbfgs", validate(y=None), NO_Y_VAL, params={"solver": "lbfgs"}),
+    ours("X_val alone, early stopping", validate(y=None), NO_Y_VAL,
+         params={"early_stopping": True}),
+    ours("y_val alone", validate(x=None), NO_X_VAL),
+    ours("weights alone", validate(None, None, W), ONLY_WEIGHTS),
+    ours("X_val and weights", validate(y=None, weight=W), NO_Y_VAL),
+    ours("y_val and weights", validate(x=None, weight=W), NO_X_VAL),
+    ours("X_val without rows", validate(X[:0], Y[:0]), too_few(0)),
+    ours("CSR X_val without rows", validate(XS[:0], Y[:0]), too_few(0)),
+    ours("X_val of one row", validate(X[:1], Y[:1]), too_few(1)),
+    ours("y_val shorter", validate(y=Y[1:]),
+         ValueError("X_val has 20 samples, but y_val has 19.")),
+    ours("y_val longer", validate(x=XS[1:]),
+         ValueError("X_val has 19 samples, but y_val has 20.")),
+    *(
+        theirs(f"X_val, {what}", validate(x=x), said_of("X_val", error))
+        for what, x, error in [
+            ("a column less", X[:, :4], n_features(4)),
+            ("a column more", np.c_[X, T], n_features(6)),
+            ("CSR with a column less", XS[:, :4], n_features(4)),
+            ("without columns", X[:, :0], NO_COLS),
+            ("of one dimension", SHORT, ONE_D),
+            ("of three dimensions", X[:, :, None], THREE_D),
+            ("a number", 3.0, reshape("scalar array instead:\narray=3.0")),
+            ("ragged", [[1.0, 2.0], [3.0]], ragged(2)),
+            ("NaN", put(X, (3, 1), nan), NAN_X),
+            ("NaN in float32", put(X32, (3, 1), nan), NAN_X),
+            ("NaN in CSR", sp.csr_array(put(X, (3, 1), nan)), NAN_X),
+            ("None among objects", put(XO, (3, 1), None), NAN_X),
+            ("infinity", put(X, (3, 1), inf), infinite()),
+            ("strings", np.full((20, 5), "a"), no_number("np.str_('a')")),
+            ("a thing", Thing(), no_float("Thing")),
+            ("complex", Z[None], no_complex("[[0.+1.j 2.+0.j]]")),
+            ("np.matrix", MATRIX, NO_MATRIX),
+        ]
+    ),
+    ours("X_val, CSR index 7", validate(csr_with_index(7)), said_of("X_val", column_index(7))),
+    *(
+        theirs(f"y_val, {what}", validate(y=y), error, of)
+        for what, y, error, of in [
+            ("empty", Y[:0], said_of("y_val", none_found("sample", "(0,)")), CLF + REG),
+            ("a number", 3, said_of("y_val", no_scalar("array(3)")), CLF + REG),
+            ("np.matrix", MATRIX[:, :1], said_of("y_val", NO_MATRIX), CLF + REG),
+            ("NaN", put(T, 3, nan), ValueError("Input y_val contains NaN."), REG),
+            ("infinity", put(T, 3, inf), infinite("y_val"), CLF + REG),
+        ]
+    ),
+    *rows(
+        ours("y_val, an unseen label", validate(y=put(Y, 3, 7)), unseen_by_y([7])),
+        ours("y_val, other labels", validate(y=AB), unseen_by_y(["a", "b"])),
+        ours("y_val, numbers as strings", validate(y=Y.astype(str)), unseen_by_y(["0", "1", "2"])),
+        ours("y_val continuous", validate(y=T),
+             ValueError("y_val must be class labels, got targets of type 'continuous'.")),
+        ours("y_val multilabel", validate(y=M),
+             ValueError("y_val is a multilabel indicator matrix, but y is not.")),
+        of=CLF,
+    ),
+    *rows(
+        ours("y_val, strings", validate(y=AB), said_of("y_val", not_numeric("<U1"))),
+        ours("y_val, dates", validate(y=np.arange(20).astype("M8[s]")),
+             said_of("y_val", not_numeric("datetime64[s]"))),
+        ours("y_val, None among objects", validate(y=put(XO[:, 0], 3, None)),
+             said_of("y_val", NAN_Y)),
+        ours("y_val of two columns", validate(y=T2), n_outputs_of((20, 2), 2, 1)),
+        ours("y_val of two columns and levels", validate(y=T2), n_outputs_of((20, 2), 6, 3),
+             params={"loss": "quantile", "quantile": [0.1, 0.5, 0.9]}),
+        ours("y_val < 0", validate(y=put(Y, 3, -1)), said_of("y_val", negative_poisson(-1)),
+             params={"loss": "poisson"}),
+        of=REG,
+    ),
+    *(
+        Row(f"sample_weight_val, {what}", validate(weight=weight),
+            said_of("sample_weight_val", error), theirs=error is not NEGATIVE)
+        for what, weight, error in [
+            ("too few", W[1:], n_weights(19)),
+            ("of two dimensions", W[:, None], weights_1d(2)),
+            ("NaN", put(W, 3, nan), NAN_WEIGHTS),
+            ("negative", put(W, 3, -1), NEGATIVE),
+            ("all zero", 0 * W, ALL_ZERO),
+        ]
+    ),
+]
+
 # The methods that only read the model.
 READERS = [("predict", CLF + REG), ("predict_proba", CLF), ("predict_log_proba", CLF)]
 READ = [
@@ -951,9 +1066,9 @@ FUNCTIONS = [
                 "a function of (raw, y) has to return one expression, got tuple")),
             ("no result", lambda raw, y: None, TypeError(
                 "a function of (raw, y) has to return one expression, got NoneType")),
-            ("math", lambda raw, y: math.exp(raw[0]) - y, TypeError(
-                "a Variable is not a number: functions of `math` cannot take it, those of "
-                "fastbp.graph can; its number is .value")),
+            ("math", lambda raw, y: math.exp(raw[0]) - y, TypeError(re.compile(
+                r"a Variable is not a number: functions of `math`, float\(\) and int\(\) cannot take "
+                r"it\. .*where.*"))),
             ("no such function", lambda raw, y: np.arctan(raw - y),
              TypeError(re.compile(r"there is no derivative of np\.arctan\. .*where.*"))),
             ("no such method", lambda raw, y: (raw - y).cumsum(),
@@ -990,7 +1105,8 @@ FUNCTIONS = [
 REFUSED = [
     *LOSS_TARGETS, *FUNCTIONS, *SHAPES, *DTYPES, *VALUES, *NO_NUMBERS, *OVERFLOW, *POISSON,
     *INDICES, *DIVERGENCE, *NUMBER_OF_OUTPUTS, *WEIGHTS, *CLASSES, *FIRST_CLASSES, *LATER,
-    *LATER_CLASSES, *WARM_START, *SPLIT, *READ, *SCORE, *PARAMETERS, *LAYERS_FIRST, *LAYERS,
+    *LATER_CLASSES, *WARM_START, *SPLIT, *VALIDATION, *READ, *SCORE, *PARAMETERS,
+    *LAYERS_FIRST, *LAYERS,
 ]  # fmt: skip
 
 if SAME_WORDS:  # before, scikit-learn accepted these, or refused them by accident

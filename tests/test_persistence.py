@@ -102,7 +102,8 @@ def outputs(est, x):
 def state(est, x):
     """Everything public that a fit leaves, and the predictions."""
     curve = np.array(getattr(est, "loss_curve_", []))
-    scores = np.array(getattr(est, "validation_scores_", None) or [])
+    scores = np.array([getattr(est, name, None) or []
+                       for name in ("validation_scores_", "validation_loss_curve_")])
     counts = np.array([est.n_iter_, est.t_, est.n_layers_, est.n_outputs_, est.n_features_in_])
     numbers = [curve, scores, counts, np.array(est.loss_)]
     return [*est.coefs_, *est.intercepts_, *numbers, *outputs(est, x)]

@@ -370,6 +370,7 @@ def test_early_stopping_scores_by_the_same_team(small_chunks):
             for n_threads in (1, 2, 3)]
     for fit in fits[1:]:
         assert fit.validation_scores_ == fits[0].validation_scores_
+        assert fit.validation_loss_curve_ == fits[0].validation_loss_curve_
         np.testing.assert_array_equal(fit.coefs_[0], fits[0].coefs_[0])
 
 

@@ -320,6 +320,7 @@ def test_an_interrupt_at_any_line_of_the_trainer_keeps_score_and_weights_togethe
             assert len(model.loss_curve_) == model.n_iter_, tracer.raised
             if model.early_stopping:
                 assert len(model.validation_scores_) == model.n_iter_, tracer.raised
+                assert len(model.validation_loss_curve_) == model.n_iter_, tracer.raised
                 best = max(model.validation_scores_, default=-np.inf)
                 assert model.best_validation_score_ == best, tracer.raised
                 if model.n_iter_:
