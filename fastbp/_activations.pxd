@@ -82,7 +82,7 @@ cdef inline void elu_forward(floating* z, Py_ssize_t n, floating scale,
     cdef Py_ssize_t i
     cdef floating least = scale * alpha
     for i in range(n):
-        z[i] = scale * z[i] if z[i] > 0 else least * _math.expm1(z[i])
+        z[i] = scale * z[i] if z[i] > 0 else least * _math.expm1_negative(z[i])
 
 
 cdef inline void elu_backward(floating* delta, const floating* a, Py_ssize_t n, floating scale,
@@ -115,7 +115,7 @@ cdef inline void softplus_backward(floating* delta, const floating* a,
     """delta := delta (1 - exp(-a))."""
     cdef Py_ssize_t i
     for i in range(n):
-        delta[i] *= -_math.expm1(-a[i])
+        delta[i] *= -_math.expm1_negative(-a[i])
 
 
 cdef inline void hard_sigmoid_forward(floating* z, Py_ssize_t n) noexcept nogil:
@@ -202,7 +202,7 @@ cdef inline void slope_backward(floating* delta, const floating* s, Py_ssize_t n
 
 
 cdef inline bint has_slope(int activation) noexcept nogil:
-    """Whether the backward needs more than a."""
+    """Whether the backward needs more than a; that of a tape does."""
     return activation >= GELU
 
 

@@ -17,7 +17,16 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp import _memory, _validation
 from fastbp._dispatch import core, matmul
 from fastbp._team import MOST_RANKS, available_cores, call_cost, team
-from fastbp.network import LEAST_CHUNK, Network, chunk_rows, count_params, make_plan, row_slice
+from fastbp.initializers import INITIALIZERS
+from fastbp.network import (
+    LEAST_CHUNK,
+    Network,
+    chunk_rows,
+    count_params,
+    hidden_activations,
+    make_plan,
+    row_slice,
+)
 from fastbp.trainer import (
     GRADIENT_CHUNK,
     NON_FINITE,
@@ -28,9 +37,6 @@ from fastbp.trainer import (
     train,
 )
 
-OUT_ACTIVATIONS = {"log_loss": "softmax", "binary_log_loss": "logistic",
-                   "squared_error": "identity", "poisson": "exp"}
-LOSSES = {out_activation: loss for loss, out_activation in OUT_ACTIVATIONS.items()}
 # Products below so many multiply-adds are never threaded by OpenBLAS (its least bound, that of
 # matrix times vector); larger ones are held to one thread, so that predictions do not depend on
 # how many there are.
@@ -60,6 +66,19 @@ def all_or_nothing(fit):
     return wrapper
 
 
+def trace(function, inputs):
+    """The Expression of a function of expressions; inputs is 'LOSS' or 'ACTIVATION'."""
+    from fastbp import expression  # who has no function need not wait for it
+
+    return expression.Expression.trace(function, getattr(expression, inputs))
+
+
+def _as_formula(value, inputs):
+    if isinstance(value, list | tuple):
+        return type(value)(_as_formula(one, inputs) for one in value)
+    return trace(value, inputs) if callable(value) else value
+
+
 @functools.lru_cache(64)
 def _constraints(cls):
     """(name, constraints) of each parameter of an estimator."""
@@ -74,7 +93,8 @@ class BaseMLP(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(core.ACTIVATIONS))],
+        "activation": [StrOptions(set(core.ACTIVATIONS)), callable, list, tuple],
+        "init": [StrOptions({"auto", *INITIALIZERS})],
         "solver": [StrOptions({"lbfgs", *core.OPTIMIZERS})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -140,25 +160,25 @@ class BaseMLP(BaseEstimator):
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, incremental, reset=first_pass)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
-        loss = self._core_loss()
+        objective = self._objective(y.shape[1])
         network = None if first_pass else self._current_network().copy()
         dtype = X.dtype if first_pass else network.params.dtype
         sample_weight = _validation.check_weights(sample_weight, X)
         sample_weight, alpha = _validation.near_one(sample_weight, self.alpha)
         x = _validation.as_rows(X, dtype)
-        targets = self._targets(y, loss, dtype)
+        targets = self._targets(y, dtype)
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             units = [X.shape[1], *hidden, y.shape[1]]
             self._check_memory(units, X)
-            self._reset(OUT_ACTIVATIONS[loss], y.shape[1], len(units))
+            self._reset(objective.link, y.shape[1], len(units))
             network = Network(units, self.activation, dtype)
-            network.initialize(self._random_state)
+            network.initialize(self._random_state, self.init)
         else:
             self._check_shape(network.units, hidden, y.shape[1])
-            self.n_outputs_ = y.shape[1]
+            self.n_outputs_, self.out_activation_ = y.shape[1], objective.link
         settings = Settings(
-            loss=loss, alpha=alpha, max_iter=self.max_iter, tol=self.tol,
+            objective=objective, alpha=alpha, max_iter=self.max_iter, tol=self.tol,
             n_iter_no_change=self.n_iter_no_change, shuffle=self.shuffle,
             verbose=bool(self.verbose), max_fun=self.max_fun, n_threads=self.n_threads,
         )
@@ -221,7 +241,10 @@ class BaseMLP(BaseEstimator):
             use = "epoch_csr" if issparse(X) else "epoch"
         else:
             batch, use = min(GRADIENT_CHUNK, X.shape[0]), "gradient"
-        plan = make_plan(units, self.activation)
+        # Registers of tapes, a few KiB, are left out; a tape's layer needs what gelu's does.
+        gelu = core.ACTIVATIONS["gelu"]
+        activations = hidden_activations(self.activation, len(units) - 2)
+        plan = make_plan(units, [core.ACTIVATIONS.get(one, gelu) for one in activations])
         # A small network gets few ranks, and each needs little: no need to count the cores.
         ranks = self.n_threads or (available_cores() if needed > _memory.LITTLE else 1)
         needed += size * core.scratch_size(plan, batch, min(ranks, MOST_RANKS), use)
@@ -236,7 +259,7 @@ class BaseMLP(BaseEstimator):
     def _fit_stochastic(self, network, data, X, y, settings, incremental):
         rows = score = None
         if self.early_stopping:
-            rows, score = self._hold_out(network, data[2], X, y, settings.loss)
+            rows, score = self._hold_out(network, data[2], X, y)
         n_samples = len(y) if rows is None else len(rows)
         if self.batch_size == "auto":
             settings.batch_size = min(200, n_samples)
@@ -291,7 +314,7 @@ class BaseMLP(BaseEstimator):
             history.best_loss = np.inf if best is None else best
         return history
 
-    def _hold_out(self, network, sample_weight, X, y, loss):
+    def _hold_out(self, network, sample_weight, X, y):
         """Rows to train on, and a function that scores the network on the others."""
         from sklearn.model_selection import train_test_split  # early stopping alone pays for it
 
@@ -314,7 +337,7 @@ class BaseMLP(BaseEstimator):
         chunk = chunk_rows(sum(network.row_work()))
 
         def score(members):
-            network.predict_chunks(chunk_of, chunk, loss, out, members)
+            network.predict_chunks(chunk_of, chunk, self.out_activation_, out, members)
             prediction = self._decode(out)
             if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
                 return np.nan
@@ -345,9 +368,15 @@ class BaseMLP(BaseEstimator):
         return network
 
     def __getstate__(self):
-        """Without the cache: the weights are pickled once, as plain arrays."""
-        return {name: value for name, value in super().__getstate__().items()
-                if name != "_network"}
+        """Without the cache: the weights are pickled once, as plain arrays.
+
+        Functions are pickled as the formulas that they are.
+        """
+        state = {name: value for name, value in super().__getstate__().items()
+                 if name != "_network"}
+        for name, inputs in (("loss", "LOSS"), ("activation", "ACTIVATION")):
+            state[name] = _as_formula(state[name], inputs)
+        return state
 
     def _predict(self, X):
         """Predictions of the network, shape (n_samples, n_outputs)."""
@@ -389,13 +418,13 @@ class BaseMLP(BaseEstimator):
             dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
             if dtype != network.params.dtype:
                 network = network.astype(dtype)
-        loss = LOSSES[self.out_activation_]
+        link = self.out_activation_
         n_samples = X.shape[0]
         out = np.empty((n_samples, network.units[-1]), dtype)
         if n_samples <= LEAST_CHUNK and (
             matmul == "native" or n_samples * max(network.products) < SMALL_PRODUCT
         ):
-            return out, network.predict(_validation.as_rows(X, dtype), loss, out)
+            return out, network.predict(_validation.as_rows(X, dtype), link, out)
         work = sum(network.row_work(X.nnz / n_samples if issparse(X) else None))
         chunk = chunk_rows(work)
         chunks = -(-n_samples // chunk)
@@ -403,7 +432,7 @@ class BaseMLP(BaseEstimator):
         with team(n_threads, call_cost(n_samples * work), n_samples, 0) as members:
             # What has to be copied or converted is so chunk by chunk.
             return out, network.predict_chunks(
-                lambda part: _validation.as_rows(X[part], dtype), chunk, loss, out, members
+                lambda part: _validation.as_rows(X[part], dtype), chunk, link, out, members
             )
 
     def __sklearn_tags__(self):

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 # An array of float32 or of float64; all those of one call have the same dtype.
 Floating: TypeAlias = NDArray[Any]
-# One row per layer, of network.PLAN.
-Plan: TypeAlias = NDArray[Any]
+# One row per layer, of network.PLAN; with tapes (plan, tapes, code, constants).
+Program: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[int32], NDArray[float64]]
+Plan: TypeAlias = NDArray[Any] | Program
 # C-ordered rows, or CSR as (data, indices int32, indptr int64, features).
 Rows: TypeAlias = Floating | tuple[Floating, NDArray[int32], NDArray[Any], int]
 # (X, y, sample_weight, order).
@@ -23,7 +24,9 @@ BLAS_ROWS: int
 BLAS_INT_MAX: int
 ACTIVATIONS: dict[str, int]
 TAPE_OPERATIONS: dict[str, int]
+TAPES: int
 LOSSES: dict[str, int]
+LINKS: dict[str, int]
 OPTIMIZERS: dict[str, int]
 STATE_ROWS: dict[str, int]
 MATMUL: tuple[str, ...]
@@ -51,7 +54,7 @@ def loss_gradient(
     team: Member,
 ) -> None: ...
 def predict(
-    plan: Plan, params: Floating, scratch: Floating, x: Rows, out: Floating, loss: int
+    plan: Plan, params: Floating, scratch: Floating, x: Rows, out: Floating, link: int
 ) -> bool: ...
 def is_finite(x: Floating) -> bool: ...
 def stop_team(words: NDArray[int32]) -> None: ...
@@ -80,20 +83,29 @@ def affine_csr_gradient(
     end: int,
     add: bool,
 ) -> None: ...
-def activate(activation: int, z: Floating) -> None: ...
-def activate_gradient(activation: int, delta: Floating, a: Floating) -> None: ...
+def activate(activation: int, z: Floating, s: Floating) -> None: ...
+def activate_gradient(
+    activation: int, delta: Floating, a: Floating, s: Floating
+) -> None: ...
 def elementary(name: str, x: Floating) -> None: ...
 def run_tape(
-    tape: tuple[NDArray[int32], NDArray[float64], int, int, int],
+    plan: Program,
+    which: int,
     inputs: Floating,
     value: Floating,
     derivative: Floating,
     registers: Floating,
 ) -> None: ...
 def losses(
-    loss: int, z: Floating, y: Floating, delta: Floating, row_losses: Floating
+    plan: Plan,
+    z: Floating,
+    y: Floating,
+    hyper: dict[str, Any],
+    delta: Floating,
+    row_losses: Floating,
+    scratch: Floating,
 ) -> None: ...
-def links(loss: int, z: Floating) -> None: ...
+def links(link: int, z: Floating) -> None: ...
 def step(
     w: Floating, dw: Floating, state: Floating, hyper: dict[str, Any], t: float, scale: float
 ) -> None: ...

@@ -10,6 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
 from fastbp cimport _activations, _affine, _losses, _math, _matmul, _optimizers, _tape, _walk
+from fastbp._losses cimport Loss
 from fastbp._optimizers cimport Hyper, adam_rate
 from fastbp._walk cimport (
     ADD,
@@ -20,6 +21,7 @@ from fastbp._walk cimport (
     Layer,
     Walk,
     batch_weight,
+    begin,
     column_phase,
     forward,
     lay_out,
@@ -63,8 +65,16 @@ ACTIVATIONS = {
     "gelu": _activations.GELU, "gelu_tanh": _activations.GELU_TANH, "silu": _activations.SILU,
     "mish": _activations.MISH,
 }
-LOSSES = {"squared_error": _losses.SQUARED_ERROR, "poisson": _losses.POISSON,
-          "binary_log_loss": _losses.BINARY_LOG_LOSS, "log_loss": _losses.LOG_LOSS}
+LOSSES = {
+    "squared_error": _losses.SQUARED_ERROR, "absolute_error": _losses.ABSOLUTE_ERROR,
+    "huber": _losses.HUBER, "quantile": _losses.QUANTILE, "log_cosh": _losses.LOG_COSH,
+    "poisson": _losses.POISSON, "gamma": _losses.GAMMA, "tweedie": _losses.TWEEDIE,
+    "binary_log_loss": _losses.BINARY_LOG_LOSS, "log_loss": _losses.LOG_LOSS,
+}
+LINKS = {"identity": _losses.LINK_IDENTITY, "exp": _losses.LINK_EXP,
+         "logistic": _losses.LINK_LOGISTIC, "softplus": _losses.LINK_SOFTPLUS,
+         "softmax": _losses.LINK_SOFTMAX}
+TAPES = _tape.TAPES  # the codes of tapes begin here
 OPTIMIZERS = {"sgd": _optimizers.SGD, "adam": _optimizers.ADAM}
 TAPE_OPERATIONS = {
     "add": _tape.T_ADD, "subtract": _tape.T_SUBTRACT, "multiply": _tape.T_MULTIPLY,
@@ -94,10 +104,17 @@ def use_matmul(str way):
 # ---- what the doors receive -----------------------------------------------------------------
 
 cdef int bind_plan(Walk* walk, plan, Py_ssize_t batch) except -1:
-    """The plan's rows, and every dimension within BLAS's integers; the caller keeps the plan."""
+    """The plan's rows, and every dimension within BLAS's integers; the caller keeps the plan.
+
+    With tapes the plan comes as (plan, tapes, code, constants).
+    """
     cdef Py_ssize_t l, most = blas_int_max, row
     cdef const Layer* layer
     cdef Py_buffer rows
+    walk.program.n_tapes = 0
+    if isinstance(plan, tuple):
+        bind_program(&walk.program, plan)
+        plan = plan[0]
     # As mere bytes: NumPy takes longer to tell the names of the fields than we to predict a row.
     PyObject_GetBuffer(plan, &rows, PyBUF_SIMPLE)
     walk.plan, walk.layers = <const Layer*>rows.buf, rows.len // sizeof(Layer)
@@ -115,22 +132,58 @@ cdef int bind_plan(Walk* walk, plan, Py_ssize_t batch) except -1:
                 if not 1 <= dimension <= most:
                     raise OverflowError(f"layer {l}: a {name} of {dimension} is out of the range "
                                         f"of BLAS, 1 to {most}")
+        if layer.activation >= _tape.TAPES + walk.program.n_tapes:
+            raise ValueError(f"layer {l} has the activation {layer.activation}, which is none")
         walk.size_params += (layer.fan_in + 1) * layer.fan_out
     return 0
 
 
-cdef int bind_tape(_tape.Tape* tape, tuple parts, Py_ssize_t K) except -1:
-    """A tape of expression.py; the caller keeps it."""
-    cdef const int32_t[:, ::1] code = parts[0]
-    cdef const double[:, ::1] constants = parts[1]
-    tape.code = <const _tape.Instruction*>&code[0, 0] if code.shape[0] else NULL
-    tape.constants = &constants[0, 0] if constants.shape[0] else NULL
-    tape.length, tape.n_constants = code.shape[0], constants.shape[0]
-    tape.registers, tape.value, tape.derivative, tape.K = parts[2], parts[3], parts[4], K
-    if code.shape[0] and code.shape[1] * sizeof(int32_t) != sizeof(_tape.Instruction):
-        raise ValueError("a tape has instructions of another length")
-    if constants.shape[0] and constants.shape[1] != K:
-        raise ValueError("a tape has constants of another width")
+cdef int bind_program(_tape.Program* program, tuple plan) except -1:
+    """The tapes that come with a plan, within their arrays; the caller keeps them."""
+    cdef const int64_t[:, ::1] tapes = plan[1]
+    cdef const int32_t[:, ::1] code = plan[2]
+    cdef const double[::1] constants = plan[3]
+    cdef const _tape.Tape* tape
+    cdef Py_ssize_t t
+    program.n_tapes = tapes.shape[0]
+    program.tapes = <const _tape.Tape*>&tapes[0, 0]
+    program.code = <const _tape.Instruction*>&code[0, 0] if code.shape[0] else NULL
+    program.constants = &constants[0] if constants.shape[0] else NULL
+    if (tapes.shape[1] * sizeof(int64_t) != sizeof(_tape.Tape)
+            or code.shape[1] * sizeof(int32_t) != sizeof(_tape.Instruction)):
+        raise ValueError("tapes or instructions have another length")
+    for t in range(program.n_tapes):
+        tape = program.tapes + t
+        if (tape.K < 1 or tape.code + tape.length > code.shape[0]
+                or tape.constants + tape.n_constants * tape.K > constants.shape[0]):
+            raise ValueError(f"tape {t} is longer than what it stands on")
+    return 0
+
+
+cdef int bind_loss(Walk* walk, dict hyper, Py_ssize_t targets) except -1:
+    """The loss of `hyper`, for that many columns of targets; the caller keeps its parameters."""
+    cdef const double[::1] parameters
+    cdef Loss* loss = &walk.loss
+    loss.kind, loss.link, loss.objective = hyper["loss"], hyper["link"], hyper["objective"]
+    loss.K, loss.targets = walk.plan[walk.layers - 1].fan_out, targets
+    loss.parameters = NULL
+    if loss.kind >= _tape.TAPES:
+        if (loss.kind >= _tape.TAPES + walk.program.n_tapes
+                or walk.program.tapes[loss.kind - _tape.TAPES].K != loss.K):
+            raise ValueError(f"there is no tape for the loss {loss.kind}")
+    elif loss.kind not in LOSSES.values():
+        raise ValueError(f"no loss has the number {loss.kind}")
+    if loss.link not in LINKS.values():
+        raise ValueError(f"no link has the number {loss.link}")
+    # One number tells a class; but an output of its own is one number too.
+    one_class = loss.kind == _losses.LOG_LOSS or loss.link == _losses.LINK_SOFTMAX
+    if targets != (1 if one_class else loss.K):
+        raise ValueError(f"y has {targets} columns, the plan {loss.K} outputs")
+    if loss.kind in (_losses.HUBER, _losses.QUANTILE, _losses.TWEEDIE):
+        parameters = hyper["parameters"]
+        if parameters.shape[0] != (loss.K if loss.kind == _losses.QUANTILE else 1):
+            raise ValueError(f"the loss has {parameters.shape[0]} parameters")
+        loss.parameters = &parameters[0]
     return 0
 
 
@@ -160,19 +213,14 @@ cdef int bind_x(Walk* walk, const floating* _, x) except -1:
     return 0
 
 
-cdef int bind_data(Walk* walk, const floating* tag, tuple data) except -1:
+cdef int bind_data(Walk* walk, const floating* tag, tuple data, dict hyper) except -1:
     """data = (X, y, sample_weight or None, order or None)."""
     cdef const floating[:, ::1] y = data[1]
     cdef const double[::1] sample_weight
     cdef const Py_ssize_t[::1] order
-    cdef const Layer* last
     bind_x(walk, tag, data[0])
-    walk.y, walk.targets = &y[0, 0], y.shape[1]
-    last = walk.plan + walk.layers - 1
-    if walk.targets != (1 if walk.hyper.loss == _losses.LOG_LOSS else last.fan_out):
-        raise ValueError(f"y has {walk.targets} columns, the plan {last.fan_out} outputs")
-    if walk.hyper.loss not in LOSSES.values():
-        raise ValueError(f"no loss has the number {walk.hyper.loss}")
+    bind_loss(walk, hyper, y.shape[1])
+    walk.y = &y[0, 0]
     walk.sample_weight, walk.order = NULL, NULL
     if y.shape[0] != walk.samples:
         raise ValueError(f"y has {y.shape[0]} rows, X {walk.samples}")
@@ -225,6 +273,7 @@ cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept
     """One rank's part of an epoch. tally = loss times samples so far, samples, steps ever."""
     cdef Py_ssize_t k, first, rows
     cdef double weight, rate = walk.hyper.rate, step = tally[2], loss = 0
+    begin(walk, <const floating*>params)
     if not team_start(walk.words, walk.size):
         return
     for k in range((walk.samples + walk.batch - 1) // walk.batch):
@@ -255,6 +304,7 @@ cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexc
     """One rank's part of the objective's gradient over all samples, walked in chunks."""
     cdef Py_ssize_t k, first, rows
     cdef double loss = 0, weight = batch_weight(walk, 0, walk.samples)
+    begin(walk, <const floating*>params)
     if not team_start(walk.words, walk.size):
         return
     for k in range((walk.samples + walk.batch - 1) // walk.batch):
@@ -299,7 +349,7 @@ def train_epoch(plan, floating[::1] params, floating[:, ::1] state, floating[::1
     walk.hyper = hyper
     bind_plan(&walk, plan, walk.hyper.batch)
     bind_team(&walk, team)
-    bind_data(&walk, &params[0], data)
+    bind_data(&walk, &params[0], data, hyper)
     lay_out(&walk, True, walk.order != NULL and walk.indptr == NULL, walk.indptr == NULL)
     walk.scratch, walk.state = &scratch[0], &state[0, 0]
     walk.grads = NULL
@@ -331,7 +381,7 @@ def loss_gradient(plan, floating[::1] params, floating[::1] grads, floating[::1]
     walk.hyper = hyper
     bind_plan(&walk, plan, walk.hyper.batch)
     bind_team(&walk, team)
-    bind_data(&walk, &params[0], data)
+    bind_data(&walk, &params[0], data, hyper)
     if walk.order != NULL:
         raise ValueError("loss_gradient takes the rows as they stand")
     lay_out(&walk, True, False, False)
@@ -348,8 +398,8 @@ def loss_gradient(plan, floating[::1] params, floating[::1] grads, floating[::1]
 
 
 def predict(plan, const floating[::1] params, floating[::1] scratch, x, floating[:, ::1] out,
-            int loss):
-    """Predictions of all rows: forward in blocks of rows, then the link of the loss.
+            int link):
+    """Predictions of all rows: forward in blocks of rows, then the link.
 
     Returns whether x is finite; False as well where the first layer's sums of a finite x are not.
     """
@@ -367,13 +417,14 @@ def predict(plan, const floating[::1] params, floating[::1] scratch, x, floating
     if out.shape[0] != walk.samples or K != last.fan_out:
         raise ValueError("the output does not fit")
     with nogil:
+        begin(&walk, &params[0])
         for k in range((walk.samples + walk.batch - 1) // walk.batch):
             first = k * walk.batch
             rows = min(walk.batch, walk.samples - first)
             forward(&walk, &params[0], first, 0, rows, &finite)
             memcpy(&out[first, 0], layer_rows(&walk, &params[0], walk.activations, last, 0),
                    rows * K * sizeof(floating))
-            _losses.link(loss, &out[first, 0], rows, K)
+            _losses.link_forward(link, &out[first, 0], rows, K)
     return finite
 
 
@@ -466,44 +517,51 @@ def elementary(str name, floating[::1] x):
         _tape.unary(operation, &x[0], &x[0], x.shape[0])
 
 
-def run_tape(tuple tape, floating[:, :, ::1] inputs, floating[::1] value,
+def run_tape(tuple plan, int which, floating[:, ::1] inputs, floating[::1] value,
              floating[:, ::1] derivative, floating[::1] registers):
-    """Value and derivative of a tape, a tuple (code, constants, registers, value, derivative).
+    """Value and derivative of a tape that comes with a plan, over rows of its inputs.
 
-    inputs has the shape (number of inputs, rows, K).
+    Of an activation inputs has one row of numbers, of a loss two: raw predictions and targets.
     """
-    cdef Py_ssize_t i, k, top, rows, block, size, K = inputs.shape[2]
-    cdef _tape.Tape line
-    bind_tape(&line, tape, K)
-    size = _tape.register_size(&registers[0], K)
-    if (registers.shape[0] < line.registers * size
-            or line.registers < line.n_constants + inputs.shape[0]):
+    cdef _tape.Program program
+    bind_program(&program, plan)
+    if registers.shape[0] < _tape.registers_before(&program, program.n_tapes):
         raise ValueError("too few registers")
     with nogil:
-        _tape.fill_constants(&line, &registers[0])
-        block = _tape.block_of_rows(&registers[0], K)
-        for k in range((inputs.shape[1] + block - 1) // block):
-            top = k * block
-            rows = min(block, inputs.shape[1] - top)
-            for i in range(inputs.shape[0]):
-                memcpy(&registers[(line.n_constants + i) * size], &inputs[i, top, 0],
-                       rows * K * sizeof(floating))
-            _tape.run(&line, &registers[0], rows)
-            memcpy(&value[top], &registers[line.value * size], rows * sizeof(floating))
-            memcpy(&derivative[top, 0], &registers[line.derivative * size],
-                   rows * K * sizeof(floating))
+        _tape.fill_constants(&program, &registers[0])
+        if inputs.shape[0] == 1:
+            memcpy(&value[0], &inputs[0, 0], value.shape[0] * sizeof(floating))
+            _tape.tape_activation(&program, which, &registers[0], &value[0], &derivative[0, 0],
+                                  value.shape[0])
+        else:
+            memcpy(&derivative[0, 0], &inputs[1, 0], inputs.shape[1] * sizeof(floating))
+            _tape.tape_loss(&program, which, &registers[0], &value[0], &derivative[0, 0],
+                            &inputs[0, 0], value.shape[0])
 
 
-def losses(int loss, floating[:, ::1] z, const floating[:, ::1] y, floating[:, ::1] delta,
-           floating[::1] row_losses):
+def losses(plan, floating[:, ::1] z, const floating[:, ::1] y, dict hyper,
+           floating[:, ::1] delta, floating[::1] row_losses, floating[::1] scratch):
     """Reported loss and delta of each row; z is used up."""
-    _losses.loss_delta(loss, &row_losses[0], &delta[0, 0], &z[0, 0], &y[0, 0], NULL, z.shape[0],
-                       z.shape[1])
+    cdef Walk walk
+    cdef Py_ssize_t B = z.shape[0]
+    bind_plan(&walk, plan, B)
+    bind_loss(&walk, hyper, y.shape[1])
+    walk.rank, walk.size = 0, 1
+    lay_out(&walk, False, False, False)
+    walk.scratch, walk.registers = &scratch[0], B * walk.loss.K
+    if (z.shape[1] != walk.loss.K or delta.shape[1] != walk.loss.K or y.shape[0] != B
+            or delta.shape[0] != B or row_losses.shape[0] != B
+            or scratch.shape[0] < walk.registers + walk.register_size):
+        raise ValueError("the arrays of a loss do not fit each other")
+    with nogil:
+        begin(&walk, &z[0, 0])
+        _walk.row_losses(&walk, &row_losses[0], &delta[0, 0], &z[0, 0], &scratch[0], &y[0, 0], NULL,
+                         B)
 
 
-def links(int loss, floating[:, ::1] z):
+def links(int link, floating[:, ::1] z):
     """z := the prediction."""
-    _losses.link(loss, &z[0, 0], z.shape[0], z.shape[1])
+    _losses.link_forward(link, &z[0, 0], z.shape[0], z.shape[1])
 
 
 def step(floating[::1] w, const floating[::1] dw, floating[:, ::1] state, dict hyper, double t,

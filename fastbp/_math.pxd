@@ -112,7 +112,9 @@ cdef inline floating exp(floating x) noexcept nogil:
     r = reduce(x, &n)
     p = one + (r + exp_rest(r))
     p = ldexp(p, n) if x >= lowest else <floating>0
-    return p if x <= highest else x + <floating>math.INFINITY
+    # One NaN for all: the sign of x's own would depend on how a compiler writes exp(-x).
+    return p if x <= highest else (
+        <floating>math.INFINITY if x > highest else <floating>math.NAN)
 
 
 cdef inline floating logistic(floating x) noexcept nogil:
@@ -132,6 +134,12 @@ cdef inline floating expm1_near(floating x) noexcept nogil:
     r = reduce(x, &n)
     power = ldexp(one, n)
     return power * exp_rest(r) + (power * r + (power - one))  # the bracket is exact for small n
+
+
+cdef inline floating expm1_negative(floating x) noexcept nogil:
+    """exp(x) - 1 for x <= 0."""
+    cdef floating most = one_is_nothing(x)
+    return expm1_near(-most if x < -most else x)
 
 
 cdef inline floating expm1(floating x) noexcept nogil:
@@ -212,7 +220,7 @@ cdef inline floating log1p(floating x) noexcept nogil:
 
 cdef inline floating softplus(floating x) noexcept nogil:
     """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
-    return (x if x > 0 else (<floating>0 if x <= 0 else x)) + log1p(exp(-abs(x)))
+    return (x if x > 0 else <floating>0) + log1p(exp(-abs(x)))
 
 
 cdef inline floating erf(floating x) noexcept nogil:

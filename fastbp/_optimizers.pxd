@@ -13,7 +13,6 @@ cdef enum:
     SGD, ADAM
 
 cdef struct Hyper:
-    int loss              # of LOSSES
     int optimizer         # of OPTIMIZERS
     bint nesterov
     Py_ssize_t batch      # samples of a batch

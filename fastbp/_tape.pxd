@@ -10,12 +10,14 @@ come from: a tape ends with the value and the derivative.
 """
 
 from cython cimport floating
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy
 
 from fastbp cimport _math
 
 cdef enum:
-    REGISTER_BYTES = 2048   # of a register, or one row if that is longer
+    REGISTER_NUMBERS = 512  # of a register, or one row if that is longer
+    TAPES = 64              # the codes of activations and losses that are tapes begin here
 
 cdef enum:                  # of a single number, or of two, or of three
     T_ADD, T_SUBTRACT, T_MULTIPLY, T_DIVIDE, T_POWER, T_MAXIMUM, T_MINIMUM, T_LESS, T_LESS_EQUAL
@@ -31,20 +33,40 @@ cdef packed struct Instruction:
     int32_t c
     int32_t wide            # whether the result is K numbers a row
 
-cdef struct Tape:
+cdef packed struct Tape:    # a row of the table of tapes
+    int64_t code            # where its instructions begin,
+    int64_t head            # how many lead to the value,
+    int64_t length          # and how many to the derivative too
+    int64_t constants       # where its constants begin,
+    int64_t n_constants     # and how many there are, of K numbers each
+    int64_t registers       # the first hold the constants, the next the inputs
+    int64_t value           # registers of the results
+    int64_t derivative
+    int64_t K
+
+cdef struct Program:        # the tapes of a network
+    const Tape* tapes
+    Py_ssize_t n_tapes
     const Instruction* code
-    const double* constants  # K numbers of each
-    Py_ssize_t length, n_constants, registers, value, derivative, K
+    const double* constants
 
 
-cdef inline Py_ssize_t block_of_rows(const floating* _, Py_ssize_t K) noexcept nogil:
+cdef inline Py_ssize_t block_of_rows(Py_ssize_t K) noexcept nogil:
     """Rows that pass together."""
-    return max(REGISTER_BYTES // <Py_ssize_t>sizeof(floating) // K, 1)
+    return max(REGISTER_NUMBERS // K, 1)
 
 
-cdef inline Py_ssize_t register_size(const floating* _, Py_ssize_t K) noexcept nogil:
+cdef inline Py_ssize_t register_size(Py_ssize_t K) noexcept nogil:
     """Numbers of a register."""
-    return (block_of_rows(_, K) * K + 15) // 16 * 16
+    return (block_of_rows(K) * K + 15) // 16 * 16
+
+
+cdef inline Py_ssize_t registers_before(const Program* program, Py_ssize_t which) noexcept nogil:
+    """Numbers in the registers of all tapes before this one."""
+    cdef Py_ssize_t t, size = 0
+    for t in range(which):
+        size += program.tapes[t].registers * register_size(program.tapes[t].K)
+    return size
 
 
 cdef inline void unary(int operation, floating* to, const floating* a, Py_ssize_t n) noexcept nogil:
@@ -173,22 +195,30 @@ cdef inline void across(int operation, floating* to, const floating* a, Py_ssize
             to[r * K + option] = a[r]
 
 
-cdef inline void fill_constants(const Tape* tape, floating* registers) noexcept nogil:
-    """The first registers, which no instruction changes."""
-    cdef Py_ssize_t c, i, size = register_size(registers, tape.K)
-    for c in range(tape.n_constants):
-        for i in range(block_of_rows(registers, tape.K) * tape.K):
-            registers[c * size + i] = <floating>tape.constants[c * tape.K + i % tape.K]
+cdef inline void fill_constants(const Program* program, floating* registers) noexcept nogil:
+    """The first registers of all tapes, which no instruction changes."""
+    cdef Py_ssize_t t, i, size
+    cdef const Tape* tape
+    cdef floating* to
+    for t in range(program.n_tapes):
+        tape = program.tapes + t
+        size = register_size(tape.K)
+        to = registers + registers_before(program, t)
+        for i in range(tape.n_constants * size):
+            to[i] = <floating>program.constants[
+                tape.constants + i // size * tape.K + i % size % tape.K]
 
 
-cdef inline void run(const Tape* tape, floating* registers, Py_ssize_t B) noexcept nogil:
-    """All instructions, on B rows; constants and inputs are in their registers."""
-    cdef Py_ssize_t i, n, size = register_size(registers, tape.K)
+cdef inline void run(const Program* program, Py_ssize_t which, floating* registers, Py_ssize_t B,
+                     Py_ssize_t length) noexcept nogil:
+    """So many instructions of a tape, on B rows; constants and inputs are in their registers."""
+    cdef const Tape* tape = program.tapes + which
+    cdef Py_ssize_t i, n, size = register_size(tape.K)
     cdef const Instruction* line
     cdef floating* to
     cdef const floating* a
-    for i in range(tape.length):
-        line = tape.code + i
+    for i in range(length):
+        line = program.code + tape.code + i
         to = registers + line.to * size
         a = registers + line.a * size
         n = B * tape.K if line.wide else B
@@ -200,3 +230,38 @@ cdef inline void run(const Tape* tape, floating* registers, Py_ssize_t B) noexce
             select(to, a, registers + line.b * size, registers + line.c * size, n)
         else:
             binary(line.operation, to, a, registers + line.b * size, n)
+
+
+cdef inline void tape_activation(const Program* program, Py_ssize_t which, floating* registers,
+                                 floating* z, floating* s, Py_ssize_t n) noexcept nogil:
+    """a := f(z) and s := f'(z), or without s the activation alone."""
+    cdef const Tape* tape = program.tapes + which
+    cdef Py_ssize_t k, top, rows, size = register_size(1), block = block_of_rows(1)
+    cdef floating* own = registers + registers_before(program, which)
+    for k in range((n + block - 1) // block):
+        top = k * block
+        rows = min(block, n - top)
+        memcpy(own + tape.n_constants * size, z + top, rows * sizeof(floating))
+        run(program, which, own, rows, tape.length if s != NULL else tape.head)
+        memcpy(z + top, own + tape.value * size, rows * sizeof(floating))
+        if s != NULL:
+            memcpy(s + top, own + tape.derivative * size, rows * sizeof(floating))
+
+
+cdef inline void tape_loss(const Program* program, Py_ssize_t which, floating* registers,
+                           floating* losses_b, floating* delta_bk, const floating* z_bk,
+                           Py_ssize_t B) noexcept nogil:
+    """Row losses and delta = dloss/dz of B rows; delta comes holding the targets."""
+    cdef const Tape* tape = program.tapes + which
+    cdef Py_ssize_t k, top, rows, K = tape.K
+    cdef Py_ssize_t size = register_size(K), block = block_of_rows(K)
+    cdef floating* own = registers + registers_before(program, which)
+    cdef floating* inputs = own + tape.n_constants * size
+    for k in range((B + block - 1) // block):
+        top = k * block
+        rows = min(block, B - top)
+        memcpy(inputs, z_bk + top * K, rows * K * sizeof(floating))
+        memcpy(inputs + size, delta_bk + top * K, rows * K * sizeof(floating))
+        run(program, which, own, rows, tape.length)
+        memcpy(losses_b + top, own + tape.value * size, rows * sizeof(floating))
+        memcpy(delta_bk + top * K, own + tape.derivative * size, rows * K * sizeof(floating))

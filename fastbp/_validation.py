@@ -157,13 +157,29 @@ def as_targets(y, dtype):
     return _cast(y.reshape(len(y), -1), dtype, "y")
 
 
-def check_poisson_targets(y):
-    """Raise ValueError where the Poisson deviance is not defined."""
-    if y.min() < 0:
-        raise ValueError(
-            "Some values of y are negative: loss='poisson' needs y >= 0, got a minimum of "
-            f"{y.min()}."
-        )
+def check_target_range(y, what, least, most=np.inf, *, open_end=False):
+    """Raise ValueError where y is not within [least, most], or ]least, most] with an open end."""
+    if open_end and y.min() <= least:
+        raise ValueError(f"Some values of y are not positive: {what} needs y > {least:g}, got a "
+                         f"minimum of {y.min()}.")
+    if y.min() < least:
+        negative = "negative" if least == 0 else f"below {least:g}"
+        raise ValueError(f"Some values of y are {negative}: {what} needs y >= {least:g}, got a "
+                         f"minimum of {y.min()}.")
+    if y.max() > most:
+        raise ValueError(f"Some values of y are above {most:g}: {what} needs y <= {most:g}, got a "
+                         f"maximum of {y.max()}.")
+
+
+def check_levels(quantile):
+    """The levels of a quantile loss as float64, shape (n_levels,)."""
+    levels = np.asarray(quantile)
+    if levels.ndim > 1 or levels.size == 0 or levels.dtype.kind not in "fiu":
+        raise ValueError(f"quantile must be a level or a list of levels, got {quantile!r}.")
+    levels = np.atleast_1d(levels).astype(np.float64)
+    if not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(f"quantile must lie between 0 and 1, both excluded, got {quantile!r}.")
+    return levels
 
 
 def check_hidden_layer_sizes(hidden_layer_sizes):

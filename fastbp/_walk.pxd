@@ -24,9 +24,17 @@ from fastbp._affine cimport (
     affine_forward,
     affine_forward_csr,
 )
-from fastbp._losses cimport loss_delta
+from fastbp._losses cimport Loss, gather_targets, loss_delta
 from fastbp._matmul cimport matmul_native
 from fastbp._optimizers cimport Hyper, objective_gradient, optimizer_step, sum_of_squares
+from fastbp._tape cimport (
+    TAPES,
+    Program,
+    fill_constants,
+    registers_before,
+    tape_activation,
+    tape_loss,
+)
 
 cdef extern from "_team.h" nogil:
     enum: team_stop, team_leave
@@ -58,8 +66,10 @@ cdef packed struct Layer:   # a row of the plan
 
 cdef struct Walk:           # all that a rank needs; dtype-free, so that it can be a struct
     const Layer* plan
+    Program program
+    Loss loss
     Py_ssize_t layers, size_params, widths
-    Py_ssize_t samples, features, targets   # features: 0 for CSR
+    Py_ssize_t samples, features            # features: 0 for CSR
     const void* x
     const int32_t* indices
     const int64_t* indptr
@@ -68,13 +78,14 @@ cdef struct Walk:           # all that a rank needs; dtype-free, so that it can 
     const Py_ssize_t* order                 # NULL: rows as they stand
     Py_ssize_t batch, block, tasks
     void* scratch
-    Py_ssize_t gathered, activations, slopes, deltas, losses, squares, slices, slice_size
-    Py_ssize_t scratch_size
+    Py_ssize_t gathered, activations, slopes, more, deltas, losses, squares
+    Py_ssize_t registers, slices, register_size, slice_size, scratch_size
     void* state
     void* grads                             # NULL: each slice is stepped while in cache (fused)
     Hyper hyper
     int32_t* words
     int rank, size
+    bint training
 
 
 cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
@@ -101,25 +112,29 @@ cdef inline Py_ssize_t block_rows(const Walk* walk) noexcept nogil:
 
 cdef inline void lay_out(Walk* walk, bint training, bint gather, bint fused) noexcept nogil:
     """Offsets of the scratch regions, and their total; blocks of equal size."""
-    cdef Py_ssize_t l, slice_size = 0
+    cdef Py_ssize_t l, outputs, slice_size = 0
     cdef const Layer* layer
     cdef bint slopes = False
-    walk.tasks = 0
+    walk.training, walk.tasks = training, 0
     for l in range(walk.layers):
         layer = walk.plan + l
         walk.tasks += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
         slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
         slopes |= has_slope(<int>layer.activation)
+    outputs = walk.plan[walk.layers - 1].fan_out
     walk.block = block_rows(walk) if training else walk.batch
-    walk.widths = walk.plan[walk.layers - 1].output + walk.plan[walk.layers - 1].fan_out
+    walk.widths = walk.plan[walk.layers - 1].output + outputs
     walk.slice_size = padded(slice_size)
+    walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
     walk.gathered = 0
     walk.activations = padded(walk.batch * walk.plan[0].fan_in) if gather else 0
     walk.slopes = walk.activations + padded(walk.batch * walk.widths)
-    walk.deltas = walk.slopes + (padded(walk.batch * walk.widths) if slopes else 0)
+    walk.more = walk.slopes + (padded(walk.batch * walk.widths) if slopes else 0)
+    walk.deltas = walk.more + (padded(walk.batch * outputs) if training else 0)
     walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if training else 0)
     walk.squares = walk.losses + (padded(walk.batch) if training else 0)
-    walk.slices = walk.squares + (padded(walk.tasks) if training else 0)
+    walk.registers = walk.squares + (padded(walk.tasks) if training else 0)
+    walk.slices = walk.registers + walk.size * walk.register_size
     walk.scratch_size = walk.slices + (walk.size * walk.slice_size if fused else 0)
 
 
@@ -138,6 +153,26 @@ cdef inline floating* layer_rows(const Walk* walk, const floating* _, Py_ssize_t
     """Row `top` of the layer's activations or deltas."""
     return (<floating*>walk.scratch + region + walk.batch * layer.output
             + top * layer.fan_out)
+
+
+cdef inline floating* own_registers(const Walk* walk, const floating* _) noexcept nogil:
+    """This rank's registers of all tapes."""
+    return <floating*>walk.scratch + walk.registers + walk.rank * walk.register_size
+
+
+cdef inline void begin(const Walk* walk, const floating* params) noexcept nogil:
+    """What a rank does once, before its first rows."""
+    fill_constants(&walk.program, own_registers(walk, params))
+
+
+cdef inline void activate(const Walk* walk, const Layer* layer, floating* z, floating* s,
+                          Py_ssize_t n) noexcept nogil:
+    """a := f(z), and s := f'(z) where the backward needs it."""
+    if layer.activation >= TAPES:
+        tape_activation(&walk.program, layer.activation - TAPES, own_registers(walk, z), z,
+                        s if walk.training else NULL, n)
+    else:
+        activation_forward(<int>layer.activation, z, s, n)
 
 
 cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t first,
@@ -174,9 +209,21 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
         if finite != NULL and l == 0:
             for r in range(B):
                 finite[0] &= z_bo[r * layer.fan_out] - z_bo[r * layer.fan_out] == 0
-        activation_forward(<int>layer.activation, z_bo,
-                           layer_rows(walk, params, walk.slopes, layer, top), B * layer.fan_out)
+        activate(walk, layer, z_bo, layer_rows(walk, params, walk.slopes, layer, top),
+                 B * layer.fan_out)
         a_bi = z_bo
+
+
+cdef inline void row_losses(const Walk* walk, floating* losses_b, floating* delta_bk,
+                            floating* z_bk, floating* more_bk, const floating* y,
+                            const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
+    """The losses of B rows and their deltas; arguments as for loss_delta."""
+    if walk.loss.kind >= TAPES:
+        gather_targets(&walk.loss, delta_bk, y, order, B)
+        tape_loss(&walk.program, walk.loss.kind - TAPES, own_registers(walk, z_bk), losses_b,
+                  delta_bk, z_bk, B)
+    else:
+        loss_delta(&walk.loss, losses_b, delta_bk, z_bk, more_bk, y, order, B)
 
 
 cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t first,
@@ -195,8 +242,9 @@ cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t f
     if walk.order != NULL:
         order = walk.order + first + top
     else:
-        y += (first + top) * walk.targets
-    loss_delta(walk.hyper.loss, losses, delta_bo, z_bk, y, order, B, K)
+        y += (first + top) * walk.loss.targets
+    row_losses(walk, losses, delta_bo, z_bk, <floating*>walk.scratch + walk.more + top * K, y,
+               order, B)
     if walk.sample_weight != NULL:
         for r in range(B):
             row = order[r] if order != NULL else first + top + r

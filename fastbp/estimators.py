@@ -1,10 +1,11 @@
 """MLPClassifier and MLPRegressor: scikit-learn's manners and nothing else."""
 
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.utils._param_validation import InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -13,7 +14,14 @@ from sklearn.utils.multiclass import (
 )
 
 from fastbp import _memory, _validation
-from fastbp._base import BaseMLP, all_or_nothing
+from fastbp._base import BaseMLP, all_or_nothing, trace
+from fastbp.trainer import Objective
+
+LINKS_OF_LOSSES = {
+    "squared_error": "identity", "absolute_error": "identity", "huber": "identity",
+    "quantile": "identity", "log_cosh": "identity", "poisson": "exp", "gamma": "exp",
+    "tweedie": "exp",
+}  # fmt: skip
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -195,7 +203,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     True
     """
 
-    loss = "log_loss"
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"log_loss", "squared_error"}), callable],
+    }
+
     @staticmethod
     def _metric(y_true, y_pred, sample_weight):
         from sklearn.metrics import accuracy_score  # 18 ms that an import need not pay
@@ -228,6 +240,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon=1e-8,
         n_iter_no_change=10,
         max_fun=15000,
+        loss="log_loss",
+        init="auto",
         n_threads=None,
     ):
         self._store(locals())
@@ -392,14 +406,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"`self.classes_` has {self.classes_}. 'y' has {classes}."
             )
 
-    def _core_loss(self):
-        multiclass = self._label_binarizer.y_type_ == "multiclass"
-        return "log_loss" if multiclass else "binary_log_loss"
+    def _is_multinomial(self):
+        return self._label_binarizer.y_type_ == "multiclass"
 
-    def _targets(self, y, loss, dtype):
-        if loss == "log_loss":
-            y = y.argmax(axis=1)
-        return _validation.as_targets(y, dtype)
+    def _objective(self, n_outputs):
+        multinomial = self._is_multinomial()
+        if callable(self.loss):
+            loss = trace(self.loss, "LOSS")
+        elif self.loss == "log_loss" and not multinomial:
+            loss = "binary_log_loss"
+        else:
+            loss = self.loss
+        return Objective(loss, "softmax" if multinomial else "logistic")
+
+    def _targets(self, y, dtype):
+        return _validation.as_targets(y.argmax(axis=1) if self._is_multinomial() else y, dtype)
 
     def _decode(self, probability):
         binarizer = self._label_binarizer
@@ -598,13 +619,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions(set(LINKS_OF_LOSSES)), callable],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        "huber_threshold": [Interval(Real, 0, None, closed="neither")],
+        "tweedie_power": [Interval(Real, 1, 2, closed="neither")],
+        "out_activation": [StrOptions({"identity", "logistic", "softplus", "exp"}), None],
     }
-    @staticmethod
-    def _metric(y_true, y_pred, sample_weight):
-        from sklearn.metrics import r2_score
 
-        return r2_score(y_true, y_pred, sample_weight=sample_weight)
+    def _metric(self, y_true, y_pred, sample_weight):
+        from sklearn.metrics import d2_pinball_score, r2_score
+
+        if self.loss != "quantile":
+            return r2_score(y_true, y_pred, sample_weight=sample_weight)
+        y_true, y_pred = (y.reshape(len(y), -1) for y in (y_true, y_pred))
+        levels = _validation.check_levels(self.quantile)
+        return np.mean([
+            d2_pinball_score(y_true[:, k], y_pred[:, k], sample_weight=sample_weight,
+                             alpha=levels[k % len(levels)])
+            for k in range(y_pred.shape[1])
+        ])
 
     def __init__(
         self,
@@ -633,6 +666,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon=1e-8,
         n_iter_no_change=10,
         max_fun=15000,
+        quantile=0.5,
+        huber_threshold=1.0,
+        tweedie_power=1.5,
+        out_activation=None,
+        init="auto",
         n_threads=None,
     ):
         self._store(locals())
@@ -721,16 +759,65 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._decode(self._predict(X))
 
+    def score(self, X, y, sample_weight=None):
+        """R^2 of the predictions; for ``loss='quantile'`` D^2, the same with its own loss.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            R^2, or the mean D^2 of the pinball losses of all levels and targets
+            (`sklearn.metrics.d2_pinball_score`).
+        """
+        if self.loss != "quantile":
+            return super().score(X, y, sample_weight)
+        return self._metric(self._for_each_level(np.asarray(y)), self.predict(X), sample_weight)
+
     def _check_data(self, X, y, incremental, reset):
         X, y = _validation.check_training_data(self, X, y, reset=reset, y_numeric=True)
-        if self.loss == "poisson":
-            _validation.check_poisson_targets(y)
+        if self.loss in ("poisson", "tweedie", "gamma"):
+            what = f"loss={self.loss!r}"
+            _validation.check_target_range(y, what, 0, open_end=self.loss == "gamma")
+        if isinstance(self.loss, str) and self.out_activation == "logistic":
+            _validation.check_target_range(y, "out_activation='logistic'", 0, 1)
+        if self.loss == "quantile":
+            y = self._for_each_level(y)
         return X, y
 
-    def _core_loss(self):
-        return self.loss
+    def _for_each_level(self, y):
+        """A column for each target and level, the levels of the first target first."""
+        levels = _validation.check_levels(self.quantile)
+        return np.repeat(y.reshape(len(y), -1), len(levels), axis=1) if len(levels) > 1 else y
 
-    def _targets(self, y, loss, dtype):
+    def _objective(self, n_outputs):
+        if callable(self.loss):
+            return Objective(trace(self.loss, "LOSS"), self.out_activation or "identity")
+        link = LINKS_OF_LOSSES[self.loss]
+        if link == "exp" and self.out_activation not in (None, "exp"):
+            raise ValueError(
+                f"loss={self.loss!r} has out_activation='exp', got {self.out_activation!r}. Write "
+                "the loss as a function to have it with another."
+            )
+        parameters = None
+        if self.loss == "quantile":
+            levels = _validation.check_levels(self.quantile)
+            parameters = np.tile(levels, n_outputs // len(levels))
+        elif self.loss in ("huber", "tweedie"):
+            own = self.huber_threshold if self.loss == "huber" else self.tweedie_power
+            parameters = np.array([own], np.float64)
+        # Reported, as in scikit-learn: the mean over outputs.
+        scale = 1 / n_outputs if self.loss == "squared_error" else 1.0
+        return Objective(self.loss, self.out_activation or link, parameters, scale)
+
+    def _targets(self, y, dtype):
         return _validation.as_targets(y, dtype)
 
     def _decode(self, prediction):

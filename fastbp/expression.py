@@ -353,8 +353,9 @@ class Tape:
     code: np.ndarray  # int32 (instructions, 6): operation, result, three arguments or -1, is a row
     constants: np.ndarray  # float64 (constants, n_outputs)
     registers: int
-    value: int  # the register of the value at the end,
-    derivative: int  # and of the derivative
+    head: int  # instructions that lead to the value; the others, to the derivative
+    value: int  # registers of the results
+    derivative: int
 
 
 ARGUMENTS = 3
@@ -462,7 +463,7 @@ class Lowering:
             for arg in args:
                 last[arg] = i
         last[value] = last[derivative] = len(self.lines)
-        free, code = [], []
+        free, code, head = [], [], 0
         for i, (name, args, option) in enumerate(self.lines):
             if name in ("constant", "input"):
                 continue
@@ -473,6 +474,8 @@ class Lowering:
             row = [registers[arg] for arg in args] + ([] if option is None else [option])
             row += [-1] * (ARGUMENTS - len(row))
             code.append([operations[name], registers[i], *row, int(self.wide[i])])
+            if i == value:
+                head = len(code)
             # Only now: a result never takes the place of its own argument.
             for arg in dict.fromkeys(args):
                 if last[arg] == i and self.lines[arg][0] not in ("constant", "input"):
@@ -481,5 +484,5 @@ class Lowering:
             np.array(code, np.int32).reshape(-1, ARGUMENTS + 3),
             np.array([np.broadcast_to(self.lines[i][2], self.n_outputs) for i in constants],
                      np.float64).reshape(-1, self.n_outputs),
-            count, registers[value], registers[derivative],
+            count, head, registers[value], registers[derivative],
         )

@@ -23,17 +23,75 @@ def count_params(units):
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(units))
 
 
-def make_plan(units, activation):
-    """One row per layer; all weights lie before all biases, the order of scikit-learn's lbfgs."""
-    code, last = core.ACTIVATIONS[activation], len(units) - 2
+def make_plan(units, codes):
+    """One row per layer; all weights lie before all biases, the order of scikit-learn's lbfgs.
+
+    codes are those of the hidden layers' activations.
+    """
     weight, output = 0, 0
     biases = sum(fan_in * fan_out for fan_in, fan_out in pairwise(units))
     layers = []
-    for layer, (fan_in, fan_out) in enumerate(pairwise(units)):
-        kind = code if layer < last else core.ACTIVATIONS["identity"]
+    kinds = [*codes, core.ACTIVATIONS["identity"]]
+    for (fan_in, fan_out), kind in zip(pairwise(units), kinds, strict=True):
         layers.append((fan_in, fan_out, kind, weight, biases + output, output))
         weight, output = weight + fan_in * fan_out, output + fan_out
     return np.array(layers, PLAN)
+
+
+def hidden_activations(activation, depth):
+    """The activation of each hidden layer: a name, or an Expression.
+
+    Parameters
+    ----------
+    activation : str, callable, Expression, or list of them
+        One for all layers, or a list with one for each.
+    depth : int
+        Hidden layers.
+    """
+    if not isinstance(activation, list | tuple):
+        return [_activation(activation, "activation")] * depth
+    if len(activation) != depth:
+        raise ValueError(
+            f"activation has {len(activation)} entries, but hidden_layer_sizes has {depth} layers: "
+            "a list has one for each hidden layer"
+        )
+    return [_activation(one, f"activation[{k}]") for k, one in enumerate(activation)]
+
+
+def _activation(activation, name):
+    if isinstance(activation, str) and activation in core.ACTIVATIONS:
+        return activation
+    if not callable(activation):
+        raise ValueError(
+            f"{name} must be a function of fastbp.graph expressions or one of "
+            f"{', '.join(core.ACTIVATIONS)}, got {activation!r}"
+        )
+    from fastbp.expression import ACTIVATION, Expression  # nobody else need wait for it
+
+    return Expression.trace(activation, ACTIVATION)
+
+
+def compiled(expression, n_outputs):
+    """The tape of an Expression."""
+    from fastbp.expression import compile_tape
+
+    return compile_tape(expression, n_outputs, core.TAPE_OPERATIONS)
+
+
+def assemble(plan, tapes):
+    """What the doors of the core take for a plan: itself, or (plan, tapes, code, constants)."""
+    if not tapes:
+        return plan
+    rows, code, constants = [], 0, 0
+    for tape in tapes:
+        n_constants, K = tape.constants.shape
+        rows.append((code, tape.head, len(tape.code), constants, n_constants, tape.registers,
+                     tape.value, tape.derivative, K))
+        code, constants = code + len(tape.code), constants + n_constants * K
+    return (
+        plan, np.array(rows, np.int64), np.concatenate([tape.code for tape in tapes]),
+        np.concatenate([tape.constants.ravel() for tape in tapes]),
+    )  # fmt: skip
 
 
 def allocate(size, dtype):
@@ -48,16 +106,33 @@ class Network:
     ----------
     units : sequence of int
         Widths of all layers, the input's first.
-    activation : str
-        Of the hidden layers; a key of `core.ACTIVATIONS`.
+    activation : str, callable, Expression, or list of them
+        Of the hidden layers, as `hidden_activations` takes it.
     dtype : dtype
         float32 or float64.
+
+    Attributes
+    ----------
+    plan : ndarray of PLAN
+        One row per layer.
+    program : ndarray or tuple
+        The plan with the tapes of its activations, as the doors of the core take it.
     """
 
     def __init__(self, units, activation, dtype):
         self.units = tuple(int(width) for width in units)
-        self.activation = activation
-        self.plan = make_plan(self.units, activation)
+        # A list is kept as it is now, so that one that the user changes is another.
+        self.activation = list(activation) if isinstance(activation, list) else activation
+        self.activations = hidden_activations(activation, len(self.units) - 2)
+        codes, self.tapes, known = [], [], {}
+        for one in self.activations:
+            if one not in known:
+                known[one] = core.ACTIVATIONS.get(one, core.TAPES + len(self.tapes))
+                if not isinstance(one, str):
+                    self.tapes.append(compiled(one, 1))
+            codes.append(known[one])
+        self.plan = make_plan(self.units, codes)
+        self.program = assemble(self.plan, self.tapes)
         self.params = np.zeros(count_params(self.units), dtype)
         self.coefs, self.intercepts = [], []
         for fan_in, fan_out, _, weight, bias, _ in self.plan.tolist():
@@ -110,19 +185,35 @@ class Network:
             and all(map(is_, intercepts, self.intercepts))
         )
 
-    def initialize(self, random_state):
-        """Draw all layers' parameters, from the input to the output."""
-        factor = 2.0 if self.activation == "logistic" else 6.0
-        for weight, bias in zip(self.coefs, self.intercepts, strict=True):
-            initializers.glorot_uniform(weight, bias, random_state, factor)
+    def with_loss(self, loss):
+        """The program with a loss, a name or an Expression, and the loss's code."""
+        if isinstance(loss, str):
+            return self.program, core.LOSSES[loss]
+        tapes = [*self.tapes, compiled(loss, self.units[-1])]
+        return assemble(self.plan, tapes), core.TAPES + len(self.tapes)
+
+    def initialize(self, random_state, init="auto"):
+        """Draw all layers' parameters, from the input to the output.
+
+        'auto' takes what fits each layer's activation, and for the output layer Glorot's, with the
+        factor of the last hidden layer.
+        """
+        last = self.activations[-1] if self.activations else self.activation
+        last = "logistic" if last == "logistic" else "identity"
+        for weight, bias, activation in zip(
+            self.coefs, self.intercepts, [*self.activations, last], strict=True
+        ):
+            fill = initializers.INITIALIZERS.get(init) or initializers.fitting(activation)
+            fill(weight, bias, random_state)
 
     def is_finite(self):
         """Whether all parameters are."""
         return core.is_finite(self.params)
 
-    def scratch(self, batch, ranks, use):
+    def scratch(self, batch, ranks, use, program=None):
         """Scratch for a use of the core: 'epoch', 'epoch_csr', 'gradient' or 'predict'."""
-        return allocate(core.scratch_size(self.plan, batch, ranks, use), self.params.dtype)
+        program = self.program if program is None else program
+        return allocate(core.scratch_size(program, batch, ranks, use), self.params.dtype)
 
     def row_work(self, entries=None):
         """Multiply-adds for one row: of the first layer, and of the others.
@@ -132,16 +223,16 @@ class Network:
         first = self.products[0] if entries is None else entries * self.units[1]
         return first, sum(self.products) - self.products[0]
 
-    def predict(self, x, loss, out):
-        """Write the predictions of rows x, link of the loss applied, into out (rows, outputs).
+    def predict(self, x, link, out):
+        """Write the predictions of rows x, link applied, into out (rows, outputs).
 
         Scratch belongs to the call, so that any number of threads may predict at once. Returns
         whether x is finite; False as well where the first layer's sums of a finite x are not.
         """
         scratch = self.scratch(len(out), 1, "predict")
-        return self._predict(self.plan, self.params, scratch, x, out, core.LOSSES[loss])
+        return self._predict(self.program, self.params, scratch, x, out, core.LINKS[link])
 
-    def predict_chunks(self, rows, chunk, loss, out, members):
+    def predict_chunks(self, rows, chunk, link, out, members):
         """The same for many rows: rows(slice) is a chunk of x, and the ranks of a team take turns.
 
         A stop is heard between chunks.
@@ -156,7 +247,7 @@ class Network:
                 except IndexError:  # another rank was faster
                     return
                 part = slice(first, first + chunk)
-                finite.append(self.predict(rows(part), loss, out[part]))
+                finite.append(self.predict(rows(part), link, out[part]))
 
         members.run(door)
         return all(finite)

@@ -22,10 +22,31 @@ GRADIENT_CHUNK = 1024
 
 
 @dataclass
+class Objective:
+    """What training makes small: a loss of raw predictions and targets.
+
+    loss is a name or an Expression, link the name of what makes predictions of raw ones; parameters
+    are the loss's own: a level for each output, a threshold, a power. The reported loss is the
+    objective times `scale`.
+    """
+
+    loss: object
+    link: str
+    parameters: np.ndarray | None = None
+    scale: float = 1.0
+
+    def program(self, network):
+        """The network's program with this loss, and the fields of the core's Loss."""
+        program, code = network.with_loss(self.loss)
+        return program, dict(loss=code, link=core.LINKS[self.link], parameters=self.parameters,
+                             objective=False)
+
+
+@dataclass
 class Settings:
     """What training needs to know besides network, data and optimizer."""
 
-    loss: str
+    objective: Objective
     alpha: float
     max_iter: int
     tol: float
@@ -75,9 +96,9 @@ class Optimizer:
         vars(twin).update(vars(self), state=self.state.astype(dtype), tally=self.tally.copy())
         return twin
 
-    def hyper(self, settings, loss_scale):
-        """The core's Hyper."""
-        return dict(self.fields, loss=core.LOSSES[settings.loss], loss_scale=loss_scale,
+    def hyper(self, settings, loss_fields, loss_scale):
+        """The core's Hyper, and Loss."""
+        return dict(self.fields, **loss_fields, loss_scale=loss_scale,
                     optimizer=core.OPTIMIZERS[self.solver], batch=settings.batch_size,
                     alpha=settings.alpha, rate=self.rate)
 
@@ -139,8 +160,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
         parameters are restored instead, with a warning.
     """
     n_samples = len(data[1]) if rows is None else len(rows)
-    squared = settings.loss == "squared_error"
-    loss_scale = 1 / data[1].shape[1] if squared else 1.0  # reported: the mean over outputs
+    program, loss_fields = settings.objective.program(network)
     use = "epoch_csr" if isinstance(data[0], tuple) else "epoch"
     sample_work = work_per_sample(network, data[0])
     step_work = sample_work * settings.batch_size + 8 * network.params.size
@@ -157,13 +177,13 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     try:
         cost = step_cost(step_work, network.params.size)
         with team(settings.n_threads, cost, settings.batch_size, epoch_work) as members:
-            scratch = network.scratch(settings.batch_size, members.size, use)
-            hyper = optimizer.hyper(settings, loss_scale)
+            scratch = network.scratch(settings.batch_size, members.size, use, program)
+            hyper = optimizer.hyper(settings, loss_fields, settings.objective.scale)
             order = rows
             if settings.shuffle:
                 order = np.arange(n_samples, dtype=np.intp) if rows is None else rows.copy()
             dtype = "float" if network.params.dtype == np.float32 else "double"
-            arguments = (network.plan, network.params, optimizer.state, scratch, optimizer.tally,
+            arguments = (program, network.params, optimizer.state, scratch, optimizer.tally,
                          (*data, order), hyper)
             epoch = functools.partial(core.train_epoch[dtype], *arguments)
             for _ in range(settings.max_iter):
@@ -286,7 +306,9 @@ def minimize(network, data, settings):
     chunk = min(GRADIENT_CHUNK, len(y))
     # The penalty's and the outputs' terms are summed as they stand in the gradient, so multi-output
     # squared error is the sum over outputs (scikit-learn #8349).
-    hyper = Optimizer("sgd", 0, np.float64, rate=0.0).hyper(settings, 1.0) | {"batch": chunk}
+    program, loss_fields = settings.objective.program(network)
+    hyper = Optimizer("sgd", 0, np.float64, rate=0.0).hyper(settings, loss_fields, 1.0)
+    hyper["batch"] = chunk
     grads = allocate(network.params.size, network.params.dtype)
     tally = np.zeros(2)
     start = network.params.astype(np.float64)
@@ -297,10 +319,10 @@ def minimize(network, data, settings):
         # SciPy's L-BFGS calls BLAS for vectors, with as many threads as it may, beside the ranks.
         epoch_work = sample_work * len(y)
         with single_threaded_blas(), team(settings.n_threads, cost, chunk, epoch_work) as members:
-            scratch = network.scratch(chunk, members.size, "gradient")
+            scratch = network.scratch(chunk, members.size, "gradient", program)
 
             def door(member):
-                core.loss_gradient(network.plan, network.params, grads, scratch, tally,
+                core.loss_gradient(program, network.params, grads, scratch, tally,
                                    (*data, None), hyper, member)
 
             def loss_gradient(params):

@@ -45,35 +45,63 @@ ACTIVATIONS = {
 }
 KINKED = ("relu", "leaky_relu", "selu", "hard_sigmoid")
 LINKS = {
-    "squared_error": lambda z: z,
-    "poisson": np.exp,
-    "binary_log_loss": expit,
-    "log_loss": lambda z: softmax(z, axis=1),
+    "identity": lambda z: z,
+    "exp": np.exp,
+    "logistic": expit,
+    "softplus": softplus,
+    "softmax": lambda z: softmax(z, axis=1),
 }
+OWN_LINKS = {"poisson": "exp", "gamma": "exp", "tweedie": "exp", "binary_log_loss": "logistic",
+             "log_loss": "softmax"}
+THRESHOLD, POWER = 0.7, 1.4
+LEVELS = np.array([0.1, 0.5, 0.8])  # of the outputs, and again from the first
+
+
+def split(loss):
+    """Loss and link of "loss" or "loss/link"."""
+    loss, _, link = loss.partition("/")
+    return loss, link or OWN_LINKS.get(loss, "identity")
+
+
+def predicted(loss, z):
+    return LINKS[split(loss)[1]](z)
+
+
+def levels(p):
+    return np.resize(LEVELS, p.shape[1])
 
 
 def onehot(loss, y, K):
-    """Targets as a matrix of K columns; the multinomial loss gets indices of classes."""
-    return np.eye(K)[y[:, 0].astype(int)] if loss == "log_loss" else y
+    """Targets as a matrix of K columns; a multinomial model gets indices of classes."""
+    return np.eye(K)[y[:, 0].astype(int)] if split(loss)[1] == "softmax" else y
 
 
 def row_objective(loss, z, y):
     """The true loss of each row."""
-    y = onehot(loss, y, z.shape[1])
-    if loss == "squared_error":
-        return ((z - y) ** 2).sum(axis=1) / 2
-    if loss == "poisson":
-        return (xlogy(y, y) - y * z - y + np.exp(z)).sum(axis=1)
-    if loss == "binary_log_loss":
-        return (np.logaddexp(0, z) - y * z).sum(axis=1)
-    return -(y * log_softmax(z, axis=1)).sum(axis=1)
+    y, p, name = onehot(loss, y, z.shape[1]), predicted(loss, z), split(loss)[0]
+    error = p - y
+    return {
+        "squared_error": lambda: error**2 / 2,
+        "absolute_error": lambda: abs(error),
+        "huber": lambda: np.where(abs(error) <= THRESHOLD, error**2 / 2,
+                                  THRESHOLD * (abs(error) - THRESHOLD / 2)),
+        "quantile": lambda: np.maximum(levels(p) * -error, (1 - levels(p)) * error),
+        "log_cosh": lambda: abs(error) + np.log1p(np.expm1(-2 * abs(error)) / 2),
+        "poisson": lambda: xlogy(y, y) - y * z - y + p,
+        "gamma": lambda: z - np.log(y) + y / p - 1,
+        "tweedie": lambda: (y ** (2 - POWER) / ((1 - POWER) * (2 - POWER))
+                            + p ** (2 - POWER) / (2 - POWER)
+                            - y * p ** (1 - POWER) / (1 - POWER)),
+        "binary_log_loss": lambda: np.logaddexp(0, z) - y * z,
+        "log_loss": lambda: -(y * log_softmax(z, axis=1)),
+    }[name]().sum(axis=1)  # fmt: skip
 
 
 def row_reported(loss, z, y, eps):
     """The loss of each row as scikit-learn reports it: log losses of clipped probabilities."""
-    if loss in ("squared_error", "poisson"):
+    if loss not in ("binary_log_loss", "log_loss"):
         return row_objective(loss, z, y)
-    p = np.clip(LINKS[loss](z), eps, 1 - eps)
+    p = np.clip(predicted(loss, z), eps, 1 - eps)
     y = onehot(loss, y, z.shape[1])
     if loss == "binary_log_loss":
         return -(xlogy(y, p) + xlogy(1 - y, 1 - p)).sum(axis=1)
@@ -81,8 +109,24 @@ def row_reported(loss, z, y, eps):
 
 
 def row_delta(loss, z, y):
-    """dloss/dz; for these canonical links it is prediction - target."""
-    return LINKS[loss](z) - onehot(loss, y, z.shape[1])
+    """dloss/dz: for a loss and its canonical link prediction - target, else by the chain rule."""
+    y, p, (name, link) = onehot(loss, y, z.shape[1]), predicted(loss, z), split(loss)
+    if name in ("poisson", "binary_log_loss", "log_loss"):
+        return p - y
+    if name in ("gamma", "tweedie"):
+        power = 2 if name == "gamma" else POWER
+        return p ** (2 - power) - y * p ** (1 - power)
+    error = p - y
+    by_p = {
+        "squared_error": lambda: error,
+        "absolute_error": lambda: np.sign(error),
+        "huber": lambda: np.clip(error, -THRESHOLD, THRESHOLD),
+        "quantile": lambda: (error > 0) - levels(p),
+        "log_cosh": lambda: np.tanh(error),
+    }[name]()
+    if link == "softmax":
+        return p * (by_p - (p * by_p).sum(axis=1, keepdims=True))
+    return by_p * {"identity": 1, "exp": p, "logistic": p * (1 - p), "softplus": expit(z)}[link]
 
 
 def forward(coefs, intercepts, activation, X):

@@ -3,13 +3,26 @@
 import numpy as np
 import scipy.sparse
 
+import oracle
 from fastbp._dispatch import core
 from fastbp._validation import as_rows
-from fastbp.network import Network
+from fastbp.network import Network, make_plan
 
 HYPER = dict(loss_scale=1.0, alpha=0.1, rate=0.01, momentum=0.9, nesterov=True, beta_1=0.9,
              beta_2=0.999, epsilon=1e-8)
 DTYPES = (np.float64, np.float32)
+# Those that the core has, and some of prediction under other links: "loss/link".
+LOSSES = [*core.LOSSES, "squared_error/softmax", "squared_error/logistic",
+          "absolute_error/softplus", "huber/softplus", "quantile/exp", "log_cosh/logistic"]
+
+
+def loss_fields(loss, outputs, objective=False):
+    """The core's Loss of a name in LOSSES."""
+    name, link = oracle.split(loss)
+    parameters = {"huber": np.array([oracle.THRESHOLD]), "tweedie": np.array([oracle.POWER]),
+                  "quantile": np.resize(oracle.LEVELS, outputs)}.get(name)
+    return dict(loss=core.LOSSES[name], link=core.LINKS[link], parameters=parameters,
+                objective=objective)
 
 
 class Problem:
@@ -20,22 +33,28 @@ class Problem:
                  **hyper):
         rng = np.random.RandomState(seed)
         outputs = outputs or {"log_loss": 4, "squared_error": 2}.get(loss, 3)
+        name, link = oracle.split(loss)
         self.activation, self.loss, self.dtype, self.n = activation, loss, dtype, n
-        self.hyper = {**HYPER, "loss": core.LOSSES[loss], "optimizer": core.OPTIMIZERS["sgd"],
-                      "batch": n, **hyper}
+        self.hyper = {**HYPER, **loss_fields(loss, outputs), "batch": n,
+                      "optimizer": core.OPTIMIZERS["sgd"], **hyper}
         self.network = Network([features, *hidden, outputs], activation, dtype)
-        self.network.initialize(rng)
+        self.network.initialize(rng, "glorot_uniform")  # biases that are not 0: no kink at z = 0
         X = rng.randn(n, features)
         if sparse:
             X[rng.rand(*X.shape) < 0.6] = 0
         self.X = X.astype(dtype)
         self.x = as_rows(scipy.sparse.csr_array(self.X) if sparse else self.X, dtype)
-        self.y = {
-            "squared_error": lambda: rng.randn(n, outputs),
-            "poisson": lambda: rng.poisson(2.0, (n, outputs)),
-            "binary_log_loss": lambda: rng.randint(0, 2, (n, outputs)),
-            "log_loss": lambda: rng.randint(0, outputs, (n, 1)),
-        }[loss]().astype(dtype)
+        if link == "softmax":
+            y = rng.randint(0, outputs, (n, 1))
+        elif name in ("poisson", "tweedie"):
+            y = rng.poisson(2.0, (n, outputs))
+        elif name == "gamma":
+            y = rng.gamma(2.0, size=(n, outputs))
+        elif link == "logistic":
+            y = rng.randint(0, 2, (n, outputs))
+        else:
+            y = rng.randn(n, outputs)
+        self.y = y.astype(dtype)
         self.weight = rng.randint(0, 4, n).astype(float) if weighted else None
 
     @property
@@ -75,6 +94,15 @@ class Problem:
                          .reshape(layer["fan_in"], layer["fan_out"]))
             intercepts.append(params[layer["bias"]:layer["bias"] + layer["fan_out"]])
         return coefs, intercepts
+
+
+def row_losses(loss, z, y, objective=False, core=core):
+    """Row losses and deltas of raw predictions, by the core."""
+    n, outputs = z.shape
+    plan = make_plan([1, outputs], [])
+    delta, rows, scratch = np.empty_like(z), np.empty(n, z.dtype), np.full_like(z, np.nan).ravel()
+    core.losses(plan, z.copy(), y, loss_fields(loss, outputs, objective), delta, rows, scratch)
+    return rows, delta
 
 
 def state_of(network, optimizer):

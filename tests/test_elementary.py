@@ -10,7 +10,6 @@ from exhaustive import (
     BOUNDS,
     EXACT,
     WIDER,
-    bits,
     exact_value,
     levels,
     measured,
@@ -19,7 +18,7 @@ from exhaustive import (
     value,
 )
 from fastbp._dispatch import core
-from problems import DTYPES, Problem
+from problems import DTYPES, LOSSES, Problem, row_losses
 
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 over_names = pytest.mark.parametrize("name", EXACT)
@@ -66,11 +65,41 @@ def test_the_tail_of_an_array_is_computed_like_its_body(name, dtype):
 def test_v3_and_v4_give_the_same_bits(name, dtype):
     x = sample(dtype, 50_000)
     x = abs(x[abs(x) >= np.finfo(dtype).tiny]) if name == "reciprocal" else x
-    v3, v4 = (bits(value(levels()[level], name, x)) for level in ("v3", "v4"))
+    v3, v4 = (value(levels()[level], name, x).view(np.uint8) for level in ("v3", "v4"))
     np.testing.assert_array_equal(v3, v4)
 
 
-@pytest.mark.parametrize("loss", core.LOSSES)
+@pytest.mark.skipif(core.DEBUG or not {"v3", "v4"} <= set(levels()), reason="no v3 and v4 here")
+@pytest.mark.parametrize("name", core.ACTIVATIONS)
+@over_dtypes
+def test_v3_and_v4_activate_alike(name, dtype):
+    z = sample(dtype, 5_000)
+    found = []
+    for level in ("v3", "v4"):
+        core = levels()[level]
+        a, s, delta = z.copy(), np.zeros_like(z), np.linspace(-2, 2, z.size).astype(dtype)
+        core.activate(core.ACTIVATIONS[name], a, s)
+        core.activate_gradient(core.ACTIVATIONS[name], delta, a, s)
+        found.append(np.concatenate([a, s, delta]).view(np.uint8))
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.skipif(core.DEBUG or not {"v3", "v4"} <= set(levels()), reason="no v3 and v4 here")
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("outputs", [1, 3, 20])
+@over_dtypes
+def test_v3_and_v4_agree_in_losses_and_deltas(loss, outputs, dtype):
+    problem = Problem(loss=loss, dtype=dtype, n=500, outputs=outputs)
+    z = (np.random.RandomState(0).randn(500, outputs) * 9).astype(dtype)
+    z[::50], z[1::50], z[2::50] = np.inf, -np.inf, np.nan
+    (rows, delta), (rows_v4, delta_v4) = (
+        row_losses(loss, z, problem.y, core=levels()[level]) for level in ("v3", "v4")
+    )
+    np.testing.assert_array_equal(rows.view(np.uint8), rows_v4.view(np.uint8))
+    np.testing.assert_array_equal(delta.view(np.uint8), delta_v4.view(np.uint8))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("outputs", [1, 10, 50])
 @over_dtypes
 def test_a_row_has_its_loss_whatever_rows_are_beside_it(loss, outputs, dtype):
@@ -80,10 +109,9 @@ def test_a_row_has_its_loss_whatever_rows_are_beside_it(loss, outputs, dtype):
     z[4, -1] = np.nan
 
     def computed(rows):
-        delta, losses, p = np.empty_like(z[rows]), np.empty(len(z[rows]), dtype), z[rows].copy()
-        core.losses(core.LOSSES[loss], z[rows].copy(), problem.y[rows], delta, losses)
-        core.links(core.LOSSES[loss], p)
-        return losses, delta, p
+        p = z[rows].copy()
+        core.links(problem.hyper["link"], p)
+        return *row_losses(loss, z[rows], problem.y[rows]), p
 
     whole = computed(slice(None))
     for rows in (slice(0, 1), slice(3, 5), slice(5, 21)):

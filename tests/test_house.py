@@ -53,13 +53,15 @@ MAY_IMPORT = {
     # floor 4
     "graph.py": {"_graph_picture.py"},
     "expression.py": {"graph.py"},
-    "network.py": {"_dispatch.py", "initializers.py"},
     "_team.py": {"_dispatch.py"},
     # floor 5
-    "trainer.py": {"network.py", "_team.py", "_dispatch.py", "schedules.py"},
+    "network.py": {"_dispatch.py", "initializers.py", "expression.py"},
     # floor 6
+    "trainer.py": {"network.py", "_team.py", "_dispatch.py", "schedules.py"},
+    # floor 7
     "_base.py": {
         "trainer.py",
+        "expression.py",
         "network.py",
         "_team.py",
         "_dispatch.py",
@@ -68,9 +70,9 @@ MAY_IMPORT = {
         "_validation.py",
         "_memory.py",
     },
-    # floor 7
-    "estimators.py": {"_base.py", "_validation.py", "_memory.py"},
     # floor 8
+    "estimators.py": {"_base.py", "trainer.py", "_validation.py", "_memory.py"},
+    # floor 9
     "__init__.py": {"estimators.py", "_dispatch.py"},
 }
 

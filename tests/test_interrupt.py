@@ -16,6 +16,7 @@ import fastbp._team as team_module
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp._dispatch import core
 from fastbp._validation import as_targets
+from problems import loss_fields
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to oneself"),
@@ -67,7 +68,7 @@ def batch_boundaries(model, X, y, epochs):
     optimizer = clone(twin).fit(X, y)._optimizer
     optimizer.state[:], optimizer.tally[:] = 0, 0
     targets, size = as_targets(y, X.dtype), min(model.batch_size, len(X))
-    settings = dict(optimizer.fields, loss=core.LOSSES["log_loss"], loss_scale=1.0, rate=1e-3,
+    settings = dict(optimizer.fields, **loss_fields("log_loss", 5), loss_scale=1.0, rate=1e-3,
                     optimizer=core.OPTIMIZERS[model.solver], batch=size, alpha=model.alpha)
     seen = [network.params.tobytes()]
     for _ in range(epochs):

@@ -17,24 +17,26 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp._dispatch import core
 from fastbp._validation import as_rows
 from fastbp.network import PREDICT_CHUNK, Network, make_plan
-from problems import DTYPES, Problem, state_of
+from problems import DTYPES, LOSSES, Problem, row_losses, state_of
 
 TABLE = [
     pytest.param(activation, loss, dtype, is_sparse,
                  id=f"{activation}-{loss}-{np.dtype(dtype)}-{'csr' if is_sparse else 'dense'}")
     for activation in core.ACTIVATIONS
-    for loss in core.LOSSES
+    for loss in LOSSES
     for dtype in DTYPES
     for is_sparse in (False, True)
 ]
 over_table = pytest.mark.parametrize("activation, loss, dtype, is_sparse", TABLE)
-over_losses = pytest.mark.parametrize("loss", core.LOSSES)
+over_losses = pytest.mark.parametrize("loss", LOSSES)
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
 
 def test_the_oracle_knows_every_name():
     assert set(oracle.ACTIVATIONS) == set(core.ACTIVATIONS)
-    assert set(oracle.LINKS) == set(core.LOSSES)
+    assert set(oracle.LINKS) == set(core.LINKS)
+    assert {oracle.split(loss)[0] for loss in LOSSES} == set(core.LOSSES)
+    assert {oracle.split(loss)[1] for loss in LOSSES} == set(core.LINKS)
     assert set(core.STATE_ROWS) == set(core.OPTIMIZERS)
 
 
@@ -170,7 +172,7 @@ def test_law_4_a_batch_without_weight_changes_nothing_and_reports_0(optimizer):
 @pytest.mark.parametrize("hidden", [(), (1,), (7, 3, 5)])
 def test_law_6_offsets_tile_the_arena(hidden):
     units = [4, *hidden, 2]
-    plan = make_plan(units, "relu")
+    plan = make_plan(units, [core.ACTIVATIONS["relu"]] * len(hidden))
     network = Network(units, "relu", np.float64)
     owner = np.zeros(network.params.size, int)
     for layer in plan:
@@ -188,9 +190,7 @@ def test_law_6_offsets_tile_the_arena(hidden):
 def test_law_7_softmax_does_not_see_a_constant(dtype):
     z = np.random.RandomState(0).randn(9, 4).astype(dtype)
     y = np.arange(9).reshape(-1, 1).astype(dtype) % 4
-    plain, moved = [[np.empty_like(z), np.empty(9, dtype)] for _ in range(2)]
-    core.losses(core.LOSSES["log_loss"], z.copy(), y, *plain)
-    core.losses(core.LOSSES["log_loss"], z + dtype(64), y, *moved)
+    plain, moved = row_losses("log_loss", z, y), row_losses("log_loss", z + dtype(64), y)
     loose = np.finfo(dtype).eps * 400
     for a, b in zip(plain, moved, strict=True):
         np.testing.assert_allclose(a, b, rtol=loose, atol=loose)
@@ -202,11 +202,14 @@ def test_law_7_log_losses_stay_finite_and_clipped(loss, dtype):
     z = np.array([[1e4, -1e4], [-1e4, 1e4], [1e4, 1e4], [-1e4, -1e4]], dtype)
     for y in (np.zeros((4, 1), dtype), np.ones((4, 1), dtype)):
         y = y if loss == "log_loss" else np.repeat(y, 2, axis=1)
-        delta, rows = np.empty_like(z), np.empty(4, dtype)
-        core.losses(core.LOSSES[loss], z.copy(), y, delta, rows)
+        rows, delta = row_losses(loss, z, y)
         assert np.isfinite(rows).all() and np.isfinite(delta).all()
         expected = oracle.row_reported(loss, z.astype(float), y, float(np.finfo(dtype).eps))
         np.testing.assert_allclose(rows, expected, rtol=1e-5, atol=1e-6)
+        unclipped, same = row_losses(loss, z, y, objective=True)
+        np.testing.assert_allclose(unclipped, oracle.row_objective(loss, z.astype(float), y),
+                                   rtol=1e-6)
+        np.testing.assert_array_equal(same, delta)
 
 
 def test_law_8_no_hidden_layer_is_a_linear_model():
@@ -401,12 +404,12 @@ def test_the_tail_of_a_layer_is_activated_like_its_body(activation, dtype):
 def test_losses_and_links(loss, outputs, dtype):
     problem = Problem("tanh", loss, dtype, n=40, outputs=outputs)
     z = np.random.RandomState(2).randn(40, problem.network.units[-1]).astype(dtype) * 3
-    delta, rows, p = np.empty_like(z), np.empty(40, dtype), z.copy()
-    core.losses(core.LOSSES[loss], z.copy(), problem.y, delta, rows)
-    core.links(core.LOSSES[loss], p)
+    p = z.copy()
+    rows, delta = row_losses(loss, z, problem.y)
+    core.links(problem.hyper["link"], p)
     tolerance = np.finfo(dtype).eps * 50
     exact = z.astype(float)
-    np.testing.assert_allclose(p, oracle.LINKS[loss](exact), rtol=tolerance)
+    np.testing.assert_allclose(p, oracle.predicted(loss, exact), rtol=tolerance)
     np.testing.assert_allclose(delta, oracle.row_delta(loss, exact, problem.y), rtol=tolerance,
                                atol=tolerance * 10)
     expected = oracle.row_reported(loss, exact, problem.y, float(np.finfo(dtype).eps))
@@ -418,16 +421,17 @@ def test_losses_and_links(loss, outputs, dtype):
 def test_predict_is_forward_and_link(loss, dtype):
     """In chunks, in blocks of rows: one row, a short last block, exactly one block; CSR too."""
     problem = Problem("tanh", loss, dtype, n=PREDICT_CHUNK + 300, sparse=True)
+    link = oracle.split(loss)[1]
     for n in (1, 255, 256, 600, problem.n):
         out = np.full((n, problem.network.units[-1]), np.nan, dtype)
-        problem.network.predict(problem.X[:n], loss, out)
+        problem.network.predict(problem.X[:n], link, out)
         of_csr = np.full_like(out, np.nan)
-        problem.network.predict(as_rows(sparse.csr_array(problem.X[:n]), dtype), loss, of_csr)
+        problem.network.predict(as_rows(sparse.csr_array(problem.X[:n]), dtype), link, of_csr)
         np.testing.assert_allclose(of_csr, out, rtol=np.finfo(dtype).eps * 100,
                                    atol=np.finfo(dtype).eps * 100)
         raw = oracle.forward(problem.coefs, problem.intercepts, "tanh", problem.X[:n])[-1]
         tolerance = np.finfo(dtype).eps * 100
-        np.testing.assert_allclose(out, oracle.LINKS[loss](raw), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(out, oracle.predicted(loss, raw), rtol=tolerance, atol=tolerance)
 
 
 def test_the_penalty_is_measured_before_each_step():
@@ -499,7 +503,7 @@ def test_doors_check_sizes():
         "state": dict(state=np.zeros((1, 3))),
         "columns": dict(y=problem.y[:, :1].copy()),
         "tally": dict(tally=np.zeros(2)),
-        "no loss": dict(hyper={**problem.hyper, "loss": 9}),
+        "no loss": dict(hyper={**problem.hyper, "loss": 10}),
         "dtype mismatch": dict(y=problem.y.astype(np.float32)),
     }.items():
         with pytest.raises(ValueError, match=message):
@@ -512,11 +516,11 @@ def test_a_dimension_beyond_blas_is_refused_before_it_is_narrowed(batch):
     assert core.BLAS_INT_MAX in (2**31 - 1, 2**63 - 1)
     if batch > core.BLAS_INT_MAX or batch < 1:
         with pytest.raises(OverflowError, match=f"a batch of {batch} is out of the range of BLAS"):
-            core.scratch_size(make_plan([3, 2], "relu"), batch, 1, "epoch")
-    plan = make_plan([3, 2], "relu")
+            core.scratch_size(make_plan([3, 2], []), batch, 1, "epoch")
+    plan = make_plan([3, 2], [])
     for name in ("fan_in", "fan_out"):
         wide = plan.copy()
         wide[name] = 2**62
         with pytest.raises(OverflowError, match=f"layer 0: a {name.replace('_', '-')} of"):
             core.scratch_size(wide, 5, 1, "epoch")
-    assert core.scratch_size(make_plan([3, 2], "relu"), 2**31 - 1, 1, "gradient") > 2**31
+    assert core.scratch_size(make_plan([3, 2], []), 2**31 - 1, 1, "gradient") > 2**31

@@ -6,6 +6,7 @@ import pytest
 from fastbp import graph as fg
 from fastbp._dispatch import core
 from fastbp.expression import ACTIVATION, LOSS, Expression, compile_tape
+from fastbp.network import assemble
 from problems import DTYPES
 from test_expression import ACTIVATIONS, LOSSES, run
 from test_graph import FUNCTIONS
@@ -19,10 +20,9 @@ def in_core(tape, *inputs):
     stacked = np.ascontiguousarray(np.stack(inputs))
     rows, K = inputs[0].shape
     value, derivative = np.empty(rows, stacked.dtype), np.empty((rows, K), stacked.dtype)
-    parts = (tape.code, tape.constants, tape.registers, tape.value, tape.derivative)
     registers = np.full(tape.registers * (4096 + K), np.nan, stacked.dtype)
     core.run_tape[{"f": "float", "d": "double"}[stacked.dtype.char]](
-        parts, stacked, value, derivative, registers
+        assemble(None, [tape]), 0, stacked.reshape(len(inputs), -1), value, derivative, registers
     )
     return value, derivative
 
