@@ -17,7 +17,8 @@ PIP := -m pip --disable-pip-version-check -q
 PYTEST := PYTHONSAFEPATH=1 $(CURDIR)/VENV/bin/python -P -m pytest
 SOURCES := $(sort $(wildcard fastbp/*.py fastbp/*.pyi fastbp/*.pyx fastbp/*.pxd fastbp/*.h) \
   fastbp/py.typed setup.py pyproject.toml MANIFEST.in LICENSE $(wildcard README.md))
-LINTED := $(wildcard setup.py fastbp tests examples benchmarks)
+LINTED := $(wildcard setup.py fastbp tests examples benchmarks docs)
+DOCS_MADE := docs/build docs/generated docs/gallery
 
 .PHONY: help
 help: ## say what there is to make (this)
@@ -109,6 +110,12 @@ test-wheel: wheel ## the suite on that wheel, in an empty environment without a 
 	@CC=false .venv-wheel/bin/python -P $(PIP) install --only-binary :all: "$$(echo dist/*.whl)[test]"
 	@CC=false $(subst VENV,.venv-wheel,$(PYTEST))
 
+# In nitpicky mode (-n) a link that leads nowhere is a warning, and a warning is an error (-W).
+.PHONY: docs
+docs: .venv/docs ## the documentation and its gallery, in docs/build/html
+	@.venv/bin/python -P -m sphinx -nWq --keep-going docs docs/build/html
+	@echo docs/build/html/index.html
+
 .PHONY: lint
 lint: .venv/lint ## ruff and cython-lint
 	@.venv/bin/ruff check -q $(LINTED)
@@ -125,7 +132,7 @@ annotate: .venv/made ## Cython's page of the core: a yellow line in a kernel is 
 
 .PHONY: clean
 clean: ## remove all that make has made
-	rm -rf build dist .venv .venv-bench .venv-debug .venv-oldest .venv-wheel *.egg-info .ruff_cache .pytest_cache
+	rm -rf build dist $(DOCS_MADE) .venv .venv-bench .venv-debug .venv-oldest .venv-wheel *.egg-info .ruff_cache .pytest_cache
 
 # ---- what the targets above are made of
 
@@ -163,7 +170,10 @@ with open("pyproject.toml", "rb") as file:
     table = tomllib.load(file)
 lists = dict(table["project"]["optional-dependencies"], run=table["project"]["dependencies"],
              build=table["build-system"]["requires"])
-wanted = [line for name in sys.argv[1:] if name in lists for line in lists[name]]
+def lines(name):  # fastbp[name] stands for the list of that name
+    for line in lists.get(name, []):
+        yield from lines(line[7:-1]) if line.startswith("fastbp[") else [line]
+wanted = [line for name in sys.argv[1:] for line in lines(name)]
 print("\n".join(w.replace(">=", "==") if "--oldest" in sys.argv else w for w in wanted))
 endef
 export REQUIREMENTS
@@ -223,6 +233,17 @@ build/sdist/.made: build/sources .venv/made
 
 .venv/examples: .venv/installed
 	@$(call requirements,.venv,examples)
+	@touch $@
+
+# Changes only when the list of examples does: Sphinx does not miss what is gone.
+build/gallery: FORCE
+	@mkdir -p build; ls examples/*/plot_*.py > $@.new 2> /dev/null || true
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# Pages that another build of the package has made, pictures among them, are made anew.
+.venv/docs: .venv/installed build/gallery
+	@$(call requirements,.venv,docs)
+	@rm -rf $(DOCS_MADE)
 	@touch $@
 
 # One by one, for a peer that cannot be had here is no reason to do without the others.

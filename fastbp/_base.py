@@ -1,5 +1,6 @@
 """What classifier and regressor share: from parameters and data to a trained network and back."""
 
+import copy
 import functools
 import warnings
 from numbers import Integral, Real
@@ -26,9 +27,11 @@ from fastbp.network import (
     hidden_activations,
     make_plan,
     row_slice,
+    trace,
 )
 from fastbp.trainer import (
     GRADIENT_CHUNK,
+    NAN_LOSS,
     NON_FINITE,
     History,
     Optimizer,
@@ -41,6 +44,11 @@ from fastbp.trainer import (
 # matrix times vector); larger ones are held to one thread, so that predictions do not depend on
 # how many there are.
 SMALL_PRODUCT = 9216
+LEARNED = (  # attributes that scikit-learn's estimators have as well
+    "classes_", "loss_", "best_loss_", "loss_curve_", "validation_scores_",
+    "best_validation_score_", "t_", "coefs_", "intercepts_", "n_features_in_",
+    "feature_names_in_", "n_iter_", "n_layers_", "n_outputs_", "out_activation_",
+)  # fmt: skip
 USER_LINE = 4  # frames from the end of a fit up to the line that called it
 LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFGS keeps (measured)
 
@@ -66,17 +74,10 @@ def all_or_nothing(fit):
     return wrapper
 
 
-def trace(function, inputs):
-    """The Expression of a function of expressions; inputs is 'LOSS' or 'ACTIVATION'."""
-    from fastbp import expression  # who has no function need not wait for it
-
-    return expression.Expression.trace(function, getattr(expression, inputs))
-
-
-def _as_formula(value, inputs):
+def _as_formula(value, name):
     if isinstance(value, list | tuple):
-        return type(value)(_as_formula(one, inputs) for one in value)
-    return trace(value, inputs) if callable(value) else value
+        return type(value)(_as_formula(one, name) for one in value)
+    return trace(value, name) if callable(value) else value
 
 
 @functools.lru_cache(64)
@@ -189,6 +190,8 @@ class BaseMLP(BaseEstimator):
             interrupted, warn = self._fit_stochastic(network, data, X, y, settings, incremental)
         if not network.is_finite():
             raise ValueError(NON_FINITE)
+        if self.solver == "lbfgs" and np.isnan(self.loss_):
+            raise ValueError(NAN_LOSS)
         self._network = network
         self.coefs_, self.intercepts_ = list(network.coefs), list(network.intercepts)
 
@@ -346,6 +349,46 @@ class BaseMLP(BaseEstimator):
 
         return rows, score
 
+    # ---- given weights
+
+    @classmethod
+    def _from_weights(cls, coefs, intercepts, parameters):
+        """A new estimator with a network of these values; what it predicts is not yet said."""
+        network = Network.from_arrays(coefs, intercepts, parameters["activation"])
+        estimator = cls(hidden_layer_sizes=network.units[1:-1], **parameters)
+        estimator._validate_params()
+        if not network.is_finite():
+            raise ValueError("coefs and intercepts must be finite")
+        estimator.n_features_in_ = network.units[0]
+        estimator._reset(None, network.units[-1], len(network.units))
+        estimator._network = network
+        estimator.coefs_, estimator.intercepts_ = list(network.coefs), list(network.intercepts)
+        return estimator
+
+    @classmethod
+    def _from_sklearn(cls, model):
+        """The twin of a fitted estimator of scikit-learn's with the same name."""
+        import sklearn.neural_network
+
+        theirs = getattr(sklearn.neural_network, cls.__name__)
+        if not isinstance(model, theirs):
+            raise TypeError(f"model must be a fitted sklearn.neural_network.{theirs.__name__}, got "
+                            f"{type(model).__name__}")
+        check_is_fitted(model)
+        estimator = cls(**model.get_params(deep=False))
+        estimator._validate_params()
+        known = {*LEARNED, "_label_binarizer", "_no_improvement_count"}
+        vars(estimator).update(
+            {name: copy.deepcopy(value) for name, value in vars(model).items() if name in known}
+        )
+        network = estimator._current_network()
+        expected = [model.n_features_in_, *_validation.check_hidden_layer_sizes(
+            model.hidden_layer_sizes), model.n_outputs_]
+        if list(network.units) != expected:
+            raise ValueError(f"model has weights for the widths {list(network.units)}, but says "
+                             f"{expected}")
+        return estimator
+
     # ---- predict
 
     def _current_network(self):
@@ -374,8 +417,8 @@ class BaseMLP(BaseEstimator):
         """
         state = {name: value for name, value in super().__getstate__().items()
                  if name != "_network"}
-        for name, inputs in (("loss", "LOSS"), ("activation", "ACTIVATION")):
-            state[name] = _as_formula(state[name], inputs)
+        for name in ("loss", "activation"):
+            state[name] = _as_formula(state[name], name)
         return state
 
     def _predict(self, X):

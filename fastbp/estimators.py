@@ -14,7 +14,8 @@ from sklearn.utils.multiclass import (
 )
 
 from fastbp import _memory, _validation
-from fastbp._base import BaseMLP, all_or_nothing, trace
+from fastbp._base import BaseMLP, all_or_nothing
+from fastbp.network import trace
 from fastbp.trainer import Objective
 
 LINKS_OF_LOSSES = {
@@ -25,7 +26,7 @@ LINKS_OF_LOSSES = {
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """Classifier: a multilayer perceptron that minimizes the log loss.
+    """Classifier: a multilayer perceptron that minimizes the log loss, or a loss of one's own.
 
     It takes the place of `sklearn.neural_network.MLPClassifier`: the same parameters, attributes
     and, in float64 with the same `random_state`, the same numbers. Binary, multiclass and
@@ -37,8 +38,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Widths of the hidden layers, from the input on. ``()`` makes a linear model, an int one
         hidden layer.
 
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Activation of the hidden layers: ``z``, ``1 / (1 + exp(-z))``, ``tanh(z)``, ``max(0, z)``.
+    activation : str, callable, Expression or list of these, default='relu'
+        Activation of the hidden layers; a list has one for each.
+
+        - 'identity': ``z``; 'logistic': ``1 / (1 + exp(-z))``; 'tanh': ``tanh(z)``;
+          'relu': ``max(0, z)``.
+        - 'leaky_relu': ``z`` if ``z > 0``, else ``z / 100``; 'elu': ``exp(z) - 1`` for negative z;
+          'selu': 1.0507 times ELU, with 1.6733 times its negative part; 'softplus':
+          ``log(1 + exp(z))``.
+        - 'gelu': z times the normal distribution function; 'gelu_tanh': its approximation by tanh;
+          'silu': ``z * logistic(z)``; 'mish': ``z * tanh(softplus(z))``.
+        - 'hard_sigmoid': ``z / 6 + 1 / 2`` within [0, 1]; 'step': 1 if ``z > 0``, else 0, the
+          perceptron's unit, trained as if its derivative were 1 (straight-through estimator).
+        - A function of one number, made of the functions and operators of `fastbp.graph`, such as
+          ``lambda z: z * fg.sigmoid(z)``: traced once, differentiated, compiled.
 
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
         How the weights are found: 'sgd' takes mini-batch steps with momentum, 'adam' those of
@@ -116,6 +129,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs'.
 
+    loss : {'log_loss', 'squared_error'}, callable or Expression, default='log_loss'
+        'squared_error' is ``sum((p - y) ** 2) / 2`` of the probabilities p. A function of the raw
+        predictions and the target of one row, made of the functions and operators of
+        `fastbp.graph`, such as ``lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y)``: `raw` and
+        `y` have a column for each class (y is one-hot), or one for two classes (y is 0 or 1);
+        what it gives for each column is summed. Probabilities are softmax or logistic function of
+        `raw`, whatever the loss.
+
+    init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, default='auto'
+        Distribution of the initial weights, uniform with variance ``2 / (fan_in + fan_out)``,
+        ``2 / fan_in`` or ``1 / fan_in``. 'auto' takes for each layer what fits its activation: He's
+        for the relu family, LeCun's for 'selu', Glorot's for the others; for 'identity',
+        'logistic', 'tanh' and 'relu' scikit-learn's numbers.
+
     n_threads : int or None, default=None
         Threads of a fit and of a prediction of many rows, 256 at most. None decides: one where
         there is too little work to share, and never more than affinity, control group and
@@ -156,7 +183,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_features_in_ : int
         Features seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if all names that X had are strings.
 
     n_iter_ : int
@@ -196,10 +223,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     >>> from fastbp import MLPClassifier
     >>> from sklearn.datasets import make_classification
     >>> from sklearn.model_selection import train_test_split
-    >>> X, y = make_classification(n_samples=200, random_state=1)
+    >>> X, y = make_classification(n_samples=500, random_state=1)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
     >>> clf = MLPClassifier(learning_rate_init=0.01, max_iter=300, random_state=1)
-    >>> bool(clf.fit(X_train, y_train).score(X_test, y_test) > 0.85)
+    >>> bool(clf.fit(X_train, y_train).score(X_test, y_test) > 0.9)
     True
     """
 
@@ -310,6 +337,82 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
         return self._fit(X, y, sample_weight, incremental=True)
 
+    @classmethod
+    def from_weights(cls, coefs, intercepts, *, activation, classes=None, **parameters):
+        """A fitted classifier with given weights.
+
+        Parameters
+        ----------
+        coefs : list of array-like, each of shape (fan_in, fan_out)
+            Weights of each layer, from the input on. They are copied; float32 stays float32.
+        intercepts : list of array-like, each of shape (fan_out,)
+            Biases of each layer.
+        activation : str, callable, Expression or list of these
+            Of the hidden layers, as for the constructor.
+        classes : array-like of shape (n_classes,), default=None
+            The labels, in rising order: one for each output, or two if there is one output, which
+            then is that of the second. None: 0, 1, 2, ...
+        **parameters
+            Other parameters of the constructor.
+
+        Returns
+        -------
+        estimator : MLPClassifier
+            It predicts, and `partial_fit` trains it further.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit each other or `classes`, or a number is not finite.
+
+        Examples
+        --------
+        A perceptron's AND, which is 1 where ``a + b > 1.5``:
+
+        >>> from fastbp import MLPClassifier
+        >>> gate = MLPClassifier.from_weights([[[1], [1]]], [[-1.5]], activation="step")
+        >>> gate.predict([[0, 0], [0, 1], [1, 0], [1, 1]])
+        array([0, 0, 0, 1])
+        """
+        from sklearn.preprocessing import LabelBinarizer
+
+        estimator = cls._from_weights(coefs, intercepts, dict(parameters, activation=activation))
+        n_classes = 2 if estimator.n_outputs_ == 1 else estimator.n_outputs_
+        labels = np.arange(n_classes) if classes is None else np.asarray(classes)
+        if estimator.n_outputs_ == 2:
+            raise ValueError("two classes have one output, that of the second: of two columns of "
+                             "weights take the second minus the first")
+        if labels.shape != (n_classes,) or (labels[1:] <= labels[:-1]).any():
+            raise ValueError(f"classes must be {n_classes} labels in rising order, got {classes!r}")
+        estimator._label_binarizer = LabelBinarizer().fit(labels)
+        estimator.classes_ = estimator._label_binarizer.classes_
+        estimator.out_activation_ = estimator._objective(estimator.n_outputs_).link
+        return estimator
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """The twin of a fitted `sklearn.neural_network.MLPClassifier`.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPClassifier
+            It is not changed, and nothing is shared with it.
+
+        Returns
+        -------
+        estimator : MLPClassifier
+            With the same parameters, attributes and predictions. The optimizer's moments are not
+            taken over.
+
+        Raises
+        ------
+        TypeError
+            If `model` is something else.
+        NotFittedError
+            If it is not fitted.
+        """
+        return cls._from_sklearn(model)
+
     def predict(self, X):
         """Predict the class labels.
 
@@ -412,7 +515,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _objective(self, n_outputs):
         multinomial = self._is_multinomial()
         if callable(self.loss):
-            loss = trace(self.loss, "LOSS")
+            loss = trace(self.loss, "loss")
         elif self.loss == "log_loss" and not multinomial:
             loss = "binary_log_loss"
         else:
@@ -440,7 +543,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """Regressor: a multilayer perceptron that minimizes squared error or Poisson deviance.
+    """Regressor: a multilayer perceptron that minimizes squared error, or one of many losses.
 
     It takes the place of `sklearn.neural_network.MLPRegressor`: the same parameters, attributes
     and, in float64 with the same `random_state`, the same numbers. One or several outputs; dense
@@ -448,16 +551,37 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
-        ``sum((y - z) ** 2) / 2`` of the raw prediction z, or half the Poisson deviance of
-        ``exp(z)``, for targets that are not negative.
+    loss : str, callable or Expression, default='squared_error'
+        What training makes small, summed over the outputs; e is prediction - target.
+
+        - 'squared_error': ``e ** 2 / 2``; 'absolute_error': ``abs(e)``; 'log_cosh':
+          ``log(cosh(e))``; 'huber': the first up to `huber_threshold`, from there on a line;
+          'quantile': ``max(-q * e, (1 - q) * e)`` of the level q, see `quantile`.
+        - 'poisson', 'gamma', 'tweedie': half the deviance of the mean ``exp(z)``, z the raw
+          prediction; for targets that are not negative, of 'gamma' positive.
+        - A function of the raw predictions and the targets of one row, made of the functions and
+          operators of `fastbp.graph`, such as ``lambda raw, y: fg.log(fg.cosh(raw - y))``. What it
+          gives for each column is summed. Traced once, differentiated, compiled; predictions are
+          the link of `raw`, see `out_activation`.
 
     hidden_layer_sizes : array-like of int or int, default=(100,)
         Widths of the hidden layers, from the input on. ``()`` makes a linear model, an int one
         hidden layer.
 
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Activation of the hidden layers: ``z``, ``1 / (1 + exp(-z))``, ``tanh(z)``, ``max(0, z)``.
+    activation : str, callable, Expression or list of these, default='relu'
+        Activation of the hidden layers; a list has one for each.
+
+        - 'identity': ``z``; 'logistic': ``1 / (1 + exp(-z))``; 'tanh': ``tanh(z)``;
+          'relu': ``max(0, z)``.
+        - 'leaky_relu': ``z`` if ``z > 0``, else ``z / 100``; 'elu': ``exp(z) - 1`` for negative z;
+          'selu': 1.0507 times ELU, with 1.6733 times its negative part; 'softplus':
+          ``log(1 + exp(z))``.
+        - 'gelu': z times the normal distribution function; 'gelu_tanh': its approximation by tanh;
+          'silu': ``z * logistic(z)``; 'mish': ``z * tanh(softplus(z))``.
+        - 'hard_sigmoid': ``z / 6 + 1 / 2`` within [0, 1]; 'step': 1 if ``z > 0``, else 0, the
+          perceptron's unit, trained as if its derivative were 1 (straight-through estimator).
+        - A function of one number, made of the functions and operators of `fastbp.graph`, such as
+          ``lambda z: z * fg.sigmoid(z)``: traced once, differentiated, compiled.
 
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
         How the weights are found: 'sgd' takes mini-batch steps with momentum, 'adam' those of
@@ -535,6 +659,27 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs'.
 
+    quantile : float or array-like of float, default=0.5
+        Levels of ``loss='quantile'``, each in (0, 1). Several make a column of predictions for each
+        target and level, the levels of the first target first.
+
+    huber_threshold : float, default=1.0
+        Error at which ``loss='huber'`` turns from squared to absolute.
+
+    tweedie_power : float, default=1.5
+        Power of the variance for ``loss='tweedie'``, between 1 and 2.
+
+    out_activation : {'identity', 'logistic', 'softplus', 'exp'} or None, default=None
+        Link that makes predictions of raw predictions. None is 'exp' for 'poisson', 'gamma' and
+        'tweedie', which have no other, and else 'identity'. The first five losses are those of
+        the prediction; 'logistic' wants targets in [0, 1].
+
+    init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, default='auto'
+        Distribution of the initial weights, uniform with variance ``2 / (fan_in + fan_out)``,
+        ``2 / fan_in`` or ``1 / fan_in``. 'auto' takes for each layer what fits its activation: He's
+        for the relu family, LeCun's for 'selu', Glorot's for the others; for 'identity',
+        'logistic', 'tanh' and 'relu' scikit-learn's numbers.
+
     n_threads : int or None, default=None
         Threads of a fit and of a prediction of many rows, 256 at most. None decides: one where
         there is too little work to share, and never more than affinity, control group and
@@ -572,7 +717,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     n_features_in_ : int
         Features seen during `fit`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if all names that X had are strings.
 
     n_iter_ : int
@@ -585,7 +730,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Outputs of the network.
 
     out_activation_ : str
-        Link of the output: 'identity', or 'exp' for the Poisson loss.
+        Link of the output, 'identity', 'logistic', 'softplus' or 'exp'.
 
     See Also
     --------
@@ -744,6 +889,66 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
+    @classmethod
+    def from_weights(cls, coefs, intercepts, *, activation, **parameters):
+        """A fitted regressor with given weights.
+
+        Parameters
+        ----------
+        coefs : list of array-like, each of shape (fan_in, fan_out)
+            Weights of each layer, from the input on. They are copied; float32 stays float32.
+        intercepts : list of array-like, each of shape (fan_out,)
+            Biases of each layer.
+        activation : str, callable, Expression or list of these
+            Of the hidden layers, as for the constructor.
+        **parameters
+            Other parameters of the constructor.
+
+        Returns
+        -------
+        estimator : MLPRegressor
+            It predicts, and `partial_fit` trains it further.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit each other, or a number is not finite.
+
+        Examples
+        --------
+        >>> from fastbp import MLPRegressor
+        >>> line = MLPRegressor.from_weights([[[2.0]]], [[1.0]], activation="identity")
+        >>> line.predict([[0.0], [3.0]])
+        array([1., 7.])
+        """
+        estimator = cls._from_weights(coefs, intercepts, dict(parameters, activation=activation))
+        estimator.out_activation_ = estimator._objective(estimator.n_outputs_).link
+        return estimator
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """The twin of a fitted `sklearn.neural_network.MLPRegressor`.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPRegressor
+            It is not changed, and nothing is shared with it.
+
+        Returns
+        -------
+        estimator : MLPRegressor
+            With the same parameters, attributes and predictions. The optimizer's moments are not
+            taken over.
+
+        Raises
+        ------
+        TypeError
+            If `model` is something else.
+        NotFittedError
+            If it is not fitted.
+        """
+        return cls._from_sklearn(model)
+
     def predict(self, X):
         """Predict the targets.
 
@@ -755,7 +960,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predictions; of Poisson models the means, ``exp(z)``.
+            The predictions: the link of the raw predictions, so of a Poisson model the means. With
+            several levels of `quantile` a column for each target and level.
         """
         return self._decode(self._predict(X))
 
@@ -799,7 +1005,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _objective(self, n_outputs):
         if callable(self.loss):
-            return Objective(trace(self.loss, "LOSS"), self.out_activation or "identity")
+            return Objective(trace(self.loss, "loss"), self.out_activation or "identity")
         link = LINKS_OF_LOSSES[self.loss]
         if link == "exp" and self.out_activation not in (None, "exp"):
             raise ValueError(

@@ -4,8 +4,8 @@
     >>> price, number, tax = fg.Variable(100.0), fg.Variable(2.0), fg.Variable(1.1)
     >>> total = price * number * tax
     >>> total.backward()
-    >>> round(total.value, 9), round(price.grad, 9)
-    (220.0, 2.2)
+    >>> print(f"{total.value:.9g} {price.grad:.9g}")
+    220 2.2
 
 An operation is a row of one table: its value, and for each input what comes back to it (the rules
 of reverse-mode differentiation; Griewank and Walther, 2008, section 3.2). The rules are written in
@@ -89,10 +89,10 @@ class Variable:
     >>> x, y = Variable(3.0), Variable(4.0)
     >>> z = (x + y) ** 2
     >>> z.backward()
-    >>> x.grad
+    >>> print(x.grad)
     14.0
     >>> x.value = 1.0
-    >>> z.forward()
+    >>> print(z.forward())
     25.0
     """
 
@@ -446,7 +446,7 @@ def primitive(forward, backward, name=None):
     >>> x = Variable(3.0)
     >>> z = multiply(x, 4.0)
     >>> z.backward()
-    >>> x.grad
+    >>> print(x.grad)
     4.0
     """
     name = name or getattr(forward, "__name__", "primitive")

@@ -66,9 +66,19 @@ def _activation(activation, name):
             f"{name} must be a function of fastbp.graph expressions or one of "
             f"{', '.join(core.ACTIVATIONS)}, got {activation!r}"
         )
-    from fastbp.expression import ACTIVATION, Expression  # nobody else need wait for it
+    return trace(activation, name)
 
-    return Expression.trace(activation, ACTIVATION)
+
+def trace(function, parameter):
+    """The Expression of a function that is the value of an estimator's parameter."""
+    from fastbp import expression  # who has no function need not wait for it
+
+    inputs = expression.LOSS if parameter == "loss" else expression.ACTIVATION
+    try:
+        return expression.Expression.trace(function, inputs)
+    except (TypeError, ValueError, AttributeError) as error:
+        error.add_note(f"This function is the parameter {parameter!r}.")
+        raise
 
 
 def compiled(expression, n_outputs):

@@ -16,6 +16,7 @@ NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
+NAN_LOSS = "The loss is NaN: it is not defined for some raw predictions that training came to."
 # Rows of the chunks in which lbfgs walks the data: enough for efficient products, and scratch of
 # a few MiB for usual widths.
 GRADIENT_CHUNK = 1024
@@ -156,8 +157,8 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     Raises
     ------
     ValueError
-        At the first epoch that ends with parameters that are not finite; with a score the best
-        parameters are restored instead, with a warning.
+        At the first epoch that ends with parameters that are not finite, or whose loss is NaN; with
+        a score the best parameters are restored instead, with a warning.
     """
     n_samples = len(data[1]) if rows is None else len(rows)
     program, loss_fields = settings.objective.program(network)
@@ -171,7 +172,7 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     # are the current ones; only divergence goes back to those it began with.
     start = network.params.copy() if score else None
     best = (history.best_validation_score, None if began.loss_curve else start)
-    interrupted = diverged = False
+    interrupted, diverged = False, ""
     optimizer.tally[:2] = 0
     history.n_iter = 0
     try:
@@ -204,7 +205,10 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                 else:
                     _watch_loss(history, settings)
                 if not network.is_finite():
-                    diverged = True
+                    diverged = NON_FINITE
+                elif math.isnan(history.loss):  # weights may stay finite, where slopes do
+                    diverged = NAN_LOSS
+                if diverged:
                     break
                 optimizer.end_epoch(history.t)
                 if _has_stalled(history, settings, optimizer, score) or incremental:
@@ -221,9 +225,9 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
         where = (f" Training stopped at epoch {history.n_iter} with learning rate "
                  f"{optimizer.rate:g}.")
         if not score:
-            raise ValueError(NON_FINITE + where)
+            raise ValueError(diverged + where)
         history.warning = (
-            NON_FINITE + where + " The best weights of the epochs before are restored."
+            diverged + where + " The best weights of the epochs before are restored."
         )
         best = (best[0], start if best[1] is None else best[1])
     if best[1] is not None:

@@ -255,17 +255,23 @@ def test_set_params(Estimator):
 
 
 @ESTIMATORS
-def test_parameters_are_scikit_learns_plus_n_threads(Estimator):
+def test_parameters_are_scikit_learns_and_then_ours(Estimator):
     reference = getattr(pytest.importorskip("sklearn.neural_network"), Estimator.__name__)
     ours, theirs = (inspect.signature(c).parameters for c in (Estimator, reference))
     if SKLEARN_VERSION < (1, 7):  # MLPRegressor without `loss`
-        ours = {name: p for name, p in ours.items() if name != "loss"}
-    assert list(ours) == [*theirs, "n_threads"]
+        ours = {name: p for name, p in ours.items() if name != "loss" or Estimator is MLPClassifier}
+    more = ["init", "n_threads"]
+    if Estimator is MLPClassifier:
+        more = ["loss", *more]
+    else:
+        more = ["quantile", "huber_threshold", "tweedie_power", "out_activation", *more]
+    assert list(ours) == [*theirs, *more]
     for name, parameter in theirs.items():
         assert ours[name].default == parameter.default
         assert ours[name].kind == parameter.kind
+    for name in more:
+        assert ours[name].kind is inspect.Parameter.KEYWORD_ONLY
     assert ours["n_threads"].default is None
-    assert ours["n_threads"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
 def arguments(function):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pictures import assert_drawn
+
 pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no examples beside the tests")
@@ -27,20 +29,6 @@ def run(tmp_path, script, *arguments):
     assert done.returncode == 0, done.stderr
     assert f"picture: {picture}" in done.stdout
     return done.stdout, picture
-
-
-def assert_drawn(picture):
-    """Large enough to be looked at, neither blank nor one-coloured."""
-    from matplotlib.image import imread
-
-    pixels = imread(picture)[:, :, :3]
-    assert min(pixels.shape[:2]) > 500
-    assert len({tuple(pixel) for pixel in pixels[::7, ::7].reshape(-1, 3).round(2)}) > 20
-    # Something in every quarter of it.
-    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-    for quarter in (pixels[:height, :width], pixels[:height, width:],
-                    pixels[height:, :width], pixels[height:, width:]):  # fmt: skip
-        assert quarter.std() > 0.02
 
 
 def test_digits(tmp_path):

@@ -61,7 +61,6 @@ MAY_IMPORT = {
     # floor 7
     "_base.py": {
         "trainer.py",
-        "expression.py",
         "network.py",
         "_team.py",
         "_dispatch.py",
@@ -71,7 +70,7 @@ MAY_IMPORT = {
         "_memory.py",
     },
     # floor 8
-    "estimators.py": {"_base.py", "trainer.py", "_validation.py", "_memory.py"},
+    "estimators.py": {"_base.py", "trainer.py", "network.py", "_validation.py", "_memory.py"},
     # floor 9
     "__init__.py": {"estimators.py", "_dispatch.py"},
 }

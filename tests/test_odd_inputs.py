@@ -6,6 +6,7 @@ and the caller's data keep every byte. What is accepted gives the result of its 
 """
 
 import copy
+import math
 import re
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fastbp import MLPClassifier, MLPRegressor
+from fastbp import graph as fg
+from fastbp.expression import Expression
 
 try:
     import pandas as pd
@@ -760,8 +763,13 @@ BOOL = f"an instance of 'bool' or an instance of 'numpy.{np.bool_.__name__}'"
 INVALID = [
     ("hidden_layer_sizes", "an array-like or an int in the range [1, inf)",
      [0, -1, 2.5, nan, None, "5", "", 1j]),
-    ("activation", "a str among {'identity', 'logistic', 'relu', 'tanh'}",
-     ["softmax", "RELU", b"relu", "", None, 1, ["relu"], nan]),
+    ("activation",
+     "a str among {'elu', 'gelu', 'gelu_tanh', 'hard_sigmoid', 'identity', 'leaky_relu', "
+     "'logistic', 'mish', 'relu', 'selu', 'silu', 'softplus', 'step', 'tanh'}, a callable, an "
+     "instance of 'list' or an instance of 'tuple'",
+     ["softmax", "RELU", b"relu", "", None, 1, {"relu"}, nan]),
+    ("init", "a str among {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}",
+     ["he", "Auto", "", None, 1, ["auto"]]),
     ("solver", "a str among {'adam', 'lbfgs', 'sgd'}", ["rmsprop", "SGD", "", None, 1, ["sgd"]]),
     ("alpha", "a float in the range [0.0, inf)", [-1e-300, -1, -inf, *REALS]),
     ("batch_size", "a str among {'auto'} or an int in the range [1, inf)",
@@ -801,20 +809,30 @@ def invalid(parameter, allowed, value, more=""):
     )
 
 
+A_LOSS = (
+    "a str among {'absolute_error', 'gamma', 'huber', 'log_cosh', 'poisson', 'quantile', "
+    "'squared_error', 'tweedie'} or a callable"
+)
 PARAMETERS = [
     theirs(f"{name}={value!r}", fit(X, Y), invalid(name, allowed, value), params={name: value})
     for name, allowed, values in INVALID
     for value in values
 ] + [
-    theirs(
-        f"loss={value!r}",
-        fit(X, T),
-        invalid("loss", "a str among {'poisson', 'squared_error'}", value),
-        REG,
-        {"loss": value},
-    )
-    for value in ["log_loss", "Poisson", "", None, 1.5, nan]
-]
+    theirs(f"{name}={value!r}", fit(X, T), invalid(name, allowed, value), of, {name: value})
+    for name, allowed, of, values in [
+        ("loss", A_LOSS, REG, ["log_loss", "Poisson", "", None, 1.5, nan]),
+        ("loss", "a str among {'log_loss', 'squared_error'} or a callable", CLF,
+         ["poisson", "Log_loss", "", None, 1.5, nan]),
+        ("quantile", "a float in the range (0.0, 1.0) or an array-like", REG,
+         [0, 1, 0.0, 1.0, -0.1, 1.1, nan, None, 1j, "0.5"]),
+        ("huber_threshold", "a float in the range (0.0, inf)", REG, [0, -1, *REALS]),
+        ("tweedie_power", "a float in the range (1.0, 2.0)", REG, [1, 2, 0, 3, *REALS]),
+        ("out_activation",
+         "a str among {'exp', 'identity', 'logistic', 'softplus'} or None", REG,
+         ["softmax", "relu", "", 1, nan]),
+    ]
+    for value in values
+]  # fmt: skip
 
 # Before scikit-learn 1.7 the layers came first.
 LAYERS_FIRST = [
@@ -823,7 +841,7 @@ LAYERS_FIRST = [
         fit(X, T),
         invalid(
             "loss",
-            "a str among {'poisson', 'squared_error'}",
+            A_LOSS,
             value,
             " Since scikit-learn 1.7 the first positional parameter is the loss: "
             f"write MLPRegressor(hidden_layer_sizes={value!r}).",
@@ -857,10 +875,122 @@ LAYERS += [
     ]
 ]  # fmt: skip
 
+LOSS_TARGETS = [
+    *rows(
+        ours("gamma, y = 0", fit(X, put(abs(T) + 1, 3, 0)), ValueError(
+            "Some values of y are not positive: loss='gamma' needs y > 0, got a minimum of 0.0.")),
+        params={"loss": "gamma"},
+    ),
+    *rows(
+        ours("tweedie, y < 0", fit(X, put(abs(T), 3, -0.5)), ValueError(
+            "Some values of y are negative: loss='tweedie' needs y >= 0, got a minimum of -0.5.")),
+        params={"loss": "tweedie"},
+    ),
+    *rows(
+        ours("logistic, y < 0", fit(X, put(abs(T) / 9, 3, -0.5)), ValueError(
+            "Some values of y are negative: out_activation='logistic' needs y >= 0, got a minimum "
+            "of -0.5.")),
+        ours("logistic, y > 1", fit(X, put(abs(T) / 9, 3, 1.5)), ValueError(
+            "Some values of y are above 1: out_activation='logistic' needs y <= 1, got a maximum "
+            "of 1.5.")),
+        params={"out_activation": "logistic"},
+    ),
+    *(
+        ours(f"{loss} with another link", fit(X, abs(T) + 1), ValueError(
+            f"loss={loss!r} has out_activation='exp', got 'softplus'. Write the loss as a function "
+            "to have it with another."), params={"loss": loss, "out_activation": "softplus"})
+        for loss in ("poisson", "gamma", "tweedie")
+    ),
+    *(
+        ours(f"quantile={value!r}", fit(X, T), ValueError(text.format(value)),
+             params={"loss": "quantile", "quantile": value})
+        for value, text in [
+            ([], "quantile must be a level or a list of levels, got {!r}."),
+            ([[0.5]], "quantile must be a level or a list of levels, got {!r}."),
+            (["0.5"], "quantile must be a level or a list of levels, got {!r}."),
+            ([0.5, 1], "quantile must lie between 0 and 1, both excluded, got {!r}."),
+            ([0.5, nan], "quantile must lie between 0 and 1, both excluded, got {!r}."),
+        ]
+    ),
+]  # fmt: skip
+LOSS_TARGETS = rows(*LOSS_TARGETS, of=REG)
+
+
+def branch(raw, y):
+    return raw - y if raw > y else y - raw
+
+
+def alike(z):
+    return fg.primitive(lambda z: z, lambda grad, out, z: grad, name="alike")(z)
+
+
+NO_BRANCH = TypeError(
+    "a Variable is neither true nor false while a graph is made, so that `if`, `and`, `or`, `not` "
+    "and chained comparisons cannot ask it: use where(condition, x, y), &, | and ~"
+)
+LIST_OF = "activation has {} entries, but hidden_layer_sizes has 1 layers: a list has one for each "
+NO_NAME = (
+    "must be a function of fastbp.graph expressions or one of identity, logistic, tanh, relu, "
+    "leaky_relu, elu, selu, softplus, hard_sigmoid, step, gelu, gelu_tanh, silu, mish, got "
+)
+FUNCTIONS = [
+    *(
+        ours(f"loss, {id}", fit(X, Y), error, params={"loss": loss})
+        for id, loss, error in [
+            ("if", branch, NO_BRANCH),
+            ("without y", lambda raw, y: raw**2, ValueError(
+                "the result does not depend on 'y': nothing is to be learned from a function that "
+                "ignores an argument")),
+            ("without raw", lambda raw, y: y**2, ValueError(
+                "the result does not depend on 'raw': nothing is to be learned from a function "
+                "that ignores an argument")),
+            ("a constant", lambda raw, y: 1.0, ValueError(
+                "the result does not depend on 'raw': nothing is to be learned from a function "
+                "that ignores an argument")),
+            ("two results", lambda raw, y: (raw, y), TypeError(
+                "a function of (raw, y) has to return one expression, got tuple")),
+            ("no result", lambda raw, y: None, TypeError(
+                "a function of (raw, y) has to return one expression, got NoneType")),
+            ("math", lambda raw, y: math.exp(raw[0]) - y, TypeError(
+                "a Variable is not a number: functions of `math` cannot take it, those of "
+                "fastbp.graph can; its number is .value")),
+            ("no such function", lambda raw, y: np.arctan(raw - y),
+             TypeError(re.compile(r"there is no derivative of np\.arctan\. .*where.*"))),
+            ("no such method", lambda raw, y: (raw - y).cumsum(),
+             AttributeError(re.compile(r"a Variable has no 'cumsum'\. .*where.*"))),
+            ("column 7", lambda raw, y: raw[7] - y, ValueError(
+                re.compile(r"the expression asks for column 7 of \d outputs"))),
+            ("two constants", lambda raw, y: (raw - y) * [1.0, 2.0], ValueError(
+                re.compile(
+                    r"a constant of the expression has 2 numbers, but there are \d outputs"))),
+            ("an activation", Expression.trace(lambda z: z * z, ("z",)), ValueError(
+                "an expression of (raw, y) is wanted, got one of (z): z * z")),
+        ]
+    ),
+    *(
+        ours(f"activation, {id}", fit(X, Y), error, params={"activation": activation})
+        for id, activation, error in [
+            ("if", lambda z: z if z > 0 else 0, NO_BRANCH),
+            ("primitive", alike, TypeError(
+                "the primitive 'alike' runs in Python alone and cannot be compiled: write it with "
+                "the functions of fastbp.graph")),
+            ("a sum", lambda z: fg.sum(z), TypeError(
+                "sum is of a row, but this is a single number")),
+            ("a constant", lambda z: 0.0, ValueError(
+                "the result does not depend on 'z': nothing is to be learned from a function that "
+                "ignores an argument")),
+            ("no entries", [], ValueError(LIST_OF.format(0) + "hidden layer")),
+            ("two entries", ["relu", "tanh"], ValueError(LIST_OF.format(2) + "hidden layer")),
+            ("an unknown entry", ["gulp"], ValueError("activation[0] " + NO_NAME + "'gulp'")),
+            ("no name", [None], ValueError("activation[0] " + NO_NAME + "None")),
+        ]
+    ),
+]  # fmt: skip
+
 REFUSED = [
-    *SHAPES, *DTYPES, *VALUES, *NO_NUMBERS, *OVERFLOW, *POISSON, *INDICES, *DIVERGENCE,
-    *NUMBER_OF_OUTPUTS, *WEIGHTS, *CLASSES, *FIRST_CLASSES, *LATER, *LATER_CLASSES, *WARM_START,
-    *SPLIT, *READ, *SCORE, *PARAMETERS, *LAYERS_FIRST, *LAYERS,
+    *LOSS_TARGETS, *FUNCTIONS, *SHAPES, *DTYPES, *VALUES, *NO_NUMBERS, *OVERFLOW, *POISSON,
+    *INDICES, *DIVERGENCE, *NUMBER_OF_OUTPUTS, *WEIGHTS, *CLASSES, *FIRST_CLASSES, *LATER,
+    *LATER_CLASSES, *WARM_START, *SPLIT, *READ, *SCORE, *PARAMETERS, *LAYERS_FIRST, *LAYERS,
 ]  # fmt: skip
 
 if SAME_WORDS:  # before, scikit-learn accepted these, or refused them by accident

@@ -263,7 +263,7 @@ def test_sums_that_overflow_are_no_fault_of_x():
     est.fit(x / np.float32(1e38), np.arange(5.0))
     for weight in est.coefs_:
         weight[...] = 2
-    assert not est._network.predict(x, "squared_error", np.empty((5, 1), "f4"))
+    assert not est._network.predict(x, "identity", np.empty((5, 1), "f4"))
     found = est.predict(x)
     assert np.isinf(found[[0, 2, 3, 4]]).all()
     np.testing.assert_allclose(found[1], est.predict(x[1:2])[0], rtol=1e-6)
@@ -396,7 +396,7 @@ def test_a_stop_is_heard_between_chunks(small_chunks):
         return x[part]
 
     x, out = wide(1000)[0], np.empty((1000, 2), np.float32)
-    network.predict_chunks(rows, 64, "squared_error", out, Members())
+    network.predict_chunks(rows, 64, "identity", out, Members())
     assert seen == [slice(0, 64), slice(64, 128), slice(128, 192)]
 
 

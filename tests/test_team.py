@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import fastbp._team as team_module
 import fastbp.trainer as trainer_module
 from fastbp import MLPClassifier, MLPRegressor
+from fastbp import graph as fg
 from fastbp._dispatch import core, level, matmul, runnable_levels
 from fastbp._team import (
     available_cores,
@@ -47,6 +48,14 @@ FITS = {
     "binary": (MLPClassifier, dict(hidden_layer_sizes=(30,), batch_size=90)),
     "lbfgs": (MLPRegressor, dict(solver="lbfgs", activation="logistic")),
     "linear": (MLPClassifier, dict(hidden_layer_sizes=(), batch_size=700)),
+    "own": (MLPRegressor, dict(
+        loss=lambda raw, y: fg.log(fg.cosh(raw - y)) + 0.1 * fg.softplus(raw[0]), batch_size=150,
+        hidden_layer_sizes=(40, 30), activation=[lambda z: z * fg.sigmoid(2 * z), "mish"])),
+    "own-lbfgs": (MLPClassifier, dict(
+        loss=lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y), solver="lbfgs",
+        activation=lambda z: fg.tanh(z) + 0.1 * z)),
+    "quantiles": (MLPRegressor, dict(loss="quantile", quantile=[0.2, 0.7], activation="gelu")),
+    "brier": (MLPClassifier, dict(loss="squared_error", activation="elu")),
     "tiny": (MLPClassifier, dict(hidden_layer_sizes=(1,), batch_size=3)),
 }
 

@@ -1,0 +1,74 @@
+"""How Sphinx builds these pages: `make docs`."""
+
+import sys
+from pathlib import Path
+
+import fastbp
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent / "examples"
+sys.path.append(str(HERE / "extensions"))
+
+project = "fastbp"
+author = "The fastbp developers"
+version = release = fastbp.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+    "mathml",
+]
+templates_path = ["templates"]
+exclude_patterns = ["build", "templates", "gallery/**/*.ipynb", "gallery/**/*.py"]
+default_role = "code"
+autodoc_default_options = {
+    # What scikit-learn adds to every estimator; its docstrings lead into scikit-learn's pages.
+    "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
+}
+nitpick_ignore = [  # awaited, as in api.rst
+    ("py:func", "fastbp.check_gradient"),
+    ("py:mod", "fastbp.inspection"),
+]
+numpydoc_show_class_members = False  # templates/autosummary shows them, each with its docstring
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3
+
+html_theme = "pydata_sphinx_theme"
+html_math_renderer = "mathml"
+html_title = f"fastbp {version}"
+html_static_path = ["static"]
+html_css_files = ["fastbp.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_sidebars = {"index": [], "changes": []}
+html_theme_options = {
+    "logo": {"text": "fastbp"},
+    "navbar_align": "left",
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+copyright = f"{author}, BSD-3-Clause"
+
+sphinx_gallery_conf = {
+    "examples_dirs": str(EXAMPLES),
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"(^|/)(?!plot_)[^/]*\.py$",  # the demos for the command line, and helpers
+    "within_subsection_order": "reading_order.ReadingOrder",
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("fastbp",),
+    "capture_repr": (),  # what an example prints and draws is shown, not what a line returns
+    "image_srcset": ["2x"],
+    "min_reported_time": 1,
+    "write_computation_times": False,
+    "show_memory": False,
+    "show_signature": False,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+}

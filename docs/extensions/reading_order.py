@@ -1,0 +1,40 @@
+"""In which order the examples of a section are read; others come last, by name."""
+
+ORDER = (
+    # 1_basics
+    "logic_gates",
+    "stacked_linear",
+    "loss_not_accuracy",
+    "stable_softmax",
+    "lines_in_the_plane",
+    # 2_backpropagation
+    "by_hand",
+    "graphs",
+    "check_gradient",
+    "local_minima",
+    # 3_training
+    "batch_sizes",
+    "learning_rates",
+    "online_learning",
+    "vanishing_gradient",
+    "exploding_gradient",
+    "depth_and_width",
+    "overfitting",
+    # 4_practice
+    "digits",
+    "regression",
+    "activations",
+    "quantile_bands",
+    "grid_search",
+)
+
+
+class ReadingOrder:
+    """The key by which Sphinx-Gallery sorts the scripts of a folder."""
+
+    def __init__(self, folder):
+        pass
+
+    def __call__(self, script):
+        name = script.removeprefix("plot_").removesuffix(".py")
+        return (ORDER.index(name) if name in ORDER else len(ORDER)), name

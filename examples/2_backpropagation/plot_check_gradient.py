@@ -1,0 +1,162 @@
+"""
+Check a gradient, and catch a wrong one
+=======================================
+
+A wrong gradient often learns, only badly, and nothing crashes. There is a test that does not let it
+pass: nudge a parameter, and see whether the loss moves as the gradient said.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_diabetes
+from sklearn.preprocessing import scale
+
+import fastbp
+
+# %%
+# First a network of our own to check: three hidden layers of five ``tanh`` units and the squared
+# error, in NumPy. ``gradients`` is backpropagation, with a place for mistakes that are easily
+# made.
+
+X, y = load_diabetes(return_X_y=True)
+X, y = scale(X)[:50], scale(y)[:50, np.newaxis]
+
+model = fastbp.MLPRegressor(
+    hidden_layer_sizes=(5, 5, 5), activation="tanh", solver="sgd", alpha=0, random_state=0
+)
+model.partial_fit(X, y.ravel())
+coefs, intercepts = model.coefs_, model.intercepts_
+
+
+def forward(coefs, intercepts):
+    """The activations of all layers; the last is the raw prediction."""
+    activations = [X]
+    for l, (w, b) in enumerate(zip(coefs, intercepts, strict=True)):
+        z = activations[-1] @ w + b
+        activations.append(z if l == 3 else np.tanh(z))
+    return activations
+
+
+def loss_of(coefs, intercepts):
+    return np.mean((forward(coefs, intercepts)[-1] - y) ** 2) / 2
+
+
+def gradients(coefs, intercepts, mistake=None):
+    """dloss/dw and dloss/db of every layer."""
+    activations = forward(coefs, intercepts)
+    delta = (activations[-1] - y) / (1 if mistake == "sum for mean" else len(X))
+    result = []
+    for l in (3, 2, 1, 0):
+        result.insert(0, (activations[l].T @ delta, delta.sum(axis=0)))
+        if l > 0:
+            delta = delta @ coefs[l].T
+            if not (mistake == "tanh' forgotten" and l == 2):
+                delta = delta * (1 - activations[l] ** 2)
+    return result
+
+
+# %%
+# Finite differences
+# ------------------
+# The derivative by a parameter :math:`w` is the slope of the loss :math:`E`. With a small step
+# :math:`e`, it is about
+#
+# .. math:: \frac{E(w + e) - E(w)}{e} \quad \text{(forward)} \qquad \text{or} \qquad
+#           \frac{E(w + e) - E(w - e)}{2 e} \quad \text{(central)}.
+#
+# This asks only for the loss, not for one line of backpropagation. But it computes the loss anew
+# for each parameter: for a check that is all right, for training far too slow.
+
+
+def differences(e, method="central"):
+    """Of all parameters, as gradients gives them."""
+    result, here = [], loss_of(coefs, intercepts)
+    for w, b in zip(coefs, intercepts, strict=True):
+        pair = np.empty_like(w), np.empty_like(b)
+        for parameters, slopes in zip((w, b), pair, strict=True):
+            for k, old in np.ndenumerate(parameters):
+                parameters[k] = old + e
+                there = loss_of(coefs, intercepts)
+                parameters[k] = old - e
+                back = loss_of(coefs, intercepts) if method == "central" else here
+                parameters[k] = old
+                slopes[k] = (there - back) / (2 * e if method == "central" else e)
+        result.append(pair)
+    return result
+
+
+def relative_error(ours, numeric):
+    """How far apart two gradients are, against how large they are: between 0 and 1."""
+    ours, numeric = (np.concatenate([p.ravel() for p in pair]) for pair in (ours, numeric))
+    return np.linalg.norm(ours - numeric) / (np.linalg.norm(ours) + np.linalg.norm(numeric))
+
+
+# %%
+# How small should :math:`e` be? If it is large, the slope is that of a chord and not of the curve:
+# the error is about :math:`e` for the forward difference, and :math:`e^2` for the central one. If
+# it is tiny, two nearly equal numbers are subtracted, and their last digits, wrong by some
+# :math:`10^{-16}`, are divided by :math:`e`. The best is in between: at the square root of
+# :math:`10^{-16}` for forward, at its cube root for central, which gets closer.
+
+steps = 10.0 ** np.arange(-14, 0.0, 0.5)
+ours = gradients(coefs, intercepts)[0]
+first_layer = {
+    method: np.array([relative_error(ours, differences(e, method)[0]) for e in steps])
+    for method in ("forward", "central")
+}
+for method, errors in first_layer.items():
+    print(f"{method}: best step {steps[errors.argmin()]:.0e}, error there {errors.min():.0e}")
+assert first_layer["central"].min() < first_layer["forward"].min() < 1e-6
+assert 1e-7 < steps[first_layer["central"].argmin()] < 1e-3
+
+# %%
+# Right and wrong
+# ---------------
+# Two mistakes: in one, the derivative of ``tanh`` is forgotten in the second hidden layer; in the
+# other, the loss is a mean and the delta that of a sum. The right gradient is off by less than a
+# millionth in every layer. A wrong one is off by a large part of itself. And the layers tell where
+# to look: deltas go from the last layer to the first, so the mistake is where, coming from behind,
+# the errors begin.
+
+numeric = differences(e=1e-5)
+mistakes = [None, "tanh' forgotten", "sum for mean"]
+errors = {}
+for mistake in mistakes:
+    ours = gradients(coefs, intercepts, mistake)
+    errors[mistake] = np.array([relative_error(*pair) for pair in zip(ours, numeric, strict=True)])
+    print(f"{mistake or 'right':15}", " ".join(f"{error:.0e}" for error in errors[mistake]))
+
+assert errors[None].max() < 1e-6
+forgotten = errors["tanh' forgotten"]
+assert forgotten[:2].min() > 1e-3 and forgotten[2:].max() < 1e-6  # wrong before, right behind
+assert errors["sum for mean"].min() > 0.9  # wrong everywhere: the mistake is in the loss
+
+# %%
+# The check in ``fastbp``
+# -----------------------
+# ``check_gradient`` does this for any estimator, every loss and activation, with sample weights
+# and without. It steps each parameter by a size that suits it. Here it checks the gradients of
+# ``fastbp`` itself at the same weights. Once you write a loss or an activation of your own, it is
+# the way to be sure.
+
+check = fastbp.check_gradient(model, X, y.ravel())
+print(check)
+assert check.passed and check.max_error < 1e-6
+
+# %%
+# Left: the error of a finite difference falls with the step, until rounding takes over. Right: the
+# errors by layer, on a logarithmic scale. A right gradient is far below the line, a wrong one far
+# above it; there is nothing in between to argue about.
+
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+for method, values in first_layer.items():
+    left.loglog(steps, values, ".-", label=method)
+left.set(xlabel="step e", ylabel="relative error", title="finite differences against backprop")
+left.legend()
+for k, (name, values) in enumerate((errors | {"fastbp": check.relative_errors}).items()):
+    right.bar(np.arange(4) + 0.2 * (k - 1.5), values, 0.18, label=name or "right")
+right.axhline(1e-6, color="0.5", ls=":")
+right.set_xticks(range(4), ["hidden 1", "hidden 2", "hidden 3", "output"])
+right.set(yscale="log", ylim=(1e-13, 1e3), ylabel="relative error", title="by layer")
+right.legend(loc="upper right", ncols=2, fontsize="small")
+plt.show()

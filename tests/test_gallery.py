@@ -1,0 +1,53 @@
+"""Every example of the gallery runs, asserts its claim, warns of nothing and ends in a picture."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pictures import assert_drawn
+
+pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
+TESTS = Path(__file__).parent
+SCRIPTS = sorted((TESTS.parent / "examples").glob("*/plot_*.py"))
+over_scripts = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+
+
+@over_scripts
+def test_example(script, tmp_path, tmp_path_factory):
+    environment = os.environ | {
+        "FASTBP_DATA": str(tmp_path),  # nothing is there, as in a fresh clone
+        "MPLCONFIGDIR": str(tmp_path_factory.getbasetemp() / "matplotlib"),
+    }
+    done = subprocess.run(
+        [sys.executable, str(TESTS / "run_example.py"), str(script), str(tmp_path)],
+        capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    pictures = list(tmp_path.glob("figure-*.png"))
+    assert pictures, "no figure was left open"
+    for picture in pictures:
+        assert_drawn(picture)
+
+
+@over_scripts
+def test_example_asserts_its_claim(script):
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+
+
+@over_scripts
+def test_example_has_a_page(script):
+    """What Sphinx asks for: a title that is underlined, in a section with another one."""
+    assert underline(ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")))) == "="
+    assert underline((script.parent / "GALLERY_HEADER.rst").read_text(encoding="utf-8")) == "-"
+
+
+def underline(text):
+    """The character with which the first line is underlined."""
+    title, line, *_ = text.split("\n")
+    assert line == line[0] * len(title)
+    return line[0]
