@@ -55,8 +55,10 @@ for kind, parameters in kinds.items():
     seconds[kind] = perf_counter() - start
     curves[kind] = model.loss_curve_
     steps = -(-n_samples // parameters["batch_size"])
-    print(f"{kind:18}   {steps:4} steps an epoch   {1e3 * seconds[kind] / 30:6.2f} ms an epoch   "
-          f"loss {model.loss_curve_[-1]:.3f}")  # fmt: skip
+    print(
+        f"{kind:18}   {steps:4} steps an epoch   {1e3 * seconds[kind] / 30:6.2f} ms an epoch   "
+        f"loss {model.loss_curve_[-1]:.3f}"
+    )
 
 # %%
 # After as many epochs the full batch is far behind: it has taken 30 steps only. SGD and

@@ -69,11 +69,16 @@ models, scores = {}, {}
 for depth, width in widths.items():
     models[depth] = [
         MLPRegressor(
-            hidden_layer_sizes=depth * (width,), learning_rate_init=5e-3, batch_size=64,
-            max_iter=150, tol=0, n_iter_no_change=150, random_state=seed,
+            hidden_layer_sizes=depth * (width,),
+            learning_rate_init=5e-3,
+            batch_size=64,
+            max_iter=150,
+            tol=0,
+            n_iter_no_change=150,
+            random_state=seed,
         ).fit(X_train, y_train)
         for seed in range(5)
-    ]  # fmt: skip
+    ]
     scores[depth] = np.array([model.score(X_test, y_test) for model in models[depth]])
 
 print("hidden layers   median R²   worst R²")

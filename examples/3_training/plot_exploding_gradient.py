@@ -23,20 +23,26 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
+from fastbp.inspection import layer_statistics
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from fastbp import MLPClassifier
-from fastbp.inspection import layer_statistics
 
 X, y = load_digits(return_X_y=True)
 X = scale(X)
 warnings.simplefilter("ignore", ConvergenceWarning)  # the numbers of epochs are fixed on purpose
 initial = MLPClassifier(
-    10 * (50,), solver="sgd", momentum=0, learning_rate_init=1e-12, batch_size=32, max_iter=1,
-    warm_start=True, random_state=0,
-).fit(X, y)  # fmt: skip
+    10 * (50,),
+    solver="sgd",
+    momentum=0,
+    learning_rate_init=1e-12,
+    batch_size=32,
+    max_iter=1,
+    warm_start=True,
+    random_state=0,
+).fit(X, y)
 
 scales = [1, 1.5, 2, 4]
 models, statistics, growth = {}, {}, {}
@@ -47,8 +53,10 @@ for s in scales:
     statistics[s] = layer_statistics(models[s], X, y)
     delta = statistics[s].delta_rms  # first layer first
     growth[s] = (delta[0] / delta[-2]) ** (1 / 9)
-    print(f"weights times {s:3}: RMS of delta {delta[-2]:7.3f} in the tenth layer, "
-          f"{delta[0]:9.3f} in the first; {growth[s]:.2f} per layer")  # fmt: skip
+    print(
+        f"weights times {s:3}: RMS of delta {delta[-2]:7.3f} in the tenth layer, "
+        f"{delta[0]:9.3f} in the first; {growth[s]:.2f} per layer"
+    )
 
 # %%
 # Twice the weights, twice the factor per layer. Nine layers make the ninth power of it: with four

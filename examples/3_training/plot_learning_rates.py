@@ -63,12 +63,17 @@ settings = dict(solver="sgd", momentum=0, alpha=0, tol=0, n_iter_no_change=100, 
 excess = {}
 for share in (0.02, 0.95, 1.05):
     model = MLPRegressor(
-        hidden_layer_sizes=(), batch_size=len(X), max_iter=60, learning_rate_init=share * limit,
+        hidden_layer_sizes=(),
+        batch_size=len(X),
+        max_iter=60,
+        learning_rate_init=share * limit,
         **settings,
-    )  # fmt: skip
+    )
     excess[share] = np.array(model.fit(X, y).loss_curve_) - lowest
-    print(f"{share:4} of the limit: loss above the lowest {excess[share][0]:.3f} at first, "
-          f"{excess[share][-1]:.3g} in the end")  # fmt: skip
+    print(
+        f"{share:4} of the limit: loss above the lowest {excess[share][0]:.3f} at first, "
+        f"{excess[share][-1]:.3g} in the end"
+    )
 
 # %%
 # Five per cent below the limit it converges, five per cent above it explodes. There each step
@@ -90,16 +95,15 @@ assert excess[0.02][-1] > 10 * excess[0.95][-1]  # too small: safe, and slow
 
 X_digits, y_digits = load_digits(return_X_y=True)
 rates = np.logspace(-4, 1, 16)
-losses = np.array([
-    [
-        MLPClassifier(
-            (30,), batch_size=32, max_iter=30, learning_rate_init=rate,
-            **settings | {"random_state": seed},
-        ).fit(X_digits / 16, y_digits).loss_curve_[-1]
-        for seed in range(3)
-    ]
-    for rate in rates
-])  # fmt: skip
+losses = np.empty((len(rates), 3))
+for row, rate in enumerate(rates):
+    for seed in range(3):
+        settings["random_state"] = seed
+        model = MLPClassifier(
+            (30,), batch_size=32, max_iter=30, learning_rate_init=rate, **settings
+        )
+        losses[row, seed] = model.fit(X_digits / 16, y_digits).loss_curve_[-1]
+
 middle = np.median(losses, axis=1)
 best = np.argmin(middle)
 for place in (0, best, -1):

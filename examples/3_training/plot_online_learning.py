@@ -64,8 +64,10 @@ for i in range(20, n_batches):
 
 for kind, values in accuracy.items():
     thirds = np.split(np.array(values), 3)
-    print(f"{kind:16}: accuracy {np.mean(values):.3f}; in thirds of the stream",
-          *(f"{third.mean():.3f}" for third in thirds))  # fmt: skip
+    print(
+        f"{kind:16}: accuracy {np.mean(values):.3f}; in thirds of the stream",
+        *(f"{third.mean():.3f}" for third in thirds),
+    )
 
 # %%
 # The model that goes on learning stays right nearly all the time. The other falls below chance when

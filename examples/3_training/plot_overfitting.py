@@ -19,13 +19,13 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
+from fastbp.inspection import LossCurveDisplay
 from sklearn.datasets import make_moons
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.inspection import DecisionBoundaryDisplay
 from sklearn.metrics import log_loss
 
 from fastbp import MLPClassifier
-from fastbp.inspection import LossCurveDisplay
 
 X, y = make_moons(2060, noise=0.3, random_state=3)
 X_train, X_val, X_test = np.split(X, [60, 560])
@@ -57,16 +57,22 @@ warnings.simplefilter("ignore", ConvergenceWarning)  # 300 epochs and no more, o
 models, validation, test = {}, {}, {}
 for way, parameters in ways.items():
     model = MLPClassifier(
-        (50, 50), learning_rate_init=0.005, batch_size=20, max_iter=300, random_state=0,
+        (50, 50),
+        learning_rate_init=0.005,
+        batch_size=20,
+        max_iter=300,
+        random_state=0,
         **parameters,
-    )  # fmt: skip
+    )
     models[way] = model.fit(X_train, y_train, X_val=X_val, y_val=y_val)
     validation[way] = np.array(model.validation_loss_curve_)
     test[way] = log_loss(y_test, model.predict_proba(X_test))
-    print(f"{way}: {model.n_iter_} epochs, training loss {model.loss_curve_[-1]:.3f}\n"
-          f"    validation loss {validation[way].min():.3f} at its lowest, "
-          f"{validation[way][-1]:.3f} in the end\n"
-          f"    test loss {test[way]:.3f}, accuracy {model.score(X_test, y_test):.3f}")  # fmt: skip
+    print(
+        f"{way}: {model.n_iter_} epochs, training loss {model.loss_curve_[-1]:.3f}\n"
+        f"    validation loss {validation[way].min():.3f} at its lowest, "
+        f"{validation[way][-1]:.3f} in the end\n"
+        f"    test loss {test[way]:.3f}, accuracy {model.score(X_test, y_test):.3f}"
+    )
 
 # %%
 # With nothing against it, the training loss goes to nearly zero while the validation loss, after
@@ -100,9 +106,16 @@ for (upper, lower), (way, model) in zip(axes.T, models.items(), strict=True):
     LossCurveDisplay.from_estimator(model, ax=upper)
     upper.set(title=f"Against overfitting: {way}", ylim=(0, 2.1), xlim=(0, 300))
     DecisionBoundaryDisplay.from_estimator(
-        model, X_train, response_method="predict_proba", plot_method="pcolormesh", cmap="RdBu_r",
-        alpha=0.6, eps=0.5, grid_resolution=200, ax=lower,
-    )  # fmt: skip
+        model,
+        X_train,
+        response_method="predict_proba",
+        plot_method="pcolormesh",
+        cmap="RdBu_r",
+        alpha=0.6,
+        eps=0.5,
+        grid_resolution=200,
+        ax=lower,
+    )
     lower.scatter(*X_train.T, c=y_train, cmap="RdBu_r", s=22, edgecolors="white", linewidths=0.6)
     lower.set(title=f"test loss {test[way]:.2f}", xticks=[], yticks=[])
 plt.show()

@@ -23,12 +23,12 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
+from fastbp.inspection import GradientFlowDisplay, layer_statistics
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from fastbp import MLPClassifier
-from fastbp.inspection import GradientFlowDisplay, layer_statistics
 
 X, y = load_digits(return_X_y=True)
 X = scale(X)
@@ -52,8 +52,10 @@ for activation in ("logistic", "relu"):
     statistics[activation] = layer_statistics(model, X, y)
     gradient = statistics[activation].gradient_rms
     ratio[activation] = gradient[0] / gradient[-1]
-    print(f"{activation}: RMS of the gradient {gradient[0]:.1e} in the first layer, "
-          f"{gradient[-1]:.1e} in the last; ratio {ratio[activation]:.1e}\n")  # fmt: skip
+    print(
+        f"{activation}: RMS of the gradient {gradient[0]:.1e} in the first layer, "
+        f"{gradient[-1]:.1e} in the last; ratio {ratio[activation]:.1e}\n"
+    )
 print(statistics["logistic"])
 
 # %%

@@ -16,9 +16,9 @@ name are drawn here, each with its derivative: forward the one is used, backward
 
 import matplotlib.pyplot as plt
 import numpy as np
+from fastbp.inspection import activations, input_gradients
 
 from fastbp import MLPRegressor
-from fastbp.inspection import activations, input_gradients
 
 formulas = {
     "identity": "$z$",
@@ -59,8 +59,10 @@ e = 1e-5
 for name in formulas:
     above, below = (activations(unit(name), z + side)[0].ravel() for side in (e, -e))
     gap = np.abs((above - below) / (2 * e) - slopes[name]).max()
-    print(f"{name:12}: derivative between {slopes[name].min():6.3f} and {slopes[name].max():.3f}, "
-          f"{gap:.0e} off the finite difference")  # fmt: skip
+    print(
+        f"{name:12}: derivative between {slopes[name].min():6.3f} and {slopes[name].max():.3f}, "
+        f"{gap:.0e} off the finite difference"
+    )
     if name != "step":
         assert gap < 1e-8
 
@@ -82,8 +84,10 @@ assert np.all(slopes["step"] == 1)
 
 right = z.ravel() > 3
 for name in ("logistic", "tanh", "relu", "gelu", "silu", "mish"):
-    print(f"{name:8}: derivative beyond z = 3 at least {slopes[name][right].min():.3f}, "
-          f"at most {slopes[name][right].max():.3f}")  # fmt: skip
+    print(
+        f"{name:8}: derivative beyond z = 3 at least {slopes[name][right].min():.3f}, "
+        f"at most {slopes[name][right].max():.3f}"
+    )
 assert slopes["logistic"].max() <= 0.25
 assert max(slopes[name][right].max() for name in ("logistic", "tanh", "hard_sigmoid")) < 0.05
 relu_family = ["relu", "leaky_relu", "elu", "selu", "softplus", "gelu", "gelu_tanh", "silu", "mish"]

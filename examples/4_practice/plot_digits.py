@@ -19,11 +19,11 @@ from time import perf_counter
 
 import matplotlib.pyplot as plt
 import numpy as np
+from fastbp.inspection import WeightsDisplay
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from fastbp import MLPClassifier
-from fastbp.inspection import WeightsDisplay
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)

@@ -26,8 +26,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_sp
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import fastbp.graph as fg
 from fastbp import MLPClassifier
+from fastbp import graph as fg
 
 rng = np.random.default_rng(0)
 y = np.arange(400) % 2
@@ -62,9 +62,13 @@ pipeline = make_pipeline(
     MLPClassifier((16, 16), solver="lbfgs", max_iter=150, random_state=0),
 )
 activations = {
-    "logistic": "logistic", "tanh": "tanh", "relu": "relu", "gelu": "gelu", "snake": snake,
+    "logistic": "logistic",
+    "tanh": "tanh",
+    "relu": "relu",
+    "gelu": "gelu",
+    "snake": snake,
     "tanh, snake": ["tanh", snake],
-}  # fmt: skip
+}
 alphas = [0.001, 0.01, 0.1, 1, 10]
 search = GridSearchCV(
     pipeline,
@@ -94,10 +98,13 @@ for name, row in zip(activations, scores, strict=True):
 # regression: a network without hidden layers.
 
 linear = make_pipeline(StandardScaler(), LogisticRegression()).fit(X_train, y_train)
-best = list(activations)[search.best_index_ // len(alphas)]
+best_row, best_column = divmod(search.best_index_, len(alphas))
+best = list(activations)[best_row]
 accuracy = search.score(X_test, y_test)
-print(f"best: {best}, alpha {search.best_params_['mlpclassifier__alpha']}, accuracy "
-      f"{search.best_score_:.3f} in the search, {accuracy:.3f} in the test")  # fmt: skip
+print(
+    f"best: {best}, alpha {alphas[best_column]}, accuracy "
+    f"{search.best_score_:.3f} in the search, {accuracy:.3f} in the test"
+)
 print(f"logistic regression: {linear.score(X_test, y_test):.3f}")
 assert accuracy > 0.9
 assert accuracy > linear.score(X_test, y_test) + 0.15
@@ -120,17 +127,10 @@ assert accuracy > unscaled.score(X_test, y_test) + 0.15
 fig, (table, *planes) = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
 table.imshow(scores, cmap="Blues", vmin=0.5, vmax=1.1, aspect="auto")
 for (row, column), score in np.ndenumerate(scores):
-    is_best = row * len(alphas) + column == search.best_index_
-    table.text(
-        column, row, f"{score:.2f}", ha="center", va="center",
-        color="white" if score > 0.8 else "black", weight="bold" if is_best else "normal",
-    )  # fmt: skip
-table.add_patch(
-    plt.Rectangle(
-        (search.best_index_ % len(alphas) - 0.5, search.best_index_ // len(alphas) - 0.5), 1, 1,
-        fill=False, ec="C1", lw=2.5,
-    )
-)  # fmt: skip
+    colour = "white" if score > 0.8 else "black"
+    table.text(column, row, f"{score:.2f}", color=colour, ha="center", va="center")
+corner = best_column - 0.5, best_row - 0.5
+table.add_patch(plt.Rectangle(corner, 1, 1, fill=False, ec="C1", lw=2.5))
 table.set_xticks(range(len(alphas)), alphas)
 table.set_yticks(range(len(activations)), activations)
 table.set(xlabel="alpha", title="Mean accuracy of five folds")

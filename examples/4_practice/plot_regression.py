@@ -94,8 +94,10 @@ for name, values in predicted.items():
     groups = np.array_split(np.argsort(values), n_groups)
     means[name] = np.array([(values[group].mean(), y_test[group].mean()) for group in groups])
     gap[name] = np.sqrt(np.mean((means[name][:, 1] - means[name][:, 0]) ** 2))
-    print(f"{name:17}: groups are {gap[name]:.3g} off their prediction, "
-          f"{gap[name] / y_test.std():.0%} of the standard deviation of y")  # fmt: skip
+    print(
+        f"{name:17}: groups are {gap[name]:.3g} off their prediction, "
+        f"{gap[name] / y_test.std():.0%} of the standard deviation of y"
+    )
 assert gap["network"] < 0.3 * y_test.std()
 if path.is_file():  # a plane cannot bend, so it breaks the promise
     assert gap["network"] < 0.5 * gap["linear regression"]
