@@ -19,13 +19,13 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-from fastbp.inspection import LossCurveDisplay
 from sklearn.datasets import make_moons
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.inspection import DecisionBoundaryDisplay
 from sklearn.metrics import log_loss
 
 from fastbp import MLPClassifier
+from fastbp.inspection import LossCurveDisplay
 
 X, y = make_moons(2060, noise=0.3, random_state=3)
 X_train, X_val, X_test = np.split(X, [60, 560])

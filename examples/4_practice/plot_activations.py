@@ -16,9 +16,9 @@ name are drawn here, each with its derivative: forward the one is used, backward
 
 import matplotlib.pyplot as plt
 import numpy as np
-from fastbp.inspection import activations, input_gradients
 
 from fastbp import MLPRegressor
+from fastbp.inspection import activations, input_gradients
 
 formulas = {
     "identity": "$z$",

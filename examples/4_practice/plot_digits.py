@@ -19,11 +19,11 @@ from time import perf_counter
 
 import matplotlib.pyplot as plt
 import numpy as np
-from fastbp.inspection import WeightsDisplay
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from fastbp import MLPClassifier
+from fastbp.inspection import WeightsDisplay
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, stratify=y, random_state=0)
@@ -108,10 +108,11 @@ assert rms_blank < 0.01 * rms_inked
 # The picture
 # -----------
 #
-# Many units look for ink in one place and for none beside it. The left edge, where there is hardly
-# ever any ink, is pale in all of them. A unit that is pale all over is one the network does not
-# need: the penalty has taken its weights.
+# Blue weights are positive, orange ones negative. Many units look for ink in one place and for none
+# beside it. The left edge, where there is hardly ever any ink, is pale in all of them. A unit that
+# is pale all over is one the network does not need: the penalty has taken its weights.
 
-display = WeightsDisplay.from_estimator(model, shape=(8, 8))
-display.figure_.suptitle("Weights of the 50 units in the first layer")
+fig, ax = plt.subplots(figsize=(9, 4.4), layout="constrained")
+WeightsDisplay.from_estimator(model, shape=(8, 8), n_columns=10, ax=ax)
+ax.set_title("Weights of the 50 units in the first layer")
 plt.show()
