@@ -1,0 +1,121 @@
+"""
+Overfitting, early stopping and L2
+==================================
+
+A large network can learn sixty samples by heart, noise and all. On the training curve this looks
+like success. A second curve, of samples that are not trained on, tells the truth, and shows what
+two remedies do: to stop early, and to make large weights expensive.
+"""
+
+# %%
+# Few samples, many parameters
+# ----------------------------
+#
+# Two half moons overlap, so that no border separates them without mistakes. Sixty samples are for
+# training. Five hundred are for *validation*: they are looked at after every epoch, but change no
+# weight. Another 1500, the test, are kept until the end.
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import make_moons
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.inspection import DecisionBoundaryDisplay
+from sklearn.metrics import log_loss
+
+from fastbp import MLPClassifier
+from fastbp.inspection import LossCurveDisplay
+
+X, y = make_moons(2060, noise=0.3, random_state=3)
+X_train, X_val, X_test = np.split(X, [60, 560])
+y_train, y_val, y_test = np.split(y, [60, 560])
+
+# %%
+# Three ways to train
+# -------------------
+#
+# - With nothing against overfitting: 300 epochs, no penalty.
+# - With early stopping: training ends when the accuracy on the validation samples has not risen for
+#   twenty epochs, and the weights of the best epoch are put back.
+# - With L2: the objective is
+#
+#   .. math:: \frac{1}{n} \sum_{i=1}^{n} E_i + \frac{\alpha}{2 n} \sum w^2,
+#
+#   the mean loss of the samples plus a price on every weight. Large weights make sharp borders, so
+#   a high price makes smooth ones.
+#
+# ``X_val`` and ``y_val`` are given to ``fit``. Then there is a ``validation_loss_curve_`` beside
+# ``loss_curve_``, with one entry for each epoch.
+
+ways = {
+    "nothing": dict(alpha=0, n_iter_no_change=300),
+    "early stopping": dict(alpha=0, n_iter_no_change=20, early_stopping=True),
+    "L2, alpha = 0.3": dict(alpha=0.3, n_iter_no_change=300),
+}
+warnings.simplefilter("ignore", ConvergenceWarning)  # 300 epochs and no more, on purpose
+models, validation, test = {}, {}, {}
+for way, parameters in ways.items():
+    model = MLPClassifier(
+        (50, 50),
+        learning_rate_init=0.005,
+        batch_size=20,
+        max_iter=300,
+        random_state=0,
+        **parameters,
+    )
+    models[way] = model.fit(X_train, y_train, X_val=X_val, y_val=y_val)
+    validation[way] = np.array(model.validation_loss_curve_)
+    test[way] = log_loss(y_test, model.predict_proba(X_test))
+    print(
+        f"{way}: {model.n_iter_} epochs, training loss {model.loss_curve_[-1]:.3f}\n"
+        f"    validation loss {validation[way].min():.3f} at its lowest, "
+        f"{validation[way][-1]:.3f} in the end\n"
+        f"    test loss {test[way]:.3f}, accuracy {model.score(X_test, y_test):.3f}"
+    )
+
+# %%
+# With nothing against it, the training loss goes to nearly zero while the validation loss, after
+# falling with it at first, grows to several times its lowest value. The network becomes sure of
+# itself, also where it is wrong, and log loss is merciless to those who are sure and wrong.
+
+alone = validation["nothing"]
+times = alone[-1] / alone.min()
+print(f"lowest after epoch {np.argmin(alone) + 1}, in the end {times:.1f} times as high")
+assert models["nothing"].loss_curve_[-1] < 0.05
+assert alone[-1] > 2 * alone.min()
+
+# %%
+# Both remedies bring the test loss down to a fraction. Early stopping also saves time. L2 needs its
+# alpha to be found, and with it the end of training matters little: the curve stays low.
+
+assert test["early stopping"] < 0.5 * test["nothing"]
+assert test["L2, alpha = 0.3"] < 0.5 * test["nothing"]
+assert models["early stopping"].n_iter_ < 200
+
+# %%
+# The picture
+# -----------
+#
+# Above the curves; the training loss with L2 contains the penalty, the validation loss never does.
+# Below, the probability of the red class and the training samples. With nothing against it the
+# border runs around single samples.
+
+fig, axes = plt.subplots(2, 3, figsize=(10.5, 6.4), layout="constrained")
+for (upper, lower), (way, model) in zip(axes.T, models.items(), strict=True):
+    LossCurveDisplay.from_estimator(model, ax=upper)
+    upper.set(title=f"Against overfitting: {way}", ylim=(0, 2.1), xlim=(0, 300))
+    DecisionBoundaryDisplay.from_estimator(
+        model,
+        X_train,
+        response_method="predict_proba",
+        plot_method="pcolormesh",
+        cmap="RdBu_r",
+        alpha=0.6,
+        eps=0.5,
+        grid_resolution=200,
+        ax=lower,
+    )
+    lower.scatter(*X_train.T, c=y_train, cmap="RdBu_r", s=22, edgecolors="white", linewidths=0.6)
+    lower.set(title=f"test loss {test[way]:.2f}", xticks=[], yticks=[])
+plt.show()
