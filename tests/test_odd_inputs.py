@@ -1067,8 +1067,8 @@ FUNCTIONS = [
             ("no result", lambda raw, y: None, TypeError(
                 "a function of (raw, y) has to return one expression, got NoneType")),
             ("math", lambda raw, y: math.exp(raw[0]) - y, TypeError(re.compile(
-                r"a Variable is not a number: functions of `math`, float\(\) and int\(\) cannot take "
-                r"it\. .*where.*"))),
+                r"a Variable is not a number: functions of `math`, float\(\) and int\(\) cannot "
+                r"take it\. .*where.*"))),
             ("no such function", lambda raw, y: np.arctan(raw - y),
              TypeError(re.compile(r"there is no derivative of np\.arctan\. .*where.*"))),
             ("no such method", lambda raw, y: (raw - y).cumsum(),
