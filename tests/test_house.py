@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "_tape.pxd": BASE,
     # floor 2
     "_walk.pxd": BASE | KERNELS,  # the half of the core that could not be read in one file
-    "_core.pyx": BASE | KERNELS | {"_walk.pxd"},
+    "_bind.pxd": BASE | KERNELS | {"_walk.pxd"},
+    "_core.pyx": BASE | KERNELS | {"_walk.pxd", "_bind.pxd"},
     "_core.pyi": set(),
     # floor 3
     "_dispatch.py": {"_core.pyx"},
