@@ -115,13 +115,13 @@ class LossCurveDisplay:
             _plot.quiet(self.score_ax_)
             self.score_ax_.grid(False)
             self.score_ax_.spines["left"].set_visible(False)
-        handles, labels = self.ax_.get_legend_handles_labels()
+        handles, _ = self.ax_.get_legend_handles_labels()
         if self.score_ax_ is not None:
-            handles, labels = handles + self.lines_[-1:], [*labels, "validation score"]
-        if len(handles) > 1:
-            # On the score's axes, which lie above, or its line would cross the legend.
-            (self.score_ax_ or self.ax_).legend(handles, labels, frameon=False, loc="best",
-                                                labelcolor=_plot.INK)  # fmt: skip
+            # The score rises and the loss falls: between them, on the axes that lie above, is room.
+            self.score_ax_.legend(handles=handles + self.lines_[-1:], loc="center right",
+                                  frameon=False, labelcolor=_plot.INK)  # fmt: skip
+        elif len(handles) > 1:
+            self.ax_.legend(handles=handles, frameon=False, labelcolor=_plot.INK)
         return self
 
     def _draw(self, ax, curve, label, colour, options):
@@ -198,9 +198,9 @@ class GradientFlowDisplay:
         -------
         self : GradientFlowDisplay
         """
+        self.figure_, self.ax_ = _plot.axes("GradientFlowDisplay", ax, figsize=(6, 3.8))
         from matplotlib.ticker import MaxNLocator
 
-        self.figure_, self.ax_ = _plot.axes("GradientFlowDisplay", ax, figsize=(6, 3.8))
         self.lines_ = []
         numbers = np.arange(1, len(self.delta_rms) + 1)
         lines = ((self.delta_rms, "delta", _plot.BLUE, "o"),
@@ -331,14 +331,14 @@ class WeightsDisplay:
             top, left = k // n_columns * (height + gap), k % n_columns * (width + gap)
             mosaic[top : top + height, left : left + width] = image
         wide = 6.5
-        tall = min(max(wide * 0.85 * mosaic.shape[0] / mosaic.shape[1], 1.2), 9)
+        tall = min(max(wide * 0.85 * mosaic.shape[0] / mosaic.shape[1], 1.6), 9)
         self.figure_, self.ax_ = _plot.axes("WeightsDisplay", ax, figsize=(wide, tall))
         largest = float(np.nanmax(abs(mosaic))) or 1.0
         options = {"cmap": _plot.diverging(), "vmin": -largest, "vmax": largest,
                    "interpolation": "nearest"}  # fmt: skip
         self.image_ = self.ax_.imshow(mosaic, **{**options, **kwargs})
         self.ax_.set_axis_off()
-        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, shrink=0.7, aspect=25)
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, shrink=0.85, aspect=25)
         self.colorbar_.outline.set_visible(False)
         self.colorbar_.ax.tick_params(color=_plot.LINE, labelcolor=_plot.GREY)
         self.colorbar_.set_label("weight", color=_plot.GREY)

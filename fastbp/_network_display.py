@@ -9,7 +9,7 @@ from fastbp._layers import fitted_network, shortened
 
 MOST_UNITS = 16  # of a layer, unless more are asked for
 MOST_NUMBERS = 12  # links that still have room for their weights
-LINK_WIDTHS = 0.3, 4.2  # points: of a weight of 0, and of the largest
+LINK_WIDTHS = 0.3, 4.2  # points: of a weight of 0, and of the largest of few
 
 
 class NetworkDisplay:
@@ -115,17 +115,17 @@ class NetworkDisplay:
         self : NetworkDisplay
         """
         widths = [len(self.coefs[0]), *map(len, self.intercepts)]
-        size = 2.2 + 1.9 * len(self.coefs), 1.5 + 0.58 * max(widths)
+        size = 2.2 + 1.9 * len(self.coefs), 1.3 + 0.58 * max(widths)
         self.figure_, self.ax_ = _plot.axes("NetworkDisplay", ax, figsize=size)
         self.ax_.set_axis_off()
         top = max(widths) / 2
-        self.ax_.set(xlim=(-0.55, len(widths) - 0.45), ylim=(-top - 0.1, top + 0.75))
+        self.ax_.set(xlim=(-0.2, len(widths) - 0.8), ylim=(-top, top))
         places = [
             np.column_stack([np.full(width, layer), (width - 1) / 2 - np.arange(width)])
             for layer, width in enumerate(widths)
         ]
         height = self.ax_.get_position().height * self.figure_.get_figheight() * 72
-        diameter = min(0.62 * height / (max(widths) + 0.85), 30)  # points
+        diameter = min(0.62 * height / max(widths), 28)  # points
         self._draw_links(places, kwargs)
         self._draw_units(places, diameter)
         self._write_names(places, diameter, top)
@@ -144,6 +144,7 @@ class NetworkDisplay:
         ]
         self.largest_weight_ = abs(weights).max()
         thin, thick = LINK_WIDTHS
+        thick *= min(60 / len(lines), 1) ** 0.25
         share = abs(weights) / (self.largest_weight_ or 1.0)
         colours = np.where(weights < 0, _plot.ORANGE, _plot.BLUE)
         self.links_ = self.ax_.add_collection(LineCollection(lines, **{
@@ -170,8 +171,9 @@ class NetworkDisplay:
                 continue
             for at, bias, colour in zip(place, biases, colours, strict=True):
                 dark = colour[:3] @ (0.299, 0.587, 0.114) < 0.55
-                self.ax_.text(*at, _number(bias), ha="center", va="center", zorder=4,
-                              fontsize=min(diameter / 3.6, 8),
+                text = _number(bias, ".1g" if abs(bias) < 0.1 else ".2g")
+                self.ax_.text(*at, text, ha="center", va="center", zorder=4,
+                              fontsize=min(1.5 * diameter / len(text), 8),
                               color=_plot.PAPER if dark else _plot.INK)  # fmt: skip
 
     def _write_names(self, places, diameter, top):
@@ -183,12 +185,14 @@ class NetworkDisplay:
             self.ax_.annotate(name, at, (away, 0), ha="left", **beside)
         n_hidden = len(self.activations) - 1
         heads = ["input", *(f"layer {k + 1}" for k in range(n_hidden)), "output"]
-        for layer, (head, activation) in enumerate(zip(heads, ["", *self.activations],
-                                                       strict=True)):  # fmt: skip
-            self.ax_.text(layer, top + 0.62, head, ha="center", va="center", color=_plot.INK,
-                          fontsize=10, weight="bold")  # fmt: skip
-            self.ax_.text(layer, top + 0.28, shortened(activation), ha="center", va="center",
-                          color=_plot.GREY, fontsize=9)  # fmt: skip
+        above = dict(textcoords="offset points", ha="center", va="bottom")
+        for layer, (head, activation) in enumerate(
+            zip(heads, ["", *self.activations], strict=True)
+        ):
+            self.ax_.annotate(head, (layer, top), (0, 18), color=_plot.INK, fontsize=10,
+                              weight="bold", **above)  # fmt: skip
+            self.ax_.annotate(shortened(activation), (layer, top), (0, 5), color=_plot.GREY,
+                              fontsize=9, **above)  # fmt: skip
 
     def _explain(self):
         from matplotlib.lines import Line2D
@@ -201,15 +205,15 @@ class NetworkDisplay:
             Line2D([], [], color="none", marker="o", markersize=8, label="in the unit: bias",
                    markeredgecolor=_plot.GREY, markerfacecolor=_plot.PAPER),
         ]  # fmt: skip
-        self.ax_.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=3,
+        self.ax_.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3,
                         frameon=False, fontsize=8.5, labelcolor=_plot.GREY)  # fmt: skip
 
 
-def _number(value):
-    """A number in about three characters."""
+def _number(value, digits=".2g"):
+    """A number in about four characters."""
     value = float(value)
-    places = ".2g" if abs(value) < 10 else ".0f" if abs(value) < 1e3 else ".0e"
-    return f"{value:{places}}".replace("-", "−")
+    digits = digits if abs(value) < 10 else ".0f" if abs(value) < 1e3 else ".0e"
+    return f"{value:{digits}}".replace("-", "−")
 
 
 def _names(names, parameter, letter, wanted):

@@ -74,7 +74,15 @@ MAY_IMPORT = {
     # floor 8
     "estimators.py": {"_base.py", "trainer.py", "_validation.py", "_memory.py"},
     # floor 9
-    "__init__.py": {"estimators.py", "_dispatch.py"},
+    "_plot.py": set(),
+    "_layers.py": {"_base.py", "trainer.py", "network.py", "_validation.py"},
+    # floor 10
+    "_displays.py": {"_layers.py", "_plot.py"},
+    "_network_display.py": {"_layers.py", "_plot.py"},
+    # floor 11
+    "inspection.py": {"_layers.py", "_displays.py", "_network_display.py"},
+    # floor 12
+    "__init__.py": {"estimators.py", "_dispatch.py", "inspection.py"},
 }
 
 MOST_LINES = 450
@@ -372,5 +380,6 @@ def test_the_import_leaves_to_others_what_few_fits_need():
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for module in ("sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing"):
+    for module in ("sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing",
+                   "fastbp.inspection"):
         assert module not in done.stdout.split()
