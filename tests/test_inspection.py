@@ -342,6 +342,19 @@ def test_weight_2_is_a_sample_twice_and_weight_0_none():
         np.testing.assert_allclose(getattr(once, name), getattr(twice, name), rtol=1e-10)
 
 
+def test_a_sample_of_no_weight_may_be_anything():
+    """It wakes no dead unit, and what overflows in it is not seen."""
+    estimator, X, y, _ = problem_of("squared_error", activation="relu")
+    odd, weight = np.vstack([np.full((1, 4), 1e300), X]), np.r_[0, np.ones(50)]
+    estimator.coefs_[0][:, 0] = 1.0
+    estimator.intercepts_[0][0] = -100.0
+    expected = layer_statistics(estimator, X, y)
+    assert expected.dead[0] > 0
+    found = layer_statistics(estimator, odd, np.r_[0, y], weight)
+    for name in found.NUMBERS:
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12)
+
+
 def test_nothing_is_lost_far_from_zero():
     """Means of a million with a spread of a thousandth, in several chunks."""
     random = np.random.RandomState(0)
