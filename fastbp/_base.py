@@ -479,12 +479,9 @@ class BaseMLP(BaseEstimator):
 
     def _forward(self, network, X):
         """Predictions of rows X in any layout, or CSR, and whether they are finite."""
+        if X.dtype != network.params.dtype:
+            network = network.for_rows_of(X.dtype)
         dtype = network.params.dtype
-        if X.dtype != dtype:
-            dtype = np.result_type(X.dtype, dtype)
-            dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
-            if dtype != network.params.dtype:
-                network = network.astype(dtype)
         link = self.out_activation_
         n_samples = X.shape[0]
         out = np.empty((n_samples, network.units[-1]), dtype)

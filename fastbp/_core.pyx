@@ -4,13 +4,22 @@ Ranks are Python threads inside the same door without the GIL. They agree at bar
 is taken before an update or not at all.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
 from fastbp cimport _activations, _affine, _losses, _math, _matmul, _optimizers, _tape, _walk
-from fastbp._losses cimport Loss
+from fastbp._bind cimport (
+    bind_data,
+    bind_loss,
+    bind_plan,
+    bind_program,
+    bind_team,
+    bind_x,
+    blas_int_max,
+    check_sizes,
+    room,
+)
 from fastbp._optimizers cimport Hyper, adam_rate
 from fastbp._walk cimport (
     ADD,
@@ -20,14 +29,19 @@ from fastbp._walk cimport (
     STEP,
     Layer,
     Walk,
+    backward,
     batch_weight,
     begin,
     column_phase,
+    copy_layers,
+    copy_slopes,
     forward,
     lay_out,
     layer_rows,
+    output_deltas,
     penalty,
     row_phase,
+    rows_of,
     sum_losses,
 )
 
@@ -55,8 +69,7 @@ DEBUG = bool(fastbp_debug)
 TEAM_WORDS = team_words
 TEAM_STOP = team_stop  # the word that asks the ranks to stop
 BLAS_ROWS = _walk.BLAS_ROWS
-cdef int64_t blas_int_max = (<int64_t>1 << (8 * sizeof(_matmul.blas_int) - 2)) * 2 - 1
-BLAS_INT_MAX = blas_int_max
+BLAS_INT_MAX = blas_int_max()
 ACTIVATIONS = {
     "identity": _activations.IDENTITY, "logistic": _activations.LOGISTIC,
     "tanh": _activations.TANH, "relu": _activations.RELU, "leaky_relu": _activations.LEAKY_RELU,
@@ -101,167 +114,12 @@ def use_matmul(str way):
     _matmul.matmul_native = way == "native"
 
 
-# ---- what the doors receive -----------------------------------------------------------------
-
-cdef int bind_plan(Walk* walk, plan, Py_ssize_t batch) except -1:
-    """The plan's rows, and every dimension within BLAS's integers; the caller keeps the plan.
-
-    With tapes the plan comes as (plan, tapes, code, constants).
-    """
-    cdef Py_ssize_t l, most = blas_int_max, row
-    cdef const Layer* layer
-    cdef Py_buffer rows
-    walk.program.n_tapes = 0
-    if isinstance(plan, tuple):
-        bind_program(&walk.program, plan)
-        plan = plan[0]
-    # As mere bytes: NumPy takes longer to tell the names of the fields than we to predict a row.
-    PyObject_GetBuffer(plan, &rows, PyBUF_SIMPLE)
-    walk.plan, walk.layers = <const Layer*>rows.buf, rows.len // sizeof(Layer)
-    row = rows.itemsize
-    PyBuffer_Release(&rows)
-    if row != sizeof(Layer) or walk.layers < 1:
-        raise ValueError(f"a plan has rows of {sizeof(Layer)} bytes, not of {row}")
-    walk.batch = batch
-    walk.size_params = 0
-    for l in range(walk.layers):
-        layer = walk.plan + l
-        if not (1 <= layer.fan_in <= most and 1 <= layer.fan_out <= most and 1 <= batch <= most):
-            for name, dimension in (("fan-in", layer.fan_in), ("fan-out", layer.fan_out),
-                                    ("batch", batch)):
-                if not 1 <= dimension <= most:
-                    raise OverflowError(f"layer {l}: a {name} of {dimension} is out of the range "
-                                        f"of BLAS, 1 to {most}")
-        if layer.activation >= _tape.TAPES + walk.program.n_tapes:
-            raise ValueError(f"layer {l} has the activation {layer.activation}, which is none")
-        walk.size_params += (layer.fan_in + 1) * layer.fan_out
-    return 0
-
-
-cdef int bind_program(_tape.Program* program, tuple plan) except -1:
-    """The tapes that come with a plan, within their arrays; the caller keeps them."""
-    cdef const int64_t[:, ::1] tapes = plan[1]
-    cdef const int32_t[:, ::1] code = plan[2]
-    cdef const double[::1] constants = plan[3]
-    cdef const _tape.Tape* tape
-    cdef Py_ssize_t t
-    program.n_tapes = tapes.shape[0]
-    program.tapes = <const _tape.Tape*>&tapes[0, 0]
-    program.code = <const _tape.Instruction*>&code[0, 0] if code.shape[0] else NULL
-    program.constants = &constants[0] if constants.shape[0] else NULL
-    if (tapes.shape[1] * sizeof(int64_t) != sizeof(_tape.Tape)
-            or code.shape[1] * sizeof(int32_t) != sizeof(_tape.Instruction)):
-        raise ValueError("tapes or instructions have another length")
-    for t in range(program.n_tapes):
-        tape = program.tapes + t
-        if (tape.K < 1 or tape.code + tape.length > code.shape[0]
-                or tape.constants + tape.n_constants * tape.K > constants.shape[0]):
-            raise ValueError(f"tape {t} is longer than what it stands on")
-    return 0
-
-
-cdef int bind_loss(Walk* walk, dict hyper, Py_ssize_t targets) except -1:
-    """The loss of `hyper`, for that many columns of targets; the caller keeps its parameters."""
-    cdef const double[::1] parameters
-    cdef Loss* loss = &walk.loss
-    loss.kind, loss.link, loss.objective = hyper["loss"], hyper["link"], hyper["objective"]
-    loss.K, loss.targets = walk.plan[walk.layers - 1].fan_out, targets
-    loss.parameters = NULL
-    if loss.kind >= _tape.TAPES:
-        if (loss.kind >= _tape.TAPES + walk.program.n_tapes
-                or walk.program.tapes[loss.kind - _tape.TAPES].K != loss.K):
-            raise ValueError(f"there is no tape for the loss {loss.kind}")
-    elif loss.kind not in LOSSES.values():
-        raise ValueError(f"no loss has the number {loss.kind}")
-    if loss.link not in LINKS.values():
-        raise ValueError(f"no link has the number {loss.link}")
-    # One number tells a class; but an output of its own is one number too.
-    one_class = loss.kind == _losses.LOG_LOSS or loss.link == _losses.LINK_SOFTMAX
-    if targets != (1 if one_class else loss.K):
-        raise ValueError(f"y has {targets} columns, the plan {loss.K} outputs")
-    if loss.kind in (_losses.HUBER, _losses.QUANTILE, _losses.TWEEDIE):
-        parameters = hyper["parameters"]
-        if parameters.shape[0] != (loss.K if loss.kind == _losses.QUANTILE else 1):
-            raise ValueError(f"the loss has {parameters.shape[0]} parameters")
-        loss.parameters = &parameters[0]
-    return 0
-
-
-cdef int bind_x(Walk* walk, const floating* _, x) except -1:
-    """X as rows, or as a tuple (data, indices, indptr, features) of CSR; the caller keeps it."""
-    cdef const floating[:, ::1] dense
-    cdef const floating[::1] values
-    cdef const int32_t[::1] indices
-    cdef const int64_t[::1] indptr
-    if isinstance(x, tuple):
-        values, indices, indptr = x[0], x[1], x[2]
-        walk.samples, walk.features = indptr.shape[0] - 1, 0
-        features = x[3]
-        walk.x = <const void*>&values[0] if values.shape[0] else NULL
-        walk.indices = &indices[0] if indices.shape[0] else NULL
-        walk.indptr = &indptr[0]
-        if indices.shape[0] < indptr[walk.samples] or values.shape[0] < indptr[walk.samples]:
-            raise ValueError("CSR arrays are shorter than indptr says")
-    else:
-        dense = x
-        walk.samples, walk.features = dense.shape[0], dense.shape[1]
-        features = dense.shape[1]
-        walk.x = &dense[0, 0]
-        walk.indptr = NULL
-    if features != walk.plan[0].fan_in:
-        raise ValueError(f"X has {features} features, the plan {walk.plan[0].fan_in}")
-    return 0
-
-
-cdef int bind_data(Walk* walk, const floating* tag, tuple data, dict hyper) except -1:
-    """data = (X, y, sample_weight or None, order or None)."""
-    cdef const floating[:, ::1] y = data[1]
-    cdef const double[::1] sample_weight
-    cdef const Py_ssize_t[::1] order
-    bind_x(walk, tag, data[0])
-    bind_loss(walk, hyper, y.shape[1])
-    walk.y = &y[0, 0]
-    walk.sample_weight, walk.order = NULL, NULL
-    if y.shape[0] != walk.samples:
-        raise ValueError(f"y has {y.shape[0]} rows, X {walk.samples}")
-    if data[2] is not None:
-        sample_weight = data[2]
-        walk.sample_weight = &sample_weight[0]
-        if sample_weight.shape[0] != walk.samples:
-            raise ValueError(f"{sample_weight.shape[0]} weights, X has {walk.samples} rows")
-    if data[3] is not None:
-        order = data[3]
-        walk.order = &order[0]
-        walk.samples = order.shape[0]
-    return 0
-
-
-cdef int bind_team(Walk* walk, tuple team) except -1:
-    """team = (words, rank, size)."""
-    cdef int32_t[::1] words = team[0]
-    walk.words, walk.rank, walk.size = &words[0], team[1], team[2]
-    if words.shape[0] != team_words:
-        raise ValueError(f"a team has {team_words} words, not {words.shape[0]}")
-    return 0
-
-
-cdef int check_sizes(const Walk* walk, Py_ssize_t params, Py_ssize_t scratch,
-                     Py_ssize_t tally=3) except -1:
-    if tally < 2:
-        raise ValueError(f"the tally has 2 numbers or 3, not {tally}")
-    if params != walk.size_params:
-        raise ValueError(f"the plan has {walk.size_params} parameters, the arena {params}")
-    if scratch < walk.scratch_size:
-        raise ValueError(f"{walk.scratch_size} numbers of scratch are needed, not {scratch}")
-    return 0
-
-
 def scratch_size(plan, Py_ssize_t batch, Py_ssize_t ranks, str use):
-    """Numbers of scratch for a use: 'epoch', 'epoch_csr', 'gradient' or 'predict'."""
+    """Numbers of scratch for a use: 'epoch', 'epoch_csr', 'gradient', 'predict' or 'examine'."""
     cdef Walk walk
-    if use not in ("epoch", "epoch_csr", "gradient", "predict"):
+    if use not in ("epoch", "epoch_csr", "gradient", "predict", "examine"):
         raise ValueError(f"no scratch for the use {use!r}")
-    bind_plan(&walk, plan, min(batch, PREDICT_BLOCK) if use == "predict" else batch)
+    bind_plan(&walk, plan, min(batch, PREDICT_BLOCK) if use in ("predict", "examine") else batch)
     walk.size = ranks
     lay_out(&walk, use != "predict", use == "epoch", use == "epoch")
     return walk.scratch_size + (walk.size_params if use == "epoch_csr" else 0)
@@ -426,6 +284,70 @@ def predict(plan, const floating[::1] params, floating[::1] scratch, x, floating
                    rows * K * sizeof(floating))
             _losses.link_forward(link, &out[first, 0], rows, K)
     return finite
+
+
+def examine(plan, const floating[::1] params, floating[::1] scratch, tuple data, hyper,
+            tuple found):
+    """What training's forward and backward leave in all layers, for all rows.
+
+    found is (activations, slopes f'(z), deltas, dx), each an array or None. The first three are
+    flat, layer by layer with all rows of each; the last activation is the raw prediction, and dx
+    what comes back to X. Deltas are those of the loss, arguments as for train_epoch, and each row's
+    are times its weight. Where hyper is None, data is (X,) and they are those of any function of
+    the raw predictions: its derivatives by them come in the last layer of the deltas.
+    """
+    cdef Walk walk
+    cdef Py_ssize_t k, first, rows
+    cdef const Layer* layer
+    cdef floating* activations
+    cdef floating* slopes
+    cdef floating* deltas
+    cdef floating* dx
+    cdef bint has_loss = hyper is not None
+    bind_plan(&walk, plan, 1)
+    if has_loss:
+        bind_data(&walk, &params[0], data, hyper)
+    else:
+        bind_x(&walk, &params[0], data[0])
+        walk.order = NULL
+    if walk.order != NULL:
+        raise ValueError("examine takes the rows as they stand")
+    walk.rank, walk.size, walk.batch = 0, 1, min(walk.samples, PREDICT_BLOCK)
+    lay_out(&walk, True, False, False)
+    walk.scratch = &scratch[0]
+    check_sizes(&walk, params.shape[0], scratch.shape[0])
+    activations = room(&params[0], found[0], walk.samples * walk.widths)
+    slopes = room(&params[0], found[1], walk.samples * walk.widths)
+    deltas = room(&params[0], found[2], walk.samples * walk.widths)
+    dx = room(&params[0], found[3], walk.samples * walk.plan.fan_in)
+    if deltas == NULL and (dx != NULL or has_loss):
+        raise ValueError("there is no room for the deltas")
+    with nogil:
+        begin(&walk, &params[0])
+        for k in range((walk.samples + walk.batch - 1) // walk.batch):
+            first = k * walk.batch
+            rows = min(walk.batch, walk.samples - first)
+            forward(&walk, &params[0], first, 0, rows, NULL)
+            if activations != NULL:
+                copy_layers(&walk, walk.activations, activations, first, rows)
+            if slopes != NULL:
+                copy_slopes(&walk, slopes, first, rows)
+            if deltas == NULL:
+                continue
+            if has_loss:
+                output_deltas(&walk, &params[0], first, 0, rows)
+            else:
+                layer = walk.plan + walk.layers - 1
+                memcpy(layer_rows(&walk, &params[0], walk.deltas, layer, 0),
+                       rows_of(&walk, deltas, layer, first),
+                       rows * layer.fan_out * sizeof(floating))
+            backward(&walk, &params[0], 0, rows)
+            copy_layers(&walk, walk.deltas, deltas, first, rows)
+            if dx != NULL:
+                layer = walk.plan
+                _affine.affine_backward_rows(
+                    dx + first * layer.fan_in, layer_rows(&walk, &params[0], walk.deltas, layer, 0),
+                    &params[layer.weight], rows, layer.fan_in, layer.fan_out)
 
 
 def is_finite(const floating[::1] x):

@@ -20,9 +20,10 @@ from fastbp cimport _math
 cdef enum:
     POISSON, GAMMA, TWEEDIE, BINARY_LOG_LOSS, LOG_LOSS                # of z
     SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE, LOG_COSH          # of p
+    LOSSES_END
 
 cdef enum:
-    LINK_IDENTITY, LINK_EXP, LINK_LOGISTIC, LINK_SOFTPLUS, LINK_SOFTMAX
+    LINK_IDENTITY, LINK_EXP, LINK_LOGISTIC, LINK_SOFTPLUS, LINK_SOFTMAX, LINKS_END
 
 cdef struct Loss:
     int kind                # of LOSSES, or a tape

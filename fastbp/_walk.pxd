@@ -214,6 +214,14 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
         a_bi = z_bo
 
 
+cdef inline void derive(const Walk* walk, const Layer* layer, floating* delta, Py_ssize_t top,
+                        Py_ssize_t B) noexcept nogil:
+    """delta := delta f'(z), after the forward of rows top..top + B."""
+    activation_backward(<int>layer.activation, delta,
+                        layer_rows(walk, delta, walk.activations, layer, top),
+                        layer_rows(walk, delta, walk.slopes, layer, top), B * layer.fan_out)
+
+
 cdef inline void row_losses(const Walk* walk, floating* losses_b, floating* delta_bk,
                             floating* z_bk, floating* more_bk, const floating* y,
                             const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
@@ -226,15 +234,14 @@ cdef inline void row_losses(const Walk* walk, floating* losses_b, floating* delt
         loss_delta(&walk.loss, losses_b, delta_bk, z_bk, more_bk, y, order, B)
 
 
-cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t first,
-                          Py_ssize_t top, Py_ssize_t B) noexcept nogil:
-    """Row losses and the deltas of all layers, for rows top..top + B of the batch."""
-    cdef Py_ssize_t l, r, k, row
+cdef inline void output_deltas(const Walk* walk, const floating* params, Py_ssize_t first,
+                               Py_ssize_t top, Py_ssize_t B) noexcept nogil:
+    """Row losses and the deltas of the raw predictions, which are used up."""
+    cdef Py_ssize_t r, k, row
     cdef const Layer* layer = walk.plan + walk.layers - 1
     cdef Py_ssize_t K = layer.fan_out
     cdef floating* z_bk = layer_rows(walk, params, walk.activations, layer, top)
-    cdef floating* delta_bo = layer_rows(walk, params, walk.deltas, layer, top)
-    cdef floating* delta_bi
+    cdef floating* delta_bk = layer_rows(walk, params, walk.deltas, layer, top)
     cdef floating* losses = <floating*>walk.scratch + walk.losses + top
     cdef const floating* y = <const floating*>walk.y
     cdef const Py_ssize_t* order = NULL
@@ -243,7 +250,7 @@ cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t f
         order = walk.order + first + top
     else:
         y += (first + top) * walk.loss.targets
-    row_losses(walk, losses, delta_bo, z_bk, <floating*>walk.scratch + walk.more + top * K, y,
+    row_losses(walk, losses, delta_bk, z_bk, <floating*>walk.scratch + walk.more + top * K, y,
                order, B)
     if walk.sample_weight != NULL:
         for r in range(B):
@@ -254,31 +261,71 @@ cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t f
             else:
                 losses[r] *= weight
             for k in range(K):
-                delta_bo[r * K + k] = delta_bo[r * K + k] * weight if weight != 0 else 0
+                delta_bk[r * K + k] = delta_bk[r * K + k] * weight if weight != 0 else 0
+
+
+cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t top,
+                          Py_ssize_t B) noexcept nogil:
+    """The deltas of the hidden layers from those of the output, for rows top..top + B."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    cdef floating* delta_bi
+    cdef floating* delta_bo = layer_rows(walk, params, walk.deltas, walk.plan + walk.layers - 1,
+                                         top)
     for l in range(walk.layers - 1, 0, -1):
         layer = walk.plan + l
         delta_bi = layer_rows(walk, params, walk.deltas, layer - 1, top)
         affine_backward_rows(delta_bi, delta_bo, params + layer.weight, B, layer.fan_in,
                              layer.fan_out)
-        activation_backward(<int>(layer - 1).activation, delta_bi,
-                            layer_rows(walk, params, walk.activations, layer - 1, top),
-                            layer_rows(walk, params, walk.slopes, layer - 1, top),
-                            B * layer.fan_in)
+        derive(walk, layer - 1, delta_bi, top, B)
         delta_bo = delta_bi
+
+
+cdef inline floating* rows_of(const Walk* walk, floating* found, const Layer* layer,
+                              Py_ssize_t first) noexcept nogil:
+    """The rows from sample `first` on in a layer of what `examine` leaves for all samples."""
+    return found + walk.samples * layer.output + first * layer.fan_out
+
+
+cdef inline void copy_layers(const Walk* walk, Py_ssize_t region, floating* found,
+                             Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+    """The batch's activations or deltas to where those of all samples lie."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        memcpy(rows_of(walk, found, layer, first), layer_rows(walk, found, region, layer, 0),
+               rows * layer.fan_out * sizeof(floating))
+
+
+cdef inline void copy_slopes(const Walk* walk, floating* found, Py_ssize_t first,
+                             Py_ssize_t rows) noexcept nogil:
+    """f'(z) of the batch to where those of all samples lie."""
+    cdef Py_ssize_t l, i
+    cdef const Layer* layer
+    cdef floating* slopes
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        slopes = rows_of(walk, found, layer, first)
+        for i in range(rows * layer.fan_out):
+            slopes[i] = 1
+        derive(walk, layer, slopes, 0, rows)
 
 
 cdef inline void row_phase(const Walk* walk, const floating* params, Py_ssize_t first,
                            Py_ssize_t rows) noexcept nogil:
     """This rank's blocks of the batch: forward, loss, deltas. Left early when asked to stop."""
     cdef Py_ssize_t blocks = (rows + walk.block - 1) // walk.block
-    cdef Py_ssize_t k, top
+    cdef Py_ssize_t k, top, B
     for k in range(blocks * walk.rank // walk.size, blocks * (walk.rank + 1) // walk.size):
         if team_read(walk.words, team_stop):
             team_write(walk.words, team_leave, 1)
             return
         top = k * walk.block
-        forward(walk, params, first, top, min(walk.block, rows - top), NULL)
-        backward(walk, params, first, top, min(walk.block, rows - top))
+        B = min(walk.block, rows - top)
+        forward(walk, params, first, top, B, NULL)
+        output_deltas(walk, params, first, top, B)
+        backward(walk, params, top, B)
 
 
 cdef inline void use_slice(const Walk* walk, floating* params, floating* dw, Py_ssize_t offset,

@@ -16,6 +16,8 @@ PLAN = np.dtype(
 # Rows and multiply-adds of a chunk of predict, about: a millisecond, between which Python sees
 # signals and the ranks of a team take turns.
 PREDICT_CHUNK, LEAST_CHUNK, PREDICT_WORK = 4096, 64, 32_000_000
+# Rows that are examined together: a few MiB for usual widths.
+EXAMINE_CHUNK = 1024
 
 
 def count_params(units):
@@ -186,6 +188,12 @@ class Network:
         network.params[...] = self.params
         return network
 
+    def for_rows_of(self, dtype):
+        """This network, or a copy in float64 where float32 would round rows of this dtype."""
+        dtype = np.result_type(dtype, self.params.dtype)
+        dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
+        return self if dtype == self.params.dtype else self.astype(dtype)
+
     def holds(self, coefs, intercepts):
         """Whether the lists are, array for array, this network's views."""
         return (
@@ -221,7 +229,7 @@ class Network:
         return core.is_finite(self.params)
 
     def scratch(self, batch, ranks, use, program=None):
-        """Scratch for a use of the core: 'epoch', 'epoch_csr', 'gradient' or 'predict'."""
+        """Scratch for a use of the core, which says what there is."""
         program = self.program if program is None else program
         return allocate(core.scratch_size(program, batch, ranks, use), self.params.dtype)
 
@@ -264,6 +272,62 @@ class Network:
         members.run(door)
         return all(finite)
 
+    def forward(self, x, slopes=False):
+        """The activations of all layers for rows x, the raw prediction last; or the slopes f'(z).
+
+        Lists of arrays (rows, fan_out).
+        """
+        layers, flat = self._layers(count_rows(x))
+        self._examine((x,), (None, flat, None, None) if slopes else (flat, None, None, None))
+        return layers
+
+    def input_gradients(self, x):
+        """The derivatives of the raw predictions by x, shape (rows, outputs, features).
+
+        An output's own delta is 1 there, and that of the others 0.
+        """
+        n_rows, n_outputs = count_rows(x), self.units[-1]
+        found = np.empty((n_rows, n_outputs, self.units[0]), self.params.dtype)
+        for first in range(0, n_rows, EXAMINE_CHUNK):
+            part = slice(first, min(first + EXAMINE_CHUNK, n_rows))
+            layers, deltas = self._layers(part.stop - first)
+            dx = allocate((part.stop - first) * self.units[0], self.params.dtype)
+            for k in range(n_outputs):
+                layers[-1][:] = np.arange(n_outputs) == k
+                self._examine((row_slice(x, part),), (None, None, deltas, dx))
+                found[part, k] = dx.reshape(-1, self.units[0])
+        return found
+
+    def examine(self, x, y, program, loss_fields):
+        """What training sees for rows x and their targets y.
+
+        Parameters
+        ----------
+        x, y : rows and targets, as `_validation` gives them
+        program, loss_fields
+            Of an Objective.
+
+        Returns
+        -------
+        activations, slopes, deltas : lists of ndarray of shape (rows, fan_out)
+            a, f'(z) and dloss/dz of all layers; the last activation is the raw prediction.
+        """
+        found = [self._layers(len(y)) for _ in range(3)]
+        flat = (*(flat for _, flat in found), None)
+        self._examine((x, y, None, None), flat, program, loss_fields)
+        return [layers for layers, _ in found]
+
+    def _examine(self, data, found, program=None, loss_fields=None):
+        scratch = self.scratch(count_rows(data[0]), 1, "examine", program)
+        program = self.program if program is None else program
+        core.examine(program, self.params, scratch, data, loss_fields, found)
+
+    def _layers(self, n_rows):
+        """An array (rows, fan_out) for each layer, and the flat one that they are views into."""
+        flat = allocate(n_rows * sum(self.units[1:]), self.params.dtype)
+        ends = n_rows * np.cumsum(self.units[1:])
+        return [part.reshape(n_rows, -1) for part in np.split(flat, ends[:-1])], flat
+
 
 def chunk_rows(work):
     """Rows of a chunk of predict, each so many multiply-adds.
@@ -273,6 +337,11 @@ def chunk_rows(work):
     """
     blocks = int(PREDICT_WORK // max(work, 1)) // LEAST_CHUNK
     return min(max(blocks, 1) * LEAST_CHUNK, PREDICT_CHUNK)
+
+
+def count_rows(x):
+    """The number of rows, dense or CSR as the core takes it."""
+    return len(x[2]) - 1 if isinstance(x, tuple) else len(x)
 
 
 def row_slice(x, part):

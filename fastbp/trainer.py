@@ -10,7 +10,7 @@ import scipy.optimize
 from fastbp import schedules
 from fastbp._dispatch import core
 from fastbp._team import single_threaded_blas, step_cost, team
-from fastbp.network import allocate
+from fastbp.network import allocate, count_rows
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -125,7 +125,7 @@ class Optimizer:
 
 def work_per_sample(network, x):
     """Multiply-adds of forward and backward for one sample."""
-    entries = len(x[0]) / max(len(x[2]) - 1, 1) if isinstance(x, tuple) else None  # CSR
+    entries = len(x[0]) / max(count_rows(x), 1) if isinstance(x, tuple) else None  # CSR
     first, others = network.row_work(entries)
     return 10 * sum(network.units[1:]) + 2 * first + 3 * others  # 10: activations and losses
 
@@ -309,6 +309,42 @@ def _make_consistent(history, began, optimizer, n_samples, best_score):
         history.best_loss = min([x for x in history.loss_curve if x == x], default=np.inf)
 
 
+def gradient_door(network, data, settings, ranks=1):
+    """The door of reported loss and gradient over all samples, and the arrays it fills.
+
+    Returns
+    -------
+    door : callable
+        Of a member of the team.
+    grads : ndarray
+        The gradient of the objective, in the order of the network's params.
+    tally : ndarray
+        Loss, and number of samples.
+    """
+    chunk = min(GRADIENT_CHUNK, len(data[1]))
+    # The penalty's and the outputs' terms are summed as they stand in the gradient, so multi-output
+    # squared error is the sum over outputs (scikit-learn #8349).
+    program, loss_fields = settings.objective.program(network)
+    hyper = Optimizer("sgd", 0, np.float64, rate=0.0).hyper(settings, loss_fields, 1.0)
+    hyper["batch"] = chunk
+    grads = allocate(network.params.size, network.params.dtype)
+    tally = np.zeros(2)
+    scratch = network.scratch(chunk, ranks, "gradient", program)
+
+    def door(member):
+        core.loss_gradient(program, network.params, grads, scratch, tally, (*data, None), hyper,
+                           member)
+
+    return door, grads, tally
+
+
+def loss_gradient(network, data, settings):
+    """Reported loss, and the gradient of the objective, over all samples; by this thread alone."""
+    door, grads, tally = gradient_door(network, data, settings)
+    door((np.zeros(core.TEAM_WORDS, np.int32), 0, 1))
+    return tally[0], grads
+
+
 def minimize(network, data, settings, history, validate=None):
     """Fit by L-BFGS (scipy.optimize), in place, on gradients of all samples.
 
@@ -323,13 +359,6 @@ def minimize(network, data, settings, history, validate=None):
     """
     x, y, _ = data
     chunk = min(GRADIENT_CHUNK, len(y))
-    # The penalty's and the outputs' terms are summed as they stand in the gradient, so multi-output
-    # squared error is the sum over outputs (scikit-learn #8349).
-    program, loss_fields = settings.objective.program(network)
-    hyper = Optimizer("sgd", 0, np.float64, rate=0.0).hyper(settings, loss_fields, 1.0)
-    hyper["batch"] = chunk
-    grads = allocate(network.params.size, network.params.dtype)
-    tally = np.zeros(2)
     start = network.params.astype(np.float64)
     accepted = scipy.optimize.OptimizeResult(x=start, fun=np.inf, nit=0)
     known = len(history.validation_scores or ())
@@ -339,11 +368,7 @@ def minimize(network, data, settings, history, validate=None):
         # SciPy's L-BFGS calls BLAS for vectors, with as many threads as it may, beside the ranks.
         epoch_work = sample_work * len(y)
         with single_threaded_blas(), team(settings.n_threads, cost, chunk, epoch_work) as members:
-            scratch = network.scratch(chunk, members.size, "gradient", program)
-
-            def door(member):
-                core.loss_gradient(program, network.params, grads, scratch, tally,
-                                   (*data, None), hyper, member)
+            door, grads, tally = gradient_door(network, data, settings, members.size)
 
             def loss_gradient(params):
                 network.params[...] = params

@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "_tape.pxd": BASE,
     # floor 2
     "_walk.pxd": BASE | KERNELS,  # the half of the core that could not be read in one file
-    "_core.pyx": BASE | KERNELS | {"_walk.pxd"},
+    "_bind.pxd": BASE | KERNELS | {"_walk.pxd"},
+    "_core.pyx": BASE | KERNELS | {"_walk.pxd", "_bind.pxd"},
     "_core.pyi": set(),
     # floor 3
     "_dispatch.py": {"_core.pyx"},
@@ -80,7 +81,15 @@ MAY_IMPORT = {
     # floor 10
     "estimators.py": {"_base.py", "trainer.py", "network.py", "_validation.py", "_memory.py"},
     # floor 11
-    "__init__.py": {"estimators.py", "_dispatch.py"},
+    "_plot.py": set(),
+    "_layers.py": {"_base.py", "trainer.py", "network.py", "_validation.py"},
+    # floor 12
+    "_displays.py": {"_layers.py", "_plot.py"},
+    "_network_display.py": {"_layers.py", "_plot.py"},
+    # floor 13
+    "inspection.py": {"_layers.py", "_displays.py", "_network_display.py"},
+    # floor 14
+    "__init__.py": {"estimators.py", "_dispatch.py", "inspection.py"},
 }
 
 MOST_LINES = 450
@@ -390,5 +399,6 @@ def test_the_import_leaves_to_others_what_few_fits_need():
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for module in ("sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing"):
+    for module in ("sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing",
+                   "fastbp.inspection"):
         assert module not in done.stdout.split()

@@ -1,0 +1,44 @@
+"""Ink and axes: what the pictures share. matplotlib is imported when something is drawn."""
+
+INK, GREY, LINE, PAPER = "#22252b", "#7a808a", "#d9dce1", "#ffffff"
+BLUE, ORANGE = "#1f5fa8", "#e07b28"
+
+
+def pyplot(caller):
+    """matplotlib.pyplot, or an ImportError that says how to get it."""
+    try:
+        import matplotlib.pyplot
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} draws with matplotlib, which is not installed: pip install fastbp[plot]"
+        ) from error
+    return matplotlib.pyplot
+
+
+def axes(caller, ax=None, **figure):
+    """(figure, ax): the given axes, or those of a new figure with these options."""
+    plt = pyplot(caller)
+    if ax is not None:
+        return ax.figure, ax
+    return plt.subplots(layout="constrained", **figure)
+
+
+def quiet(ax):
+    """Axes without a frame, with a grid that keeps in the background."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("bottom", "left"):
+        ax.spines[side].set_color(LINE)
+    ax.set_axisbelow(True)
+    ax.grid(color=LINE, alpha=0.5, linewidth=0.8)
+    ax.tick_params(which="both", color=LINE, labelcolor=GREY)
+    ax.xaxis.label.set_color(GREY)
+    ax.yaxis.label.set_color(GREY)
+
+
+def diverging():
+    """The colour map for numbers of both signs: orange below 0, blue above."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = ["#8a3f07", ORANGE, "#f7d9bd", "#fbfbfb", "#c2d7ef", BLUE, "#0f3460"]
+    return LinearSegmentedColormap.from_list("fastbp", colours)
