@@ -96,7 +96,7 @@ def check_gradient(estimator, X, y, sample_weight=None, *, method="central", ste
     1e-4 ('forward'). The floor is what the difference may be off by, over that tolerance, so that
     rounding alone never fails: 80 times the rounding error of E over e, and for 'forward' the
     second difference over e too. The rounding error is that seen in a table of E at neighbouring
-    parameters [2]_, at least ``eps * |E|``.
+    parameters [2]_, at least that of its last digit.
 
     Where a kink of E lies within the step, such as that of a relu, no difference says what the
     slope is. 'central' then tries steps of e / 16 and e / 256 (not in place of a given `step`); if
@@ -200,7 +200,7 @@ def _evaluation(network, gradient, data, objective, alpha, n_threads):
 
 
 def _noise(evaluate, params):
-    """The standard deviation of rounding in the objective.
+    """The standard deviation of rounding in the objective, as far as it shows.
 
     A table of its values at parameters that differ by 1e-9 of themselves: all that is smooth
     vanishes in third differences, and those of independent errors have 20 times the variance of
@@ -213,8 +213,11 @@ def _noise(evaluate, params):
         params[...] = start * (1 + k * 2.0**-30 * signs)
         table.append(evaluate())
     params[...] = start
-    seen = np.median(abs(np.diff(table, 3))) / (0.6745 * 20**0.5)
-    return max(seen, EPSILON * abs(table[0]), np.finfo(np.float64).tiny)
+    with np.errstate(invalid="ignore"):
+        differences = abs(np.diff(table, 3))
+    differences = differences[np.isfinite(differences)]
+    seen = np.median(differences) / (0.6745 * 20**0.5) if differences.size else 0.0
+    return max(seen, np.finfo(np.float64).tiny)
 
 
 # ---- differences
@@ -300,12 +303,12 @@ def _difference(move, evaluate, here, noise, method, steps):
         left, half_left, half_right, right = values
         bend = (abs(right - 3 * half_right + 3 * here - half_left)
                 + abs(half_right - 3 * here + 3 * half_left - left)) / e
-        rounding = CAUTION * noise / e
+        rounding = CAUTION * max(noise, EPSILON * (abs(left) + abs(right))) / e
         if method == "central":
             quotient, cut_off = (right - left) / (2 * e), 0.0
         else:
             quotient, cut_off = (right - here) / e, abs(right - 2 * here + left) / e
-        if bend <= max(rounding, TOLERANCES[method] / 4 * abs(quotient)):  # False for NaN
+        if bend <= max(rounding, TOLERANCES[method] / 4 * abs(quotient)) < np.inf:  # nor for NaN
             slope, off = quotient, 2 * rounding + cut_off
             break
     move(0.0)

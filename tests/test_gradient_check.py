@@ -138,6 +138,19 @@ def test_scales(scale, method):
     agrees(check_gradient(regressor(loss="poisson"), X, Y * scale, method=method), 51)
 
 
+def test_weights_of_any_size():
+    agrees(check_gradient(regressor(alpha=0), X, y, WEIGHT * 1e307), 47)
+
+
+@over_methods
+def test_weights_that_are_0_and_an_objective_that_is_0(method):
+    estimator = regressor(hidden_layer_sizes=(3,), max_iter=1).fit(X, y)
+    estimator.coefs_ = [np.zeros_like(w) for w in estimator.coefs_]
+    estimator.intercepts_ = [np.zeros_like(b) for b in estimator.intercepts_]
+    agrees(check_gradient(estimator, X, y, method=method), 19)
+    agrees(check_gradient(estimator, X, 0 * y, method=method), 19)
+
+
 @pytest.mark.parametrize("target", [LABELS, LABELS == "ham"], ids=["multiclass", "binary"])
 def test_log_losses_are_not_clipped(target):
     """Probabilities of 1e-40: what is reported does not move with the weights, the objective does.
@@ -310,11 +323,12 @@ def test_a_wrong_element_is_named(monkeypatch):
     assert check.errors[1][0][2, 1] == pytest.approx(0.01 / 1.01, rel=1e-3)
 
 
-def test_a_wrong_gradient_is_seen_where_the_true_one_is_nearly_zero(monkeypatch):
+@over_methods
+def test_a_wrong_gradient_is_seen_where_the_true_one_is_nearly_zero(method, monkeypatch):
     estimator = regressor(solver="lbfgs", max_iter=2000, tol=1e-9).fit(X, y)
-    agrees(check_gradient(estimator, X, y), 47)
+    agrees(check_gradient(estimator, X, y, method=method), 47)
     core_with(monkeypatch, no_penalty)
-    assert not check_gradient(estimator, X, y).passed
+    assert not check_gradient(estimator, X, y, method=method).passed
 
 
 def test_a_wrong_derivative_of_relu_is_no_kink(monkeypatch):
@@ -339,6 +353,17 @@ def with_kink(distance=0.0, activation="relu"):
     estimator.intercepts_[0] = estimator.intercepts_[0].copy()
     estimator.intercepts_[0][1] = distance - X[7] @ estimator.coefs_[0][:, 1]
     return estimator
+
+
+@over_methods
+@pytest.mark.parametrize("beyond", [lambda raw: raw * 1e308 * 1e10, lambda raw: fg.log(-raw)],
+                         ids=["inf", "nan"])
+def test_where_the_objective_is_not_finite_there_is_no_difference(beyond, method):
+    estimator = regressor(hidden_layer_sizes=(), max_iter=1).fit(X, y)
+    estimator.intercepts_[0] = 1 - X[:1] @ estimator.coefs_[0][:, 0]  # the raw prediction is 1
+    estimator.set_params(loss=lambda raw, y: fg.where(raw < 1 + 1e-12, raw * y, beyond(raw)))
+    check = check_gradient(estimator, X[:1], y[:1], method=method)
+    assert (check.n_checked, check.n_skipped) == (0, 5)
 
 
 @over_methods
@@ -454,6 +479,17 @@ def test_default_steps(method, power, first, monkeypatch):
     size = max(first, np.sqrt((first**2 + 5) / 4))
     expected = size * np.finfo(float).eps ** power * np.array([-1, -0.5, 0.5, 1])
     np.testing.assert_allclose(moves, expected, rtol=1e-6)
+
+
+def test_default_steps_along_directions(monkeypatch):
+    """Each of the layer's parameters moves as far as it would alone, in the mean."""
+    seen = []
+    core_with(monkeypatch, lambda plan, params, *_: seen.append(params.copy()))
+    estimator = regressor(hidden_layer_sizes=()).fit(X, y)
+    check_gradient(estimator, X, y, n_directions=1, random_state=0)
+    move = seen[36] - seen[0]
+    size = np.sqrt(5 * np.mean(estimator.coefs_[0] ** 2)) * np.finfo(float).eps ** (1 / 3)
+    assert np.sqrt((move**2).sum()) == pytest.approx(size, rel=1e-6)
 
 
 def test_step_overrides(monkeypatch):
