@@ -303,7 +303,7 @@ def _difference(move, evaluate, here, noise, method, steps):
         left, half_left, half_right, right = values
         bend = (abs(right - 3 * half_right + 3 * here - half_left)
                 + abs(half_right - 3 * here + 3 * half_left - left)) / e
-        rounding = CAUTION * max(noise, EPSILON * (abs(left) + abs(right))) / e
+        rounding = CAUTION * max(noise, EPSILON * abs(left), EPSILON * abs(right)) / e
         if method == "central":
             quotient, cut_off = (right - left) / (2 * e), 0.0
         else:

@@ -364,6 +364,10 @@ def test_where_the_objective_is_not_finite_there_is_no_difference(beyond, method
     estimator.set_params(loss=lambda raw, y: fg.where(raw < 1 + 1e-12, raw * y, beyond(raw)))
     check = check_gradient(estimator, X[:1], y[:1], method=method)
     assert (check.n_checked, check.n_skipped) == (0, 5)
+    # At the end of the step alone.
+    estimator.set_params(loss=lambda raw, y: fg.where(raw < 1 + 3e-4, raw * y, beyond(raw)))
+    check = check_gradient(estimator, X[:1], y[:1], method=method, step=4e-4)
+    assert np.isnan(check.numeric[0][1]).all()
 
 
 @over_methods
