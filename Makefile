@@ -66,6 +66,10 @@ test-oldest: .venv-oldest/test ## the suite with the oldest versions allowed, bu
 	@$(subst VENV,.venv-oldest,$(PYTEST)) $(CURDIR)/tests/test_house.py
 	@$(call install,.venv-oldest,build/sdist-oldest)
 
+.PHONY: test-torch
+test-torch: .venv-bench/test ## activations, losses and formulas beside PyTorch
+	@$(subst VENV,.venv-bench,$(PYTEST)) $(CURDIR)/tests/test_torch.py
+
 .PHONY: parity
 parity: .venv/test ## every configuration against scikit-learn
 	@.venv/bin/python tests/parity.py
@@ -261,6 +265,10 @@ build/gallery: FORCE
 
 .venv-bench/installed: build/sdist/.made .venv-bench/peers
 	@$(call install,.venv-bench,build/sdist)
+	@touch $@
+
+.venv-bench/test: .venv-bench/installed
+	@$(call requirements,.venv-bench,test) -c benchmarks/requirements.txt
 	@touch $@
 
 build/sdist-debug/.made: build/sources .venv/made

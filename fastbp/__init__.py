@@ -4,9 +4,10 @@
 """
 
 from fastbp.estimators import MLPClassifier, MLPRegressor
+from fastbp.gradient_check import GradientCheck, check_gradient
 
 __version__ = "0.1.0"
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["GradientCheck", "MLPClassifier", "MLPRegressor", "check_gradient"]
 
 
 def __getattr__(name):

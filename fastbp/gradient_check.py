@@ -1,0 +1,464 @@
+"""Gradient check: backpropagation against finite differences of the objective.
+
+A difference is taken from five values, E(w - e), E(w - e/2), E(w), E(w + e/2), E(w + e). Both
+third differences among them are of order e^3 where E is smooth, and of order e wherever within the
+step E has a kink: at no place do both vanish. Their sum, divided by e, bounds what a kink adds to
+the slope, and it knows nothing of backpropagation: a wrong gradient is never taken for a kink.
+"""
+
+import copy
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from fastbp import _memory, _validation
+from fastbp._base import BaseMLP
+from fastbp._dispatch import core
+from fastbp._team import step_cost, team
+from fastbp.network import Network, count_params
+from fastbp.trainer import GRADIENT_CHUNK, Optimizer, Settings, work_per_sample
+
+EPSILON = np.finfo(np.float64).eps
+STEPS = {"forward": EPSILON ** (1 / 2), "central": EPSILON ** (1 / 3)}  # relative to the weights
+TOLERANCES = {"forward": 1e-4, "central": 1e-6}
+SHORTER = {"forward": (1.0,), "central": (1.0, 2.0**-4, 2.0**-8)}
+CAUTION = 40  # standard deviations of rounding in a third difference, and a margin
+ARRAYS = 6  # of the parameters' size, that a check keeps
+
+
+@validate_params(
+    {
+        "method": [StrOptions(set(STEPS))],
+        "step": [Interval(Real, 0, np.inf, closed="neither"), None],
+        "n_directions": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=False,
+)
+def check_gradient(estimator, X, y, sample_weight=None, *, method="central", step=None,
+                   n_directions=None, random_state=None):
+    """Compare the gradient by backpropagation with finite differences of the objective.
+
+    The objective is the mean loss of the samples with the L2 penalty, over all of X, in float64
+    whatever the dtype of X or of the fitted weights. (For log losses it is not quite the number
+    that is reported as loss, which is that of clipped probabilities.)
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        The gradient is that at its weights if it is fitted, or else at those that `fit` would begin
+        with. It is left as it is.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Samples.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets, as `fit` takes them.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, not negative.
+    method : {'central', 'forward'}, default='central'
+        ``(E(w + e) - E(w - e)) / (2 e)`` or ``(E(w + e) - E(w)) / e``.
+    step : float, default=None
+        The step e. None takes ``eps ** (1 / 3) * |w|`` for 'central' and ``eps ** (1 / 2) * |w|``
+        for 'forward', where eps is the machine epsilon 2.2e-16, and where \\|w| is at least the
+        root mean square of the layer's weights (1 if these are all 0). See Notes.
+    n_directions : int, default=None
+        None compares every parameter, each by four evaluations of the objective on all samples. For
+        more than some thousand parameters take a number, 10 say: the slopes along so many random
+        unit vectors in the parameters of each layer are compared. An error in any parameter of the
+        layer shows in nearly all of them, but not in which one it is.
+    random_state : int, RandomState instance or None, default=None
+        Draws the directions.
+
+    Returns
+    -------
+    check : GradientCheck
+        Gradients, errors, and whether they agree; it prints as a table.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is not one of fastbp.
+    ValueError
+        If the data or a parameter is not valid, or the objective is not finite.
+
+    Notes
+    -----
+    The step is a compromise [1]_. What the difference cuts off of Taylor's series grows with e: it
+    is ``e / 2 * |E''|`` for 'forward', ``e ** 2 / 6 * |E'''|`` for 'central'. Rounding leaves about
+    ``eps * |E| / e``, which grows as e shrinks. If E changes with w on a scale of \\|w|, the sum is
+    least near the steps above, and half of the digits are right, or two thirds.
+
+    The relative error of a derivative a by backpropagation and n by differences is
+    ``|a - n| / max(|a|, |n|, floor)``, and the check passes if none is above 1e-6 ('central') or
+    1e-4 ('forward'). The floor is what the difference may be off by, over that tolerance, so that
+    rounding alone never fails: 80 times the rounding error of E over e, and for 'forward' the
+    second difference over e too. The rounding error is that seen in a table of E at neighbouring
+    parameters [2]_, at least that of its last digit.
+
+    Where a kink of E lies within the step, such as that of a relu, no difference says what the
+    slope is. 'central' then tries steps of e / 16 and e / 256 (not in place of a given `step`); if
+    they meet it as well, the derivative is skipped and counted. So is one for which `step` is much
+    too large.
+
+    The gradient of step units is straight-through: on purpose not that of the objective, which is
+    constant in all parameters in front of them. Only the layers behind the last step units are
+    compared, and the result says so.
+
+    References
+    ----------
+    .. [1] W. Press et al., "Numerical recipes", 3rd ed., 2007, section 5.7.
+    .. [2] J. More and S. Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33, 2011.
+
+    Examples
+    --------
+    >>> from fastbp import MLPClassifier, check_gradient
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> check_gradient(MLPClassifier((5,), activation="tanh", random_state=0), X, y).passed
+    True
+    """
+    if not isinstance(estimator, BaseMLP):
+        raise TypeError(
+            f"estimator must be an MLPClassifier or MLPRegressor of fastbp, got {estimator!r}. Of "
+            "a pipeline it is the last step, and X what the steps before it make."
+        )
+    network, data, objective, alpha = _prepare(estimator, X, y, sample_weight)
+    gradient = network.copy()
+    first = _behind_steps(network.activations)
+    random_state = check_random_state(random_state)
+    with _evaluation(network, gradient, data, objective, alpha, estimator.n_threads) as evaluate:
+        here = evaluate()
+        if not np.isfinite(here):
+            raise ValueError(f"the objective is {here} at these weights: it has no gradient")
+        gradient = gradient.copy()  # the one here, while others are overwritten
+        noise = _noise(evaluate, network.params)
+        layers = []
+        for k in range(len(network.coefs)):
+            parameters = _pair(network, k), _pair(gradient, k)
+            places = (_elements(*parameters) if n_directions is None else
+                      _directions(*parameters, n_directions, random_state))
+            layers.append(_compare(places, evaluate, here, noise, method, step, k >= first))
+    if n_directions is None:
+        layers = [_as_pairs(layer, *_pair(network, k)) for k, layer in enumerate(layers)]
+    return GradientCheck(method, network.units, layers, first, n_directions)
+
+
+# ---- the objective
+
+
+def _prepare(estimator, X, y, sample_weight):
+    """(network, data, objective, alpha) as `fit` would have them, but in float64 and on a copy."""
+    fitted = hasattr(estimator, "coefs_")
+    twin = copy.copy(estimator) if fitted else clone(estimator)
+    twin._validate_params()
+    twin.warm_start = False  # which would ask for samples of all classes
+    hidden = _validation.check_hidden_layer_sizes(twin.hidden_layer_sizes)
+    X, y = twin._check_data(X, y, incremental=fitted, reset=not fitted)
+    y = y.reshape(-1, 1) if y.ndim == 1 else y
+    objective = twin._objective(y.shape[1])
+    sample_weight = _validation.check_weights(sample_weight, X)
+    sample_weight, alpha = _validation.near_one(sample_weight, twin.alpha)
+    data = _validation.as_rows(X, np.float64), twin._targets(y, np.float64), sample_weight
+    if fitted:
+        network = twin._current_network().astype(np.float64)
+        twin._check_shape(network.units, list(network.units[1:-1]), y.shape[1])
+        return network, data, objective, alpha
+    units = [X.shape[1], *hidden, y.shape[1]]
+    _memory.check_fits(8 * ARRAYS * count_params(units), f"hidden_layer_sizes={tuple(hidden)}")
+    network = Network(units, twin.activation, np.float64)
+    network.initialize(check_random_state(twin.random_state), twin.init)
+    return network, data, objective, alpha
+
+
+@contextmanager
+def _evaluation(network, gradient, data, objective, alpha, n_threads):
+    """A function that gives the objective at the network's parameters, and sets the gradient."""
+    n_samples = len(data[1])
+    chunk = min(GRADIENT_CHUNK, n_samples)
+    program, fields = objective.program(network)
+    settings = Settings(objective, alpha, max_iter=1, tol=0.0, batch_size=chunk)
+    fields["objective"] = True
+    hyper = Optimizer("sgd", 0, np.float64, rate=0.0).hyper(settings, fields, 1.0)
+    work = work_per_sample(network, data[0])
+    cost = step_cost(work * chunk, network.params.size)
+    tally = np.zeros(2)
+    with team(n_threads, cost, chunk, work * n_samples) as members:
+        scratch = network.scratch(chunk, members.size, "gradient", program)
+
+        def door(member):
+            core.loss_gradient(program, network.params, gradient.params, scratch, tally,
+                               (*data, None), hyper, member)
+
+        def evaluate():
+            members.run(door)
+            return float(tally[0])
+
+        yield evaluate
+
+
+def _noise(evaluate, params):
+    """The standard deviation of rounding in the objective, as far as it shows.
+
+    A table of its values at parameters that differ by 1e-9 of themselves: all that is smooth
+    vanishes in third differences, and those of independent errors have 20 times the variance of
+    one. The median does not see the few that a kink would make large.
+    """
+    start = params.copy()
+    signs = np.random.RandomState(0).choice([-1.0, 1.0], params.size)
+    table = []
+    for k in range(32):
+        params[...] = start * (1 + k * 2.0**-30 * signs)
+        table.append(evaluate())
+    params[...] = start
+    with np.errstate(invalid="ignore"):
+        differences = abs(np.diff(table, 3))
+    differences = differences[np.isfinite(differences)]
+    seen = np.median(differences) / (0.6745 * 20**0.5) if differences.size else 0.0
+    return max(seen, np.finfo(np.float64).tiny)
+
+
+# ---- differences
+
+
+def _pair(network, k):
+    return network.coefs[k], network.intercepts[k]
+
+
+def _behind_steps(activations):
+    """The first layer with no step units behind it, its own included."""
+    return max((k + 1 for k, one in enumerate(activations) if one == "step"), default=0)
+
+
+def _typical(weight):
+    """The root mean square of a layer's weights, or 1."""
+    return float(np.sqrt(np.mean(weight**2))) or 1.0
+
+
+def _elements(parameters, gradient):
+    """(move, derivative, size) of every parameter: move(t) adds t to it, as it was at first."""
+    typical = _typical(parameters[0])
+    for array, slopes in zip(parameters, gradient, strict=True):
+        flat = array.reshape(-1)  # a view
+        for i, (w, slope) in enumerate(zip(flat.tolist(), slopes.ravel().tolist(), strict=True)):
+
+            def move(t, flat=flat, i=i, w=w):
+                flat[i] = w + t
+
+            yield move, slope, max(abs(w), typical)
+
+
+def _directions(parameters, gradient, n_directions, random_state):
+    """The same of random unit vectors in the parameters of a layer."""
+    count = sum(array.size for array in parameters)
+    size = _typical(parameters[0]) * count**0.5
+    starts = [array.copy() for array in parameters]
+    for _ in range(n_directions):
+        draws = [random_state.standard_normal(array.shape) for array in parameters]
+        norm = sum(np.vdot(draw, draw) for draw in draws) ** 0.5
+        draws = [draw / norm for draw in draws]
+
+        def move(t, draws=draws):
+            for array, start, draw in zip(parameters, starts, draws, strict=True):
+                array[...] = start + t * draw
+
+        yield move, float(sum(map(np.vdot, draws, gradient))), size
+
+
+def _compare(places, evaluate, here, noise, method, step, has_gradient):
+    """Three arrays of all places: derivatives by backpropagation, differences, relative errors.
+
+    Where there is no difference, it and the error are NaN.
+    """
+    rows = []
+    for move, slope, size in places:
+        first = STEPS[method] * size
+        steps = [first * shorter for shorter in SHORTER[method]] if step is None else [step]
+        numeric = off = np.nan
+        if has_gradient:
+            numeric, off = _difference(move, evaluate, here, noise, method, steps)
+        rows.append((slope, numeric, off))
+    slopes, numeric, off = np.array(rows).T
+    with np.errstate(invalid="ignore"):
+        floor = off / TOLERANCES[method]
+        errors = abs(slopes - numeric) / np.maximum(np.maximum(abs(slopes), abs(numeric)), floor)
+    errors[~np.isfinite(slopes) & ~np.isnan(numeric)] = np.inf
+    return slopes, numeric, errors
+
+
+def _difference(move, evaluate, here, noise, method, steps):
+    """(difference quotient, how far off it may be); NaN where there is a kink within all steps.
+
+    What is off by a kink is at most 1.5 times the sum of both third differences, what Taylor's
+    series has beyond the quotient of 'central' less than that sum.
+    """
+    slope = off = np.nan
+    for e in steps:
+        values = []
+        for t in (-e, -e / 2, e / 2, e):
+            move(t)
+            values.append(evaluate())
+        left, half_left, half_right, right = values
+        bend = (abs(right - 3 * half_right + 3 * here - half_left)
+                + abs(half_right - 3 * here + 3 * half_left - left)) / e
+        rounding = CAUTION * max(noise, EPSILON * abs(left), EPSILON * abs(right)) / e
+        if method == "central":
+            quotient, cut_off = (right - left) / (2 * e), 0.0
+        else:
+            quotient, cut_off = (right - here) / e, abs(right - 2 * here + left) / e
+        if bend <= max(rounding, TOLERANCES[method] / 4 * abs(quotient)) < np.inf:  # nor for NaN
+            slope, off = quotient, 2 * rounding + cut_off
+            break
+    move(0.0)
+    return slope, off
+
+
+def _as_pairs(layer, weight, bias):
+    """The arrays of a layer's parameters as pairs in the shapes of its weights and biases."""
+    return [(array[:weight.size].reshape(weight.shape), array[weight.size:].reshape(bias.shape))
+            for array in layer]
+
+
+# ---- the result
+
+
+class GradientCheck:
+    """What `check_gradient` found; ``str()`` of it is a table.
+
+    Attributes
+    ----------
+    passed : bool
+        Whether all that was compared agrees within `tolerance`, and anything was.
+    max_error : float
+        The largest relative error; NaN if nothing could be compared.
+    relative_errors : ndarray of shape (n_layers,)
+        The largest relative error of each layer; NaN where nothing could be compared.
+    analytic, numeric : list of (ndarray of shape (fan_in, fan_out), ndarray of shape (fan_out,))
+        Derivatives of the objective by the weights and the biases of each layer, by backpropagation
+        and by differences; NaN in `numeric` for what was not compared. Along directions, one
+        ndarray of shape (n_directions,) for each layer.
+    errors : list
+        The relative error of each, in the same shapes.
+    n_checked, n_skipped : int
+        Derivatives that were compared, and those that were not for a kink.
+    straight_through : int
+        The first so many layers have step units behind them and are not compared.
+    method : str
+        'central' or 'forward'.
+    tolerance : float
+        The largest relative error that passes.
+    """
+
+    def __init__(self, method, units, layers, straight_through, n_directions):
+        self.method, self.tolerance = method, TOLERANCES[method]
+        self.straight_through = straight_through
+        self.analytic, self.numeric, self.errors = map(list, zip(*layers, strict=True))
+        self._units, self._n_directions = units, n_directions
+        errors = [_flat(layer) for layer in self.errors]
+        self.relative_errors = np.array([_largest(layer) for layer in errors])
+        self.max_error = _largest(self.relative_errors)
+        compared = [int(np.count_nonzero(~np.isnan(layer))) for layer in errors]
+        self._skipped = [0 if k < straight_through else layer.size - compared[k]
+                         for k, layer in enumerate(errors)]
+        self.n_checked, self.n_skipped = sum(compared), sum(self._skipped)
+        self.passed = self.max_error <= self.tolerance
+
+    def __repr__(self):
+        return (f"GradientCheck(passed={self.passed}, max_error={self.max_error:.2g}, "
+                f"n_checked={self.n_checked}, n_skipped={self.n_skipped})")
+
+    def __str__(self):
+        """A table with a line for each layer, and what it comes to."""
+        what = "every parameter"
+        if self._n_directions is not None:
+            what = f"{self._n_directions} random directions in each layer"
+        lines = [f"Gradient by backpropagation and {self.method} differences, {what}",
+                 "layer         shape  max |analytic|  max error  skipped"]
+        for k, (analytic, error) in enumerate(zip(self.analytic, self.relative_errors,
+                                                  strict=True)):
+            shape = f"{self._units[k]} x {self._units[k + 1]}"
+            error, skipped = f"{error:.1e}", self._skipped[k]
+            if k < self.straight_through:
+                error, skipped = "-", "-"
+            largest = _largest(abs(_flat(analytic)))
+            lines.append(f"{k:5} {shape:>13} {largest:15.2e} {error:>10} {skipped:>8}")
+        return "\n".join([*lines, *self._verdict()])
+
+    def _verdict(self):
+        bad = [str(k) for k, error in enumerate(self.relative_errors) if error > self.tolerance]
+        if self.passed:
+            yield (f"passed: the largest error of {self.n_checked} is {self.max_error:.1e}, "
+                   f"at most {self.tolerance:g} are allowed")
+        elif not self.n_checked:
+            yield "failed: nothing could be compared"
+        else:
+            yield (f"failed in layer {', '.join(bad)}: an error of {self.max_error:.1e}, "
+                   f"at most {self.tolerance:g} are allowed")
+        if self.n_skipped:
+            yield f"skipped: {self.n_skipped}, where the objective has a kink within the step"
+        if self.straight_through:
+            yield (f"not compared: {_layers(self.straight_through)} in front of step units, whose "
+                   "gradient is straight-through,\non purpose not that of the objective")
+
+    def plot(self, ax=None):
+        """Draw the differences against the derivatives by backpropagation.
+
+        What agrees lies on the diagonal; what does not is a cross.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        ax : matplotlib.axes.Axes
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        try:
+            from matplotlib import pyplot as plt
+        except ImportError as error:
+            raise ImportError(
+                "plot needs matplotlib, the extra 'plot': pip install 'fastbp[plot]'"
+            ) from error
+        if ax is None:
+            _, ax = plt.subplots(layout="constrained")
+        colors = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(self.errors)))
+        for k, color in enumerate(colors):
+            analytic, numeric, errors = (
+                _flat(layers[k]) for layers in (self.analytic, self.numeric, self.errors)
+            )
+            wrong = errors > self.tolerance
+            right = ~wrong & ~np.isnan(errors)
+            ax.scatter(analytic[right], numeric[right], s=16, color=[color], alpha=0.7, lw=0,
+                       label=f"layer {k}" if right.any() else None)
+            ax.scatter(analytic[wrong], numeric[wrong], s=36, color=[color], marker="x",
+                       label=f"layer {k}, wrong" if wrong.any() else None)
+        ax.axline((0, 0), slope=1, color="0.7", lw=0.8, zorder=0)
+        ax.set(xlabel="derivative by backpropagation", ylabel=f"{self.method} difference",
+               title=f"gradient check: {'passed' if self.passed else 'failed'}, "
+                     f"largest error {self.max_error:.1e}")
+        if self.n_checked:
+            ax.legend()
+        return ax
+
+
+def _flat(layer):
+    """The numbers of a layer, its weights before its biases."""
+    return np.concatenate([array.ravel() for array in layer]) if isinstance(layer, tuple) else layer
+
+
+def _largest(numbers):
+    """The largest that is not NaN; NaN if there is none."""
+    numbers = numbers[~np.isnan(numbers)]
+    return float(numbers.max()) if numbers.size else np.nan
+
+
+def _layers(count):
+    return "layer 0" if count == 1 else f"layers 0 to {count - 1}"

@@ -1,0 +1,203 @@
+"""Every activation, loss and link beside PyTorch: values and gradients of nets, and formulas.
+
+Optional, for PyTorch is large: `make test-torch`. The dtype of PyTorch's side is always float64.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import oracle
+from fastbp import MLPRegressor, check_gradient
+from fastbp import graph as fg
+from fastbp._dispatch import core
+from fastbp.expression import ACTIVATION, LOSS, Expression
+from problems import DTYPES, LOSSES, Problem
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+
+def tensor(array):
+    return torch.tensor(np.asarray(array), dtype=torch.float64)
+
+
+# PyTorch's softplus is cut off at a threshold, and the slope of its hardsigmoid is a sixth in
+# float32 for float64 too. It has no straight-through step.
+ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": F.relu,
+    "leaky_relu": lambda z: F.leaky_relu(z, 0.01),
+    "elu": F.elu,
+    "selu": F.selu,
+    "softplus": lambda z: F.softplus(z, threshold=100),
+    "hard_sigmoid": lambda z: torch.clamp(z / 6 + 0.5, 0, 1),
+    "step": lambda z: (z > 0) + z - z.detach(),
+    "gelu": F.gelu,
+    "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
+    "silu": F.silu,
+    "mish": F.mish,
+}
+LINKS = {
+    "identity": lambda z: z,
+    "exp": torch.exp,
+    "logistic": torch.sigmoid,
+    "softplus": lambda z: F.softplus(z, threshold=100),
+    "softmax": lambda z: torch.softmax(z, dim=1),
+}
+
+
+def pinball(p, y):
+    q = tensor(oracle.levels(p))
+    return torch.maximum(q * (y - p), (q - 1) * (y - p))
+
+
+def tweedie(z, y, q=oracle.POWER):
+    return (y ** (2 - q) / ((1 - q) * (2 - q)) + torch.exp((2 - q) * z) / (2 - q)
+            - y * torch.exp((1 - q) * z) / (1 - q))
+
+
+# Of raw predictions, or of predictions. Those that PyTorch does not have are formulas.
+OF_RAW = {
+    "poisson": lambda z, y: (F.poisson_nll_loss(z, y, log_input=True, reduction="none")
+                             + torch.special.xlogy(y, y) - y),
+    "gamma": lambda z, y: z - torch.log(y) + y * torch.exp(-z) - 1,
+    "tweedie": tweedie,
+    "binary_log_loss": lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none"),
+    "log_loss": lambda z, y: F.cross_entropy(z, y, reduction="none")[:, None],
+}  # fmt: skip
+OF_PREDICTION = {
+    "squared_error": lambda p, y: F.mse_loss(p, y, reduction="none") / 2,
+    "absolute_error": lambda p, y: F.l1_loss(p, y, reduction="none"),
+    "huber": lambda p, y: F.huber_loss(p, y, delta=oracle.THRESHOLD, reduction="none"),
+    "quantile": pinball,
+    "log_cosh": lambda p, y: torch.log(torch.cosh(p - y)),
+}
+
+
+def row_losses(loss, z, y):
+    name, link = oracle.split(loss)
+    y = tensor(oracle.onehot(loss, y, z.shape[1]))
+    losses = OF_RAW[name](z, y) if name in OF_RAW else OF_PREDICTION[name](LINKS[link](z), y)
+    return losses.sum(dim=1)
+
+
+def objective(coefs, intercepts, activation, row_losses, X, weight, alpha):
+    """The weighted mean of the row losses of a net, with the penalty; and its gradient."""
+    coefs, intercepts = ([tensor(array).requires_grad_() for array in arrays]
+                         for arrays in (coefs, intercepts))
+    a = tensor(X)
+    for k, (w, b) in enumerate(zip(coefs, intercepts, strict=True)):
+        a = a @ w + b
+        if k < len(coefs) - 1:
+            a = activation(a)
+    weight = tensor(weight)
+    penalty = alpha / 2 * sum((w**2).sum() for w in coefs)
+    value = ((weight * row_losses(a)).sum() + penalty) / weight.sum()
+    value.backward()
+    return value.item(), [array.grad.numpy() for array in coefs + intercepts]
+
+
+def test_every_name_has_its_twin():
+    assert set(ACTIVATIONS) == set(core.ACTIVATIONS) and set(LINKS) == set(core.LINKS)
+    assert {*OF_RAW, *OF_PREDICTION} == set(core.LOSSES)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", core.ACTIVATIONS)
+def test_values_and_gradients_of_nets(activation, loss, dtype):
+    problem = Problem(activation, loss, dtype, n=60, hidden=(7, 5), seed=1, objective=True)
+    value, gradient = problem.loss_gradient()
+    expected, grads = objective(
+        problem.coefs, problem.intercepts, ACTIVATIONS[activation],
+        lambda z: row_losses(loss, z, problem.y), problem.X, problem.weight,
+        problem.hyper["alpha"])
+    tolerance = 1e-12 if dtype == np.float64 else 2e-5
+    grads = np.concatenate([array.ravel() for array in grads])
+    assert value == pytest.approx(expected, rel=tolerance)
+    np.testing.assert_allclose(gradient, grads, rtol=tolerance, atol=tolerance * abs(grads).max())
+
+
+# ---- formulas, written once for both: f is fastbp.graph, or these names of PyTorch
+
+TORCH = SimpleNamespace(
+    **{name: getattr(torch, name) for name in (
+        "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "sinh", "cosh", "tanh", "sigmoid",
+        "erf", "relu", "abs", "sum", "mean", "where")},
+    softplus=lambda x: torch.logaddexp(x, torch.zeros_like(x)),
+    maximum=lambda x, y: torch.maximum(x, torch.as_tensor(y, dtype=x.dtype)),
+    minimum=lambda x, y: torch.minimum(x, torch.as_tensor(y, dtype=x.dtype)),
+    clip=torch.clamp,
+    logsumexp=lambda x: torch.logsumexp(x, dim=-1),
+)  # fmt: skip
+LOSS_FORMULAS = {
+    "log_cosh": lambda f, raw, y: f.log(f.cosh(raw - y)),
+    "pseudo-Huber": lambda f, raw, y: f.sqrt(1 + (raw - y) ** 2) - 1,
+    "distance": lambda f, raw, y: f.sqrt(1e-3 + f.sum((raw - y) ** 2)),
+    "Gaussian, with its width": lambda f, raw, y: raw[1] + (raw[0] - y[0]) ** 2 * f.exp(
+        -2 * raw[1]) / 2 + f.mean(raw * y),
+    "cross entropy": lambda f, raw, y: f.logsumexp(raw) - f.sum(raw * y),
+    "Cauchy": lambda f, raw, y: f.log1p(((raw - y) / 2) ** 2),
+    "Welsch": lambda f, raw, y: -f.expm1(-((raw - y) ** 2)),
+    "Tukey": lambda f, raw, y: f.where(f.abs(raw - y) < 2, 1 - (1 - (raw - y) ** 2 / 4) ** 3,
+                                       1 + 0 * raw),
+    "band": lambda f, raw, y: f.maximum(f.abs(raw - y) - 0.2, 0.0) + f.minimum(raw * y, 1.0),
+    "softened": lambda f, raw, y: f.softplus(-raw * y) + f.sigmoid(raw) * f.sinh(y / 4) ** 2,
+    "powers": lambda f, raw, y: (1 + f.exp(raw)) ** 0.3 / (1 + y * y) ** 1.5 + raw**4 / 8,
+    "clipped": lambda f, raw, y: (f.clip(raw, -0.7, 0.9) - y) ** 2 + 0.1 * raw**2,
+    "waves": lambda f, raw, y: f.sin(raw) * f.cos(y) + f.cos(raw * y) + f.tanh(raw) ** 2
+        + f.erf(raw - y) + f.sinh(raw / 3) ** 2,
+}  # fmt: skip
+ACTIVATION_FORMULAS = {
+    "swish": lambda f, z: z * f.sigmoid(1.5 * z),
+    "snake": lambda f, z: z + f.sin(3 * z) ** 2 / 3,
+    "softsign": lambda f, z: z / (1 + f.abs(z)),
+    "gelu": lambda f, z: 0.5 * z * (1 + f.erf(z / 2**0.5)),
+    "mish": lambda f, z: z * f.tanh(f.softplus(z)),
+    "squared relu": lambda f, z: f.relu(z) ** 2,
+    "bump": lambda f, z: f.exp(-(z**2)) + f.cosh(z / 4) - f.expm1(z / 5),
+    "branches": lambda f, z: f.where(z < 0, f.log1p(z * z), f.clip(z, 0.1, 0.8)),
+    "extremes": lambda f, z: f.maximum(f.minimum(z, 0.9 - 0.1 * z), 0.2 * z - 0.3),
+    "powers": lambda f, z: f.sqrt(2 + f.cos(z)) * (1 + z * z) ** -0.7,
+}
+
+
+@pytest.mark.parametrize("loss", LOSS_FORMULAS)
+@pytest.mark.parametrize("activation", ACTIVATION_FORMULAS)
+def test_formulas(activation, loss):
+    random = np.random.RandomState(5)
+    X, y, weight = random.randn(40, 5), random.randn(40, 3), random.randint(1, 4, 40)
+    estimator = MLPRegressor(
+        loss=lambda raw, y: LOSS_FORMULAS[loss](fg, raw, y),
+        activation=lambda z: ACTIVATION_FORMULAS[activation](fg, z),
+        hidden_layer_sizes=(6, 4), solver="sgd", learning_rate_init=1e-300, batch_size=40,
+        alpha=0.3, init="glorot_uniform", random_state=2)
+    estimator.partial_fit(X, y, weight)  # at this rate the weights stay where they began
+
+    def row_losses(raw):
+        return torch.stack([LOSS_FORMULAS[loss](TORCH, row, target).sum()
+                            for row, target in zip(raw, tensor(y), strict=True)])
+
+    expected, grads = objective(
+        estimator.coefs_, estimator.intercepts_,
+        lambda z: ACTIVATION_FORMULAS[activation](TORCH, z), row_losses, X, weight, 0.3)
+    check = check_gradient(estimator, X, y, weight)
+    assert estimator.loss_ == pytest.approx(expected, rel=1e-12)
+    ours = [w for w, _ in check.analytic] + [b for _, b in check.analytic]
+    largest = max(abs(array).max() for array in grads)
+    for one, other in zip(ours, grads, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * largest)
+
+
+def test_the_formulas_use_every_operation():
+    used = set()
+    for formulas, inputs in ((LOSS_FORMULAS, LOSS), (ACTIVATION_FORMULAS, ACTIVATION)):
+        for formula in formulas.values():
+            expression = Expression.trace(lambda *args, f=formula: f(fg, *args), inputs)
+            used |= {name for name, _, _ in expression.with_derivative()[0]}
+    # These are conditions, or are seen in the values of arrays alone.
+    assert {*fg.OPERATIONS} - used <= {"less_equal", "equal"}, {*fg.OPERATIONS} - used
