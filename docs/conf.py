@@ -28,10 +28,6 @@ autodoc_default_options = {
     # What scikit-learn adds to every estimator; its docstrings lead into scikit-learn's pages.
     "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
 }
-nitpick_ignore = [  # awaited, as in api.rst
-    ("py:func", "fastbp.check_gradient"),
-    ("py:mod", "fastbp.inspection"),
-]
 numpydoc_show_class_members = False  # templates/autosummary shows them, each with its docstring
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
