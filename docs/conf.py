@@ -28,6 +28,7 @@ autodoc_default_options = {
     # What scikit-learn adds to every estimator; its docstrings lead into scikit-learn's pages.
     "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
 }
+autodoc_typehints = "none"  # numpydoc's types stand beside each parameter
 numpydoc_show_class_members = False  # templates/autosummary shows them, each with its docstring
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
