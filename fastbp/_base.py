@@ -160,15 +160,12 @@ class BaseMLP(BaseEstimator):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = self._check_data(X, y, incremental, reset=first_pass)
-        y = y.reshape(-1, 1) if y.ndim == 1 else y
-        objective = self._objective(y.shape[1])
         network = None if first_pass else self._current_network().copy()
-        dtype = X.dtype if first_pass else network.params.dtype
-        sample_weight = _validation.check_weights(sample_weight, X)
-        sample_weight, alpha = _validation.near_one(sample_weight, self.alpha)
-        x = _validation.as_rows(X, dtype)
-        targets = self._targets(y, dtype)
+        X, y, data, objective, alpha = self._prepare(
+            X, y, sample_weight, None if first_pass else network.params.dtype,
+            incremental=incremental, reset=first_pass,
+        )
+        dtype = data[1].dtype
         given = self._check_validation(validation, y.shape[1], dtype) if validates else None
         self._random_state = check_random_state(self.random_state)
         if first_pass:
@@ -186,10 +183,9 @@ class BaseMLP(BaseEstimator):
             early_stopping=self.early_stopping and self.solver != "lbfgs",
             verbose=bool(self.verbose), max_fun=self.max_fun, n_threads=self.n_threads,
         )
-        data = (x, targets, sample_weight)
         rows = None
         if settings.early_stopping and not validates:
-            rows, given = self._hold_out(X, y, sample_weight, dtype)
+            rows, given = self._hold_out(X, y, data[2], dtype)
         validate = given and self._validation_set(network, objective, *given)
         if self.solver == "lbfgs":
             interrupted, warn = self._fit_lbfgs(network, data, settings, validate)
@@ -211,6 +207,21 @@ class BaseMLP(BaseEstimator):
                 warnings.warn("Training interrupted by user.", stacklevel=USER_LINE)
 
         return finish
+
+    def _prepare(self, X, y, sample_weight, dtype=None, *, incremental, reset):
+        """What is made small, and on what: (X, y, data, objective, alpha).
+
+        X and y as they were checked; data, in that dtype or else that of X, is for the core. Class
+        labels that the estimator knows stay as they are if `incremental`.
+        """
+        X, y = self._check_data(X, y, incremental, reset=reset)
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        objective = self._objective(y.shape[1])
+        dtype = X.dtype if dtype is None else dtype
+        sample_weight = _validation.check_weights(sample_weight, X)
+        sample_weight, alpha = _validation.near_one(sample_weight, self.alpha)
+        data = (_validation.as_rows(X, dtype), self._targets(y, dtype), sample_weight)
+        return X, y, data, objective, alpha
 
     def _reset(self, out_activation, n_outputs, n_layers, validates):
         """Forget what an earlier fit left; set what does not depend on training."""

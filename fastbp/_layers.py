@@ -266,16 +266,15 @@ def layer_statistics(estimator, X, y, sample_weight=None):
     twin = object.__new__(type(estimator))
     vars(twin).update(vars(estimator), warm_start=False)
     twin._validate_params()
-    X, y = twin._check_data(X, y, incremental=True, reset=False)
-    y = y.reshape(-1, 1) if y.ndim == 1 else y
-    twin._check_shape(network.units, network.units[1:-1], y.shape[1])
-    weight = _validation.check_weights(sample_weight, X)
-    if weight is not None and not weight.all():  # a sample of no weight is absent
-        X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0]
-    weight, alpha = _validation.near_one(weight, twin.alpha)
     dtype = network.params.dtype
-    data = (_validation.as_rows(X, dtype), twin._targets(y, dtype), weight)
-    settings = Settings(twin._objective(y.shape[1]), alpha, max_iter=1, tol=0.0)
+    X, y, data, objective, alpha = twin._prepare(X, y, sample_weight, dtype, incremental=True,
+                                                 reset=False)
+    twin._check_shape(network.units, network.units[1:-1], y.shape[1])
+    weight = data[2]
+    if weight is not None and not weight.all():  # a sample of no weight is absent
+        present = weight > 0
+        data = (_validation.as_rows(X[present], dtype), data[1][present], weight[present])
+    settings = Settings(objective, alpha, max_iter=1, tol=0.0)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         seen = [layer.summary() for layer in _look(network, data, settings.objective)]
         _, grads = loss_gradient(network, data, settings)

@@ -17,10 +17,9 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from fastbp import _memory, _validation
 from fastbp._base import BaseMLP
-from fastbp._dispatch import core
 from fastbp._team import step_cost, team
 from fastbp.network import Network, count_params
-from fastbp.trainer import GRADIENT_CHUNK, Optimizer, Settings, work_per_sample
+from fastbp.trainer import GRADIENT_CHUNK, Settings, gradient_door, work_per_sample
 
 EPSILON = np.finfo(np.float64).eps
 STEPS = {"forward": EPSILON ** (1 / 2), "central": EPSILON ** (1 / 3)}  # relative to the weights
@@ -126,14 +125,14 @@ def check_gradient(estimator, X, y, sample_weight=None, *, method="central", ste
             "a pipeline it is the last step, and X what the steps before it make."
         )
     network, data, objective, alpha = _prepare(estimator, X, y, sample_weight)
-    gradient = network.copy()
     first = _behind_steps(network.activations)
     random_state = check_random_state(random_state)
-    with _evaluation(network, gradient, data, objective, alpha, estimator.n_threads) as evaluate:
+    with _evaluation(network, data, objective, alpha, estimator.n_threads) as (evaluate, grads):
         here = evaluate()
         if not np.isfinite(here):
             raise ValueError(f"the objective is {here} at these weights: it has no gradient")
-        gradient = gradient.copy()  # the one here, while others are overwritten
+        gradient = network.copy()
+        gradient.params[...] = grads  # the one here, while others are overwritten
         noise = _noise(evaluate, network.params)
         layers = []
         for k in range(len(network.coefs)):
@@ -156,12 +155,9 @@ def _prepare(estimator, X, y, sample_weight):
     twin._validate_params()
     twin.warm_start = False  # which would ask for samples of all classes
     hidden = _validation.check_hidden_layer_sizes(twin.hidden_layer_sizes)
-    X, y = twin._check_data(X, y, incremental=fitted, reset=not fitted)
-    y = y.reshape(-1, 1) if y.ndim == 1 else y
-    objective = twin._objective(y.shape[1])
-    sample_weight = _validation.check_weights(sample_weight, X)
-    sample_weight, alpha = _validation.near_one(sample_weight, twin.alpha)
-    data = _validation.as_rows(X, np.float64), twin._targets(y, np.float64), sample_weight
+    X, y, data, objective, alpha = twin._prepare(X, y, sample_weight, np.float64,
+                                                 incremental=fitted, reset=not fitted)
+    objective.exact = True
     if fitted:
         network = twin._current_network().astype(np.float64)
         twin._check_shape(network.units, list(network.units[1:-1]), y.shape[1])
@@ -174,29 +170,20 @@ def _prepare(estimator, X, y, sample_weight):
 
 
 @contextmanager
-def _evaluation(network, gradient, data, objective, alpha, n_threads):
-    """A function that gives the objective at the network's parameters, and sets the gradient."""
-    n_samples = len(data[1])
-    chunk = min(GRADIENT_CHUNK, n_samples)
-    program, fields = objective.program(network)
-    settings = Settings(objective, alpha, max_iter=1, tol=0.0, batch_size=chunk)
-    fields["objective"] = True
-    hyper = Optimizer("sgd", 0, np.float64, rate=0.0).hyper(settings, fields, 1.0)
-    work = work_per_sample(network, data[0])
+def _evaluation(network, data, objective, alpha, n_threads):
+    """(evaluate, gradient): evaluate() gives the objective at the network's parameters, and sets
+    the gradient."""
+    settings = Settings(objective, alpha, max_iter=1, tol=0.0)
+    chunk, work = min(GRADIENT_CHUNK, len(data[1])), work_per_sample(network, data[0])
     cost = step_cost(work * chunk, network.params.size)
-    tally = np.zeros(2)
-    with team(n_threads, cost, chunk, work * n_samples) as members:
-        scratch = network.scratch(chunk, members.size, "gradient", program)
-
-        def door(member):
-            core.loss_gradient(program, network.params, gradient.params, scratch, tally,
-                               (*data, None), hyper, member)
+    with team(n_threads, cost, chunk, work * len(data[1])) as members:
+        door, gradient, tally = gradient_door(network, data, settings, members.size)
 
         def evaluate():
             members.run(door)
             return float(tally[0])
 
-        yield evaluate
+        yield evaluate, gradient
 
 
 def _noise(evaluate, params):

@@ -27,20 +27,21 @@ class Objective:
     """What training makes small: a loss of raw predictions and targets.
 
     loss is a name or an Expression, link the name of what makes predictions of raw ones; parameters
-    are the loss's own: a level for each output, a threshold, a power. The reported loss is the
-    objective times `scale`.
+    are the loss's own: a level for each output, a threshold, a power. The reported loss is that of
+    clipped probabilities, unless it is to be `exact`, and multiplied by `scale`.
     """
 
     loss: object
     link: str
     parameters: np.ndarray | None = None
     scale: float = 1.0
+    exact: bool = False
 
     def program(self, network):
         """The network's program with this loss, and the fields of the core's Loss."""
         program, code = network.with_loss(self.loss)
         return program, dict(loss=code, link=core.LINKS[self.link], parameters=self.parameters,
-                             objective=False)
+                             objective=self.exact)
 
 
 @dataclass
