@@ -92,7 +92,8 @@ bench-against: .venv-bench/installed ## time beside another revision, REV=..., p
 	.venv-bench/bin/python benchmarks/against.py $$there/lib $(ARGS)
 
 .PHONY: bench-expressions
-bench-expressions: .venv-bench/installed ## time traced expressions beside their twins in NumPy
+bench-expressions: .venv-bench/installed ## time traced expressions beside NumPy and built-in names
+	@.venv-bench/bin/python benchmarks/traced.py $(ARGS)
 	@.venv-bench/bin/python benchmarks/expressions.py $(ARGS)
 
 # Built from nothing and in isolation, unlike the wheel of the tests: this one is for others.
