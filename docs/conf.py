@@ -1,5 +1,6 @@
 """How Sphinx builds these pages: `make docs`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import fastbp
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
 sys.path.append(str(HERE / "extensions"))
+# Where examples/_data.py looks as well; the gallery does without what is not there.
+os.environ.setdefault("FASTBP_DATA", str(EXAMPLES.parents[1] / "shared" / "data"))
 
 project = "fastbp"
 author = "The fastbp developers"
