@@ -110,7 +110,8 @@ def check_gradient(estimator, X, y, sample_weight=None, *, method="central", ste
     References
     ----------
     .. [1] William Press et al., "Numerical recipes", 3rd ed., 2007, section 5.7.
-    .. [2] Jorge Moré and Stefan Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33, 2011.
+    .. [2] Jorge Moré and Stefan Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33,
+       2011.
 
     Examples
     --------
