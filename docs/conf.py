@@ -1,5 +1,6 @@
 """How Sphinx builds these pages: `make docs`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import fastbp
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
 sys.path.append(str(HERE / "extensions"))
+# Where examples/_data.py looks as well; the gallery does without what is not there.
+os.environ.setdefault("FASTBP_DATA", str(EXAMPLES.parents[1] / "shared" / "data"))
 
 project = "fastbp"
 author = "The fastbp developers"
@@ -28,6 +31,7 @@ autodoc_default_options = {
     # What scikit-learn adds to every estimator; its docstrings lead into scikit-learn's pages.
     "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
 }
+toc_object_entries_show_parents = "hide"  # beside the page there is room for fit(), not more
 autodoc_typehints = "none"  # numpydoc's types stand beside each parameter
 numpydoc_show_class_members = False  # templates/autosummary shows them, each with its docstring
 myst_enable_extensions = ["dollarmath", "deflist"]

@@ -153,9 +153,13 @@ class NetworkDisplay:
         }))  # fmt: skip
         if len(lines) > MOST_NUMBERS:
             return
-        for (begin, end), weight, colour in zip(lines, weights, colours, strict=True):
-            # Nearer to where it begins: links cross in the middle.
-            self.ax_.text(*(0.7 * begin + 0.3 * end), _number(weight), color=colour, fontsize=8,
+        ways = np.concatenate([
+            np.full(len(left) * len(right), _free_way(left, right))
+            for left, right in pairwise(places)
+        ])
+        for (begin, end), way, weight, colour in zip(lines, ways, weights, colours, strict=True):
+            at = (1 - way) * begin + way * end
+            self.ax_.text(*at, _number(weight), color=colour, fontsize=8,
                           ha="center", va="center", zorder=2,
                           bbox=dict(facecolor=_plot.PAPER, edgecolor="none", pad=0.8))  # fmt: skip
 
@@ -207,6 +211,16 @@ class NetworkDisplay:
         ]  # fmt: skip
         self.ax_.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3,
                         frameon=False, fontsize=8.5, labelcolor=_plot.GREY)  # fmt: skip
+
+
+def _free_way(left, right):
+    """The share of the way from left to right where links are farthest from each other."""
+
+    def nearest(share):
+        heights = (1 - share) * left[:, np.newaxis, 1] + share * right[:, 1]
+        return np.diff(np.sort(heights, axis=None), prepend=-np.inf).min()
+
+    return max(np.linspace(0.2, 0.4, 21), key=nearest)
 
 
 def _number(value, digits=".2g"):

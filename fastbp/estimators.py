@@ -296,7 +296,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             and score are recorded in `validation_loss_curve_` and `validation_scores_`. With
             ``early_stopping=True`` ('sgd', 'adam') the score decides when to stop and which weights
             are kept; otherwise it decides nothing, and training is the same to the bit as without
-            them. In a pipeline ``Pipeline(..., transform_input=["X_val"])`` transforms them as X.
+            them. In a pipeline ``Pipeline(..., transform_input=["X_val"])`` transforms them as X,
+            with scikit-learn's metadata routing enabled and
+            ``set_fit_request(X_val=True, y_val=True)``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Their labels, all of them among those in y.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -897,7 +899,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             and score are recorded in `validation_loss_curve_` and `validation_scores_`. With
             ``early_stopping=True`` ('sgd', 'adam') the score decides when to stop and which weights
             are kept; otherwise it decides nothing, and training is the same to the bit as without
-            them. In a pipeline ``Pipeline(..., transform_input=["X_val"])`` transforms them as X.
+            them. In a pipeline ``Pipeline(..., transform_input=["X_val"])`` transforms them as X,
+            with scikit-learn's metadata routing enabled and
+            ``set_fit_request(X_val=True, y_val=True)``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Their target values.
         sample_weight_val : array-like of shape (n_val,), default=None

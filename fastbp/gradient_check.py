@@ -108,8 +108,9 @@ def check_gradient(estimator, X, y, sample_weight=None, *, method="central", ste
 
     References
     ----------
-    .. [1] W. Press et al., "Numerical recipes", 3rd ed., 2007, section 5.7.
-    .. [2] J. More and S. Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33, 2011.
+    .. [1] William Press et al., "Numerical recipes", 3rd ed., 2007, section 5.7.
+    .. [2] Jorge Moré and Stefan Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33,
+       2011.
 
     Examples
     --------
@@ -312,7 +313,7 @@ def _as_pairs(layer, weight, bias):
 
 
 class GradientCheck:
-    """What `check_gradient` found; ``str()`` of it is a table.
+    """What `check_gradient` found; ``str()`` of it is a table, in which layers count from 1.
 
     Attributes
     ----------
@@ -370,11 +371,11 @@ class GradientCheck:
             if k < self.straight_through:
                 error, skipped = "-", "-"
             largest = _largest(abs(_flat(analytic)))
-            lines.append(f"{k:5} {shape:>13} {largest:15.2e} {error:>10} {skipped:>8}")
+            lines.append(f"{k + 1:5} {shape:>13} {largest:15.2e} {error:>10} {skipped:>8}")
         return "\n".join([*lines, *self._verdict()])
 
     def _verdict(self):
-        bad = [str(k) for k, error in enumerate(self.relative_errors) if error > self.tolerance]
+        bad = [str(k) for k, error in enumerate(self.relative_errors, 1) if error > self.tolerance]
         if self.passed:
             yield (f"passed: the largest error of {self.n_checked} is {self.max_error:.1e}, "
                    f"at most {self.tolerance:g} are allowed")
@@ -424,9 +425,9 @@ class GradientCheck:
             wrong = errors > self.tolerance
             right = ~wrong & ~np.isnan(errors)
             ax.scatter(analytic[right], numeric[right], s=16, color=[color], alpha=0.7, lw=0,
-                       label=f"layer {k}" if right.any() else None)
+                       label=f"layer {k + 1}" if right.any() else None)
             ax.scatter(analytic[wrong], numeric[wrong], s=36, color=[color], marker="x",
-                       label=f"layer {k}, wrong" if wrong.any() else None)
+                       label=f"layer {k + 1}, wrong" if wrong.any() else None)
         ax.axline((0, 0), slope=1, color="0.7", lw=0.8, zorder=0)
         ax.set(xlabel="derivative by backpropagation", ylabel=f"{self.method} difference",
                title=f"gradient check: {'passed' if self.passed else 'failed'}, "
@@ -448,4 +449,4 @@ def _largest(numbers):
 
 
 def _layers(count):
-    return "layer 0" if count == 1 else f"layers 0 to {count - 1}"
+    return "layer 1" if count == 1 else f"layers 1 to {count}"

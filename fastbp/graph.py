@@ -7,8 +7,8 @@
     >>> print(f"{total.value:.9g} {price.grad:.9g}")
     220 2.2
 
-An operation of Variables is a Variable again, which knows its inputs; `_operations.py` has their
-table. The same functions take plain numbers and arrays.
+An operation of Variables is a Variable again, which knows its inputs. The same functions
+take plain numbers and arrays.
 """
 
 from copy import deepcopy

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -284,6 +285,20 @@ def test_names_and_heads():
         NetworkDisplay.from_estimator(estimator, feature_names=["a", "b"])
     with pytest.raises(ValueError, match="output_names must be 1 names, got 2"):
         NetworkDisplay.from_estimator(estimator, output_names=["a", "b"])
+
+
+@pytest.mark.parametrize("units", [(2, 3, 1), (2, 2, 2), (1, 6, 1), (3, 3, 1), (2, 2, 2, 1)])
+def test_numbers_on_links_do_not_overlap(units):
+    coefs = [np.full(shape, -0.25) for shape in pairwise(units)]
+    intercepts = [np.zeros(n) for n in units[1:]]
+    display = NetworkDisplay.from_estimator(
+        MLPRegressor.from_weights(coefs, intercepts, activation="relu")
+    )
+    display.figure_.draw_without_rendering()
+    numbers = [text for text in display.ax_.texts if text.get_text() == "−0.25"]
+    boxes = [text.get_window_extent() for text in numbers]
+    assert len(boxes) == sum(w.size for w in coefs) <= 12
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
 
 
 def test_names_of_numbers():

@@ -306,7 +306,7 @@ def test_a_wrong_gradient_fails_in_its_layer(mistake, layers, n_directions, meth
     assert not check.passed and check.n_skipped == 0
     wrong = check.relative_errors > check.tolerance
     assert np.flatnonzero(wrong).tolist() == layers, str(check)
-    assert f"failed in layer {', '.join(map(str, layers))}: " in str(check)
+    assert f"failed in layer {', '.join(str(k + 1) for k in layers)}: " in str(check)
     assert check.max_error == check.relative_errors[wrong].max()
 
 
@@ -450,11 +450,11 @@ def test_what_is_in_front_of_step_units_is_not_compared():
     assert np.isnan(check.relative_errors).tolist() == [True, True, False, False]
     assert all(np.isnan(array).all() for k in (0, 1) for array in check.numeric[k])
     assert abs(check.analytic[0][0]).max() > 0
-    assert "not compared: layers 0 to 1 in front of step units" in str(check)
+    assert "not compared: layers 1 to 2 in front of step units" in str(check)
     check = check_gradient(classifier(hidden_layer_sizes=(5,), activation="step"), X, LABELS,
                            n_directions=2)
     agrees(check, 2)
-    assert "not compared: layer 0 in front of step units" in str(check)
+    assert "not compared: layer 1 in front of step units" in str(check)
 
 
 def test_behind_step_units_a_wrong_gradient_fails(monkeypatch):
@@ -553,7 +553,7 @@ def test_it_prints_as_a_table():
     assert lines[1].split("  ")[0] == "layer" and len(lines) == 6
     for k, shape in enumerate(["4 x 5", "5 x 3", "3 x 1"]):
         largest = max(abs(check.analytic[k][0]).max(), abs(check.analytic[k][1]).max())
-        assert lines[2 + k].split() == [str(k), *shape.split(), f"{largest:.2e}",
+        assert lines[2 + k].split() == [str(k + 1), *shape.split(), f"{largest:.2e}",
                                         f"{check.relative_errors[k]:.1e}", "0"]
     assert lines[5].startswith("passed: the largest error of 47 is ")
     assert re.fullmatch(r"GradientCheck\(passed=True, max_error=\S+, n_checked=47, n_skipped=0\)",
@@ -571,7 +571,7 @@ def test_plot(monkeypatch):
     ax = check.plot()
     drawn = {points.get_label(): len(points.get_offsets()) for points in ax.collections
              if not points.get_label().startswith("_")}
-    assert drawn == {"layer 0": 20, "layer 1": 19, "layer 1, wrong": 1, "layer 2": 5}
+    assert drawn == {"layer 1": 20, "layer 2": 19, "layer 2, wrong": 1, "layer 3": 5}
     assert "failed" in ax.get_title()
     assert check_gradient(regressor(activation="step"), X, y, n_directions=2).plot(ax) is ax
     plt.close(ax.figure)

@@ -12,6 +12,7 @@ ORDER = (
     "graphs",
     "check_gradient",
     "local_minima",
+    "quantile_bands",
     # 3_training
     "batch_sizes",
     "learning_rates",
@@ -24,7 +25,6 @@ ORDER = (
     "digits",
     "regression",
     "activations",
-    "quantile_bands",
     "grid_search",
 )
 

@@ -37,12 +37,12 @@ assert model.score(X, y) == 1
 
 # %%
 # Which units are on, and which are 0, is the same all over a piece of the plane between the lines.
-# So within a piece the raw prediction, the preactivation of the output, is an affine of
+# So within a piece the raw prediction, the preactivation of the output, is an affine map of
 # :math:`x_1` and :math:`x_2`, and the border between the classes is a straight line. It bends only
 # where it crosses the line of a unit.
 #
-# We walk the layers in NumPy, over a fine grid, and check this: in each piece the best affine is
-# not just close to the raw prediction but equal to it.
+# We walk the layers in NumPy, over a fine grid, and check this: in each piece the affine map
+# that fits best is not just close to the raw prediction but equal to it.
 
 
 def preactivations(model, X):
@@ -70,7 +70,7 @@ for k in range(piece.max() + 1):
     points = np.column_stack([plane[piece == k], np.ones(np.sum(piece == k))])
     affine = np.linalg.lstsq(points, raw[piece == k], rcond=None)[0]
     gaps.append(np.abs(points @ affine - raw[piece == k]).max())
-print(f"{piece.max() + 1} pieces, raw prediction off its affine by at most {max(gaps):.1e}")
+print(f"{piece.max() + 1} pieces, raw prediction off its affine map by at most {max(gaps):.1e}")
 assert max(gaps) < 1e-10
 
 # %%

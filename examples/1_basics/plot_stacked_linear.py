@@ -11,13 +11,13 @@ import numpy as np
 from fastbp import MLPRegressor
 
 # %%
-# A layer computes the affine :math:`z = a w + b`: each row of :math:`a` is the input of one
+# A layer computes the affine map :math:`z = a w + b`: each row of :math:`a` is the input of one
 # sample, :math:`w` the weights, :math:`b` the intercepts. Put a second layer straight behind a
 # first one:
 #
 # .. math:: (a w_1 + b_1) w_2 + b_2 = a (w_1 w_2) + (b_1 w_2 + b_2).
 #
-# The right side is an affine again. Its weights are the product of the weights.
+# The right side is an affine map again. Its weights are the product of the weights.
 #
 # Here is a curve to learn, and a network with three hidden layers, hence four layers of weights.
 # Its activation is ``identity``, that is, none.

@@ -40,7 +40,7 @@ intercepts = [b_o.copy() for b_o in model.intercepts_]
 # %%
 # Forward
 # -------
-# Each layer computes the affine :math:`z = a w + b` of the activation before it, and its own
+# Each layer computes the affine map :math:`z = a w + b` of the activation before it, and its own
 # activation :math:`a = \tanh(z)`. The last :math:`z` is the raw prediction; the softmax makes
 # probabilities of it.
 
@@ -141,7 +141,7 @@ for row, name, values in ((0, "by hand", deltas), (1, "fastbp", fast_deltas)):
     axes[row, 0].set_ylabel(f"{name}: sample")
 for l, title in enumerate(["hidden layer 1", "hidden layer 2", "output"]):
     axes[0, l].set_title(f"delta of {title}")
-    axes[1, l].set_title(f"equal to {gaps[l]:.0e}")
+    axes[1, l].set_title(f"differs by {gaps[l]:.0e}")
     axes[1, l].set_xlabel("class" if l == 2 else "unit")
 fig.colorbar(image, ax=axes, label="delta")
 plt.show()

@@ -146,7 +146,8 @@ assert check.passed and check.max_error < 1e-6
 # %%
 # Left: the error of a finite difference falls with the step, until rounding takes over. Right: the
 # errors by layer, on a logarithmic scale. A right gradient is far below the line, a wrong one far
-# above it; there is nothing in between to argue about.
+# above it; there is nothing in between to argue about. (Those of ``check_gradient`` are larger than
+# ours since each is the largest of single parameters, not that of a layer as a whole.)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 for method, values in first_layer.items():

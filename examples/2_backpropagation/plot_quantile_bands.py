@@ -20,12 +20,12 @@ from fastbp import MLPRegressor
 from fastbp import graph as fg
 
 # %%
-# The data are median house values of 20,000 districts of California, if the file ``housing.csv``
-# is at hand, and otherwise the patients of scikit-learn's diabetes data. Counts of rooms and
-# people are skewed, so their logarithms go in. House values are given only up to 500,000 dollars;
-# the districts above are left out.
+# The data are median house values of 20,000 districts of California, if the environment variable
+# ``FASTBP_DATA`` names a directory with ``housing.csv``, and otherwise the patients of
+# scikit-learn's diabetes data. Counts of rooms and people are skewed, so their logarithms go in.
+# House values are given only up to 500,000 dollars; the districts above are left out.
 
-path = Path(os.environ.get("FASTBP_DATA", "../../../shared/data"), "housing.csv")
+path = Path(os.environ.get("FASTBP_DATA", ""), "housing.csv")
 if path.is_file():
     table = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=range(9))
     table = table[np.isfinite(table).all(axis=1) & (table[:, 8] < 500_000)]

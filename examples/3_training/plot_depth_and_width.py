@@ -87,7 +87,7 @@ for depth in depths:
 
 # %%
 # Three or four layers explain nearly all of the variance. One layer, more than ten times as wide,
-# leaves several times as much unexplained. Twelve narrow layers can be as good, but not from every
+# leaves several times as much unexplained. Twelve narrow layers can come close, but not from every
 # start. The worst of them predicts one number for every sample: in one of its layers all nine relu
 # units are zero whatever comes in, and nothing passes that layer, forward or back.
 

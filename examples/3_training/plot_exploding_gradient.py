@@ -11,9 +11,9 @@ large as it went in.
 # The same factor at every layer
 # ------------------------------
 #
-# On its way back delta is multiplied by the weights of every layer. Let the weights be :math:`s`
-# times as large: then so is what leaves every layer, and after :math:`L` layers delta is
-# :math:`s^L` times as large. Activations on the way forward fare no better.
+# On its way back delta is multiplied by the weights of every layer. Make the weights :math:`s`
+# times as large: then every layer makes delta :math:`s` times as large, and :math:`L` layers make
+# it :math:`s^L` times as large. Activations on the way forward fare no better.
 #
 # We take one network of ten hidden relu layers, as it is before the first step, and multiply the
 # weights of the hidden layers. (One epoch at a rate of nearly zero leaves the initial weights.)

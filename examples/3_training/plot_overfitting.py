@@ -49,7 +49,7 @@ y_train, y_val, y_test = np.split(y, [60, 560])
 # ``loss_curve_``, with one entry for each epoch.
 
 ways = {
-    "nothing": dict(alpha=0, n_iter_no_change=300),
+    "no remedy": dict(alpha=0, n_iter_no_change=300),
     "early stopping": dict(alpha=0, n_iter_no_change=20, early_stopping=True),
     "L2, alpha = 0.3": dict(alpha=0.3, n_iter_no_change=300),
 }
@@ -79,18 +79,18 @@ for way, parameters in ways.items():
 # falling with it at first, grows to several times its lowest value. The network becomes sure of
 # itself, also where it is wrong, and log loss is merciless to those who are sure and wrong.
 
-alone = validation["nothing"]
+alone = validation["no remedy"]
 times = alone[-1] / alone.min()
 print(f"lowest after epoch {np.argmin(alone) + 1}, in the end {times:.1f} times as high")
-assert models["nothing"].loss_curve_[-1] < 0.05
+assert models["no remedy"].loss_curve_[-1] < 0.05
 assert alone[-1] > 2 * alone.min()
 
 # %%
 # Both remedies bring the test loss down to a fraction. Early stopping also saves time. L2 needs its
 # alpha to be found, and with it the end of training matters little: the curve stays low.
 
-assert test["early stopping"] < 0.5 * test["nothing"]
-assert test["L2, alpha = 0.3"] < 0.5 * test["nothing"]
+assert test["early stopping"] < 0.5 * test["no remedy"]
+assert test["L2, alpha = 0.3"] < 0.5 * test["no remedy"]
 assert models["early stopping"].n_iter_ < 200
 
 # %%
@@ -104,7 +104,7 @@ assert models["early stopping"].n_iter_ < 200
 fig, axes = plt.subplots(2, 3, figsize=(10.5, 6.4), layout="constrained")
 for (upper, lower), (way, model) in zip(axes.T, models.items(), strict=True):
     LossCurveDisplay.from_estimator(model, ax=upper)
-    upper.set(title=f"Against overfitting: {way}", ylim=(0, 2.1), xlim=(0, 300))
+    upper.set(title=way[0].upper() + way[1:], ylim=(0, 2.1), xlim=(0, 300))
     DecisionBoundaryDisplay.from_estimator(
         model,
         X_train,

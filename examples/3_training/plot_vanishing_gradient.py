@@ -113,9 +113,11 @@ for ax, (activation, model) in zip(axes, untrained.items(), strict=False):
     GradientFlowDisplay.from_estimator(model, X, y, ax=ax)
     ax.set_title(f"Ten {activation} layers")
     ax.set_ylim(1e-12, 1)
-for activation, curve in curves.items():
-    axes[2].plot(np.arange(1, 61), curve, label=activation)
+for (activation, curve), colour in zip(curves.items(), ["C2", "C3"], strict=True):
+    axes[2].plot(np.arange(1, 61), curve, colour, label=activation)
 axes[2].axhline(np.log(10), color="0.6", ls=":", label="log 10, a guess")
 axes[2].set(yscale="log", xlabel="epoch", ylabel="training loss", title="What they learn")
-axes[2].legend()
+axes[2].legend(frameon=False)
+axes[2].spines[["top", "right"]].set_visible(False)
+axes[2].grid(alpha=0.3)
 plt.show()

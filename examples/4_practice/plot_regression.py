@@ -10,9 +10,9 @@ where it is wrong: every sample a point, its true value across, its prediction u
 # The data
 # --------
 #
-# What houses cost in 20433 districts of California, if the environment variable ``FASTBP_DATA``
-# names a directory with ``housing.csv``. Otherwise how diabetes goes on in 442 patients: that table
-# comes with scikit-learn.
+# What houses cost in 20,433 districts of California, if the environment variable ``FASTBP_DATA``
+# names a directory with ``housing.csv``. Otherwise how far diabetes has progressed in 442 patients
+# after a year: that table comes with scikit-learn.
 
 import os
 from pathlib import Path
@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fastbp import MLPRegressor
 
-path = Path(os.environ.get("FASTBP_DATA") or "../../../shared/data") / "housing.csv"
+path = Path(os.environ.get("FASTBP_DATA", ""), "housing.csv")
 if path.is_file():
     table = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=range(9))
     table = table[~np.isnan(table).any(axis=1)]  # 207 districts do not count their bedrooms
@@ -74,8 +74,8 @@ by_hand = 1 - np.sum(error**2) / np.sum((y_test - y_test.mean()) ** 2)
 assert abs(by_hand - r2["network"]) < 1e-12
 
 # %%
-# On houses the network explains far more than a plane does. The patients are few, and what is
-# measured says little about what comes: there the two are as good as each other.
+# On houses the network explains far more than a plane does. The patients are few, and what was
+# measured tells little of what came: there the two are about equally good.
 
 assert r2["network"] > (0.75 if path.is_file() else 0.3)
 assert r2["network"] > r2["linear regression"] - 0.03
