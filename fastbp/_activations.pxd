@@ -165,9 +165,10 @@ cdef inline void gelu_tanh_forward(floating* z, floating* s, Py_ssize_t n) noexc
     """a := z (1 + t) / 2 with t = tanh(r (z + k z^3)), and its slope."""
     cdef Py_ssize_t i
     cdef floating half = 0.5, one = 1, three = 3
-    cdef floating r = 0.7978845608028654, k = 0.044715, t, square
+    cdef floating r = 0.7978845608028654, k = 0.044715, t, square, most = 10000
     for i in range(n):
-        square = k * (z[i] * z[i])
+        square = z[i] * z[i]
+        square = k * (most if square > most else square)  # t is 1 or -1 long before, and 0 inf NaN
         t = _math.tanh(r * (square * z[i] + z[i]))
         s[i] = half * (one + t) + (half * z[i]) * ((one - t * t) * (r * (three * square + one)))
         z[i] *= half * (one + t)

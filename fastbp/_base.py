@@ -410,7 +410,7 @@ class BaseMLP(BaseEstimator):
             raise TypeError(f"model must be a fitted sklearn.neural_network.{theirs.__name__}, got "
                             f"{type(model).__name__}")
         check_is_fitted(model)
-        estimator = cls(**model.get_params(deep=False))
+        estimator = cls(**copy.deepcopy(model.get_params(deep=False)))
         estimator._validate_params()
         known = {*LEARNED, "_label_binarizer", "_no_improvement_count"}
         vars(estimator).update(
@@ -448,10 +448,15 @@ class BaseMLP(BaseEstimator):
     def __getstate__(self):
         """Without the cache: the weights are pickled once, as plain arrays.
 
-        Functions are pickled as the formulas that they are.
+        Functions are pickled as the formulas that they are, or were when the network was made.
         """
         state = {name: value for name, value in super().__getstate__().items()
                  if name != "_network"}
+        network, activation = vars(self).get("_network"), self.activation
+        if network is not None and network.activations and network.activation == activation:
+            is_list = isinstance(activation, list | tuple)
+            state["activation"] = (type(activation)(network.activations) if is_list
+                                   else network.activations[0])
         for name in ("loss", "activation"):
             state[name] = _as_formula(state[name], name)
         return state

@@ -186,13 +186,16 @@ cdef inline void tweedie(floating* delta, floating* z, floating* more, Py_ssize_
     loss = y^(2 - q) / ((1 - q) (2 - q)) + exp((2 - q) z) / (2 - q) - y exp((1 - q) z) / (1 - q),
     half the Tweedie deviance (Jorgensen, 1987)."""
     cdef Py_ssize_t i
-    cdef floating high = 2 - power, low = power - 1, product, constant
+    cdef floating high = 2 - power, low = power - 1, product, constant, zero = 0
     for i in range(n):  # one exp to a loop: two are not rounded alike at all levels
         more[i] = _math.exp(high * z[i])
     for i in range(n):
         z[i] = _math.exp(-low * z[i])
-    for i in range(n):
+    for i in range(n):  # exp is infinite far from y = 0
         product = delta[i] * z[i]
+        z[i] = product if delta[i] != 0 else zero
+    for i in range(n):  # on its own, as for poisson
+        product = z[i]
         z[i] = more[i] / high + product / low
         more[i] -= product
     for i in range(n):

@@ -184,7 +184,7 @@ class Writer:
         """Powers that are products, a root, or a reciprocal."""
         if exponent == 0.5:
             return [self.operate("sqrt", [base], None)]
-        if exponent != int(exponent) or abs(exponent) > LARGEST_POWER:
+        if not (abs(exponent) <= LARGEST_POWER and exponent == int(exponent)):
             return None
         result, square, left = self.constant(1.0), base, abs(int(exponent))
         while left:

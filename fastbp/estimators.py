@@ -1048,7 +1048,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         if self.loss != "quantile":
             return super().score(X, y, sample_weight)
-        return self._metric(self._for_each_level(np.asarray(y)), self.predict(X), sample_weight)
+        prediction, y = self.predict(X), self._for_each_level(np.asarray(y))
+        n_outputs = y.shape[1] if y.ndim > 1 else 1
+        if n_outputs != self.n_outputs_:
+            raise ValueError(f"y and quantile make {n_outputs} outputs, but the fitted model has "
+                             f"{self.n_outputs_}.")
+        return self._metric(y, prediction, sample_weight)
 
     def _check_data(self, X, y, incremental, reset):
         X, y = _validation.check_training_data(self, X, y, reset=reset, y_numeric=True)

@@ -25,6 +25,7 @@ EPSILON = np.finfo(np.float64).eps
 STEPS = {"forward": EPSILON ** (1 / 2), "central": EPSILON ** (1 / 3)}  # relative to the weights
 TOLERANCES = {"forward": 1e-4, "central": 1e-6}
 SHORTER = {"forward": (1.0,), "central": (1.0, 2.0**-4, 2.0**-8)}
+LONGER = (2.0**4, 2.0**8)  # where the objective is so large that rounding hides its slope
 CAUTION = 40  # standard deviations of rounding in a third difference, and a margin
 ARRAYS = 6  # of the parameters' size, that a check keeps
 
@@ -95,7 +96,10 @@ def check_gradient(estimator, X, y, sample_weight=None, *, method="central", ste
     1e-4 ('forward'). The floor is what the difference may be off by, over that tolerance, so that
     rounding alone never fails: 80 times the rounding error of E over e, and for 'forward' the
     second difference over e too. The rounding error is that seen in a table of E at neighbouring
-    parameters [2]_, at least that of its last digit.
+    parameters [2]_, at least that of its last digit. Where that leaves too few digits, steps of
+    16 e and 256 e are tried as well (not in place of a given `step`); a derivative that is no
+    larger than what the difference may be off by is skipped and counted: beside so large an
+    objective no difference can tell whether it is right.
 
     Where a kink of E lies within the step, such as that of a relu, no difference says what the
     slope is. 'central' then tries steps of e / 16 and e / 256 (not in place of a given `step`); if
@@ -264,9 +268,12 @@ def _compare(places, evaluate, here, noise, method, step, has_gradient):
     for move, slope, size in places:
         first = STEPS[method] * size
         steps = [first * shorter for shorter in SHORTER[method]] if step is None else [step]
+        longer = [first * longer for longer in LONGER] if step is None else []
         numeric = off = np.nan
         if has_gradient:
-            numeric, off = _difference(move, evaluate, here, noise, method, steps)
+            numeric, off = _best_difference(move, evaluate, here, noise, method, steps, longer)
+            if slope != 0 and max(abs(slope), abs(numeric)) <= off:  # which is nothing but rounding
+                numeric = off = np.nan
         rows.append((slope, numeric, off))
     slopes, numeric, off = np.array(rows).T
     with np.errstate(invalid="ignore"):
@@ -274,6 +281,19 @@ def _compare(places, evaluate, here, noise, method, step, has_gradient):
         errors = abs(slopes - numeric) / np.maximum(np.maximum(abs(slopes), abs(numeric)), floor)
     errors[~np.isfinite(slopes) & ~np.isnan(numeric)] = np.inf
     return slopes, numeric, errors
+
+
+def _best_difference(move, evaluate, here, noise, method, steps, longer):
+    """_difference within the first of `steps`, or in a longer one that is off by less."""
+    best = _difference(move, evaluate, here, noise, method, steps)
+    for e in longer:
+        if not best[1] > TOLERANCES[method] * abs(best[0]):  # exact enough, or NaN
+            break
+        found = _difference(move, evaluate, here, noise, method, [e])
+        if not found[1] < best[1]:
+            break
+        best = found
+    return best
 
 
 def _difference(move, evaluate, here, noise, method, steps):
@@ -330,7 +350,7 @@ class GradientCheck:
     errors : list
         The relative error of each, in the same shapes.
     n_checked, n_skipped : int
-        Derivatives that were compared, and those that were not for a kink.
+        Derivatives that were compared, and those that were not, for a kink or for rounding.
     straight_through : int
         The first so many layers have step units behind them and are not compared.
     method : str
@@ -385,7 +405,8 @@ class GradientCheck:
             yield (f"failed in layer {', '.join(bad)}: an error of {self.max_error:.1e}, "
                    f"at most {self.tolerance:g} are allowed")
         if self.n_skipped:
-            yield f"skipped: {self.n_skipped}, where the objective has a kink within the step"
+            yield (f"skipped: {self.n_skipped}, where the objective has a kink within the step or "
+                   "rounding hides its slope")
         if self.straight_through:
             yield (f"not compared: {_layers(self.straight_through)} in front of step units, whose "
                    "gradient is straight-through,\non purpose not that of the objective")

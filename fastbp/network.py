@@ -1,6 +1,7 @@
 """Network: the plan (a table of layers), the arena of parameters, and views into it."""
 
 from collections import deque
+from contextlib import contextmanager
 from itertools import pairwise
 from operator import is_
 
@@ -76,18 +77,26 @@ def trace(function, parameter):
     from fastbp import expression  # who has no function need not wait for it
 
     inputs = expression.LOSS if parameter == "loss" else expression.ACTIVATION
-    try:
+    with _of_parameter(parameter):
         return expression.Expression.trace(function, inputs)
-    except (TypeError, ValueError, AttributeError) as error:
-        error.add_note(f"This function is the parameter {parameter!r}.")
-        raise
 
 
-def compiled(expression, n_outputs):
-    """The tape of an Expression."""
+def compiled(expression, n_outputs, parameter):
+    """The tape of an Expression that is the value of an estimator's parameter."""
     from fastbp._lowering import compile_tape
 
-    return compile_tape(expression, n_outputs, core.TAPE_OPERATIONS)
+    with _of_parameter(parameter):
+        return compile_tape(expression, n_outputs, core.TAPE_OPERATIONS)
+
+
+@contextmanager
+def _of_parameter(name):
+    """Let an error say which parameter's function it speaks of."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError) as error:
+        error.add_note(f"This function is the parameter {name!r}.")
+        raise
 
 
 def assemble(plan, tapes):
@@ -141,10 +150,13 @@ class Network:
             if one not in known:
                 known[one] = core.ACTIVATIONS.get(one, core.TAPES + len(self.tapes))
                 if not isinstance(one, str):
-                    self.tapes.append(compiled(one, 1))
+                    self.tapes.append(compiled(one, 1, "activation"))
             codes.append(known[one])
         self.plan = make_plan(self.units, codes)
         self.program = assemble(self.plan, self.tapes)
+        self._allocate(dtype)
+
+    def _allocate(self, dtype):
         self.params = np.zeros(count_params(self.units), dtype)
         self.coefs, self.intercepts = [], []
         for fan_in, fan_out, _, weight, bias, _ in self.plan.tolist():
@@ -160,6 +172,9 @@ class Network:
         coefs = [np.asarray(weight) for weight in coefs]
         intercepts = [np.asarray(bias) for bias in intercepts]
         shapes = [weight.shape for weight in coefs]
+        if not shapes or any(0 in shape for shape in shapes):
+            raise ValueError("coefs_ has one layer at least, of which no width is 0, got shapes "
+                             f"{shapes}")
         if (
             any(len(shape) != 2 for shape in shapes)
             or any(left[1] != right[0] for left, right in pairwise(shapes))
@@ -170,6 +185,8 @@ class Network:
                 f"{[bias.shape for bias in intercepts]}"
             )
         dtype = np.result_type(*coefs, *intercepts)
+        if dtype.kind == "c":
+            raise ValueError(f"coefs_ and intercepts_ must be real numbers, got {dtype}")
         dtype = np.float32 if dtype == np.float32 else np.float64
         network = cls([shapes[0][0], *(shape[1] for shape in shapes)], activation, dtype)
         for view, array in zip(
@@ -183,8 +200,10 @@ class Network:
         return self.astype(self.params.dtype)
 
     def astype(self, dtype):
-        """A copy in another dtype."""
-        network = Network(self.units, self.activation, dtype)
+        """A copy in another dtype; functions are not traced again."""
+        network = object.__new__(Network)
+        vars(network).update(vars(self))
+        network._allocate(dtype)
         network.params[...] = self.params
         return network
 
@@ -207,7 +226,7 @@ class Network:
         """The program with a loss, a name or an Expression, and the loss's code."""
         if isinstance(loss, str):
             return self.program, core.LOSSES[loss]
-        tapes = [*self.tapes, compiled(loss, self.units[-1])]
+        tapes = [*self.tapes, compiled(loss, self.units[-1], "loss")]
         return assemble(self.plan, tapes), core.TAPES + len(self.tapes)
 
     def initialize(self, random_state, init="auto"):

@@ -134,7 +134,10 @@ def test_no_hidden_layer_and_wide_data():
 @pytest.mark.parametrize("scale", [1e-6, 1e4])
 @over_methods
 def test_scales(scale, method):
-    agrees(check_gradient(regressor(), X * scale, y / scale, method=method), 47)
+    check = check_gradient(regressor(), X * scale, y / scale, method=method)
+    assert check.passed and check.n_checked + check.n_skipped == 47
+    # The objective is 1e12, and the slopes by the first weights, 1, are but its rounding.
+    assert check.n_checked >= (26 if scale < 1 else 47)
     agrees(check_gradient(regressor(loss="poisson"), X, Y * scale, method=method), 51)
 
 
@@ -321,6 +324,20 @@ def test_a_wrong_element_is_named(monkeypatch):
     check = check_gradient(regressor(hidden_layer_sizes=(4, 4)), X, y)
     assert np.argwhere(check.errors[1][0] > check.tolerance).tolist() == [[2, 1]]
     assert check.errors[1][0][2, 1] == pytest.approx(0.01 / 1.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("size, factor", [(1e6, 1.01), (1e8, 2.0), (1e12, 2.0)])
+@pytest.mark.parametrize("n_directions", [None, 3])
+def test_a_wrong_gradient_does_not_hide_behind_a_large_objective(size, factor, n_directions,
+                                                                 monkeypatch):
+    def check():
+        return check_gradient(regressor(), X, size * (10 + y), n_directions=n_directions,
+                              random_state=0)
+
+    visible = size < 1e12
+    assert check().passed == visible
+    core_with(monkeypatch, lambda plan, params, grads, data, hyper: grads.__imul__(factor))
+    assert not check().passed and (check().n_checked > 0) == visible
 
 
 @over_methods

@@ -17,7 +17,7 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp._dispatch import core
 from fastbp._validation import as_rows
 from fastbp.network import PREDICT_CHUNK, Network, make_plan
-from problems import DTYPES, LOSSES, Problem, row_losses, state_of
+from problems import DTYPES, LOSSES, Problem, loss_fields, row_losses, state_of
 
 TABLE = [
     pytest.param(activation, loss, dtype, is_sparse,
@@ -210,6 +210,30 @@ def test_law_7_log_losses_stay_finite_and_clipped(loss, dtype):
         np.testing.assert_allclose(unclipped, oracle.row_objective(loss, z.astype(float), y),
                                    rtol=1e-6)
         np.testing.assert_array_equal(same, delta)
+
+
+@over_dtypes
+@pytest.mark.parametrize("power", [1.1, 1.5, 1.9])
+def test_a_target_of_0_is_far_from_no_tweedie_prediction(power, dtype):
+    z = np.full((1, 1), -2000.0 if dtype == np.float64 else -300.0, dtype)
+    fields = {**loss_fields("tweedie", 1), "parameters": np.array([power])}
+    delta, losses = np.zeros_like(z), np.zeros(1, dtype)
+    core.losses(make_plan([1, 1], []), z.copy(), np.zeros_like(z), fields, delta, losses,
+                np.empty(1, dtype))
+    expected = np.exp((2 - power) * z[0])
+    assert losses == pytest.approx(expected / (2 - power), abs=1e-30)
+    assert delta[0] == pytest.approx(expected, abs=1e-30)
+
+
+@over_dtypes
+@pytest.mark.parametrize("activation", core.ACTIVATIONS)
+def test_slopes_of_huge_preactivations_are_numbers(activation, dtype):
+    huge = np.finfo(dtype).max / 4
+    a = np.array([1, -1, 1e-19, -1e-19, 1e-25, -1e-25], dtype) * dtype(huge)
+    slopes, delta = np.empty_like(a), np.ones_like(a)
+    core.activate(core.ACTIVATIONS[activation], a, slopes)
+    core.activate_gradient(core.ACTIVATIONS[activation], delta, a, slopes)
+    assert np.isfinite(a).all() and np.isfinite(delta).all()
 
 
 def test_law_8_no_hidden_layer_is_a_linear_model():

@@ -186,6 +186,23 @@ def test_pickles_hold_the_expression_in_place_of_the_function(is_fitted):
     assert joblib.hash(model) == joblib.hash(clone(model) if not is_fitted else model)
 
 
+def test_a_fitted_function_stays_what_it_was():
+    X, y = data()
+    factor, calls = [0.5], []
+
+    def function(z):
+        calls.append(z)
+        return factor[0] * fg.tanh(z)
+
+    model = MLPRegressor(activation=function, **SMALL).fit(X.astype(np.float32), y)
+    expected = model.predict(X)
+    factor[0] = 2.0  # as in a loop, where all functions see the last value
+    calls.clear()
+    for twin in (model, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(twin.predict(X), expected)
+    assert not calls
+
+
 def test_a_search_over_functions_in_processes():
     X, y = data()
     search = GridSearchCV(
@@ -196,6 +213,19 @@ def test_a_search_over_functions_in_processes():
     ).fit(X, y)  # fmt: skip
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert np.isfinite(search.best_estimator_.predict(X)).all()
+
+
+def test_a_formula_that_does_not_fit_the_outputs_says_which_parameter_it_is():
+    X, y = data()
+    for name, function in {"loss": lambda raw, y: raw[7] - y,
+                           "activation": lambda z: z * np.ones(3)}.items():
+        with pytest.raises(ValueError) as caught:
+            MLPRegressor(**{**SMALL, name: function}).fit(X, y)
+        assert caught.value.__notes__ == [f"This function is the parameter {name!r}."]
+
+
+def test_an_infinite_power_is_a_power():
+    assert Expression.trace(lambda z: z**np.inf, ACTIVATION)(0.5) == 0
 
 
 def test_training_goes_on():
@@ -268,6 +298,14 @@ def test_columns_of_quantiles_are_those_of_the_first_target_first():
     assert single.predict(X).shape == (len(X),)
     early = MLPRegressor("quantile", quantile=levels, early_stopping=True, **SMALL).fit(X, y)
     assert np.isfinite(early.validation_scores_).all()
+
+
+def test_a_score_of_other_columns_or_levels_is_refused():
+    X, y = data(outputs=2)
+    model = MLPRegressor("quantile", quantile=[0.1, 0.5, 0.9], **SMALL).fit(X, y)
+    for levels, targets in (([0.1, 0.5, 0.9], y[:, 0]), (0.5, y), ([0.2, 0.8], y)):
+        with pytest.raises(ValueError, match=r"y and quantile make . outputs, .* has 6"):
+            model.set_params(quantile=levels).score(X, targets)
 
 
 @pytest.mark.parametrize("link", ["logistic", "softplus", "exp"])
@@ -355,6 +393,9 @@ def test_given_weights_are_copied_and_checked():
         "do not fit each other": dict(coefs=[np.ones((2, 3)), np.ones((2, 1))],
                                       intercepts=[np.ones(3), np.ones(1)]),
         "must be finite": dict(coefs=[np.full((2, 1), np.nan)], intercepts=[np.ones(1)]),
+        "real": dict(coefs=[np.full((2, 1), 1j)], intercepts=[np.ones(1)]),
+        "one layer at least": dict(coefs=[], intercepts=[]),
+        "no width is 0": dict(coefs=[np.ones((0, 1))], intercepts=[np.ones(1)]),
         "two classes have one output": dict(coefs=[np.ones((2, 2))], intercepts=[np.ones(2)]),
         "classes must be 3 labels": dict(coefs=[weights], intercepts=[bias], classes=[1, 2]),
         "in rising order": dict(coefs=[weights], intercepts=[bias], classes=[1, 3, 2]),
@@ -396,6 +437,16 @@ def test_a_model_of_scikit_learn_is_taken_over(kind, dtype, activation):
     ours.partial_fit(X.astype(dtype), y)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.coefs_, strict=True))
     assert ours.n_iter_ == 1 and len(ours.loss_curve_) == 5
+
+
+def test_nothing_is_shared_with_a_model_of_scikit_learn():
+    neural_network = pytest.importorskip("sklearn.neural_network")
+    X, y = data()
+    model = neural_network.MLPRegressor(hidden_layer_sizes=[5], max_iter=2,
+                                        random_state=np.random.RandomState(0)).fit(X, y)
+    ours = MLPRegressor.from_sklearn(model)
+    assert ours.random_state is not model.random_state
+    assert ours.hidden_layer_sizes is not model.hidden_layer_sizes
 
 
 def test_only_fitted_models_of_the_same_kind_are_taken_over():
