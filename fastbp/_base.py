@@ -170,9 +170,10 @@ class BaseMLP(BaseEstimator):
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             units = [X.shape[1], *hidden, y.shape[1]]
-            self._check_memory(units, X, len(given[1]) if validates else 0)
+            activations = hidden_activations(self.activation, len(hidden))
+            self._check_memory(units, activations, X, len(given[1]) if validates else 0)
             self._reset(objective.link, y.shape[1], len(units), validates)
-            network = Network(units, self.activation, dtype)
+            network = Network(units, self.activation, dtype, activations)
             network.initialize(self._random_state, self.init)
         else:
             self._check_shape(network.units, hidden, y.shape[1])
@@ -251,7 +252,7 @@ class BaseMLP(BaseEstimator):
             raise ValueError(f"y has {n_outputs} columns, but the fitted model has "
                              f"{units[-1]} outputs.")
 
-    def _check_memory(self, units, X, n_validation):
+    def _check_memory(self, units, activations, X, n_validation):
         """Refuse what would not fit, before it is allocated: parameters first, then scratch."""
         what = f"hidden_layer_sizes={self.hidden_layer_sizes!r}"
         size = X.dtype.itemsize
@@ -266,9 +267,8 @@ class BaseMLP(BaseEstimator):
             use = "epoch_csr" if issparse(X) else "epoch"
         else:
             batch, use = min(GRADIENT_CHUNK, X.shape[0]), "gradient"
-        # Registers of tapes, a few KiB, are left out; a tape's layer needs what gelu's does.
+        # A tape's layer needs what gelu's does; its registers, some dozens of rows, are left out.
         gelu = core.ACTIVATIONS["gelu"]
-        activations = hidden_activations(self.activation, len(units) - 2)
         plan = make_plan(units, [core.ACTIVATIONS.get(one, gelu) for one in activations])
         # A small network gets few ranks, and each needs little: no need to count the cores.
         ranks = self.n_threads or (available_cores() if needed > _memory.LITTLE else 1)

@@ -182,26 +182,22 @@ cdef inline void gamma(floating* delta, floating* z, Py_ssize_t n) noexcept nogi
 
 cdef inline void tweedie(floating* delta, floating* z, floating* more, Py_ssize_t n,
                          double power) noexcept nogil:
-    """delta = exp((2 - q) z) - y exp((1 - q) z), with the power q of the variance, 1 < q < 2;
-    loss = y^(2 - q) / ((1 - q) (2 - q)) + exp((2 - q) z) / (2 - q) - y exp((1 - q) z) / (1 - q),
-    half the Tweedie deviance (Jorgensen, 1987)."""
+    """delta = exp(h z) - y exp(-l z), h = 2 - q and l = q - 1 of the variance's power q, 1 < q < 2;
+    loss = y^h (expm1(h u) / h + expm1(-l u) / l), u = z - log(y), or for y = 0 exp(h z) / h: half
+    the Tweedie deviance (Jorgensen, 1987), written so that nothing cancels near q = 1 and q = 2."""
     cdef Py_ssize_t i
-    cdef floating high = 2 - power, low = power - 1, product, constant, zero = 0
+    cdef floating high = 2 - power, low = power - 1, y, rise, fall, scale, one = 1
+    for i in range(n):
+        z[i] -= _math.log(delta[i] if delta[i] != 0 else one)
     for i in range(n):  # one exp to a loop: two are not rounded alike at all levels
-        more[i] = _math.exp(high * z[i])
+        more[i] = _math.expm1(high * z[i])
     for i in range(n):
-        z[i] = _math.exp(-low * z[i])
-    for i in range(n):  # exp is infinite far from y = 0
-        product = delta[i] * z[i]
-        z[i] = product if delta[i] != 0 else zero
-    for i in range(n):  # on its own, as for poisson
-        product = z[i]
-        z[i] = more[i] / high + product / low
-        more[i] -= product
+        z[i] = _math.expm1(-low * z[i])
     for i in range(n):
-        constant = _math.general_power(delta[i], high) / low
-        z[i] -= constant / high
-    memcpy(delta, more, n * sizeof(floating))
+        y, rise, fall = delta[i], more[i], z[i]
+        scale = _math.general_power(y if y != 0 else one, high)
+        delta[i] = scale * (rise - fall) if y != 0 else rise + one
+        z[i] = scale * (rise / high + fall / low) if y != 0 else (rise + one) / high
 
 
 cdef inline floating clip(floating p, floating eps) noexcept nogil:

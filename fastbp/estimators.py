@@ -1093,6 +1093,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         parameters = None
         if self.loss == "quantile":
             levels = _validation.check_levels(self.quantile)
+            if n_outputs % len(levels):
+                raise ValueError(f"quantile has {len(levels)} levels, but there are {n_outputs} "
+                                 "outputs: each target has one for each level")
             parameters = np.tile(levels, n_outputs // len(levels))
         elif self.loss in ("huber", "tweedie"):
             own = self.huber_threshold if self.loss == "huber" else self.tweedie_power

@@ -131,6 +131,8 @@ class Network:
         Of the hidden layers, as `hidden_activations` takes it.
     dtype : dtype
         float32 or float64.
+    activations : list, default=None
+        What `hidden_activations` made of it, if that is known.
 
     Attributes
     ----------
@@ -140,11 +142,11 @@ class Network:
         The plan with the tapes of its activations, as the doors of the core take it.
     """
 
-    def __init__(self, units, activation, dtype):
+    def __init__(self, units, activation, dtype, activations=None):
         self.units = tuple(int(width) for width in units)
         # A list is kept as it is now, so that one that the user changes is another.
         self.activation = list(activation) if isinstance(activation, list) else activation
-        self.activations = hidden_activations(activation, len(self.units) - 2)
+        self.activations = activations or hidden_activations(activation, len(self.units) - 2)
         codes, self.tapes, known = [], [], {}
         for one in self.activations:
             if one not in known:

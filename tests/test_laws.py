@@ -221,8 +221,27 @@ def test_a_target_of_0_is_far_from_no_tweedie_prediction(power, dtype):
     core.losses(make_plan([1, 1], []), z.copy(), np.zeros_like(z), fields, delta, losses,
                 np.empty(1, dtype))
     expected = np.exp((2 - power) * z[0])
-    assert losses == pytest.approx(expected / (2 - power), abs=1e-30)
-    assert delta[0] == pytest.approx(expected, abs=1e-30)
+    tiny = 20 * float(np.finfo(dtype).eps)
+    assert losses == pytest.approx(expected / (2 - power), abs=tiny)
+    assert delta[0] == pytest.approx(expected, abs=tiny)
+
+
+@over_dtypes
+@pytest.mark.parametrize("power", [1 + 1e-9, 1 + 1e-5, 1.5, 2 - 1e-5, 2 - 1e-9])
+def test_the_tweedie_loss_does_not_cancel_near_its_ends(power, dtype):
+    rng = np.random.RandomState(0)
+    z, y = rng.randn(2, 50, 1).astype(dtype)
+    y = np.exp(y)
+    fields = {**loss_fields("tweedie", 1), "parameters": np.array([power])}
+    delta, losses = np.zeros_like(z), np.zeros(50, dtype)
+    core.losses(make_plan([1, 1], []), z.copy(), y, fields, delta, losses, np.empty(50, dtype))
+    high, low = (np.longdouble(dtype(one)) for one in (2 - power, power - 1))
+    z, y = z[:, 0].astype(np.longdouble), y[:, 0].astype(np.longdouble)
+    u = z - np.log(y)
+    expected = y**high * (np.expm1(high * u) / high + np.expm1(-low * u) / low)
+    tolerance = 1e-12 if dtype == np.float64 else 2e-5
+    assert (losses >= 0).all()
+    np.testing.assert_allclose(losses, expected.astype(dtype), rtol=tolerance, atol=tolerance / 100)
 
 
 @over_dtypes

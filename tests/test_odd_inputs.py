@@ -27,7 +27,7 @@ from numpy import inf, nan
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
-from fastbp import MLPClassifier, MLPRegressor
+from fastbp import MLPClassifier, MLPRegressor, check_gradient, inspection
 from fastbp import graph as fg
 from fastbp.expression import Expression
 
@@ -85,11 +85,18 @@ class Thing:
 class Call:
     """A method's name and what it is called with."""
 
-    def __init__(self, method, *args, **kwargs):
+    def __init__(self, method, /, *args, **kwargs):
         self.method, self.args, self.kwargs = method, args, kwargs
 
     def __call__(self, est):
         return getattr(est, self.method)(*self.args, **self.kwargs)
+
+
+class Use(Call):
+    """A function of fastbp and what it is called with besides the estimator."""
+
+    def __call__(self, est):
+        return self.method(est, *self.args, **self.kwargs)
 
 
 fit = partial(Call, "fit")
@@ -1102,8 +1109,45 @@ FUNCTIONS = [
     ),
 ]  # fmt: skip
 
+check = partial(Use, check_gradient)
+LOOKS = [
+    *(
+        ours(f"{function.__name__} before fit", Use(function, *arguments), UNFITTED, on=NEW)
+        for function, arguments in (
+            (inspection.activations, (X,)), (inspection.input_gradients, (X,)),
+            (inspection.layer_statistics, (X, Y)),
+        )
+    ),
+    *rows(
+        ours("activations, 3 features", Use(inspection.activations, X[:, :3]), n_features(3)),
+        ours("input_gradients, 3 features", Use(inspection.input_gradients, X[:, :3]),
+             n_features(3)),
+        ours("layer_statistics, 3 features", Use(inspection.layer_statistics, X[:, :3], Y),
+             n_features(3)),
+        ours("layer_statistics, 3 targets", Use(inspection.layer_statistics, X, Y[:3]),
+             lengths(20, 3)),
+        ours("check_gradient, 3 features", check(X[:, :3], Y), n_features(3)),
+        on=FITTED,
+    ),
+    ours("check_gradient, 3 targets", check(X, Y[:3]), lengths(20, 3)),
+    ours("check_gradient, NaN", check(put(X, (0, 0), nan), Y), NAN_X),
+    ours("check_gradient, 3 weights", check(X, Y, W[:3]), n_weights(3)),
+    ours("check_gradient, an unknown method", check(X, Y, method="backward"),
+         InvalidParameterError(
+             "The 'method' parameter of check_gradient must be a str among {'central', 'forward'}. "
+             "Got 'backward' instead.")),
+    ours("check_gradient, step 0", check(X, Y, step=0.0),
+         InvalidParameterError(
+             "The 'step' parameter of check_gradient must be a float in the range (0.0, inf) or "
+             "None. Got 0.0 instead.")),
+    ours("check_gradient, no directions", check(X, Y, n_directions=0),
+         InvalidParameterError(
+             "The 'n_directions' parameter of check_gradient must be an int in the range [1, inf) "
+             "or None. Got 0 instead.")),
+]  # fmt: skip
+
 REFUSED = [
-    *LOSS_TARGETS, *FUNCTIONS, *SHAPES, *DTYPES, *VALUES, *NO_NUMBERS, *OVERFLOW, *POISSON,
+    *LOOKS, *LOSS_TARGETS, *FUNCTIONS, *SHAPES, *DTYPES, *VALUES, *NO_NUMBERS, *OVERFLOW, *POISSON,
     *INDICES, *DIVERGENCE, *NUMBER_OF_OUTPUTS, *WEIGHTS, *CLASSES, *FIRST_CLASSES, *LATER,
     *LATER_CLASSES, *WARM_START, *SPLIT, *VALIDATION, *READ, *SCORE, *PARAMETERS,
     *LAYERS_FIRST, *LAYERS,

@@ -203,6 +203,23 @@ def test_a_fitted_function_stays_what_it_was():
     assert not calls
 
 
+def test_a_fit_traces_once():
+    X, y = data()
+    calls = []
+
+    def function(z):
+        calls.append("activation")
+        return fg.tanh(z)
+
+    def loss(raw, y):
+        calls.append("loss")
+        return (raw - y) ** 2
+
+    model = MLPRegressor(loss, activation=function, **SMALL).fit(X, y)
+    model.predict(X)
+    assert sorted(calls) == ["activation", "loss"]
+
+
 def test_a_search_over_functions_in_processes():
     X, y = data()
     search = GridSearchCV(
@@ -447,6 +464,12 @@ def test_nothing_is_shared_with_a_model_of_scikit_learn():
     ours = MLPRegressor.from_sklearn(model)
     assert ours.random_state is not model.random_state
     assert ours.hidden_layer_sizes is not model.hidden_layer_sizes
+
+
+def test_levels_have_to_fit_given_weights():
+    with pytest.raises(ValueError, match="quantile has 3 levels, but there are 2 outputs"):
+        MLPRegressor.from_weights([np.ones((4, 2))], [np.ones(2)], activation="relu",
+                                  loss="quantile", quantile=[0.1, 0.5, 0.9])
 
 
 def test_only_fitted_models_of_the_same_kind_are_taken_over():
