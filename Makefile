@@ -75,7 +75,7 @@ parity: .venv/test ## every configuration against scikit-learn
 	@.venv/bin/python tests/parity.py
 
 .PHONY: exhaustive
-exhaustive: .venv/test ## exp, log, tanh and logistic on every float32, at every level
+exhaustive: .venv/test ## the elementary functions on every float32, at every level
 	@.venv/bin/python tests/exhaustive.py
 
 # ARGS="--only W1,W3 --rounds 3" runs some; only a whole run is stored and enters README.md.
