@@ -343,7 +343,9 @@ def test_a_wrong_gradient_does_not_hide_behind_a_large_objective(size, factor, n
 @over_methods
 def test_a_wrong_gradient_is_seen_where_the_true_one_is_nearly_zero(method, monkeypatch):
     estimator = regressor(solver="lbfgs", max_iter=2000, tol=1e-9).fit(X, y)
-    agrees(check_gradient(estimator, X, y, method=method), 47)
+    check = check_gradient(estimator, X, y, method=method)
+    assert check.passed and check.n_checked + check.n_skipped == 47
+    assert check.n_skipped <= 5  # so small here that rounding may hide one
     core_with(monkeypatch, no_penalty)
     assert not check_gradient(estimator, X, y, method=method).passed
 
