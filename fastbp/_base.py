@@ -75,6 +75,7 @@ def all_or_nothing(fit):
 
 
 def _as_formula(value, name):
+    """The value of a parameter with an Expression in place of each function."""
     if isinstance(value, list | tuple):
         return type(value)(_as_formula(one, name) for one in value)
     return trace(value, name) if callable(value) else value
@@ -401,8 +402,27 @@ class BaseMLP(BaseEstimator):
         return estimator
 
     @classmethod
-    def _from_sklearn(cls, model):
-        """The twin of a fitted estimator of scikit-learn's with the same name."""
+    def from_sklearn(cls, model):
+        """The twin of a fitted estimator of `sklearn.neural_network` with the same name.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPClassifier or MLPRegressor
+            It is not changed, and nothing is shared with it.
+
+        Returns
+        -------
+        estimator : MLPClassifier or MLPRegressor
+            With the same parameters, attributes and predictions. The optimizer's moments are not
+            taken over.
+
+        Raises
+        ------
+        TypeError
+            If `model` is something else.
+        NotFittedError
+            If it is not fitted.
+        """
         import sklearn.neural_network
 
         theirs = getattr(sklearn.neural_network, cls.__name__)

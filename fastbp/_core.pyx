@@ -350,6 +350,31 @@ def examine(plan, const floating[::1] params, floating[::1] scratch, tuple data,
                     &params[layer.weight], rows, layer.fan_in, layer.fan_out)
 
 
+def losses(plan, floating[:, ::1] z, const floating[:, ::1] y, dict hyper,
+           floating[:, ::1] delta, floating[::1] row_losses, floating[::1] scratch):
+    """Reported loss and delta of each row; z is used up."""
+    cdef Walk walk
+    cdef Py_ssize_t B = z.shape[0]
+    bind_plan(&walk, plan, B)
+    bind_loss(&walk, hyper, y.shape[1])
+    walk.rank, walk.size = 0, 1
+    lay_out(&walk, False, False, False)
+    walk.scratch, walk.registers = &scratch[0], B * walk.loss.K
+    if (z.shape[1] != walk.loss.K or delta.shape[1] != walk.loss.K or y.shape[0] != B
+            or delta.shape[0] != B or row_losses.shape[0] != B
+            or scratch.shape[0] < walk.registers + walk.register_size):
+        raise ValueError("the arrays of a loss do not fit each other")
+    with nogil:
+        begin(&walk, &z[0, 0])
+        _walk.row_losses(&walk, &row_losses[0], &delta[0, 0], &z[0, 0], &scratch[0], &y[0, 0], NULL,
+                         B)
+
+
+def links(int link, floating[:, ::1] z):
+    """z := the prediction."""
+    _losses.link_forward(link, &z[0, 0], z.shape[0], z.shape[1])
+
+
 def is_finite(const floating[::1] x):
     """Whether no element is NaN or infinite."""
     return all_finite(&x[0], x.shape[0])
@@ -459,31 +484,6 @@ def run_tape(tuple plan, int which, floating[:, ::1] inputs, floating[::1] value
             memcpy(&derivative[0, 0], &inputs[1, 0], inputs.shape[1] * sizeof(floating))
             _tape.tape_loss(&program, which, &registers[0], &value[0], &derivative[0, 0],
                             &inputs[0, 0], value.shape[0])
-
-
-def losses(plan, floating[:, ::1] z, const floating[:, ::1] y, dict hyper,
-           floating[:, ::1] delta, floating[::1] row_losses, floating[::1] scratch):
-    """Reported loss and delta of each row; z is used up."""
-    cdef Walk walk
-    cdef Py_ssize_t B = z.shape[0]
-    bind_plan(&walk, plan, B)
-    bind_loss(&walk, hyper, y.shape[1])
-    walk.rank, walk.size = 0, 1
-    lay_out(&walk, False, False, False)
-    walk.scratch, walk.registers = &scratch[0], B * walk.loss.K
-    if (z.shape[1] != walk.loss.K or delta.shape[1] != walk.loss.K or y.shape[0] != B
-            or delta.shape[0] != B or row_losses.shape[0] != B
-            or scratch.shape[0] < walk.registers + walk.register_size):
-        raise ValueError("the arrays of a loss do not fit each other")
-    with nogil:
-        begin(&walk, &z[0, 0])
-        _walk.row_losses(&walk, &row_losses[0], &delta[0, 0], &z[0, 0], &scratch[0], &y[0, 0], NULL,
-                         B)
-
-
-def links(int link, floating[:, ::1] z):
-    """z := the prediction."""
-    _losses.link_forward(link, &z[0, 0], z.shape[0], z.shape[1])
 
 
 def step(floating[::1] w, const floating[::1] dw, floating[:, ::1] state, dict hyper, double t,

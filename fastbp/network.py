@@ -146,7 +146,9 @@ class Network:
         self.units = tuple(int(width) for width in units)
         # A list is kept as it is now, so that one that the user changes is another.
         self.activation = list(activation) if isinstance(activation, list) else activation
-        self.activations = activations or hidden_activations(activation, len(self.units) - 2)
+        if activations is None:
+            activations = hidden_activations(activation, len(self.units) - 2)
+        self.activations = activations
         codes, self.tapes, known = [], [], {}
         for one in self.activations:
             if one not in known:
