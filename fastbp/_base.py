@@ -402,27 +402,8 @@ class BaseMLP(BaseEstimator):
         return estimator
 
     @classmethod
-    def from_sklearn(cls, model):
-        """The twin of a fitted estimator of `sklearn.neural_network` with the same name.
-
-        Parameters
-        ----------
-        model : sklearn.neural_network.MLPClassifier or MLPRegressor
-            It is not changed, and nothing is shared with it.
-
-        Returns
-        -------
-        estimator : MLPClassifier or MLPRegressor
-            With the same parameters, attributes and predictions. The optimizer's moments are not
-            taken over.
-
-        Raises
-        ------
-        TypeError
-            If `model` is something else.
-        NotFittedError
-            If it is not fitted.
-        """
+    def _from_sklearn(cls, model):
+        """The twin of a fitted estimator of scikit-learn's with the same name."""
         import sklearn.neural_network
 
         theirs = getattr(sklearn.neural_network, cls.__name__)

@@ -408,6 +408,30 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         estimator.out_activation_ = estimator._objective(estimator.n_outputs_).link
         return estimator
 
+    @classmethod
+    def from_sklearn(cls, model):
+        """The twin of a fitted `sklearn.neural_network.MLPClassifier`.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPClassifier
+            It is not changed, and nothing is shared with it.
+
+        Returns
+        -------
+        estimator : MLPClassifier
+            With the same parameters, attributes and predictions. The optimizer's moments are not
+            taken over.
+
+        Raises
+        ------
+        TypeError
+            If `model` is something else.
+        NotFittedError
+            If it is not fitted.
+        """
+        return cls._from_sklearn(model)
+
     def predict(self, X):
         """Predict the class labels.
 
@@ -963,6 +987,30 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         estimator = cls._from_weights(coefs, intercepts, dict(parameters, activation=activation))
         estimator.out_activation_ = estimator._objective(estimator.n_outputs_).link
         return estimator
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """The twin of a fitted `sklearn.neural_network.MLPRegressor`.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPRegressor
+            It is not changed, and nothing is shared with it.
+
+        Returns
+        -------
+        estimator : MLPRegressor
+            With the same parameters, attributes and predictions. The optimizer's moments are not
+            taken over.
+
+        Raises
+        ------
+        TypeError
+            If `model` is something else.
+        NotFittedError
+            If it is not fitted.
+        """
+        return cls._from_sklearn(model)
 
     def predict(self, X):
         """Predict the targets.
