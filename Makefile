@@ -15,9 +15,9 @@ PIP := -m pip --disable-pip-version-check -q
 # -P keeps the checkout off the path, so that its fastbp/ cannot hide the installed wheel; the
 # variable hands the same down to the processes that tests start.
 PYTEST := PYTHONSAFEPATH=1 $(CURDIR)/VENV/bin/python -P -m pytest
-SOURCES := $(sort $(wildcard fastbp/*.py fastbp/*.pyi fastbp/*.pyx fastbp/*.pxd fastbp/*.h) \
+SOURCES := $(sort $(wildcard $(foreach kind,py pyi pyx pxd h,fastbp/*.$(kind) fastbp/*/*.$(kind))) \
   fastbp/py.typed setup.py pyproject.toml MANIFEST.in LICENSE $(wildcard README.md))
-LINTED := $(wildcard setup.py fastbp tests examples benchmarks docs)
+LINTED := $(wildcard setup.py fastbp tests examples benchmarks docs tools)
 DOCS_MADE := docs/build docs/generated docs/gallery
 
 .PHONY: help
@@ -72,11 +72,11 @@ test-torch: .venv-bench/test ## activations, losses and formulas beside PyTorch
 
 .PHONY: parity
 parity: .venv/test ## every configuration against scikit-learn
-	@.venv/bin/python tests/parity.py
+	@.venv/bin/python tests/estimators/parity.py
 
 .PHONY: exhaustive
 exhaustive: .venv/test ## the elementary functions on every float32, at every level
-	@.venv/bin/python tests/exhaustive.py
+	@.venv/bin/python tests/kernels/exhaustive.py
 
 # ARGS="--only W1,W3 --rounds 3" runs some; only a whole run is stored and enters README.md.
 .PHONY: bench
@@ -129,7 +129,7 @@ docs: .venv/docs ## the documentation and its gallery, in docs/build/html
 lint: .venv/lint ## ruff and cython-lint
 	@.venv/bin/ruff check -q $(LINTED)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH"; cython-lint fastbp \
-	  && double-quote-cython-strings $(wildcard fastbp/*.pyx fastbp/*.pxd)
+	  && double-quote-cython-strings $(wildcard fastbp/*.pyx fastbp/*/*.pxd)
 
 # The directives are those of setup.py; the page is wanted without a compilation.
 .PHONY: annotate

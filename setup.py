@@ -14,7 +14,7 @@ from setuptools.command.build_ext import build_ext
 DEBUG = os.environ.get("FASTBP_DEBUG") == "1"  # bounds checks, and scratch poisoned with NaN
 
 if sys.platform == "win32":
-    # _team.h wants C11 atomics, which this compiler still calls an experiment.
+    # team.h wants C11 atomics, which this compiler still calls an experiment.
     FLAGS = ["/O2", "/std:c11", "/experimental:c11atomics"]
 else:
     # Single permissions, each harmless; the bundle that would also reorder sums is never used.
@@ -96,10 +96,10 @@ setup(
         Extension(
             f"fastbp._core{suffix}",
             ["fastbp/_core.pyx"],
-            include_dirs=["fastbp"],
+            include_dirs=["fastbp/kernels"],
             define_macros=[("FASTBP_DEBUG", "1")] if DEBUG else [],
             extra_compile_args=FLAGS + flags,
-            depends=sorted(glob("fastbp/*.pxd") + glob("fastbp/*.h")),
+            depends=sorted(glob("fastbp/kernels/*.pxd") + glob("fastbp/kernels/*.h")),
         )
         for suffix, flags in levels().items()
     ],

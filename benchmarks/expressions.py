@@ -19,9 +19,9 @@ import numpy as np
 from scipy import special
 
 from fastbp import graph as fg
-from fastbp._dispatch import core, level
-from fastbp._lowering import compile_tape
-from fastbp.expression import ACTIVATION, Expression
+from fastbp.kernels import core, level
+from fastbp.graph.tape import compile_tape
+from fastbp.graph.expression import ACTIVATION, Expression
 from fastbp.network import assemble
 
 SIZE = 200 * 100

@@ -8,8 +8,15 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
-from fastbp cimport _activations, _affine, _losses, _math, _matmul, _optimizers, _tape, _walk
-from fastbp._bind cimport (
+from fastbp.kernels cimport activations as _activations
+from fastbp.kernels cimport affine as _affine
+from fastbp.kernels cimport losses as _losses
+from fastbp.kernels cimport matmul as _matmul
+from fastbp.kernels cimport optimizers as _optimizers
+from fastbp.kernels cimport tape as _tape
+from fastbp.kernels cimport walk as _walk
+from fastbp.kernels cimport scalar
+from fastbp.kernels.binding cimport (
     bind_data,
     bind_loss,
     bind_plan,
@@ -20,8 +27,8 @@ from fastbp._bind cimport (
     check_sizes,
     room,
 )
-from fastbp._optimizers cimport Hyper, adam_rate
-from fastbp._walk cimport (
+from fastbp.kernels.optimizers cimport Hyper, adam_rate
+from fastbp.kernels.walk cimport (
     ADD,
     DERIVE,
     FINISH,
@@ -45,7 +52,7 @@ from fastbp._walk cimport (
     sum_losses,
 )
 
-cdef extern from "_team.h" nogil:
+cdef extern from "team.h" nogil:
     enum: team_stop, team_leave, team_abort, team_words
     int team_read(const int32_t* words, int which)
     void team_write(int32_t* words, int which, int value)
@@ -459,7 +466,7 @@ def elementary(str name, floating[::1] x):
     cdef int operation = -1 if name == "reciprocal" else TAPE_OPERATIONS[name]
     if operation < 0:
         for i in range(x.shape[0]):
-            x[i] = _math.reciprocal(x[i])
+            x[i] = scalar.reciprocal(x[i])
     else:
         _tape.unary(operation, &x[0], &x[0], x.shape[0])
 

@@ -15,11 +15,11 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from fastbp import _memory, _validation
-from fastbp._base import BaseMLP
-from fastbp._team import step_cost, team
+from fastbp.estimators import inputs, memory
+from fastbp.estimators.base import BaseMLP
 from fastbp.network import Network, count_params
-from fastbp.trainer import GRADIENT_CHUNK, Settings, gradient_door, work_per_sample
+from fastbp.threads.team import step_cost, team
+from fastbp.training.trainer import GRADIENT_CHUNK, Settings, gradient_door, work_per_sample
 
 EPSILON = np.finfo(np.float64).eps
 STEPS = {"forward": EPSILON ** (1 / 2), "central": EPSILON ** (1 / 3)}  # relative to the weights
@@ -159,7 +159,7 @@ def _prepare(estimator, X, y, sample_weight):
     twin = copy.copy(estimator) if fitted else clone(estimator)
     twin._validate_params()
     twin.warm_start = False  # which would ask for samples of all classes
-    hidden = _validation.check_hidden_layer_sizes(twin.hidden_layer_sizes)
+    hidden = inputs.check_hidden_layer_sizes(twin.hidden_layer_sizes)
     X, y, data, objective, alpha = twin._prepare(X, y, sample_weight, np.float64,
                                                  incremental=fitted, reset=not fitted)
     objective.exact = True
@@ -168,7 +168,7 @@ def _prepare(estimator, X, y, sample_weight):
         twin._check_shape(network.units, list(network.units[1:-1]), y.shape[1])
         return network, data, objective, alpha
     units = [X.shape[1], *hidden, y.shape[1]]
-    _memory.check_fits(8 * ARRAYS * count_params(units), f"hidden_layer_sizes={tuple(hidden)}")
+    memory.check_fits(8 * ARRAYS * count_params(units), f"hidden_layer_sizes={tuple(hidden)}")
     network = Network(units, twin.activation, np.float64)
     network.initialize(check_random_state(twin.random_state), twin.init)
     return network, data, objective, alpha
@@ -471,3 +471,7 @@ def _largest(numbers):
 
 def _layers(count):
     return "layer 1" if count == 1 else f"layers 1 to {count}"
+
+
+for _public in (GradientCheck, check_gradient):
+    _public.__module__ = "fastbp"

@@ -4,8 +4,8 @@ import numpy as np
 import scipy.sparse
 
 import oracle
-from fastbp._dispatch import core
-from fastbp._validation import as_rows
+from fastbp.estimators.inputs import as_rows
+from fastbp.kernels import core
 from fastbp.network import Network, make_plan
 
 HYPER = dict(loss_scale=1.0, alpha=0.1, rate=0.01, momentum=0.9, nesterov=True, beta_1=0.9,

@@ -1,8 +1,6 @@
 """What the pages say is true: their code runs, and the reference names all that is public."""
 
 import doctest
-import importlib
-import pkgutil
 import re
 import textwrap
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import fastbp
-from fastbp._operations import __all__ as FUNCTIONS
+from fastbp.graph.operations import __all__ as FUNCTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -41,9 +39,7 @@ class Runner(doctest.DocTestRunner):
 
 
 def public_modules():
-    names = [module.name for module in pkgutil.iter_modules(fastbp.__path__)]
-    names = [f"fastbp.{name}" for name in names if not name.startswith("_")]
-    return [fastbp, *map(importlib.import_module, names)]
+    return [fastbp, fastbp.graph, fastbp.inspection]
 
 
 @needs_docs
@@ -69,9 +65,20 @@ def test_code_of_pages_runs(page, monkeypatch, tmp_path):
 @pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
 def test_examples_of_docstrings(module):
     runner = Runner()
-    for test in doctest.DocTestFinder().find(module):
-        runner.run(test)
+    for name in module.__all__:
+        public = getattr(module, name)
+        for test in doctest.DocTestFinder().find(public, name, module=False, globs={}):
+            runner.run(test)
+    runner.run(doctest.DocTestParser().get_doctest(module.__doc__, {}, module.__name__, None, 0))
     runner.assert_no_complaints()
+
+
+@pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
+def test_public_names_say_where_they_are_public(module):
+    """In pickles too: files may move without breaking one."""
+    for name in module.__all__:
+        assert getattr(module, name).__module__ == module.__name__, name
+        assert name in dir(module)
 
 
 @needs_docs

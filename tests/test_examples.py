@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from pictures import assert_drawn
 
 pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")

@@ -15,8 +15,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 import oracle
 from fastbp import GradientCheck, MLPClassifier, MLPRegressor, check_gradient
 from fastbp import graph as fg
-from fastbp._dispatch import core
-from fastbp.expression import ACTIVATION, Expression
+from fastbp.graph.expression import ACTIVATION, Expression
+from fastbp.kernels import core
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

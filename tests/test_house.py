@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "fastbp"
 FILES = sorted(
-    path for path in SOURCE.glob("*") if path.suffix in {".py", ".pyi", ".pyx", ".pxd", ".h"}
+    path for path in SOURCE.rglob("*") if path.suffix in {".py", ".pyi", ".pyx", ".pxd", ".h"}
 )
 
 needs_source = pytest.mark.skipif(not FILES, reason="no source tree beside the tests")
@@ -23,83 +23,23 @@ needs_wheel = pytest.mark.skipif(
     os.environ.get("FASTBP_TEST_SOURCE") == "1", reason="FASTBP_TEST_SOURCE=1: no wheel here"
 )
 
-# The import table. A file may import files of strictly lower floors only, never a sibling. The
-# core is reached through _dispatch, which knows its level; so nobody else may name it.
-BASE = {"_math.pxd", "_matmul.pxd", "_team.h"}
-KERNELS = {"_affine.pxd", "_activations.pxd", "_losses.pxd", "_optimizers.pxd", "_tape.pxd"}
+# The import table: for each room the rooms that it may import. Inside a room files import each
+# other without a circle. `_core` belongs to the kernels, which know its level; nobody else may
+# name it.
 MAY_IMPORT = {
-    # floor 0: no file of ours, but for the tiles behind the one door for matrix products
-    "_math.pxd": set(),
-    "_team.h": set(),
-    "gemm.h": set(),
-    "_matmul.pxd": {"gemm.h"},
-    # floor 1
-    "_affine.pxd": BASE,
-    "_activations.pxd": BASE,
-    "_losses.pxd": BASE,
-    "_optimizers.pxd": BASE,
-    "_tape.pxd": BASE,
-    # floor 2
-    "_walk.pxd": BASE | KERNELS,  # the half of the core that could not be read in one file
-    "_bind.pxd": BASE | KERNELS | {"_walk.pxd"},
-    "_core.pyx": BASE | KERNELS | {"_walk.pxd", "_bind.pxd"},
-    "_core.pyi": set(),
-    # floor 3
-    "_dispatch.py": {"_core.pyx"},
-    "schedules.py": set(),
-    "initializers.py": set(),
-    "_validation.py": set(),
-    "_memory.py": set(),
-    "_graph_picture.py": set(),
-    "_operations.py": set(),
-    "_lowering.py": set(),
-    # floor 4
-    "_reverse.py": {"_operations.py"},
-    "_simplify.py": {"_operations.py"},
-    "_team.py": {"_dispatch.py"},
-    # floor 5
-    "graph.py": {"_graph_picture.py", "_operations.py", "_reverse.py"},
-    # floor 6
-    "expression.py": {"graph.py", "_operations.py", "_reverse.py", "_simplify.py"},
-    # floor 7
-    "network.py": {"_dispatch.py", "initializers.py", "expression.py", "_lowering.py"},
-    # floor 8
-    "trainer.py": {"network.py", "_team.py", "_dispatch.py", "schedules.py"},
-    "_validation_set.py": {"network.py", "_dispatch.py"},
-    # floor 9
-    "_base.py": {
-        "trainer.py",
-        "_validation_set.py",
-        "network.py",
-        "_team.py",
-        "_dispatch.py",
-        "schedules.py",
-        "initializers.py",
-        "_validation.py",
-        "_memory.py",
+    "kernels": set(),
+    "graph": set(),
+    "network": {"kernels", "graph"},
+    "threads": {"kernels"},
+    "training": {"kernels", "graph", "network", "threads"},
+    "estimators": {"kernels", "graph", "network", "threads", "training"},
+    "inspection": {"kernels", "graph", "network", "threads", "training", "estimators"},
+    "gradient_check": {
+        "kernels", "graph", "network", "threads", "training", "estimators", "inspection",
     },
-    # floor 10
-    "estimators.py": {"_base.py", "trainer.py", "network.py", "_validation.py", "_memory.py"},
-    "gradient_check.py": {
-        "_base.py",
-        "trainer.py",
-        "network.py",
-        "_team.py",
-        "_dispatch.py",
-        "_validation.py",
-        "_memory.py",
-    },
-    # floor 11
-    "_plot.py": set(),
-    "_layers.py": {"_base.py", "trainer.py", "network.py", "_validation.py"},
-    # floor 12
-    "_displays.py": {"_layers.py", "_plot.py"},
-    "_network_display.py": {"_layers.py", "_plot.py"},
-    # floor 13
-    "inspection.py": {"_layers.py", "_displays.py", "_network_display.py"},
-    # floor 14
-    "__init__.py": {"estimators.py", "gradient_check.py", "_dispatch.py", "inspection.py"},
-}
+    "expression": {"graph"},
+    "__init__": {"graph", "estimators", "inspection", "gradient_check"},
+}  # end of the import table
 
 MOST_LINES = 450
 
@@ -107,132 +47,156 @@ MOST_LINES = 450
 # ---- the import table
 
 
-def file_of(module):
-    """File behind a module of ours, written "" (the package itself), "_math", "_core_v3"..."""
-    if re.fullmatch(r"_core(_v\d)?", module):
-        return "_core.pyx"  # one source, several levels
-    if not module:
-        return "__init__.py"
-    for suffix in (".py", ".pyx", ".pxd"):
-        if f"{module}{suffix}" in MAY_IMPORT or (SOURCE / f"{module}{suffix}").exists():
-            return f"{module}{suffix}"
-    return None  # a name inside a module, not a module
+def room_of(module):
+    """The room of a module of ours, written in dots without "fastbp"."""
+    first = module.split(".")[0]
+    return "kernels" if re.fullmatch(r"_core(_v\d)?", first) else first or "__init__"
 
 
-def files_of(module, names=()):
-    """Files behind `from module import names`; `module` is absolute, in dots."""
+def is_module(module):
+    """Whether there is a file or a folder for a module written in dots without "fastbp"."""
+    path = SOURCE.joinpath(*module.split("."))
+    return path.is_dir() or any(path.with_suffix(end).exists() for end in (".py", ".pyx", ".pxd"))
+
+
+def modules_of(module, names=()):
+    """Modules of ours behind `from module import names`, in dots without "fastbp"."""
     if module.split(".")[0] != "fastbp":
         return set()
-    inner = module.split(".")[1:]
-    if inner:
-        return {file_of(inner[0]) or inner[0]}
-    # `from fastbp import x`: x is a module of ours, or else a name that __init__ defines.
-    return {file_of(name) or "__init__.py" for name in names} or {"__init__.py"}
-
-
-def absolute(level, module):
-    """`from .x import` as written inside the package, without the dots in front."""
-    return ".".join(filter(None, ["fastbp" if level else "", module or ""]))
+    inner = module.removeprefix("fastbp").removeprefix(".")
+    inside = {".".join(filter(None, [inner, name])) for name in names}
+    inside = {name for name in inside if is_module(name)}
+    return inside if inside and len(inside) == len(names) else {inner} | inside
 
 
 def imports_of_python(text):
-    """Files of ours that a Python file imports, wherever in the file it does."""
+    """Modules of ours that a Python file imports, wherever in the file it does."""
     found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                found |= files_of(alias.name)
+                found |= modules_of(alias.name)
         elif isinstance(node, ast.ImportFrom):
-            found |= files_of(
-                absolute(node.level, node.module), [alias.name for alias in node.names]
-            )
+            assert not node.level, "imports are absolute"
+            found |= modules_of(node.module, [alias.name for alias in node.names])
         elif isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
             called = node.func.id if isinstance(node.func, ast.Name) else called
             if called in {"import_module", "__import__"}:
-                # Only _dispatch has a reason to compute a module's name, and only the core's.
-                found.add("_core.pyx")
+                # Only the kernels have a reason to compute a module's name, and only the core's.
+                found.add("_core")
     return found
 
 
 def imports_of_cython(text):
-    """Files of ours that a .pyx or .pxd file cimports, imports or declares."""
+    """Modules and headers of ours that a .pyx or .pxd file cimports, imports or declares."""
     text = without_comments(text, ".pyx")
     text = re.sub(r"\(([^()]*)\)", lambda match: match[0].replace("\n", " "), text)
     text = text.replace("\\\n", " ")
     found = set()
-    for dots, module, names in re.findall(
-        r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+c?import[ \t]+(.+)$", text, re.M
+    for module, names in re.findall(
+        r"^[ \t]*from[ \t]+([\w.]+)[ \t]+c?import[ \t]+(.+)$", text, re.M
     ):
         names = [name.split()[0] for name in names.strip(" ()").split(",") if name.strip(" ()")]
-        found |= files_of(absolute(len(dots), module), names)
+        found |= modules_of(module, names)
     for modules in re.findall(r"^[ \t]*c?import[ \t]+(.+)$", text, re.M):
         for module in modules.split(","):
-            found |= files_of(module.split()[0])
+            found |= modules_of(module.split()[0])
     for header in re.findall(r"\bextern[ \t]+from[ \t]+[\"']([\w./]+\.h)[\"']", text):
-        found |= {header} & {path.name for path in FILES}
+        found |= {f"kernels.{header}"} if header in HEADERS else set()
     return found | includes_of_c(text)
 
 
+HEADERS = {path.name for path in FILES if path.suffix == ".h"}
+
+
 def includes_of_c(text):
-    """Files of ours that C code includes."""
+    """Headers of ours that C code includes."""
     headers = set(re.findall(r"^[ \t]*#[ \t]*include[ \t]+[\"<]([\w./]+)[\">]", text, re.M))
-    return headers & {path.name for path in FILES}
+    return {f"kernels.{header}" for header in headers & HEADERS}
 
 
 def imports(path):
-    """Files of ours that this file imports."""
+    """Modules of ours that this file imports, in dots without "fastbp"."""
     text = path.read_text(encoding="utf-8")
     if path.suffix in {".py", ".pyi"}:
         return imports_of_python(text)
-    if path.suffix in {".pyx", ".pxd"}:
+    if path.suffix in {".pyx", ".pxd", ".pxi"}:
         return imports_of_cython(text)
     return includes_of_c(text)
 
 
+def module_of(path):
+    """The module in a file, in dots without "fastbp"; a header keeps its ending."""
+    path = path.relative_to(SOURCE)
+    if path.name == "__init__.py" and len(path.parts) > 1:
+        return ".".join(path.parts[:-1])
+    return ".".join(path.parts if path.suffix == ".h" else path.with_suffix("").parts)
+
+
 @needs_source
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_imports_go_one_way(path):
-    assert path.name in MAY_IMPORT, f"{path.name} has no place in the import table"
-    forbidden = imports(path) - MAY_IMPORT[path.name] - {path.name}
-    assert not forbidden, f"{path.name} may not import {sorted(forbidden)}"
+    room = room_of(module_of(path))
+    assert room in MAY_IMPORT, f"{room} has no row in the import table"
+    rooms = {room_of(module) for module in imports(path)}
+    forbidden = rooms - MAY_IMPORT[room] - {room}
+    assert not forbidden, f"{room} may not import {sorted(forbidden)}"
 
 
-def test_import_table_has_floors():
-    """No cycle: files can be taken away one by one, each needing nothing that is left."""
-    left = dict(MAY_IMPORT)
+def assert_no_circle(needs):
+    """All can be taken away one by one, each needing nothing that is left."""
+    left = dict(needs)
     while left:
-        free = [name for name, needs in left.items() if not needs & set(left)]
+        free = [name for name, its in left.items() if not its & set(left)]
         assert free, f"these import each other: {sorted(left)}"
         for name in free:
             del left[name]
+
+
+def test_import_table_has_no_circle():
+    assert_no_circle(MAY_IMPORT)
+
+
+@needs_source
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_files_of_a_room_have_no_circle(room):
+    inside = [path for path in FILES if room_of(module_of(path)) == room and path.suffix != ".pyi"]
+    needs = {module_of(path): imports(path) - {module_of(path)} for path in inside}
+    assert inside
+    assert_no_circle(needs)
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         ("import numpy as np\nfrom scipy import linalg", set()),
-        ("def f():\n    from . import network", {"network.py"}),
-        ("from .network import Network, plan", {"network.py"}),
-        ("from fastbp._core_v4 import x", {"_core.pyx"}),
-        ("from fastbp import MLPClassifier", {"__init__.py"}),
-        ("import fastbp.trainer as t", {"trainer.py"}),
-        ("import importlib\nimportlib.import_module('fastbp.' + name)", {"_core.pyx"}),
+        ("def f():\n    from fastbp import network", {"network"}),
+        ("from fastbp.network import Network, plan", {"network"}),
+        ("from fastbp.training import schedules", {"training.schedules"}),
+        ("from fastbp._core_v4 import x", {"_core_v4"}),
+        ("from fastbp import MLPClassifier", {""}),
+        ("import fastbp.training as t", {"training"}),
+        ("import importlib\nimportlib.import_module('fastbp.' + name)", {"_core"}),
     ],
 )
 def test_import_reader_sees_python(text, found):
     assert imports_of_python(text) == found
 
 
+@needs_source
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         ("from libc cimport math\ncimport cython", set()),
-        ("from fastbp cimport _math, _matmul", {"_math.pxd", "_matmul.pxd"}),
-        ("from fastbp cimport (\n    _math,\n    _matmul as m,\n)", {"_math.pxd", "_matmul.pxd"}),
-        ("from ._affine cimport (\n    affine_forward,\n)", {"_affine.pxd"}),
-        ("cimport fastbp._losses as losses, numpy", {"_losses.pxd"}),
-        ('"""from fastbp cimport _math"""\n# from fastbp cimport _math', set()),
+        ("from fastbp.kernels cimport scalar, matmul", {"kernels.scalar", "kernels.matmul"}),
+        (
+            "from fastbp.kernels cimport (\n    scalar,\n    matmul as m,\n)",
+            {"kernels.scalar", "kernels.matmul"},
+        ),
+        ("from fastbp.kernels.affine cimport (\n    affine_forward,\n)", {"kernels.affine"}),
+        ("cimport fastbp.kernels.losses as losses, numpy", {"kernels.losses"}),
+        ('"""from fastbp cimport scalar"""\n# from fastbp cimport scalar', set()),
     ],
 )
 def test_import_reader_sees_cython(text, found):
@@ -257,7 +221,7 @@ def without_comments(text, suffix):
 
 
 @needs_source
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_file_is_short(path):
     text = without_comments(path.read_text(encoding="utf-8"), path.suffix)
     lines = sum(bool(line.strip()) for line in text.splitlines())
@@ -311,7 +275,7 @@ def test_scalar_functions_are_inlined():
     if core.DEBUG:
         pytest.skip("nothing is inlined in a debug build")
     for path in compiled():
-        left = set(re.findall(rb"__pyx_f_6fastbp_5_math_(\w+)", path.read_bytes()))
+        left = set(re.findall(rb"__pyx_f_6fastbp_7kernels_6scalar_(\w+)", path.read_bytes()))
         assert not left, f"{path.name} calls {left}"
 
 
@@ -404,7 +368,7 @@ def test_the_import_leaves_to_others_what_few_fits_need():
     """Modules that cost more than ours together, and that an import of fastbp need not pay for."""
     program = (
         "import sklearn.base, scipy.linalg.cython_blas, sys; before = set(sys.modules)\n"
-        "import fastbp; print(*sorted(set(sys.modules) - before))"
+        "from fastbp import MLPClassifier, check_gradient; print(*sorted(set(sys.modules) - before))"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ import pytest
 import oracle
 from fastbp import MLPRegressor, check_gradient
 from fastbp import graph as fg
-from fastbp._dispatch import core
-from fastbp.expression import ACTIVATION, LOSS, Expression
+from fastbp.graph.expression import ACTIVATION, LOSS, Expression
+from fastbp.kernels import core
 from problems import DTYPES, LOSSES, Problem
 
 torch = pytest.importorskip("torch")

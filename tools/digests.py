@@ -1,4 +1,4 @@
-"""SHA-256 of what fits give, for some hundred configurations: whether two builds have equal numbers.
+"""SHA-256 of what fits give, for 389 configurations: whether two builds have equal numbers.
 
     python tools/digests.py                     # of the fastbp that is imported
     python tools/digests.py --against FOLDER    # beside the build installed in FOLDER

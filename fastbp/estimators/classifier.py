@@ -1,0 +1,578 @@
+"""MLPClassifier."""
+
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    type_of_target,
+    unique_labels,
+)
+
+from fastbp.estimators import inputs, memory
+from fastbp.estimators.base import BaseMLP, all_or_nothing
+from fastbp.network import trace
+from fastbp.training.trainer import Objective
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """Classifier: a multilayer perceptron that minimizes the log loss, or a loss of one's own.
+
+    It takes the place of `sklearn.neural_network.MLPClassifier`: the same parameters, attributes
+    and, in float64 with the same `random_state`, the same numbers. Binary, multiclass and
+    multilabel targets; dense and sparse data; float32 data is trained in float32.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int or int, default=(100,)
+        Widths of the hidden layers, from the input on. ``()`` makes a linear model, an int one
+        hidden layer.
+
+    activation : str, callable, Expression or list of these, default='relu'
+        Activation of the hidden layers; a list has one for each.
+
+        - 'identity': ``z``; 'logistic': ``1 / (1 + exp(-z))``; 'tanh': ``tanh(z)``;
+          'relu': ``max(0, z)``.
+        - 'leaky_relu': ``z`` if ``z > 0``, else ``z / 100``; 'elu': ``exp(z) - 1`` for negative z;
+          'selu': 1.0507 times ELU, with 1.6733 times its negative part; 'softplus':
+          ``log(1 + exp(z))``.
+        - 'gelu': z times the normal distribution function; 'gelu_tanh': its approximation by tanh;
+          'silu': ``z * logistic(z)``; 'mish': ``z * tanh(softplus(z))``.
+        - 'hard_sigmoid': ``z / 6 + 1 / 2`` within [0, 1]; 'step': 1 if ``z > 0``, else 0, the
+          perceptron's unit, trained as if its derivative were 1 (straight-through estimator).
+        - A function of one number, made of the functions and operators of `fastbp.graph`, such as
+          ``lambda z: z * fg.sigmoid(z)``: traced once, differentiated, compiled.
+
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        How the weights are found: 'sgd' takes mini-batch steps with momentum, 'adam' those of
+        Kingma and Ba [1]_, 'lbfgs' runs `scipy.optimize`'s L-BFGS-B on gradients of all samples,
+        often the best choice for a few thousand samples or less.
+
+    alpha : float, default=0.0001
+        Strength of the L2 penalty ``alpha / 2 * sum(w ** 2)`` on the weights (not the biases). It
+        is divided by the sum of the batch's sample weights, as the loss is.
+
+    batch_size : int or 'auto', default='auto'
+        Samples of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
+
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of the learning rate, for 'sgd' alone: 'adam' ignores it, as in scikit-learn.
+
+        - 'constant' stays at `learning_rate_init`.
+        - 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, where t
+          counts the *samples* seen so far.
+        - 'adaptive' divides the rate by 5 whenever training has not improved by `tol` for more
+          than `n_iter_no_change` epochs, and stops once it is at most 1e-6.
+
+    learning_rate_init : float, default=0.001
+        The initial learning rate. Not used by 'lbfgs'.
+
+    power_t : float, default=0.5
+        Exponent of the schedule 'invscaling'.
+
+    max_iter : int, default=200
+        Most epochs ('sgd', 'adam') or iterations ('lbfgs').
+
+    shuffle : bool, default=True
+        Whether each epoch draws a new order of the samples. Not used by 'lbfgs'.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the validation split and the orders. An int gives the same
+        model at every call, bit for bit, whatever `n_threads` is.
+
+    tol : float, default=1e-4
+        Least improvement of the loss, or of the validation score, that counts as one; for 'lbfgs'
+        the bound on the gradient's largest element.
+
+    verbose : bool or int, default=False
+        Whether to print a line per epoch.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last call. The optimizer's moments start
+        anew, as in scikit-learn.
+
+    momentum : float, default=0.9
+        Momentum of 'sgd', between 0 and 1.
+
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+
+    early_stopping : bool, default=False
+        Whether to hold out a validation set, or use the one that `fit` is given, stop when its
+        score does not improve, and keep the weights of the best epoch. Not used by 'lbfgs'.
+
+    validation_fraction : float, default=0.1
+        Share of the samples that early stopping holds out, unless `fit` is given `X_val`.
+
+    beta_1 : float, default=0.9
+        Decay rate of Adam's first moment, in [0, 1).
+
+    beta_2 : float, default=0.999
+        Decay rate of Adam's second moment, in [0, 1).
+
+    epsilon : float, default=1e-8
+        Added to the root of Adam's second moment.
+
+    n_iter_no_change : int or inf, default=10
+        Epochs in a row without improvement that are tolerated: training ends with the next one.
+
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+
+    loss : {'log_loss', 'squared_error'}, callable or Expression, default='log_loss'
+        'squared_error' is ``sum((p - y) ** 2) / 2`` of the probabilities p. A function of the raw
+        predictions and the target of one row, made of the functions and operators of
+        `fastbp.graph`, such as ``lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y)``: `raw` and
+        `y` have a column for each class (y is one-hot), or one for two classes (y is 0 or 1);
+        what it gives for each column is summed. Probabilities are softmax or logistic function of
+        `raw`, whatever the loss.
+
+    init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, default='auto'
+        Distribution of the initial weights, uniform with variance ``2 / (fan_in + fan_out)``,
+        ``2 / fan_in`` or ``1 / fan_in``. 'auto' takes for each layer what fits its activation: He's
+        for the relu family, LeCun's for 'selu', Glorot's for the others; for 'identity',
+        'logistic', 'tanh' and 'relu' scikit-learn's numbers.
+
+    n_threads : int or None, default=None
+        Threads of a fit and of a prediction of many rows, 256 at most. None decides: one where
+        there is too little work to share, and never more than affinity, control group and
+        ``OMP_NUM_THREADS`` allow; fits that run side by side in threads share those cores. The
+        result has the same bits for every value.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+
+    loss_ : float
+        The loss at the end of training: of the last epoch, or of the result of 'lbfgs'.
+
+    best_loss_ : float or None
+        The least loss of all epochs; None with early stopping. Not set by 'lbfgs'.
+
+    loss_curve_ : list of float
+        The loss of each epoch, measured before each step, penalty included. Not set by 'lbfgs'.
+
+    validation_scores_ : list of float or None
+        The accuracy on the validation set after each epoch, or after each iteration of 'lbfgs';
+        None without early stopping and without `X_val`. Not set by 'lbfgs' without `X_val`.
+
+    validation_loss_curve_ : list of float or None
+        The loss on the validation set, of which `validation_scores_` are the scores: the one that
+        `loss_curve_` reports, without the penalty. Set and not set as `validation_scores_` is.
+
+    best_validation_score_ : float or None
+        The best of `validation_scores_`; None without early stopping. Not set by 'lbfgs'.
+
+    t_ : int
+        Samples that training has seen: epochs times samples, over all calls that continued.
+
+    coefs_ : list of ndarray, each of shape (fan_in, fan_out)
+        Weights of each layer, in the dtype of X: views into one block of memory. Arrays that are
+        assigned to the list are used.
+
+    intercepts_ : list of ndarray, each of shape (fan_out,)
+        Biases of each layer.
+
+    n_features_in_ : int
+        Features seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if all names that X had are strings.
+
+    n_iter_ : int
+        Epochs or iterations of the last call.
+
+    n_layers_ : int
+        Layers, input and output included.
+
+    n_outputs_ : int
+        Outputs of the network.
+
+    out_activation_ : str
+        Link of the output: 'softmax' for more than two classes, else 'logistic'.
+
+    See Also
+    --------
+    MLPRegressor : The same for regression.
+
+    Notes
+    -----
+    Ctrl-C ends training at a batch boundary and leaves a usable model: 'sgd' and 'adam' warn and
+    return, 'lbfgs' keeps its last iterate and raises. Python delivers Ctrl-C to the main thread
+    alone, so a fit in another thread never sees it.
+
+    Training flushes denormal numbers to zero. A fit that raises leaves the estimator as it was.
+    Differences from scikit-learn are listed in docs/differences.md.
+
+    References
+    ----------
+    .. [1] D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+       arXiv:1412.6980.
+    .. [2] D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating
+       errors", Nature 323, 1986.
+
+    Examples
+    --------
+    >>> from fastbp import MLPClassifier
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.model_selection import train_test_split
+    >>> X, y = make_classification(n_samples=500, random_state=1)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
+    >>> clf = MLPClassifier(learning_rate_init=0.01, max_iter=300, random_state=1)
+    >>> bool(clf.fit(X_train, y_train).score(X_test, y_test) > 0.9)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"log_loss", "squared_error"}), callable],
+    }
+
+    @staticmethod
+    def _metric(y_true, y_pred, sample_weight):
+        from sklearn.metrics import accuracy_score  # 18 ms that an import need not pay
+
+        return accuracy_score(y_true, y_pred, sample_weight=sample_weight)
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        loss="log_loss",
+        init="auto",
+        n_threads=None,
+    ):
+        self._store(locals())
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Fit the network to X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples; float32 stays float32, everything else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or an indicator matrix for multilabel targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, not negative; None weighs all the same.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Samples for validation, two or more, in place of those that early stopping would hold
+            out of X: all of X is trained on. After each epoch (or iteration of 'lbfgs') their loss
+            and score are recorded in `validation_loss_curve_` and `validation_scores_`. With
+            ``early_stopping=True`` ('sgd', 'adam') the score decides when to stop and which weights
+            are kept; otherwise it decides nothing, and training is the same to the bit as without
+            them. In a pipeline ``Pipeline(..., transform_input=["X_val"])`` transforms them as X,
+            with scikit-learn's metadata routing enabled and
+            ``set_fit_request(X_val=True, y_val=True)``.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their labels, all of them among those in y.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation samples in their loss and score.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, if there is X_val without y_val or the reverse,
+            or training diverged.
+        MemoryError
+            If the network would need more memory than there is; nothing was allocated.
+        """
+        return self._fit(X, y, sample_weight, incremental=False,
+                         validation=(X_val, y_val, sample_weight_val))
+
+    @available_if(lambda est: est._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train for one epoch more, on this data ('sgd' and 'adam').
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples; float32 stays float32, everything else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or an indicator matrix for multilabel targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, not negative; None weighs all the same.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that any call will bring; needed in the first call.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, or training diverged.
+        MemoryError
+            If the network would need more memory than there is; nothing was allocated.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            from sklearn.preprocessing import LabelBinarizer
+
+            multilabel = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    @classmethod
+    def from_weights(cls, coefs, intercepts, *, activation, classes=None, **parameters):
+        """A fitted classifier with given weights.
+
+        Parameters
+        ----------
+        coefs : list of array-like, each of shape (fan_in, fan_out)
+            Weights of each layer, from the input on. They are copied; float32 stays float32.
+        intercepts : list of array-like, each of shape (fan_out,)
+            Biases of each layer.
+        activation : str, callable, Expression or list of these
+            Of the hidden layers, as for the constructor.
+        classes : array-like of shape (n_classes,), default=None
+            The labels, in rising order: one for each output, or two if there is one output, which
+            then is that of the second. None: 0, 1, 2, ...
+        **parameters
+            Other parameters of the constructor.
+
+        Returns
+        -------
+        estimator : MLPClassifier
+            It predicts, and `partial_fit` trains it further.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit each other or `classes`, or a number is not finite.
+
+        Examples
+        --------
+        A perceptron's AND, which is 1 where ``a + b > 1.5``:
+
+        >>> from fastbp import MLPClassifier
+        >>> gate = MLPClassifier.from_weights([[[1], [1]]], [[-1.5]], activation="step")
+        >>> gate.predict([[0, 0], [0, 1], [1, 0], [1, 1]])
+        array([0, 0, 0, 1])
+        """
+        from sklearn.preprocessing import LabelBinarizer
+
+        estimator = cls._from_weights(coefs, intercepts, dict(parameters, activation=activation))
+        n_classes = 2 if estimator.n_outputs_ == 1 else estimator.n_outputs_
+        labels = np.arange(n_classes) if classes is None else np.asarray(classes)
+        if estimator.n_outputs_ == 2:
+            raise ValueError("two classes have one output, that of the second: of two columns of "
+                             "weights take the second minus the first")
+        if labels.shape != (n_classes,) or (labels[1:] <= labels[:-1]).any():
+            raise ValueError(f"classes must be {n_classes} labels in rising order, got {classes!r}")
+        estimator._label_binarizer = LabelBinarizer().fit(labels)
+        estimator.classes_ = estimator._label_binarizer.classes_
+        estimator.out_activation_ = estimator._objective(estimator.n_outputs_).link
+        return estimator
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """The twin of a fitted `sklearn.neural_network.MLPClassifier`.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPClassifier
+            It is not changed, and nothing is shared with it.
+
+        Returns
+        -------
+        estimator : MLPClassifier
+            With the same parameters, attributes and predictions. The optimizer's moments are not
+            taken over.
+
+        Raises
+        ------
+        TypeError
+            If `model` is something else.
+        NotFittedError
+            If it is not fitted.
+        """
+        return cls._from_sklearn(model)
+
+    def predict(self, X):
+        """Predict the class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The labels; an indicator matrix for multilabel targets.
+        """
+        return self._decode(self._predict(X))
+
+    def predict_proba(self, X):
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`. Multilabel probabilities need not sum to 1.
+        """
+        probability = self._predict(X)
+        if len(self.classes_) == 1:
+            return np.ones_like(probability)
+        if self.n_outputs_ == 1:
+            both = np.empty((len(probability), 2), probability.dtype)
+            np.subtract(1, probability, out=both[:, :1])
+            both[:, 1:] = probability
+            return both
+        return probability
+
+    def predict_log_proba(self, X):
+        """Predict the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        log_probability : ndarray of shape (n_samples, n_classes)
+            ``log(predict_proba(X))``.
+        """
+        probability = self.predict_proba(X)
+        return np.log(probability, out=probability)
+
+    def _check_data(self, X, y, incremental, reset):
+        X, y = inputs.check_training_data(self, X, y, reset=reset)
+        goes_on = hasattr(self, "classes_") and (self.warm_start or incremental)
+        found = inputs.plain_labels(y, self.classes_ if goes_on else None)
+        if not goes_on:
+            from sklearn.preprocessing import LabelBinarizer
+
+            self._label_binarizer = LabelBinarizer()
+            if found is None:
+                self._label_binarizer.fit(y)
+            else:  # what fit would have found
+                kind = "binary" if len(found[0]) <= 2 else "multiclass"
+                vars(self._label_binarizer).update(y_type_=kind, sparse_input_=False,
+                                                   classes_=found[0])
+            self.classes_ = self._label_binarizer.classes_
+        elif found is None or (self.warm_start and not found[2]):
+            self._check_classes(y)
+        return X, self._indicators(y, found)
+
+    def _indicators(self, y, found):
+        """A bool for each sample and output; found is what plain_labels found in y."""
+        n_columns = len(self.classes_) if len(self.classes_) > 2 else 1
+        memory.check_fits(  # an indicator matrix of integers, and one of bools
+            9 * y.shape[0] * n_columns, f"{y.shape[0]} samples of {n_columns} classes",
+        )
+        if found is None:
+            return self._label_binarizer.transform(y).astype(bool)
+        first = 0 if n_columns > 1 else 1
+        return found[1][:, None] == np.arange(first, first + n_columns)
+
+    def _check_validation_targets(self, y, n_outputs):
+        """Indicators of y_val's labels, which are some of the classes; as those of y."""
+        multilabel = self._label_binarizer.y_type_ == "multilabel-indicator"
+        kind = type_of_target(y)
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            raise ValueError(f"y_val must be class labels, got targets of type {kind!r}.")
+        if (kind == "multilabel-indicator") != multilabel:
+            raise ValueError("y is a multilabel indicator matrix, but y_val is not." if multilabel
+                             else "y_val is a multilabel indicator matrix, but y is not.")
+        if multilabel and y.shape[1] != n_outputs:
+            raise ValueError(f"y_val has {y.shape[1]} columns, y has {n_outputs}.")
+        found = inputs.plain_labels(y, self.classes_)
+        if found is None:
+            known = set(self.classes_.tolist())
+            unseen = [label for label in unique_labels(y).tolist() if label not in known]
+            if unseen:
+                raise ValueError(f"y_val has labels that y has not: {unseen}. The classes of y are "
+                                 f"{self.classes_}.")
+        return self._indicators(y, found)
+
+    def _check_classes(self, y):
+        """Raise ValueError where the labels are not those that the fitted model knows."""
+        classes = unique_labels(y)
+        if self.warm_start:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same "
+                    "classes as in the previous call to fit. Previously "
+                    f"got {self.classes_}, `y` has {classes}"
+                )
+        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _is_multinomial(self):
+        return self._label_binarizer.y_type_ == "multiclass"
+
+    def _objective(self, n_outputs):
+        multinomial = self._is_multinomial()
+        if callable(self.loss):
+            loss = trace(self.loss, "loss")
+        elif self.loss == "log_loss" and not multinomial:
+            loss = "binary_log_loss"
+        else:
+            loss = self.loss
+        return Objective(loss, "softmax" if multinomial else "logistic")
+
+    def _targets(self, y, dtype):
+        return inputs.as_targets(y.argmax(axis=1) if self._is_multinomial() else y, dtype)
+
+    def _decode(self, probability):
+        binarizer = self._label_binarizer
+        if not binarizer.sparse_input_:  # what inverse_transform does, without its checks
+            if binarizer.y_type_ == "multiclass":
+                return self.classes_.take(probability.argmax(axis=1))
+            if binarizer.y_type_ == "binary" and len(self.classes_) == 2:
+                return self.classes_.take(probability.ravel() > 0.5)
+        if self.n_outputs_ == 1:
+            probability = probability.ravel()
+        return binarizer.inverse_transform(probability)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

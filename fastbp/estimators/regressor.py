@@ -1,0 +1,546 @@
+"""MLPRegressor."""
+
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils.metaestimators import available_if
+
+from fastbp.estimators import inputs
+from fastbp.estimators.base import BaseMLP, all_or_nothing
+from fastbp.network import trace
+from fastbp.training.trainer import Objective
+
+LINKS_OF_LOSSES = {
+    "squared_error": "identity", "absolute_error": "identity", "huber": "identity",
+    "quantile": "identity", "log_cosh": "identity", "poisson": "exp", "gamma": "exp",
+    "tweedie": "exp",
+}  # fmt: skip
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """Regressor: a multilayer perceptron that minimizes squared error, or one of many losses.
+
+    It takes the place of `sklearn.neural_network.MLPRegressor`: the same parameters, attributes
+    and, in float64 with the same `random_state`, the same numbers. One or several outputs; dense
+    and sparse data; float32 data is trained in float32.
+
+    Parameters
+    ----------
+    loss : str, callable or Expression, default='squared_error'
+        What training makes small, summed over the outputs; e is prediction - target.
+
+        - 'squared_error': ``e ** 2 / 2``; 'absolute_error': ``abs(e)``; 'log_cosh':
+          ``log(cosh(e))``; 'huber': the first up to `huber_threshold`, from there on a line;
+          'quantile': ``max(-q * e, (1 - q) * e)`` of the level q, see `quantile`.
+        - 'poisson', 'gamma', 'tweedie': half the deviance of the mean ``exp(z)``, z the raw
+          prediction; for targets that are not negative, of 'gamma' positive.
+        - A function of the raw predictions and the targets of one row, made of the functions and
+          operators of `fastbp.graph`, such as ``lambda raw, y: fg.log(fg.cosh(raw - y))``. What it
+          gives for each column is summed. Traced once, differentiated, compiled; predictions are
+          the link of `raw`, see `out_activation`.
+
+    hidden_layer_sizes : array-like of int or int, default=(100,)
+        Widths of the hidden layers, from the input on. ``()`` makes a linear model, an int one
+        hidden layer.
+
+    activation : str, callable, Expression or list of these, default='relu'
+        Activation of the hidden layers; a list has one for each.
+
+        - 'identity': ``z``; 'logistic': ``1 / (1 + exp(-z))``; 'tanh': ``tanh(z)``;
+          'relu': ``max(0, z)``.
+        - 'leaky_relu': ``z`` if ``z > 0``, else ``z / 100``; 'elu': ``exp(z) - 1`` for negative z;
+          'selu': 1.0507 times ELU, with 1.6733 times its negative part; 'softplus':
+          ``log(1 + exp(z))``.
+        - 'gelu': z times the normal distribution function; 'gelu_tanh': its approximation by tanh;
+          'silu': ``z * logistic(z)``; 'mish': ``z * tanh(softplus(z))``.
+        - 'hard_sigmoid': ``z / 6 + 1 / 2`` within [0, 1]; 'step': 1 if ``z > 0``, else 0, the
+          perceptron's unit, trained as if its derivative were 1 (straight-through estimator).
+        - A function of one number, made of the functions and operators of `fastbp.graph`, such as
+          ``lambda z: z * fg.sigmoid(z)``: traced once, differentiated, compiled.
+
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        How the weights are found: 'sgd' takes mini-batch steps with momentum, 'adam' those of
+        Kingma and Ba [1]_, 'lbfgs' runs `scipy.optimize`'s L-BFGS-B on gradients of all samples,
+        often the best choice for a few thousand samples or less.
+
+    alpha : float, default=0.0001
+        Strength of the L2 penalty ``alpha / 2 * sum(w ** 2)`` on the weights (not the biases). It
+        is divided by the sum of the batch's sample weights, as the loss is.
+
+    batch_size : int or 'auto', default='auto'
+        Samples of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
+
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of the learning rate, for 'sgd' alone: 'adam' ignores it, as in scikit-learn.
+
+        - 'constant' stays at `learning_rate_init`.
+        - 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, where t
+          counts the *samples* seen so far.
+        - 'adaptive' divides the rate by 5 whenever training has not improved by `tol` for more
+          than `n_iter_no_change` epochs, and stops once it is at most 1e-6.
+
+    learning_rate_init : float, default=0.001
+        The initial learning rate. Not used by 'lbfgs'.
+
+    power_t : float, default=0.5
+        Exponent of the schedule 'invscaling'.
+
+    max_iter : int, default=200
+        Most epochs ('sgd', 'adam') or iterations ('lbfgs').
+
+    shuffle : bool, default=True
+        Whether each epoch draws a new order of the samples. Not used by 'lbfgs'.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the validation split and the orders. An int gives the same
+        model at every call, bit for bit, whatever `n_threads` is.
+
+    tol : float, default=1e-4
+        Least improvement of the loss, or of the validation score, that counts as one; for 'lbfgs'
+        the bound on the gradient's largest element.
+
+    verbose : bool or int, default=False
+        Whether to print a line per epoch.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last call. The optimizer's moments start
+        anew, as in scikit-learn.
+
+    momentum : float, default=0.9
+        Momentum of 'sgd', between 0 and 1.
+
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+
+    early_stopping : bool, default=False
+        Whether to hold out a validation set, or use the one that `fit` is given, stop when its
+        score does not improve, and keep the weights of the best epoch. Not used by 'lbfgs'.
+
+    validation_fraction : float, default=0.1
+        Share of the samples that early stopping holds out, unless `fit` is given `X_val`.
+
+    beta_1 : float, default=0.9
+        Decay rate of Adam's first moment, in [0, 1).
+
+    beta_2 : float, default=0.999
+        Decay rate of Adam's second moment, in [0, 1).
+
+    epsilon : float, default=1e-8
+        Added to the root of Adam's second moment.
+
+    n_iter_no_change : int or inf, default=10
+        Epochs in a row without improvement that are tolerated: training ends with the next one.
+
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+
+    quantile : float or array-like of float, default=0.5
+        Levels of ``loss='quantile'``, each in (0, 1). Several make a column of predictions for each
+        target and level, the levels of the first target first.
+
+    huber_threshold : float, default=1.0
+        Error at which ``loss='huber'`` turns from squared to absolute.
+
+    tweedie_power : float, default=1.5
+        Power of the variance for ``loss='tweedie'``, between 1 and 2.
+
+    out_activation : {'identity', 'logistic', 'softplus', 'exp'} or None, default=None
+        Link that makes predictions of raw predictions. None is 'exp' for 'poisson', 'gamma' and
+        'tweedie', which have no other, and else 'identity'. The first five losses are those of
+        the prediction; 'logistic' wants targets in [0, 1].
+
+    init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, default='auto'
+        Distribution of the initial weights, uniform with variance ``2 / (fan_in + fan_out)``,
+        ``2 / fan_in`` or ``1 / fan_in``. 'auto' takes for each layer what fits its activation: He's
+        for the relu family, LeCun's for 'selu', Glorot's for the others; for 'identity',
+        'logistic', 'tanh' and 'relu' scikit-learn's numbers.
+
+    n_threads : int or None, default=None
+        Threads of a fit and of a prediction of many rows, 256 at most. None decides: one where
+        there is too little work to share, and never more than affinity, control group and
+        ``OMP_NUM_THREADS`` allow; fits that run side by side in threads share those cores. The
+        result has the same bits for every value.
+
+    Attributes
+    ----------
+    loss_ : float
+        The loss at the end of training: of the last epoch, or of the result of 'lbfgs'.
+
+    best_loss_ : float or None
+        The least loss of all epochs; None with early stopping. Not set by 'lbfgs'.
+
+    loss_curve_ : list of float
+        The loss of each epoch, measured before each step, penalty included. Not set by 'lbfgs'.
+
+    validation_scores_ : list of float or None
+        R^2 on the validation set (for ``loss='quantile'`` D^2, see `score`) after each epoch, or
+        after each iteration of 'lbfgs'; None without early stopping and without `X_val`. Not set
+        by 'lbfgs' without `X_val`.
+
+    validation_loss_curve_ : list of float or None
+        The loss on the validation set, of which `validation_scores_` are the scores: the one that
+        `loss_curve_` reports, without the penalty. Set and not set as `validation_scores_` is.
+
+    best_validation_score_ : float or None
+        The best of `validation_scores_`; None without early stopping. Not set by 'lbfgs'.
+
+    t_ : int
+        Samples that training has seen: epochs times samples, over all calls that continued.
+
+    coefs_ : list of ndarray, each of shape (fan_in, fan_out)
+        Weights of each layer, in the dtype of X: views into one block of memory. Arrays that are
+        assigned to the list are used.
+
+    intercepts_ : list of ndarray, each of shape (fan_out,)
+        Biases of each layer.
+
+    n_features_in_ : int
+        Features seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if all names that X had are strings.
+
+    n_iter_ : int
+        Epochs or iterations of the last call.
+
+    n_layers_ : int
+        Layers, input and output included.
+
+    n_outputs_ : int
+        Outputs of the network.
+
+    out_activation_ : str
+        Link of the output, 'identity', 'logistic', 'softplus' or 'exp'.
+
+    See Also
+    --------
+    MLPClassifier : The same for classification.
+
+    Notes
+    -----
+    Ctrl-C ends training at a batch boundary and leaves a usable model: 'sgd' and 'adam' warn and
+    return, 'lbfgs' keeps its last iterate and raises. Python delivers Ctrl-C to the main thread
+    alone, so a fit in another thread never sees it.
+
+    Training flushes denormal numbers to zero. A fit that raises leaves the estimator as it was.
+    Differences from scikit-learn are listed in docs/differences.md.
+
+    References
+    ----------
+    .. [1] D. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015,
+       arXiv:1412.6980.
+    .. [2] D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating
+       errors", Nature 323, 1986.
+
+    Examples
+    --------
+    >>> from fastbp import MLPRegressor
+    >>> from sklearn.datasets import make_regression
+    >>> X, y = make_regression(n_samples=200, n_features=20, random_state=1)
+    >>> reg = MLPRegressor(solver="lbfgs", max_iter=500, random_state=1).fit(X, y)
+    >>> bool(reg.score(X, y) > 0.99)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions(set(LINKS_OF_LOSSES)), callable],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        "huber_threshold": [Interval(Real, 0, None, closed="neither")],
+        "tweedie_power": [Interval(Real, 1, 2, closed="neither")],
+        "out_activation": [StrOptions({"identity", "logistic", "softplus", "exp"}), None],
+    }
+
+    def _metric(self, y_true, y_pred, sample_weight):
+        from sklearn.metrics import d2_pinball_score, r2_score
+
+        if self.loss != "quantile":
+            return r2_score(y_true, y_pred, sample_weight=sample_weight)
+        y_true, y_pred = (y.reshape(len(y), -1) for y in (y_true, y_pred))
+        levels = inputs.check_levels(self.quantile)
+        return np.mean([
+            d2_pinball_score(y_true[:, k], y_pred[:, k], sample_weight=sample_weight,
+                             alpha=levels[k % len(levels)])
+            for k in range(y_pred.shape[1])
+        ])
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        quantile=0.5,
+        huber_threshold=1.0,
+        tweedie_power=1.5,
+        out_activation=None,
+        init="auto",
+        n_threads=None,
+    ):
+        self._store(locals())
+
+    def _validate_params(self):
+        """scikit-learn's check; sizes where the loss belongs get told what to write."""
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            if isinstance(self.loss, (int, tuple, list, np.ndarray)):
+                raise InvalidParameterError(
+                    f"{error} Since scikit-learn 1.7 the first positional parameter is the loss: "
+                    f"write MLPRegressor(hidden_layer_sizes={self.loss!r})."
+                ) from None
+            raise
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Fit the network to X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples; float32 stays float32, everything else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, not negative; None weighs all the same.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Samples for validation, two or more, in place of those that early stopping would hold
+            out of X: all of X is trained on. After each epoch (or iteration of 'lbfgs') their loss
+            and score are recorded in `validation_loss_curve_` and `validation_scores_`. With
+            ``early_stopping=True`` ('sgd', 'adam') the score decides when to stop and which weights
+            are kept; otherwise it decides nothing, and training is the same to the bit as without
+            them. In a pipeline ``Pipeline(..., transform_input=["X_val"])`` transforms them as X,
+            with scikit-learn's metadata routing enabled and
+            ``set_fit_request(X_val=True, y_val=True)``.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their target values.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation samples in their loss and score.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, if there is X_val without y_val or the reverse,
+            or training diverged.
+        MemoryError
+            If the network would need more memory than there is; nothing was allocated.
+        """
+        return self._fit(X, y, sample_weight, incremental=False,
+                         validation=(X_val, y_val, sample_weight_val))
+
+    @available_if(lambda est: est._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one epoch more, on this data ('sgd' and 'adam').
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples; float32 stays float32, everything else becomes float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, not negative; None weighs all the same.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, or training diverged.
+        MemoryError
+            If the network would need more memory than there is; nothing was allocated.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    @classmethod
+    def from_weights(cls, coefs, intercepts, *, activation, **parameters):
+        """A fitted regressor with given weights.
+
+        Parameters
+        ----------
+        coefs : list of array-like, each of shape (fan_in, fan_out)
+            Weights of each layer, from the input on. They are copied; float32 stays float32.
+        intercepts : list of array-like, each of shape (fan_out,)
+            Biases of each layer.
+        activation : str, callable, Expression or list of these
+            Of the hidden layers, as for the constructor.
+        **parameters
+            Other parameters of the constructor.
+
+        Returns
+        -------
+        estimator : MLPRegressor
+            It predicts, and `partial_fit` trains it further.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit each other, or a number is not finite.
+
+        Examples
+        --------
+        >>> from fastbp import MLPRegressor
+        >>> line = MLPRegressor.from_weights([[[2.0]]], [[1.0]], activation="identity")
+        >>> line.predict([[0.0], [3.0]])
+        array([1., 7.])
+        """
+        estimator = cls._from_weights(coefs, intercepts, dict(parameters, activation=activation))
+        estimator.out_activation_ = estimator._objective(estimator.n_outputs_).link
+        return estimator
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """The twin of a fitted `sklearn.neural_network.MLPRegressor`.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPRegressor
+            It is not changed, and nothing is shared with it.
+
+        Returns
+        -------
+        estimator : MLPRegressor
+            With the same parameters, attributes and predictions. The optimizer's moments are not
+            taken over.
+
+        Raises
+        ------
+        TypeError
+            If `model` is something else.
+        NotFittedError
+            If it is not fitted.
+        """
+        return cls._from_sklearn(model)
+
+    def predict(self, X):
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predictions: the link of the raw predictions, so of a Poisson model the means. With
+            several levels of `quantile` a column for each target and level.
+        """
+        return self._decode(self._predict(X))
+
+    def score(self, X, y, sample_weight=None):
+        """R^2 of the predictions; for ``loss='quantile'`` D^2, the same with its own loss.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            R^2, or the mean D^2 of the pinball losses of all levels and targets
+            (`sklearn.metrics.d2_pinball_score`).
+        """
+        if self.loss != "quantile":
+            return super().score(X, y, sample_weight)
+        prediction, y = self.predict(X), self._for_each_level(np.asarray(y))
+        n_outputs = y.shape[1] if y.ndim > 1 else 1
+        if n_outputs != self.n_outputs_:
+            raise ValueError(f"y and quantile make {n_outputs} outputs, but the fitted model has "
+                             f"{self.n_outputs_}.")
+        return self._metric(y, prediction, sample_weight)
+
+    def _check_data(self, X, y, incremental, reset):
+        X, y = inputs.check_training_data(self, X, y, reset=reset, y_numeric=True)
+        return X, self._check_targets(y)
+
+    def _check_targets(self, y):
+        """y, of which the loss makes sense, with a column for each output."""
+        if self.loss in ("poisson", "tweedie", "gamma"):
+            what = f"loss={self.loss!r}"
+            inputs.check_target_range(y, what, 0, open_end=self.loss == "gamma")
+        if isinstance(self.loss, str) and self.out_activation == "logistic":
+            inputs.check_target_range(y, "out_activation='logistic'", 0, 1)
+        return self._for_each_level(y) if self.loss == "quantile" else y
+
+    def _check_validation_targets(self, y, n_outputs):
+        shape, y = y.shape, self._check_targets(y)
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        if y.shape[1] != n_outputs:
+            raise ValueError(f"y_val has shape {shape}, which makes {y.shape[1]} outputs; y makes "
+                             f"{n_outputs}.")
+        return y
+
+    def _for_each_level(self, y):
+        """A column for each target and level, the levels of the first target first."""
+        levels = inputs.check_levels(self.quantile)
+        return np.repeat(y.reshape(len(y), -1), len(levels), axis=1) if len(levels) > 1 else y
+
+    def _objective(self, n_outputs):
+        if callable(self.loss):
+            return Objective(trace(self.loss, "loss"), self.out_activation or "identity")
+        link = LINKS_OF_LOSSES[self.loss]
+        if link == "exp" and self.out_activation not in (None, "exp"):
+            raise ValueError(
+                f"loss={self.loss!r} has out_activation='exp', got {self.out_activation!r}. Write "
+                "the loss as a function to have it with another."
+            )
+        parameters = None
+        if self.loss == "quantile":
+            levels = inputs.check_levels(self.quantile)
+            if n_outputs % len(levels):
+                raise ValueError(f"quantile has {len(levels)} levels, but there are {n_outputs} "
+                                 "outputs: each target has one for each level")
+            parameters = np.tile(levels, n_outputs // len(levels))
+        elif self.loss in ("huber", "tweedie"):
+            own = self.huber_threshold if self.loss == "huber" else self.tweedie_power
+            parameters = np.array([own], np.float64)
+        # Reported, as in scikit-learn: the mean over outputs.
+        scale = 1 / n_outputs if self.loss == "squared_error" else 1.0
+        return Objective(self.loss, self.out_activation or link, parameters, scale)
+
+    def _targets(self, y, dtype):
+        return inputs.as_targets(y, dtype)
+
+    def _decode(self, prediction):
+        return prediction.ravel() if prediction.shape[1] == 1 else prediction

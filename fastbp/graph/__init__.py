@@ -1,0 +1,22 @@
+"""Computational graphs: forward they give values, backward the derivatives.
+
+    >>> from fastbp import graph as fg
+    >>> price, number, tax = fg.Variable(100.0), fg.Variable(2.0), fg.Variable(1.1)
+    >>> total = price * number * tax
+    >>> total.backward()
+    >>> print(f"{total.value:.9g} {price.grad:.9g}")
+    220 2.2
+
+An operation of Variables is a Variable again, which knows its inputs. The same functions
+take plain numbers and arrays.
+"""
+
+from fastbp.graph import operations
+from fastbp.graph.expression import Expression
+from fastbp.graph.operations import *  # noqa: F403
+from fastbp.graph.variable import Variable, primitive
+
+for _public in (Expression, Variable, primitive, *map(vars(operations).get, operations.__all__)):
+    _public.__module__ = __name__
+
+__all__ = ["Expression", "Variable", "primitive", *operations.__all__]

@@ -1,0 +1,362 @@
+"""Variables: the nodes of computational graphs that run in Python."""
+
+from copy import deepcopy
+from itertools import count
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from fastbp.graph import operations, pictures
+from fastbp.graph.operations import NUMBER, ROW, Node, Operation
+from fastbp.graph.reverse import come_back, order, sweep
+
+# NumPy's names of what Variables do, operators among them.
+UFUNCS = {
+    **{name: getattr(operations, name) for name in operations.__all__},
+    "true_divide": operations.divide,
+    "absolute": operations.abs,
+    "fabs": operations.abs,
+    "expit": operations.sigmoid,
+    "positive": lambda x: x,
+    "square": lambda x: operations.multiply(x, x),
+    "reciprocal": lambda x: operations.divide(1.0, x),
+    "greater": lambda x, y: operations.less(y, x),
+    "greater_equal": lambda x, y: operations.less_equal(y, x),
+    "not_equal": lambda x, y: 1 - operations.equal(x, y),
+    "bitwise_and": operations.multiply,  # conditions are 0 and 1
+    "bitwise_or": operations.maximum,
+    "invert": lambda x: 1 - x,
+}
+FUNCTIONS = {  # with NumPy's order of arguments, as far as it is ours
+    "sum": lambda x, axis=None, *, keepdims=False: operations.sum(x, axis, keepdims),
+    "mean": lambda x, axis=None, *, keepdims=False: operations.mean(x, axis, keepdims),
+    "where": operations.where,
+    "clip": operations.clip,
+}
+WAY_OUT = (
+    f"Of fastbp.graph there are {', '.join(operations.__all__)}; where(condition, x, y) takes the "
+    "place of an `if`, and primitive(forward, backward) makes an operation of your own for graphs "
+    "that run in Python."
+)
+SIGNS = {"add": "+", "subtract": "-", "multiply": "×", "divide": "÷", "power": "^",
+         "negative": "-", "less": "<", "less_equal": "≤", "equal": "="}  # in pictures
+_clock = count()  # says which of two values is older
+
+
+class Variable(NDArrayOperatorsMixin, Node):
+    """A node of a graph: an input that can be set, or the result of an operation.
+
+    It takes + - * / ** and comparisons, the functions of `fastbp.graph` and their namesakes in
+    NumPy, and indices.
+
+    Parameters
+    ----------
+    value : float or array-like
+        Its value, copied as float64.
+    name : str, default=None
+        What it is called in pictures.
+
+    Attributes
+    ----------
+    value : float or ndarray
+        Settable where the node is an input; results follow with `forward`.
+    grad : float, ndarray or None
+        Derivative of the scalar whose `backward` ran last, of the shape of `value`.
+
+    Examples
+    --------
+    >>> x, y = Variable(3.0), Variable(4.0)
+    >>> z = (x + y) ** 2
+    >>> z.backward()
+    >>> print(x.grad)
+    14.0
+    >>> x.value = 1.0
+    >>> print(z.forward())
+    25.0
+    """
+
+    operation, inputs, options = None, (), {}
+    name = grad = None
+    is_constant = False
+    _back = None
+
+    def __init__(self, value, name=None):
+        self.name = name
+        self.value = value
+
+    @classmethod
+    def _result(cls, operation, inputs, options):
+        node = object.__new__(cls)
+        node.operation, node.options = operation, options
+        node.inputs = tuple(constant(i) for i in inputs)
+        node.is_constant = all(i.is_constant for i in node.inputs)
+        if any(i._value is None for i in node.inputs):
+            wide = any(i.shape != NUMBER for i in node.inputs)
+            node._value = None
+            node._shape = operation.shape if operation.shape is not None else (
+                ROW if wide else NUMBER)
+        else:
+            node._evaluate()
+        return node
+
+    @classmethod
+    def _symbol(cls, name, shape):
+        """An input without a value: what is made of it is a formula."""
+        node = object.__new__(cls)
+        node.name, node._value, node._shape = name, None, shape
+        return node
+
+    def _set(self, value):
+        self._value, self._time = _plain(value), next(_clock)
+        self._shape = np.shape(self._value)
+
+    def _evaluate(self):
+        self._set(self.operation.value(*(i._value for i in self.inputs), **self.options))
+        if self._shape:  # results follow their inputs
+            self._value.flags.writeable = False
+
+    @property
+    def value(self):
+        if self._value is None:
+            raise TypeError(
+                "a function that is traced is called with symbols, which have no value yet: what "
+                "depends on a value has to be written with the functions of fastbp.graph, as "
+                "where(condition, x, y)"
+            )
+        return self._value
+
+    @value.setter
+    def value(self, value):
+        if self.operation is not None:
+            raise AttributeError(
+                f"this Variable is the result of {self.operation.name!r}: set the inputs, and call "
+                "forward()"
+            )
+        self._set(value)
+
+    @property
+    def shape(self):
+        """Of the value."""
+        return self._shape
+
+    def forward(self):
+        """Compute all results anew, after inputs were set.
+
+        Returns
+        -------
+        float or ndarray
+            The value of this node.
+        """
+        for node in order(self):
+            if node.operation is not None:
+                node._evaluate()
+            node.grad = node._back = None
+        return self.value
+
+    def backward(self):
+        """Set `grad` of all nodes behind this one to the derivatives of its value.
+
+        Raises
+        ------
+        ValueError
+            If the value is no scalar, or if inputs were set since it was computed.
+        """
+        if self._shape != NUMBER:
+            raise ValueError(
+                f"backward() begins at a scalar, but this result has shape {self._shape}: take its "
+                "sum or its mean first"
+            )
+        nodes = order(self)
+        if any(i._time > node._time for node in nodes for i in node.inputs):
+            raise ValueError("inputs were set after this result was computed: call forward() first")
+        with np.errstate(all="ignore"):  # infinite derivatives are seen in grad
+            backs = sweep(nodes, lambda node: node._value)
+            for node in nodes:
+                node._back = backs.get(node)
+                node.grad = _plain(node._back.chosen() if node in backs else np.zeros(node._shape))
+
+    def to_mermaid(self):
+        """The graph as Mermaid text, values and derivatives on its edges."""
+        return pictures.mermaid(*self._drawn())
+
+    def to_dot(self):
+        """The graph as Graphviz text, values and derivatives on its edges."""
+        return pictures.dot(*self._drawn())
+
+    def _repr_svg_(self):
+        return pictures.svg(*self._drawn())
+
+    def _drawn(self):
+        """Nodes and edges of the graph behind this node, as pictures.py takes them."""
+        nodes = order(self)
+        number = {node: k for k, node in enumerate(nodes)}
+        labels, edges = [], []
+        for node in nodes:
+            operation = node.operation
+            label = SIGNS.get(operation.name, operation.name) if operation else node.name
+            if label is None:
+                label = pictures.shown(node._value) if node.is_constant else "input"
+            labels.append((label, operation is not None))
+            back = [None] * len(node.inputs)
+            if node._back is not None:
+                with np.errstate(all="ignore"):
+                    parts = come_back(node, node._back, lambda node: node._value)
+                    back = [part and part.chosen() for part in parts]
+            edges += [
+                (number[i], number[node], i._value, grad)
+                for i, grad in zip(node.inputs, back, strict=True)
+            ]
+        return labels, [*edges, (number[self], None, self._value, self.grad)]
+
+    def __repr__(self):
+        what = self.name or (self.operation.name if self.operation else "")
+        what = f", {what!r}" if what else ""
+        return f"Variable({'a formula' if self._value is None else self._value}{what})"
+
+    def sum(self, axis=None, keepdims=False):
+        """The sum along an axis, or of all."""
+        return operations.sum(self, axis, keepdims)
+
+    def mean(self, axis=None, keepdims=False):
+        """The mean along an axis, or of all."""
+        return operations.mean(self, axis, keepdims)
+
+    def __getitem__(self, index):
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(part, Variable) for part in parts):
+            raise TypeError(
+                "an index is made of numbers, and a Variable is none: use where(condition, x, y)"
+            )
+        # The index may be an array of the caller's, who goes on writing into it.
+        return operations.apply("item", self, index=deepcopy(index))
+
+    __hash__ = object.__hash__  # == makes a node
+
+    # NDArrayOperatorsMixin makes a ufunc of each operator, and they all come here.
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        function = UFUNCS.get(ufunc.__name__)
+        if method != "__call__" or function is None:
+            how = "" if method == "__call__" else f".{method}"
+            raise TypeError(f"there is no derivative of np.{ufunc.__name__}{how}. {WAY_OUT}")
+        if options and not (list(options) == ["out"] and options["out"][0] is inputs[0]):  # x += y
+            raise TypeError(f"np.{ufunc.__name__} of Variables takes no {', '.join(options)}")
+        return function(*inputs)
+
+    def __array_function__(self, function, types, inputs, options):
+        ours = FUNCTIONS.get(function.__name__)
+        if ours is None:
+            raise TypeError(f"there is no derivative of np.{function.__name__}. {WAY_OUT}")
+        return ours(*inputs, **options)
+
+    # What would take the value out of the graph, unseen, is refused.
+
+    def __bool__(self):
+        raise TypeError(
+            "a Variable is neither true nor false while a graph is made, so that `if`, `and`, "
+            "`or`, `not` and chained comparisons cannot ask it: use where(condition, x, y), &, | "
+            "and ~"
+        )
+
+    def __float__(self):
+        raise TypeError(
+            "a Variable is not a number: functions of `math`, float() and int() cannot take it. "
+            f"Outside a graph its number is .value. {WAY_OUT}"
+        )
+
+    __int__ = __index__ = __float__
+
+    def __iter__(self):
+        raise TypeError("a Variable cannot be unpacked: write x[0], x[1]")
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("a Variable is not an array: its array is .value")
+
+    def __getattr__(self, name):
+        raise AttributeError(f"a Variable has no {name!r}. {WAY_OUT}")
+
+
+def _plain(value):
+    """float64, copied: an array, or a number of no dimensions."""
+    if isinstance(value, Variable):
+        raise TypeError("the value of a Variable is a number or an array, not a Variable")
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"the value of a Variable is a number or an array of them, got {value!r}")
+    return array.astype(np.float64)[()]
+
+
+def constant(value):
+    """A node that stays as it is and has no derivative."""
+    if isinstance(value, Variable):
+        return value
+    node = Variable(value)
+    node.is_constant = True
+    return node
+
+
+def primitive(forward, backward, name=None):
+    """An operation of one's own, from its pair; for graphs that run in Python.
+
+    Parameters
+    ----------
+    forward : callable
+        ``forward(*inputs)``: the value, from numbers and arrays, which it may not write into.
+    backward : callable
+        ``backward(grad, output, *inputs)``: what comes back to each input, in a tuple (or alone, if
+        there is one input), of the shapes of the inputs; None where nothing does. `grad` is what
+        has come back to the output, and its own to write into.
+    name : str, default=None
+        For pictures and messages; None: that of `forward`.
+
+    Returns
+    -------
+    callable
+        It takes Variables and numbers, and gives a Variable.
+
+    Examples
+    --------
+    >>> multiply = primitive(lambda x, y: x * y, lambda grad, _, x, y: (grad * y, grad * x), "mul")
+    >>> x = Variable(3.0)
+    >>> z = multiply(x, 4.0)
+    >>> z.backward()
+    >>> print(x.grad)
+    4.0
+    """
+    name = name or getattr(forward, "__name__", "primitive")
+
+    def value(*inputs):
+        return forward(*map(_read_only, inputs))
+
+    def together(grad, output, *inputs):
+        back = backward(np.array(grad)[()], output, *map(_read_only, inputs))
+        back = back if isinstance(back, tuple | list) else (back,)
+        if len(back) != len(inputs):
+            raise ValueError(
+                f"the backward of {name!r} gave {len(back)} derivatives for {len(inputs)} inputs"
+            )
+        for i, (part, given) in enumerate(zip(back, inputs, strict=True)):
+            if part is not None and np.shape(part) != np.shape(given):
+                raise ValueError(
+                    f"the backward of {name!r} gave a derivative of shape {np.shape(part)} for "
+                    f"input {i} of shape {np.shape(given)}"
+                )
+        return back
+
+    operation = Operation(name, value, together=together)
+
+    def function(*inputs):
+        return Variable._result(operation, inputs, {})
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = forward.__doc__
+    return function
+
+
+def _read_only(value):
+    """The value, which others may look at."""
+    if not np.ndim(value):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view

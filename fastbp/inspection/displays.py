@@ -1,0 +1,345 @@
+"""Displays in scikit-learn's manner: the constructor stores what is shown, `plot` draws it."""
+
+import numpy as np
+
+from fastbp import _plot
+from fastbp.inspection.layers import fitted_network, layer_statistics
+
+
+class LossCurveDisplay:
+    """The course of training: the loss of each epoch, and that of the validation data.
+
+    Made by `from_estimator`; all parameters are stored as attributes.
+
+    Parameters
+    ----------
+    loss_curve : array-like of shape (n_epochs,)
+        Training loss.
+    validation_loss_curve : array-like of shape (n_epochs,), default=None
+        Validation loss.
+    validation_scores : array-like of shape (n_epochs,), default=None
+        Validation scores.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where the curves are.
+    score_ax_ : matplotlib Axes or None
+        The axes of the scores, at the right side.
+    lines_ : list of matplotlib Line2D
+        Training loss, validation loss, validation scores, as far as they are shown.
+    """
+
+    def __init__(self, *, loss_curve, validation_loss_curve=None, validation_scores=None):
+        self.loss_curve = loss_curve
+        self.validation_loss_curve = validation_loss_curve
+        self.validation_scores = validation_scores
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None, scores=None, **kwargs):
+        """Draw the curves of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : MLPClassifier or MLPRegressor
+            Fitted by 'adam' or 'sgd'; 'lbfgs' has no epochs.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: in a new figure.
+        scores : bool, default=None
+            Whether to draw validation scores; None: where there is no validation loss.
+        **kwargs
+            For `matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator is none of fastbp's.
+        ValueError
+            If there is no curve. `sklearn.exceptions.NotFittedError`, which is one, if the
+            estimator is not fitted.
+        """
+        fitted_network(estimator)
+        curve = getattr(estimator, "loss_curve_", None)
+        if not curve or estimator.solver == "lbfgs":
+            raise ValueError(
+                f"there is no loss curve: this {type(estimator).__name__} with "
+                f"solver={estimator.solver!r} has not been trained by epochs. Fit it with "
+                "solver='adam' or 'sgd'."
+            )
+        display = cls(
+            loss_curve=curve,
+            validation_loss_curve=getattr(estimator, "validation_loss_curve_", None),
+            validation_scores=getattr(estimator, "validation_scores_", None),
+        )
+        return display.plot(ax, scores=scores, **kwargs)
+
+    def plot(self, ax=None, *, scores=None, **kwargs):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: in a new figure.
+        scores : bool, default=None
+            Whether to draw validation scores; None: where there is no validation loss.
+        **kwargs
+            For `matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        self : LossCurveDisplay
+        """
+        self.figure_, self.ax_ = _plot.axes("LossCurveDisplay", ax, figsize=(6, 3.8))
+        self.score_ax_, self.lines_ = None, []
+        self._draw(self.ax_, self.loss_curve, "training loss", _plot.BLUE, kwargs)
+        validation = self.validation_loss_curve
+        if validation is not None:
+            self._draw(self.ax_, validation, "validation loss", _plot.ORANGE, kwargs)
+            if np.isfinite(validation).any():
+                best = int(np.nanargmin(validation))
+                self.ax_.plot(best + 1, validation[best], "o", color=_plot.ORANGE, markersize=5,
+                              label=f"least, in epoch {best + 1}")  # fmt: skip
+        self.ax_.set(xlabel="epoch", ylabel="loss")
+        self.ax_.margins(x=0.02)
+        _plot.quiet(self.ax_)
+        show = validation is None if scores is None else scores
+        if show and self.validation_scores is not None:
+            self.score_ax_ = self.ax_.twinx()
+            self._draw(self.score_ax_, self.validation_scores, "validation score", _plot.GREY,
+                       dict(kwargs, linewidth=1.2))  # fmt: skip
+            self.score_ax_.set_ylabel("score")
+            _plot.quiet(self.score_ax_)
+            self.score_ax_.grid(False)
+            self.score_ax_.spines["left"].set_visible(False)
+        handles, _ = self.ax_.get_legend_handles_labels()
+        if self.score_ax_ is not None:
+            # The score rises and the loss falls: between them, on the axes that lie above, is room.
+            self.score_ax_.legend(handles=handles + self.lines_[-1:], loc="center right",
+                                  frameon=False, labelcolor=_plot.INK)  # fmt: skip
+        elif len(handles) > 1:
+            self.ax_.legend(handles=handles, frameon=False, labelcolor=_plot.INK)
+        return self
+
+    def _draw(self, ax, curve, label, colour, options):
+        options = {"color": colour, "linewidth": 1.8, **options, "label": label}
+        self.lines_ += ax.plot(np.arange(1, len(curve) + 1), curve, **options)
+
+
+class GradientFlowDisplay:
+    """The size of delta and of the gradient in each layer, on a logarithmic axis.
+
+    From the right to the left is the way that backpropagation goes. Made by `from_estimator`; all
+    parameters are stored as attributes.
+
+    Parameters
+    ----------
+    delta_rms, gradient_rms : array-like of shape (n_layers,)
+        Root mean squares, as `LayerStatistics` has them.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where the lines are.
+    lines_ : list of matplotlib Line2D
+        Delta and gradient.
+    """
+
+    def __init__(self, *, delta_rms, gradient_rms):
+        self.delta_rms = delta_rms
+        self.gradient_rms = gradient_rms
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, sample_weight=None, *, ax=None, **kwargs):
+        """Draw the gradient's way through a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : MLPClassifier or MLPRegressor
+            Fitted.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets, as for `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: in a new figure.
+        **kwargs
+            For `matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        display : GradientFlowDisplay
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `layer_statistics`.
+        """
+        found = layer_statistics(estimator, X, y, sample_weight)
+        display = cls(delta_rms=found.delta_rms, gradient_rms=found.gradient_rms)
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax=None, **kwargs):
+        """Draw delta and gradient of each layer.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: in a new figure.
+        **kwargs
+            For `matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        self : GradientFlowDisplay
+        """
+        self.figure_, self.ax_ = _plot.axes("GradientFlowDisplay", ax, figsize=(6, 3.8))
+        from matplotlib.ticker import MaxNLocator
+
+        self.lines_ = []
+        numbers = np.arange(1, len(self.delta_rms) + 1)
+        lines = ((self.delta_rms, "delta", _plot.BLUE, "o"),
+                 (self.gradient_rms, "gradient of the weights", _plot.ORANGE, "s"))  # fmt: skip
+        for values, label, colour, marker in lines:
+            values = np.asarray(values, np.float64)
+            options = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.8}
+            shown = np.where(values > 0, values, np.nan)  # 0 has no place on a logarithmic axis
+            self.lines_ += self.ax_.plot(numbers, shown, **{**options, **kwargs, "label": label})
+            if (values == 0).any():
+                at = numbers[values == 0]
+                self.ax_.plot(at, np.zeros(len(at)), "x", color=colour, clip_on=False,
+                              label=f"{label} is 0",
+                              transform=self.ax_.get_xaxis_transform())  # fmt: skip
+        self.ax_.set(yscale="log", xlabel="layer, from the input to the output",
+                     ylabel="root mean square")  # fmt: skip
+        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        _plot.quiet(self.ax_)
+        self.ax_.legend(frameon=False, labelcolor=_plot.INK)
+        return self
+
+
+class WeightsDisplay:
+    """The weights of the first layer as images, one for each of its units.
+
+    All images have one colour scale, symmetric around 0. Made by `from_estimator`; all parameters
+    are stored as attributes.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_images, height, width)
+        One image per unit.
+    units : array-like of int of shape (n_images,)
+        Which units they are.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where the images are.
+    image_ : matplotlib AxesImage
+        All images, side by side.
+    colorbar_ : matplotlib Colorbar
+        The scale.
+    """
+
+    def __init__(self, *, weights, units):
+        self.weights = weights
+        self.units = units
+
+    @classmethod
+    def from_estimator(cls, estimator, *, shape=None, n_columns=None, units=None, ax=None,
+                       **kwargs):
+        """Draw the first layer of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : MLPClassifier or MLPRegressor
+            Fitted.
+        shape : tuple of (int, int), default=None
+            Height and width of the images that the features are pixels of, row by row. None: a
+            square, where their number is one.
+        n_columns : int, default=None
+            Images in a row; None: as many as make the whole about square.
+        units : array-like of int, default=None
+            The units to show, counted from 0; None: all.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: in a new figure.
+        **kwargs
+            For `matplotlib.axes.Axes.imshow`.
+
+        Returns
+        -------
+        display : WeightsDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator is none of fastbp's.
+        ValueError
+            If the features do not make images of that shape, or there is no such unit.
+            `sklearn.exceptions.NotFittedError`, which is one, if the estimator is not fitted.
+        """
+        weights = fitted_network(estimator).coefs[0]
+        n_features, n_units = weights.shape
+        if shape is None:
+            side = round(n_features**0.5)
+            if side**2 != n_features:
+                raise ValueError(f"{n_features} features make no square image: give "
+                                 "shape=(height, width)")  # fmt: skip
+            shape = side, side
+        shape = tuple(shape)
+        if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] != n_features:
+            raise ValueError(f"shape must be (height, width) with {n_features} pixels, one for "
+                             f"each feature, got {shape}")  # fmt: skip
+        units = np.arange(n_units) if units is None else np.asarray(units)
+        if units.ndim != 1 or units.dtype.kind not in "iu" or not len(units):
+            raise ValueError(f"units must be a list of numbers of units, got {units!r}")
+        if not ((units >= 0) & (units < n_units)).all():
+            raise ValueError(f"the first layer has the units 0 to {n_units - 1}, got "
+                             f"units={units.tolist()}")  # fmt: skip
+        display = cls(weights=weights[:, units].T.reshape(-1, *shape), units=units)
+        return display.plot(ax, n_columns=n_columns, **kwargs)
+
+    def plot(self, ax=None, *, n_columns=None, **kwargs):
+        """Draw the images.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: in a new figure.
+        n_columns : int, default=None
+            Images in a row; None: as many as make the whole about square.
+        **kwargs
+            For `matplotlib.axes.Axes.imshow`.
+
+        Returns
+        -------
+        self : WeightsDisplay
+        """
+        n_images, height, width = np.shape(self.weights)
+        if n_columns is None:
+            n_columns = round((1.4 * n_images * height / width) ** 0.5)
+        n_columns = min(max(int(n_columns), 1), n_images)
+        n_rows = -(-n_images // n_columns)
+        gap = max(round(max(height, width) / 12), 1)
+        mosaic = np.full((n_rows * (height + gap) - gap, n_columns * (width + gap) - gap), np.nan)
+        for k, image in enumerate(self.weights):
+            top, left = k // n_columns * (height + gap), k % n_columns * (width + gap)
+            mosaic[top : top + height, left : left + width] = image
+        wide = 6.5
+        tall = min(max(wide * 0.85 * mosaic.shape[0] / mosaic.shape[1], 1.6), 9)
+        self.figure_, self.ax_ = _plot.axes("WeightsDisplay", ax, figsize=(wide, tall))
+        largest = float(np.nanmax(abs(mosaic))) or 1.0
+        options = {"cmap": _plot.diverging(), "vmin": -largest, "vmax": largest,
+                   "interpolation": "nearest"}  # fmt: skip
+        self.image_ = self.ax_.imshow(mosaic, **{**options, **kwargs})
+        self.ax_.set_axis_off()
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, shrink=0.85, aspect=25)
+        self.colorbar_.outline.set_visible(False)
+        self.colorbar_.ax.tick_params(color=_plot.LINE, labelcolor=_plot.GREY)
+        self.colorbar_.set_label("weight", color=_plot.GREY)
+        return self

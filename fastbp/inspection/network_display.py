@@ -1,0 +1,248 @@
+"""The picture of a small network: units and weighted links."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from fastbp import _plot
+from fastbp.inspection.layers import fitted_network, shortened
+
+MOST_UNITS = 16  # of a layer, unless more are asked for
+MOST_NUMBERS = 12  # links that still have room for their weights
+LINK_WIDTHS = 0.3, 4.2  # points: of a weight of 0, and of the largest of few
+
+
+class NetworkDisplay:
+    """Units as circles, links coloured by the sign of their weight and wide by its size.
+
+    A unit has its bias written in it, and the colour of the bias. Made by `from_estimator`; all
+    parameters are stored as attributes.
+
+    Parameters
+    ----------
+    coefs, intercepts : list of ndarray
+        Weights (fan_in, fan_out) and biases (fan_out,) of each layer.
+    activations : list of str
+        What is written over each layer of links' end: activations, and the link of the output.
+    feature_names, output_names : list of str
+        What is written beside the units of input and output.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where the network is.
+    links_ : matplotlib LineCollection
+        Links, layer by layer and input unit by input unit.
+    units_ : list of matplotlib PathCollection
+        Circles of each layer, the input's first.
+    """
+
+    def __init__(self, *, coefs, intercepts, activations, feature_names, output_names):
+        self.coefs = coefs
+        self.intercepts = intercepts
+        self.activations = activations
+        self.feature_names = feature_names
+        self.output_names = output_names
+
+    @classmethod
+    def from_estimator(cls, estimator, *, feature_names=None, output_names=None,
+                       max_units=MOST_UNITS, ax=None, **kwargs):
+        """Draw a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : MLPClassifier or MLPRegressor
+            Fitted.
+        feature_names : list of str, default=None
+            Names of the inputs; None: those of the data it was fitted on, or x1, x2, ...
+        output_names : list of str, default=None
+            Names of the outputs; None: the classes that they stand for, or y, or y1, y2, ...
+        max_units : int, default=16
+            Most units that a layer may have, input and output included: pictures of more are hard
+            to read.
+        ax : matplotlib Axes, default=None
+            Where to draw; None: in a new figure.
+        **kwargs
+            For `matplotlib.collections.LineCollection`, the links.
+
+        Returns
+        -------
+        display : NetworkDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator is none of fastbp's.
+        ValueError
+            If a layer has too many units, or names do not fit. `sklearn.exceptions.NotFittedError`,
+            which is one, if the estimator is not fitted.
+        """
+        network = fitted_network(estimator)
+        widest = int(np.argmax(network.units))
+        if network.units[widest] > max_units:
+            where = "the input" if widest == 0 else f"layer {widest}"
+            raise ValueError(
+                f"{where} has {network.units[widest]} units, and a picture of more than "
+                f"{max_units} is hard to read: give max_units={network.units[widest]} to have it "
+                "all the same"
+            )
+        if feature_names is None:
+            feature_names = getattr(estimator, "feature_names_in_", None)
+        display = cls(
+            coefs=network.coefs,
+            intercepts=network.intercepts,
+            activations=[*map(str, network.activations), estimator.out_activation_],
+            feature_names=_names(feature_names, "feature_names", "x", network.units[0]),
+            output_names=_names(
+                _outputs(estimator) if output_names is None else output_names, "output_names", "y",
+                network.units[-1],
+            ),
+        )  # fmt: skip
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax=None, **kwargs):
+        """Draw the network.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None: in a new figure.
+        **kwargs
+            For `matplotlib.collections.LineCollection`, the links.
+
+        Returns
+        -------
+        self : NetworkDisplay
+        """
+        widths = [len(self.coefs[0]), *map(len, self.intercepts)]
+        size = 2.2 + 1.9 * len(self.coefs), 1.3 + 0.58 * max(widths)
+        self.figure_, self.ax_ = _plot.axes("NetworkDisplay", ax, figsize=size)
+        self.ax_.set_axis_off()
+        top = max(widths) / 2
+        self.ax_.set(xlim=(-0.2, len(widths) - 0.8), ylim=(-top, top))
+        places = [
+            np.column_stack([np.full(width, layer), (width - 1) / 2 - np.arange(width)])
+            for layer, width in enumerate(widths)
+        ]
+        height = self.ax_.get_position().height * self.figure_.get_figheight() * 72
+        diameter = min(0.62 * height / max(widths), 28)  # points
+        self._draw_links(places, kwargs)
+        self._draw_units(places, diameter)
+        self._write_names(places, diameter, top)
+        self._explain()
+        return self
+
+    def _draw_links(self, places, options):
+        from matplotlib.collections import LineCollection
+
+        weights = np.concatenate([np.ravel(w) for w in self.coefs]).astype(np.float64)
+        lines = [
+            (begin, end)
+            for left, right in pairwise(places)
+            for begin in left
+            for end in right
+        ]
+        self.largest_weight_ = abs(weights).max()
+        thin, thick = LINK_WIDTHS
+        thick *= min(60 / len(lines), 1) ** 0.25
+        share = abs(weights) / (self.largest_weight_ or 1.0)
+        colours = np.where(weights < 0, _plot.ORANGE, _plot.BLUE)
+        self.links_ = self.ax_.add_collection(LineCollection(lines, **{
+            "colors": colours, "linewidths": thin + (thick - thin) * share, "alpha": 0.75,
+            "capstyle": "round", "zorder": 1, **options,
+        }))  # fmt: skip
+        if len(lines) > MOST_NUMBERS:
+            return
+        ways = np.concatenate([
+            np.full(len(left) * len(right), _free_way(left, right))
+            for left, right in pairwise(places)
+        ])
+        for (begin, end), way, weight, colour in zip(lines, ways, weights, colours, strict=True):
+            at = (1 - way) * begin + way * end
+            self.ax_.text(*at, _number(weight), color=colour, fontsize=8,
+                          ha="center", va="center", zorder=2,
+                          bbox=dict(facecolor=_plot.PAPER, edgecolor="none", pad=0.8))  # fmt: skip
+
+    def _draw_units(self, places, diameter):
+        largest = max(float(abs(b).max()) for b in self.intercepts) or 1.0
+        shade = _plot.diverging()
+        options = {"s": diameter**2, "edgecolors": _plot.GREY, "linewidths": 1.0, "zorder": 3}
+        self.units_ = [self.ax_.scatter(*places[0].T, c=_plot.PAPER, **options)]
+        for place, biases in zip(places[1:], self.intercepts, strict=True):
+            colours = shade(0.5 + np.asarray(biases, np.float64) / (2 * largest))
+            self.units_.append(self.ax_.scatter(*place.T, c=colours, **options))
+            if diameter < 16:  # points: numbers of four characters need so much
+                continue
+            for at, bias, colour in zip(place, biases, colours, strict=True):
+                dark = colour[:3] @ (0.299, 0.587, 0.114) < 0.55
+                text = _number(bias, ".1g" if abs(bias) < 0.1 else ".2g")
+                self.ax_.text(*at, text, ha="center", va="center", zorder=4,
+                              fontsize=min(1.5 * diameter / len(text), 8),
+                              color=_plot.PAPER if dark else _plot.INK)  # fmt: skip
+
+    def _write_names(self, places, diameter, top):
+        beside = dict(textcoords="offset points", va="center", color=_plot.INK, fontsize=9.5)
+        away = diameter / 2 + 5
+        for at, name in zip(places[0], self.feature_names, strict=True):
+            self.ax_.annotate(name, at, (-away, 0), ha="right", **beside)
+        for at, name in zip(places[-1], self.output_names, strict=True):
+            self.ax_.annotate(name, at, (away, 0), ha="left", **beside)
+        n_hidden = len(self.activations) - 1
+        heads = ["input", *(f"layer {k + 1}" for k in range(n_hidden)), "output"]
+        above = dict(textcoords="offset points", ha="center", va="bottom")
+        for layer, (head, activation) in enumerate(
+            zip(heads, ["", *self.activations], strict=True)
+        ):
+            self.ax_.annotate(head, (layer, top), (0, 18), color=_plot.INK, fontsize=10,
+                              weight="bold", **above)  # fmt: skip
+            self.ax_.annotate(shortened(activation), (layer, top), (0, 5), color=_plot.GREY,
+                              fontsize=9, **above)  # fmt: skip
+
+    def _explain(self):
+        from matplotlib.lines import Line2D
+
+        thick = LINK_WIDTHS[1]
+        largest = _number(self.largest_weight_)
+        handles = [
+            Line2D([], [], color=_plot.BLUE, linewidth=thick, label=f"weight {largest}"),
+            Line2D([], [], color=_plot.ORANGE, linewidth=thick, label=f"weight −{largest}"),
+            Line2D([], [], color="none", marker="o", markersize=8, label="in the unit: bias",
+                   markeredgecolor=_plot.GREY, markerfacecolor=_plot.PAPER),
+        ]  # fmt: skip
+        self.ax_.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3,
+                        frameon=False, fontsize=8.5, labelcolor=_plot.GREY)  # fmt: skip
+
+
+def _free_way(left, right):
+    """The share of the way from left to right where links are farthest from each other."""
+
+    def nearest(share):
+        heights = (1 - share) * left[:, np.newaxis, 1] + share * right[:, 1]
+        return np.diff(np.sort(heights, axis=None), prepend=-np.inf).min()
+
+    return max(np.linspace(0.2, 0.4, 21), key=nearest)
+
+
+def _number(value, digits=".2g"):
+    """A number in about four characters."""
+    value = float(value)
+    digits = digits if abs(value) < 10 else ".0f" if abs(value) < 1e3 else ".0e"
+    return f"{value:{digits}}".replace("-", "−")
+
+
+def _names(names, parameter, letter, wanted):
+    """The names as text; x1, x2, ... without, and for one alone the letter."""
+    if names is None:
+        return [letter] if wanted == 1 else [f"{letter}{k + 1}" for k in range(wanted)]
+    names = [str(name) for name in names]
+    if len(names) != wanted:
+        raise ValueError(f"{parameter} must be {wanted} names, got {len(names)}: {names}")
+    return names
+
+
+def _outputs(estimator):
+    """The classes that the outputs stand for; one output is that of the second of two."""
+    classes = getattr(estimator, "classes_", None)
+    if classes is None or len(classes) == 1:
+        return None
+    return classes[1:] if estimator.n_outputs_ == 1 else classes

@@ -1,0 +1,97 @@
+"""The affine map z = a w + b and its backward, for dense rows and for CSR rows.
+
+Shape letters: B rows of the batch, I fan-in, O fan-out. A CSR row r of the batch is the data's row
+order[r]; its indices may be unsorted and may repeat (repeated entries add up).
+"""
+
+from cython cimport floating
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy, memset
+
+from fastbp.kernels.matmul cimport matmul_nn, matmul_nt, matmul_tn
+
+
+cdef inline void affine_forward(floating* z_bo, const floating* a_bi, const floating* w_io,
+                                const floating* b_o, Py_ssize_t B, Py_ssize_t I,
+                                Py_ssize_t O) noexcept nogil:
+    """z := a w + b."""
+    matmul_nn(z_bo, a_bi, w_io, B, O, I, b_o)
+
+
+cdef inline void affine_backward_rows(floating* da_bi, const floating* delta_bo,
+                                      const floating* w_io, Py_ssize_t B, Py_ssize_t I,
+                                      Py_ssize_t O) noexcept nogil:
+    """da := delta w^T."""
+    matmul_nt(da_bi, delta_bo, w_io, B, I, O)
+
+
+cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, Py_ssize_t fan_in,
+                                         const floating* delta_bo, Py_ssize_t B, Py_ssize_t I,
+                                         Py_ssize_t O, bint add) noexcept nogil:
+    """dw := a^T delta (added to dw if `add`), for I of the fan_in columns of a."""
+    cdef Py_ssize_t i, o
+    cdef floating a
+    if B > 1:
+        matmul_tn(dw_io, a_bi, fan_in, delta_bo, I, O, B, add)
+        return
+    for i in range(I):  # one row: an outer product
+        a = a_bi[i]
+        if add:
+            for o in range(O):
+                dw_io[i * O + o] += a * delta_bo[o]
+        else:
+            for o in range(O):
+                dw_io[i * O + o] = a * delta_bo[o]
+
+
+cdef inline void affine_backward_bias(floating* db_o, const floating* delta_bo, Py_ssize_t B,
+                                      Py_ssize_t O, bint add) noexcept nogil:
+    """db := 1^T delta (added to db if `add`)."""
+    cdef Py_ssize_t r, o
+    if not add:
+        memset(db_o, 0, O * sizeof(floating))
+    for r in range(B):
+        for o in range(O):
+            db_o[o] += delta_bo[r * O + o]
+
+
+cdef inline void affine_forward_csr(floating* z_bo, const floating* data, const int32_t* indices,
+                                    const int64_t* indptr, const Py_ssize_t* order,
+                                    Py_ssize_t first, const floating* w_io, const floating* b_o,
+                                    Py_ssize_t B, Py_ssize_t O) noexcept nogil:
+    """z := a w + b for CSR rows order[0..B), or first..first + B without an order."""
+    cdef Py_ssize_t r, row, entry, o
+    cdef floating value
+    cdef const floating* w_o
+    cdef floating* z_o
+    for r in range(B):
+        row = order[r] if order != NULL else first + r
+        z_o = z_bo + r * O
+        memcpy(z_o, b_o, O * sizeof(floating))
+        for entry in range(indptr[row], indptr[row + 1]):
+            value = data[entry]
+            w_o = w_io + <Py_ssize_t>indices[entry] * O
+            for o in range(O):
+                z_o[o] += value * w_o[o]
+
+
+cdef inline void affine_backward_weights_csr(
+        floating* dw_io, const floating* data, const int32_t* indices, const int64_t* indptr,
+        const Py_ssize_t* order, Py_ssize_t first, const floating* delta_bo, Py_ssize_t B,
+        Py_ssize_t O, Py_ssize_t top, Py_ssize_t end, bint add) noexcept nogil:
+    """dw := a^T delta for CSR rows (added to dw if `add`), in the rows top..end of dw."""
+    cdef Py_ssize_t r, row, entry, o
+    cdef floating value
+    cdef floating* dw_o
+    cdef const floating* delta_o
+    if not add:
+        memset(dw_io + top * O, 0, (end - top) * O * sizeof(floating))
+    for r in range(B):
+        row = order[r] if order != NULL else first + r
+        delta_o = delta_bo + r * O
+        for entry in range(indptr[row], indptr[row + 1]):
+            if top <= indices[entry] < end:
+                value = data[entry]
+                dw_o = dw_io + <Py_ssize_t>indices[entry] * O
+                for o in range(O):
+                    dw_o[o] += value * delta_o[o]

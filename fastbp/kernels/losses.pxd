@@ -1,0 +1,317 @@
+"""Losses: raw predictions and targets of B rows -> row losses and deltas; and the links.
+
+A loss takes the raw prediction z (the last preactivation) and gives delta = dloss/dz, the gradient
+of the true objective. The link turns z into the prediction p. Some losses are made for one link and
+are written in z; the others are of p, and where that is not z the link's backward follows.
+
+The row loss is the number that is *reported*: like scikit-learn's, the log losses are those of
+probabilities clipped to [eps, 1 - eps] of the dtype, unless the objective itself is asked for.
+
+A row has K targets; for a multinomial model it has one number, the index of the class. The loops
+run over all B K numbers, since K alone is too few for a vector, and each number depends on its row
+alone: how the batch is cut into blocks changes nothing. LOSSES and LINKS in _core.pyx give names.
+"""
+
+from cython cimport floating
+from libc.string cimport memcpy
+
+from fastbp.kernels cimport scalar
+
+cdef enum:
+    POISSON, GAMMA, TWEEDIE, BINARY_LOG_LOSS, LOG_LOSS                # of z
+    SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE, LOG_COSH          # of p
+    LOSSES_END
+
+cdef enum:
+    LINK_IDENTITY, LINK_EXP, LINK_LOGISTIC, LINK_SOFTPLUS, LINK_SOFTMAX, LINKS_END
+
+cdef struct Loss:
+    int kind                # of LOSSES, or a tape
+    int link                # of LINKS
+    bint objective          # the row loss is not that of clipped probabilities
+    Py_ssize_t K, targets
+    const double* parameters    # of quantile one for each output; of huber and tweedie one
+
+
+# ---- links
+
+cdef inline void link_forward(int link, floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept nogil:
+    """z := p, which is z, exp(z), logistic(z), log(1 + exp(z)) or softmax(z)."""
+    cdef Py_ssize_t i
+    if link == LINK_EXP:
+        for i in range(B * K):
+            z_bk[i] = scalar.exp(z_bk[i])
+    elif link == LINK_LOGISTIC:
+        for i in range(B * K):
+            z_bk[i] = scalar.logistic(z_bk[i])
+    elif link == LINK_SOFTPLUS:
+        for i in range(B * K):
+            z_bk[i] = scalar.softplus(z_bk[i])
+    elif link == LINK_SOFTMAX:
+        softmax(z_bk, B, K)
+
+
+cdef inline void link_backward(int link, floating* delta_bk, const floating* p_bk, Py_ssize_t B,
+                               Py_ssize_t K) noexcept nogil:
+    """delta := dloss/dz, given dloss/dp."""
+    cdef Py_ssize_t r, k, i
+    cdef floating mean, one = 1
+    if link == LINK_EXP:
+        for i in range(B * K):
+            delta_bk[i] *= p_bk[i]
+    elif link == LINK_LOGISTIC:
+        for i in range(B * K):
+            delta_bk[i] *= p_bk[i] * (one - p_bk[i])
+    elif link == LINK_SOFTPLUS:
+        for i in range(B * K):
+            delta_bk[i] *= -scalar.expm1_negative(-p_bk[i])
+    elif link == LINK_SOFTMAX:
+        for i in range(B * K):
+            delta_bk[i] *= p_bk[i]
+        for r in range(B):
+            mean = scalar.total(delta_bk + r * K, K)
+            for k in range(r * K, (r + 1) * K):
+                delta_bk[k] -= p_bk[k] * mean
+
+
+cdef inline void softmax(floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept nogil:
+    """p_k := exp(z_k - max z) / sum exp(z - max z), in each row."""
+    cdef Py_ssize_t r, k, i
+    cdef floating top, scale, one = 1
+    for r in range(B):
+        top = scalar.largest(z_bk + r * K, K)
+        for k in range(r * K, (r + 1) * K):
+            z_bk[k] -= top
+    for i in range(B * K):
+        z_bk[i] = scalar.exp(z_bk[i])
+    for r in range(B):
+        scale = one / scalar.total(z_bk + r * K, K)
+        for k in range(r * K, (r + 1) * K):
+            z_bk[k] *= scale
+
+
+# ---- of single outputs: delta comes holding y, z leaves holding the output's part of the loss
+
+cdef inline void squared_error(floating* delta, floating* p, Py_ssize_t n) noexcept nogil:
+    """delta = p - y; loss = (p - y)^2 / 2."""
+    cdef Py_ssize_t i
+    cdef floating error, half = 0.5
+    for i in range(n):
+        error = p[i] - delta[i]
+        delta[i] = error
+        p[i] = half * (error * error)
+
+
+cdef inline void absolute_error(floating* delta, floating* p, Py_ssize_t n) noexcept nogil:
+    """delta = sign(p - y), 0 for 0; loss = |p - y|."""
+    cdef Py_ssize_t i
+    cdef floating error, one = 1
+    for i in range(n):
+        error = p[i] - delta[i]
+        delta[i] = one if error > 0 else (-one if error < 0 else error)
+        p[i] = abs(error)
+
+
+cdef inline void huber(floating* delta, floating* p, Py_ssize_t n, double t) noexcept nogil:
+    """delta = p - y within [-t, t]; loss = (p - y)^2 / 2, or beyond t (|p - y| - t / 2) (Huber,
+    1964)."""
+    cdef Py_ssize_t i
+    cdef floating error, slope, half = 0.5, most = t
+    for i in range(n):
+        error = p[i] - delta[i]
+        slope = most if error > most else (-most if error < -most else error)
+        delta[i] = slope
+        p[i] = slope * (error - half * slope)
+
+
+cdef inline void quantile(floating* delta, floating* p, Py_ssize_t B, Py_ssize_t K,
+                          const double* levels) noexcept nogil:
+    """delta = 1 - q where p > y, -q where p < y; loss = delta (p - y) (Koenker and Bassett, 1978).
+    """
+    cdef Py_ssize_t r, k, i
+    cdef floating error, above, below
+    for k in range(K):
+        above, below = 1 - levels[k], -levels[k]
+        for r in range(B):
+            i = r * K + k
+            error = p[i] - delta[i]
+            delta[i] = above if error > 0 else (below if error < 0 else error)
+            p[i] = delta[i] * error
+
+
+cdef inline void log_cosh(floating* delta, floating* p, Py_ssize_t n) noexcept nogil:
+    """delta = tanh(e), e = p - y; loss = log(cosh(e)). With t = exp(|e|) - 1 and u = t (t + 2) they
+    are u / (u + 2) and log(1 + t^2 / (2 t + 2)); for large |e| the loss is |e| - log(2)."""
+    cdef Py_ssize_t i
+    cdef floating error, size, t, u, two = 2, most = scalar.one_is_nothing(p[0])
+    for i in range(n):
+        error = p[i] - delta[i]
+        size = abs(error)
+        t = scalar.expm1_near(most if size > most else size)
+        u = t * (t + two)
+        delta[i] = scalar.copysign(u / (u + two), error)
+        t = scalar.log1p(t * t / (t + t + two))
+        p[i] = t if size <= most else (size - most) + t
+
+
+cdef inline void poisson(floating* delta, floating* z, Py_ssize_t n) noexcept nogil:
+    """delta = exp(z) - y; loss = y log(y / exp(z)) - y + exp(z), half the Poisson deviance."""
+    cdef Py_ssize_t i
+    cdef floating y, mean, product
+    for i in range(n):
+        y = delta[i]
+        mean = scalar.exp(z[i])
+        product = y * scalar.log(y / mean)
+        delta[i] = mean - y
+        z[i] = product if y != 0 else <floating>0
+    for i in range(n):  # on its own: where product is no vector, it would be fused with this sum
+        z[i] += delta[i]
+
+
+cdef inline void gamma(floating* delta, floating* z, Py_ssize_t n) noexcept nogil:
+    """delta = 1 - y / exp(z); loss = z - log(y) + y / exp(z) - 1, half the gamma deviance."""
+    cdef Py_ssize_t i
+    cdef floating y, one = 1
+    for i in range(n):
+        y = delta[i]
+        delta[i] = one - y * scalar.exp(-z[i])
+        z[i] -= scalar.log(y)
+    for i in range(n):
+        z[i] -= delta[i]
+
+
+cdef inline void tweedie(floating* delta, floating* z, floating* more, Py_ssize_t n,
+                         double power) noexcept nogil:
+    """delta = exp(h z) - y exp(-l z), h = 2 - q and l = q - 1 of the variance's power q, 1 < q < 2;
+    loss = y^h (expm1(h u) / h + expm1(-l u) / l), u = z - log(y), or for y = 0 exp(h z) / h: half
+    the Tweedie deviance (Jorgensen, 1987), written so that nothing cancels near q = 1 and q = 2."""
+    cdef Py_ssize_t i
+    cdef floating high = 2 - power, low = power - 1, y, rise, fall, scale, one = 1
+    for i in range(n):
+        z[i] -= scalar.log(delta[i] if delta[i] != 0 else one)
+    for i in range(n):  # one exp to a loop: two are not rounded alike at all levels
+        more[i] = scalar.expm1(high * z[i])
+    for i in range(n):
+        z[i] = scalar.expm1(-low * z[i])
+    for i in range(n):
+        y, rise, fall = delta[i], more[i], z[i]
+        scale = scalar.general_power(y if y != 0 else one, high)
+        delta[i] = scale * (rise - fall) if y != 0 else rise + one
+        z[i] = scale * (rise / high + fall / low) if y != 0 else (rise + one) / high
+
+
+cdef inline floating clip(floating p, floating eps) noexcept nogil:
+    """p within [eps, 1 - eps]; NaN stays NaN."""
+    cdef floating most = <floating>1 - eps
+    p = eps if p < eps else p
+    return most if p > most else p
+
+
+cdef inline void binary_log_loss(floating* delta, floating* z, Py_ssize_t n,
+                                 bint objective) noexcept nogil:
+    """p = logistic(z), y in {0, 1}: delta = p - y; loss = -log(p if y else 1 - p)."""
+    cdef Py_ssize_t i
+    cdef floating y, p, one = 1, eps = scalar.machine_epsilon(z)
+    if objective:
+        for i in range(n):
+            y = delta[i]
+            delta[i] = scalar.logistic(z[i]) - y
+            z[i] = -z[i] if y != 0 else z[i]
+        for i in range(n):
+            z[i] = scalar.softplus(z[i])
+        return
+    for i in range(n):
+        y = delta[i]
+        p = scalar.logistic(z[i])
+        delta[i] = p - y
+        z[i] = clip(p if y != 0 else one - p, eps)
+    for i in range(n):  # on its own: the constants of clip in log would become branches
+        z[i] = -scalar.log(z[i])
+
+
+# ---- of whole rows
+
+cdef inline void log_loss(const Loss* loss, floating* losses_b, floating* delta_bk,
+                          const floating* z_bk, const floating* y, const Py_ssize_t* order,
+                          Py_ssize_t B) noexcept nogil:
+    """p = softmax(z), c = the class: delta = p - onehot(c); loss = -log p_c."""
+    cdef Py_ssize_t r, c, K = loss.K
+    cdef floating one = 1, eps = scalar.machine_epsilon(z_bk)
+    memcpy(delta_bk, z_bk, B * K * sizeof(floating))
+    softmax(delta_bk, B, K)
+    for r in range(B):
+        c = r * K + <Py_ssize_t>y[order[r] if order != NULL else r]
+        losses_b[r] = clip(delta_bk[c], eps)
+        delta_bk[c] -= one
+    for r in range(B):
+        losses_b[r] = -scalar.log(losses_b[r])
+
+
+cdef inline void log_loss_objective(const Loss* loss, floating* losses_b, floating* z_bk,
+                                    const floating* y, const Py_ssize_t* order,
+                                    Py_ssize_t B) noexcept nogil:
+    """-log p_c = log(sum exp(z - z_c)), which no p_c underflows; z is used up."""
+    cdef Py_ssize_t r, k, K = loss.K
+    cdef floating top, truth
+    cdef floating* z_k
+    for r in range(B):
+        z_k = z_bk + r * K
+        truth = z_k[<Py_ssize_t>y[order[r] if order != NULL else r]]
+        top = scalar.largest(z_k, K)
+        for k in range(K):
+            z_k[k] = scalar.exp(z_k[k] - top)
+        losses_b[r] = scalar.log(scalar.total(z_k, K)) + (top - truth)
+
+
+cdef inline void gather_targets(const Loss* loss, floating* delta_bk, const floating* y,
+                                const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
+    """delta := the rows' targets, those of a multinomial model one-hot."""
+    cdef Py_ssize_t r, k, row, K = loss.K
+    for r in range(B):
+        row = order[r] if order != NULL else r
+        if loss.targets == K:
+            for k in range(K):
+                delta_bk[r * K + k] = y[row * K + k]
+        else:
+            for k in range(K):
+                delta_bk[r * K + k] = k == <Py_ssize_t>y[row]
+
+
+cdef inline void loss_delta(const Loss* loss, floating* losses_b, floating* delta_bk,
+                            floating* z_bk, floating* more_bk, const floating* y,
+                            const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
+    """Row losses and delta = dloss/dz; z is used up, and more_bk is scratch. Row r has the targets
+    in row order[r] of y, or in row r without an order."""
+    cdef Py_ssize_t r, K = loss.K, n = B * K
+    cdef bint composed = loss.kind >= SQUARED_ERROR and loss.link != LINK_IDENTITY
+    if loss.kind == LOG_LOSS:
+        log_loss(loss, losses_b, delta_bk, z_bk, y, order, B)
+        if loss.objective:
+            log_loss_objective(loss, losses_b, z_bk, y, order, B)
+        return
+    gather_targets(loss, delta_bk, y, order, B)
+    if composed:
+        link_forward(loss.link, z_bk, B, K)
+        memcpy(more_bk, z_bk, n * sizeof(floating))
+    if loss.kind == SQUARED_ERROR:
+        squared_error(delta_bk, z_bk, n)
+    elif loss.kind == ABSOLUTE_ERROR:
+        absolute_error(delta_bk, z_bk, n)
+    elif loss.kind == HUBER:
+        huber(delta_bk, z_bk, n, loss.parameters[0])
+    elif loss.kind == QUANTILE:
+        quantile(delta_bk, z_bk, B, K, loss.parameters)
+    elif loss.kind == LOG_COSH:
+        log_cosh(delta_bk, z_bk, n)
+    elif loss.kind == POISSON:
+        poisson(delta_bk, z_bk, n)
+    elif loss.kind == GAMMA:
+        gamma(delta_bk, z_bk, n)
+    elif loss.kind == TWEEDIE:
+        tweedie(delta_bk, z_bk, more_bk, n, loss.parameters[0])
+    else:
+        binary_log_loss(delta_bk, z_bk, n, loss.objective)
+    if composed:
+        link_backward(loss.link, delta_bk, more_bk, B, K)
+    for r in range(B):
+        losses_b[r] = scalar.total(z_bk + r * K, K)

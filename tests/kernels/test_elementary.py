@@ -1,0 +1,141 @@
+"""Elementary functions and the reciprocal: exact to a few ULP, the same wherever they stand.
+
+A sample; `make exhaustive` measures every float32 at every level.
+"""
+
+import numpy as np
+import pytest
+from exhaustive import (
+    BOUNDS,
+    EXACT,
+    WIDER,
+    exact_value,
+    levels,
+    measured,
+    sample,
+    ulps,
+    value,
+)
+
+from fastbp.kernels import core
+from problems import DTYPES, LOSSES, Problem, row_losses
+
+over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+over_names = pytest.mark.parametrize("name", EXACT)
+
+
+@over_names
+@over_dtypes
+def test_results_are_within_the_bound(name, dtype):
+    if np.finfo(WIDER[np.dtype(dtype)]).nmant < np.finfo(dtype).nmant + 8:
+        pytest.skip("no wider arithmetic here")
+    x = measured(name, sample(dtype, 200_000))
+    with np.errstate(all="ignore"):
+        distance = ulps(value(core, name, x), exact_value(name, x))
+    at = distance.argmax()
+    assert distance[at] <= BOUNDS[name], (distance[at], x[at])
+
+
+@over_dtypes
+def test_the_reciprocal_is_within_1_ulp(dtype):
+    x = abs(sample(dtype, 200_000))
+    x = x[(x >= np.finfo(dtype).tiny) | np.isnan(x)]
+    with np.errstate(all="ignore"):
+        exact = 1 / x.astype(WIDER[np.dtype(dtype)])
+        assert ulps(value(core, "reciprocal", x), exact).max() <= 1
+
+
+@over_names
+@over_dtypes
+def test_the_tail_of_an_array_is_computed_like_its_body(name, dtype):
+    """Unaligned, of any length, alone: the same bits."""
+    x = sample(dtype, 400)
+    whole = value(core, name, x)
+    alone = np.concatenate([value(core, name, x[i:i + 1]) for i in range(x.size)])
+    np.testing.assert_array_equal(alone, whole)
+    for n in (3, 7, 31, 129):
+        part = x.copy()[1:n + 1]
+        core.elementary(name, part)
+        np.testing.assert_array_equal(part, whole[1:n + 1])
+
+
+@pytest.mark.skipif(core.DEBUG or not {"v3", "v4"} <= set(levels()), reason="no v3 and v4 here")
+@pytest.mark.parametrize("name", [*EXACT, "reciprocal"])
+@over_dtypes
+def test_v3_and_v4_give_the_same_bits(name, dtype):
+    x = sample(dtype, 50_000)
+    x = abs(x[abs(x) >= np.finfo(dtype).tiny]) if name == "reciprocal" else x
+    v3, v4 = (value(levels()[level], name, x).view(np.uint8) for level in ("v3", "v4"))
+    np.testing.assert_array_equal(v3, v4)
+
+
+@pytest.mark.skipif(core.DEBUG or not {"v3", "v4"} <= set(levels()), reason="no v3 and v4 here")
+@pytest.mark.parametrize("name", core.ACTIVATIONS)
+@over_dtypes
+def test_v3_and_v4_activate_alike(name, dtype):
+    z = sample(dtype, 5_000)
+    found = []
+    for level in ("v3", "v4"):
+        core = levels()[level]
+        a, s, delta = z.copy(), np.zeros_like(z), np.linspace(-2, 2, z.size).astype(dtype)
+        core.activate(core.ACTIVATIONS[name], a, s)
+        core.activate_gradient(core.ACTIVATIONS[name], delta, a, s)
+        found.append(np.concatenate([a, s, delta]).view(np.uint8))
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.skipif(core.DEBUG or not {"v3", "v4"} <= set(levels()), reason="no v3 and v4 here")
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("outputs", [1, 3, 20])
+@over_dtypes
+def test_v3_and_v4_agree_in_losses_and_deltas(loss, outputs, dtype):
+    problem = Problem(loss=loss, dtype=dtype, n=500, outputs=outputs)
+    z = (np.random.RandomState(0).randn(500, outputs) * 9).astype(dtype)
+    z[::50], z[1::50], z[2::50] = np.inf, -np.inf, np.nan
+    (rows, delta), (rows_v4, delta_v4) = (
+        row_losses(loss, z, problem.y, core=levels()[level]) for level in ("v3", "v4")
+    )
+    np.testing.assert_array_equal(rows.view(np.uint8), rows_v4.view(np.uint8))
+    np.testing.assert_array_equal(delta.view(np.uint8), delta_v4.view(np.uint8))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("outputs", [1, 10, 50])
+@over_dtypes
+def test_a_row_has_its_loss_whatever_rows_are_beside_it(loss, outputs, dtype):
+    """The same bits in any block of rows, and a NaN stays in its row."""
+    problem = Problem(loss=loss, dtype=dtype, n=21, outputs=outputs)
+    z = np.random.RandomState(0).randn(21, outputs).astype(dtype) * 5
+    z[4, -1] = np.nan
+
+    def computed(rows):
+        p = z[rows].copy()
+        core.links(problem.hyper["link"], p)
+        return *row_losses(loss, z[rows], problem.y[rows]), p
+
+    whole = computed(slice(None))
+    for rows in (slice(0, 1), slice(3, 5), slice(5, 21)):
+        for ours, theirs in zip(computed(rows), whole, strict=True):
+            np.testing.assert_array_equal(ours, theirs[rows])
+    for result in whole:
+        assert np.isnan(result[4]).any() and not np.isnan(np.delete(result, 4, axis=0)).any()
+
+
+@over_dtypes
+def test_an_adam_update_is_within_3_ulp(dtype):
+    """Of rate m / (sqrt(v) + eps), with the m and v that the step leaves behind."""
+    rng = np.random.RandomState(0)
+    n, wide = 20_001, WIDER[np.dtype(dtype)]
+    dw = (np.exp(rng.uniform(-30, 30, n)) * rng.choice([-1, 1], n)).astype(dtype)
+    dw[:6] = 0, 1e-20, 1e25, np.inf, np.nan, -1e-30  # float: v = 0, denormal, inf, inf, NaN, 0
+    w, state = np.zeros(n, dtype), np.zeros((2, n), dtype)
+    hyper = {**Problem(alpha=0.0).hyper, "optimizer": core.OPTIMIZERS["adam"]}
+    with np.errstate(all="ignore"):
+        core.step(w, dw, state, hyper, 1e6, 1.0)  # no bias is left to correct after so many steps
+        m, v = state.astype(wide)
+        update = wide(dtype(hyper["rate"])) * m / (np.sqrt(v) + wide(dtype(hyper["epsilon"])))
+        if dtype == np.float32:
+            assert w[2] == 0 and state[1, 2] == np.inf
+        assert np.isnan(w[[3, 4]]).all()
+        usual = np.isfinite(update)
+        assert ulps(w[usual], 0 - update[usual]).max() <= 3

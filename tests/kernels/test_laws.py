@@ -1,0 +1,569 @@
+"""The laws of the design over the core's own tables: every activation, loss and dtype.
+
+Laws 5 (threads, levels) and 12 (process state) have files of their own, 9 is test_parity.py, 10
+test_checks.py; 13 is this suite run again by `make test-levels` and `make test-debug`.
+"""
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
+
+import oracle
+from fastbp import MLPClassifier, MLPRegressor
+from fastbp.estimators.inputs import as_rows
+from fastbp.kernels import core
+from fastbp.network import PREDICT_CHUNK, Network, make_plan
+from problems import DTYPES, LOSSES, Problem, loss_fields, row_losses, state_of
+
+TABLE = [
+    pytest.param(activation, loss, dtype, is_sparse,
+                 id=f"{activation}-{loss}-{np.dtype(dtype)}-{'csr' if is_sparse else 'dense'}")
+    for activation in core.ACTIVATIONS
+    for loss in LOSSES
+    for dtype in DTYPES
+    for is_sparse in (False, True)
+]
+over_table = pytest.mark.parametrize("activation, loss, dtype, is_sparse", TABLE)
+over_losses = pytest.mark.parametrize("loss", LOSSES)
+over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+
+
+def test_the_oracle_knows_every_name():
+    assert set(oracle.ACTIVATIONS) == set(core.ACTIVATIONS)
+    assert set(oracle.LINKS) == set(core.LINKS)
+    assert {oracle.split(loss)[0] for loss in LOSSES} == set(core.LOSSES)
+    assert {oracle.split(loss)[1] for loss in LOSSES} == set(core.LINKS)
+    assert set(core.STATE_ROWS) == set(core.OPTIMIZERS)
+
+
+def objective(problem, params):
+    return oracle.loss_gradient(*problem.unpack(params), problem.activation, problem.loss,
+                                problem.X.astype(float), problem.y.astype(float), problem.weight,
+                                problem.hyper["alpha"])[1]
+
+
+@over_table
+def test_law_1_gradient_is_that_of_the_objective(activation, loss, dtype, is_sparse):
+    """Every element, and a random direction, against central differences."""
+    problem = Problem(activation, loss, dtype, sparse=is_sparse, seed=3)
+    params = problem.network.params.astype(np.float64)
+    if activation == "step":
+        pytest.skip("its derivative is not that of the objective, on purpose")
+    if activation in oracle.KINKED:  # differences across a kink are no derivative
+        hidden = oracle.forward(*problem.unpack(params), activation, problem.X)[1:-1]
+        before = [a @ w + b for a, w, b in
+                  zip([problem.X, *hidden], problem.coefs, problem.intercepts, strict=False)][:-1]
+        assert min(abs(z).min() for z in before) > 1e-4
+    gradient = problem.loss_gradient()[1].astype(np.float64)
+    step = 1e-6
+    numeric = np.array([
+        (objective(problem, params + step * e) - objective(problem, params - step * e)) / (2 * step)
+        for e in np.eye(params.size)
+    ])
+    loose = 1 if dtype == np.float64 else 2e3
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-6 * loose, atol=1e-8 * loose)
+    direction = np.random.RandomState(0).randn(params.size)
+    slope = (objective(problem, params + step * direction)
+             - objective(problem, params - step * direction)) / (2 * step)
+    np.testing.assert_allclose(gradient @ direction, slope, rtol=1e-6 * loose, atol=1e-7 * loose)
+
+
+@over_table
+def test_law_2_loss_and_gradient_agree_with_the_oracle(activation, loss, dtype, is_sparse):
+    # The wide ones have several row blocks and several slices in a layer; the last, 18 slices.
+    for features, hidden, n in ((6, (5, 4), 23), (6, (), 1), (200, (150, 70), 130),
+                                (1100, (150,), 4)):
+        problem = Problem(activation, loss, dtype, sparse=is_sparse, features=features,
+                          hidden=hidden, n=n)
+        if n == 1:
+            problem.weight = np.array([1.5])
+        reported, _, dcoefs, dintercepts = oracle.loss_gradient(
+            problem.coefs, problem.intercepts, activation, loss, problem.X.astype(float),
+            problem.y.astype(float), problem.weight, problem.hyper["alpha"],
+            eps=np.finfo(dtype).eps)
+        expected = problem.pack(dcoefs, dintercepts)
+        for chunk in {n, max(n // 3, 1)}:
+            value, gradient = problem.loss_gradient(chunk=chunk)
+            # Longer sums round more: in float32 a thousand terms against two dozen.
+            tolerance = 1e-12 if dtype == np.float64 else 2e-5 if features < 100 else 1e-4
+            np.testing.assert_allclose(value, reported, rtol=tolerance)
+            np.testing.assert_allclose(gradient, expected, rtol=tolerance,
+                                       atol=tolerance * abs(expected).max())
+
+
+@over_losses
+@over_dtypes
+def test_law_3_a_batch_is_the_mean_of_its_samples(loss, dtype):
+    problem = Problem("tanh", loss, dtype, alpha=0.0, weighted=False)
+    value, gradient = problem.loss_gradient()
+    single = [problem.loss_gradient(chunk=1, x=problem.X[i:i + 1], y=problem.y[i:i + 1])
+              for i in range(problem.n)]
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    np.testing.assert_allclose(value, np.mean([v for v, _ in single]), rtol=tolerance)
+    mean = np.mean([g for _, g in single], axis=0)
+    np.testing.assert_allclose(gradient, mean, rtol=tolerance, atol=tolerance * abs(mean).max())
+
+
+@over_losses
+def test_law_4_weight_2_is_a_sample_twice_and_weight_0_none(loss):
+    problem = Problem("logistic", loss, n=12, weighted=False)
+    weight = np.array([2.0, 0, 1] * 4)
+    repeated = np.repeat(np.arange(12), weight.astype(int))
+    value, gradient = problem.loss_gradient(weight=weight)
+    twice = problem.loss_gradient(chunk=len(repeated), x=problem.X[repeated],
+                                  y=problem.y[repeated])
+    np.testing.assert_allclose(value, twice[0], rtol=1e-12)
+    np.testing.assert_allclose(gradient, twice[1], rtol=1e-12, atol=1e-14)
+
+
+@over_losses
+def test_law_4_a_sample_of_no_weight_is_absent_whatever_its_loss(loss):
+    problem = Problem("identity", loss, n=6, weighted=False)
+    weight = np.array([1.0, 1, 0, 1, 1, 1])
+    before = problem.loss_gradient(weight=weight)
+    problem.X[2] = 1e300  # its raw prediction is infinite, its loss inf or NaN
+    after = problem.loss_gradient(weight=weight)
+    assert before[0] == after[0]
+    # Its delta is zero, but 0 * inf in a^T delta would not be: the input itself is finite here.
+    np.testing.assert_array_equal(before[1], after[1])
+
+
+def run_epoch(problem, optimizer="sgd", *, weight=None, order=None, size=1, t=0.0, use="epoch"):
+    """Parameters, state and tally after one epoch, by the core, in a team of that size."""
+    network, state = problem.network.copy(), state_of(problem.network, optimizer)
+    tally, words = np.array([0, 0, t]), problem.words()
+    hyper = {**problem.hyper, "optimizer": core.OPTIMIZERS[optimizer]}
+    scratch = network.scratch(hyper["batch"], size, use)
+    ranks = [threading.Thread(target=core.train_epoch, args=(
+        network.plan, network.params, state, scratch, tally,
+        (problem.x, problem.y, weight, order), hyper, (words, rank, size)))
+        for rank in range(size)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+    return network.params, state, tally
+
+
+@pytest.mark.parametrize("optimizer", core.OPTIMIZERS)
+def test_law_4_a_batch_without_weight_changes_nothing_and_reports_0(optimizer):
+    problem = Problem(n=20, batch=5)
+    params, state, tally = run_epoch(problem, optimizer, weight=np.zeros(20))
+    np.testing.assert_array_equal(params, problem.network.params)
+    assert not state.any() and tally[0] == 0 and tally[2] == 0
+    # In the midst of others it is as if the batch were not there, but for the loss of the epoch.
+    weight = np.ones(20)
+    weight[5:10] = 0
+    params, state, tally = run_epoch(problem, optimizer, weight=weight)
+    rest = Problem(n=20, batch=5)
+    keep = np.r_[0:5, 10:20]
+    rest.x, rest.y = problem.X[keep], problem.y[keep]
+    others = run_epoch(rest, optimizer)
+    np.testing.assert_array_equal(params, others[0])
+    np.testing.assert_array_equal(state, others[1])
+    np.testing.assert_allclose(tally[0], others[2][0], rtol=1e-15)
+    assert tally[2] == 3
+
+
+@pytest.mark.parametrize("hidden", [(), (1,), (7, 3, 5)])
+def test_law_6_offsets_tile_the_arena(hidden):
+    units = [4, *hidden, 2]
+    plan = make_plan(units, [core.ACTIVATIONS["relu"]] * len(hidden))
+    network = Network(units, "relu", np.float64)
+    owner = np.zeros(network.params.size, int)
+    for layer in plan:
+        owner[layer["weight"]:layer["weight"] + layer["fan_in"] * layer["fan_out"]] += 1
+        owner[layer["bias"]:layer["bias"] + layer["fan_out"]] += 1
+    assert (owner == 1).all()
+    network.params[:] = np.arange(network.params.size)
+    seen = np.concatenate([a.ravel() for a in network.coefs + network.intercepts])
+    np.testing.assert_array_equal(np.sort(seen), network.params)
+    assert all(np.shares_memory(a, network.params) for a in network.coefs + network.intercepts)
+    np.testing.assert_array_equal(plan["output"], np.cumsum([0, *units[1:-1]]))
+
+
+@over_dtypes
+def test_law_7_softmax_does_not_see_a_constant(dtype):
+    z = np.random.RandomState(0).randn(9, 4).astype(dtype)
+    y = np.arange(9).reshape(-1, 1).astype(dtype) % 4
+    plain, moved = row_losses("log_loss", z, y), row_losses("log_loss", z + dtype(64), y)
+    loose = np.finfo(dtype).eps * 400
+    for a, b in zip(plain, moved, strict=True):
+        np.testing.assert_allclose(a, b, rtol=loose, atol=loose)
+
+
+@over_dtypes
+@pytest.mark.parametrize("loss", ["log_loss", "binary_log_loss"])
+def test_law_7_log_losses_stay_finite_and_clipped(loss, dtype):
+    z = np.array([[1e4, -1e4], [-1e4, 1e4], [1e4, 1e4], [-1e4, -1e4]], dtype)
+    for y in (np.zeros((4, 1), dtype), np.ones((4, 1), dtype)):
+        y = y if loss == "log_loss" else np.repeat(y, 2, axis=1)
+        rows, delta = row_losses(loss, z, y)
+        assert np.isfinite(rows).all() and np.isfinite(delta).all()
+        expected = oracle.row_reported(loss, z.astype(float), y, float(np.finfo(dtype).eps))
+        np.testing.assert_allclose(rows, expected, rtol=1e-5, atol=1e-6)
+        unclipped, same = row_losses(loss, z, y, objective=True)
+        np.testing.assert_allclose(unclipped, oracle.row_objective(loss, z.astype(float), y),
+                                   rtol=1e-6)
+        np.testing.assert_array_equal(same, delta)
+
+
+@over_dtypes
+@pytest.mark.parametrize("power", [1.1, 1.5, 1.9])
+def test_a_target_of_0_is_far_from_no_tweedie_prediction(power, dtype):
+    z = np.full((1, 1), -2000.0 if dtype == np.float64 else -300.0, dtype)
+    fields = {**loss_fields("tweedie", 1), "parameters": np.array([power])}
+    delta, losses = np.zeros_like(z), np.zeros(1, dtype)
+    core.losses(make_plan([1, 1], []), z.copy(), np.zeros_like(z), fields, delta, losses,
+                np.empty(1, dtype))
+    expected = np.exp((2 - power) * z[0])
+    tiny = 20 * float(np.finfo(dtype).eps)
+    assert losses == pytest.approx(expected / (2 - power), abs=tiny)
+    assert delta[0] == pytest.approx(expected, abs=tiny)
+
+
+@over_dtypes
+@pytest.mark.parametrize("power", [1 + 1e-9, 1 + 1e-5, 1.5, 2 - 1e-5, 2 - 1e-9])
+def test_the_tweedie_loss_does_not_cancel_near_its_ends(power, dtype):
+    rng = np.random.RandomState(0)
+    z, y = rng.randn(2, 50, 1).astype(dtype)
+    y = np.exp(y)
+    fields = {**loss_fields("tweedie", 1), "parameters": np.array([power])}
+    delta, losses = np.zeros_like(z), np.zeros(50, dtype)
+    core.losses(make_plan([1, 1], []), z.copy(), y, fields, delta, losses, np.empty(50, dtype))
+    high, low = (np.longdouble(dtype(one)) for one in (2 - power, power - 1))
+    z, y = z[:, 0].astype(np.longdouble), y[:, 0].astype(np.longdouble)
+    u = z - np.log(y)
+    expected = y**high * (np.expm1(high * u) / high + np.expm1(-low * u) / low)
+    tolerance = 1e-12 if dtype == np.float64 else 2e-5
+    assert (losses >= 0).all()
+    np.testing.assert_allclose(losses, expected.astype(dtype), rtol=tolerance, atol=tolerance / 100)
+
+
+@over_dtypes
+@pytest.mark.parametrize("activation", core.ACTIVATIONS)
+def test_slopes_of_huge_preactivations_are_numbers(activation, dtype):
+    huge = np.finfo(dtype).max / 4
+    a = np.array([1, -1, 1e-19, -1e-19, 1e-25, -1e-25], dtype) * dtype(huge)
+    slopes, delta = np.empty_like(a), np.ones_like(a)
+    core.activate(core.ACTIVATIONS[activation], a, slopes)
+    core.activate_gradient(core.ACTIVATIONS[activation], delta, a, slopes)
+    assert np.isfinite(a).all() and np.isfinite(delta).all()
+
+
+def test_law_8_no_hidden_layer_is_a_linear_model():
+    """As near as L-BFGS comes, which stops at relative gains of 2e-9 of the loss."""
+    rng = np.random.RandomState(0)
+    X = rng.randn(150, 4)
+    exact = dict(hidden_layer_sizes=(), solver="lbfgs", tol=1e-10, max_iter=5000, max_fun=10**6,
+                 random_state=0)
+    target = X @ rng.randn(4, 2) + rng.randn(150, 2)
+    squared = MLPRegressor(alpha=0, **exact).fit(X, target)
+    np.testing.assert_allclose(squared.coefs_[0].T, LinearRegression().fit(X, target).coef_,
+                               atol=1e-4)
+    for labels in ((X[:, 0] + rng.randn(150) > 0), rng.randint(0, 3, 150) + (X[:, 1] > 0)):
+        fitted = MLPClassifier(alpha=1.0, **exact).fit(X, labels)
+        logistic = LogisticRegression(C=1.0, tol=1e-10, max_iter=5000).fit(X, labels)
+        np.testing.assert_allclose(fitted.predict_proba(X), logistic.predict_proba(X), atol=1e-4)
+    counts = rng.poisson(np.exp(X[:, 0]))
+    poisson = MLPRegressor("poisson", alpha=0, **exact).fit(X, counts)
+    glm = PoissonRegressor(alpha=0, tol=1e-10, max_iter=5000).fit(X, counts)
+    np.testing.assert_allclose(poisson.predict(X), glm.predict(X), rtol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", core.OPTIMIZERS)
+@pytest.mark.parametrize("nesterov", [False, True])
+@over_dtypes
+def test_steps_agree_with_the_oracle(optimizer, nesterov, dtype):
+    rng = np.random.RandomState(1)
+    w, state = rng.randn(37), np.zeros((core.STATE_ROWS[optimizer], 37))
+    ours, our_state = w.astype(dtype), state.astype(dtype)
+    hyper = {**Problem().hyper, "optimizer": core.OPTIMIZERS[optimizer], "nesterov": nesterov}
+    for t in range(1, 6):
+        dw = rng.randn(37)
+        grads = (dw + hyper["alpha"] * w) / 7
+        core.step(ours, dw.astype(dtype), our_state, hyper, float(t), 1 / 7)
+        oracle.step(optimizer, w, grads, state, t, hyper)
+        tolerance = 1e-12 if dtype == np.float64 else 1e-4
+        np.testing.assert_allclose(ours, w, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(our_state, state, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("optimizer", core.OPTIMIZERS)
+@pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("shape", [
+    dict(n=33, batch=7, size=1),
+    dict(n=330, batch=100, size=2, features=200, hidden=(150, 70)),  # several blocks and slices
+], ids=["small", "wide"])
+def test_an_epoch_agrees_with_the_oracle(optimizer, is_sparse, shuffled, shape):
+    """Batches in order, the last one short, weights, and the sums of the tally."""
+    shape = dict(shape)
+    n, batch, size = shape["n"], shape["batch"], shape.pop("size")
+    problem = Problem("relu", "log_loss", sparse=is_sparse, **shape)
+    order = np.random.RandomState(5).permutation(n) if shuffled else None
+    use = "epoch_csr" if is_sparse else "epoch"
+    params, state, tally = run_epoch(problem, optimizer, weight=problem.weight, order=order,
+                                     t=4.0, use=use, size=size)
+    expected, moments, total = problem.network.params.copy(), np.zeros_like(state), 0.0
+    for t, first in enumerate(range(0, n, batch), start=5):
+        rows = (np.arange(n) if order is None else order)[first:first + batch]
+        loss, _, dcoefs, dintercepts = oracle.loss_gradient(
+            *problem.unpack(expected), "relu", "log_loss", problem.X[rows], problem.y[rows],
+            problem.weight[rows], problem.hyper["alpha"])
+        total += loss * len(rows)
+        oracle.step(optimizer, expected, problem.pack(dcoefs, dintercepts), moments, t,
+                    problem.hyper)
+    small = size == 1
+    np.testing.assert_allclose(params, expected, rtol=1e-11 if small else 1e-9, atol=1e-12)
+    np.testing.assert_allclose(state, moments, rtol=1e-10 if small else 1e-9, atol=1e-12)
+    np.testing.assert_allclose(tally, [total, n, 4 - (-n // batch)], rtol=1e-12)
+
+
+@over_losses
+def test_an_order_is_the_rows_put_in_that_order(loss):
+    problem = Problem("tanh", loss, n=33, batch=7)
+    order = np.random.RandomState(5).permutation(33)
+    shuffled = run_epoch(problem, weight=problem.weight, order=order)
+    problem.x, problem.y = problem.X[order], problem.y[order]
+    for ours, theirs in zip(shuffled, run_epoch(problem, weight=problem.weight[order]),
+                            strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+GOLDEN = {  # losses of ten steps, each 17 significant digits, of the first release
+    "sgd": [
+        1.6493829698472968, 1.6070305032231442, 1.555132370445512, 1.502139063047992,
+        1.4555425520790624, 1.420666876148473, 1.3995369126541821, 1.3905077463048325,
+        1.3892607402692276, 1.3907700424929925,
+    ],
+    "adam": [
+        1.6493829698472968, 1.4928972560016607, 1.4068073568016382, 1.3824780013324456,
+        1.3786138370781575, 1.368799770506442, 1.3470896329530997, 1.3195111181119559,
+        1.2947554329970192, 1.2765316714539805,
+    ],
+}
+
+
+def ten_losses(optimizer):
+    problem = Problem("tanh", "log_loss", n=16, batch=16, weighted=False, alpha=0.01, rate=0.05,
+                      optimizer=core.OPTIMIZERS[optimizer])
+    state, tally, losses = state_of(problem.network, optimizer), np.zeros(3), []
+    network = problem.network
+    # Weights that do not depend on a random generator, nor on its version.
+    network.params[:] = np.sin(np.arange(network.params.size) + 1.0)
+    x = np.cos(np.arange(96.0)).reshape(16, 6)
+    y = (np.arange(16.0) % 4).reshape(16, 1)
+    for _ in range(10):
+        core.train_epoch(network.plan, network.params, state, network.scratch(16, 1, "epoch"),
+                         tally, (x, y, None, None), problem.hyper, (problem.words(), 0, 1))
+        losses.append(tally[0] / 16)
+    return losses
+
+
+@pytest.mark.parametrize("optimizer", core.OPTIMIZERS)
+def test_law_11_ten_golden_steps(optimizer):
+    np.testing.assert_allclose(ten_losses(optimizer), GOLDEN[optimizer], rtol=1e-12)
+
+
+# ---- single kernels against the oracle ------------------------------------------------------
+
+@over_dtypes
+def test_affine_and_its_gradient(dtype):
+    rng = np.random.RandomState(0)
+    a, w, b, delta = (rng.randn(*s).astype(dtype) for s in ((9, 5), (5, 3), (3,), (9, 3)))
+    z, da, dw, db = (np.full(s, np.nan, dtype) for s in ((9, 3), (9, 5), (5, 3), (3,)))
+    core.affine(a, w, b, z)
+    core.affine_gradient(a, w, delta, da, dw, db, False)
+    tolerance = np.finfo(dtype).eps * 20
+    expected = (a @ w + b, delta @ w.T, a.T @ delta, delta.sum(axis=0))
+    for ours, theirs in zip((z, da, dw, db), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+    core.affine_gradient(a, w, delta, da, dw, db, True)
+    np.testing.assert_allclose(dw, 2 * expected[2], rtol=tolerance, atol=2 * tolerance)
+    np.testing.assert_allclose(db, 2 * expected[3], rtol=tolerance, atol=2 * tolerance)
+
+
+@over_dtypes
+def test_affine_of_csr_rows(dtype):
+    """Unsorted and repeated indices, empty rows, rows in any order, dw in parts."""
+    data = np.array([1, 2, 3, 4, 5, 6], dtype)
+    indices = np.array([2, 0, 2, 1, 1, 3], np.int32)
+    indptr = np.array([0, 3, 3, 5, 6], np.int64)
+    dense = sparse.csr_array((data, indices, indptr), shape=(4, 4)).toarray()
+    rng = np.random.RandomState(0)
+    w, b = rng.randn(4, 5).astype(dtype), rng.randn(5).astype(dtype)
+    order = np.array([2, 0, 3, 1, 0])
+    z = np.full((5, 5), np.nan, dtype)
+    core.affine_csr((data, indices, indptr, 4), order, w, b, z)
+    tolerance = np.finfo(dtype).eps * 20
+    np.testing.assert_allclose(z, dense[order] @ w + b, rtol=tolerance, atol=tolerance)
+    delta, dw = rng.randn(5, 5).astype(dtype), np.full((4, 5), np.nan, dtype)
+    for times, add in ((1, False), (2, True)):
+        for top, end in ((0, 1), (1, 4)):
+            core.affine_csr_gradient((data, indices, indptr, 4), order, delta, dw, top, end, add)
+        np.testing.assert_allclose(
+            dw, times * dense[order].T @ delta, rtol=tolerance, atol=20 * tolerance
+        )
+
+
+@over_dtypes
+@pytest.mark.parametrize("activation", core.ACTIVATIONS)
+def test_activations(activation, dtype):
+    z = np.array([-1e4, -30, -1, -1e-3, 0, 1e-3, 0.5, 1, 30, 1e4, np.nan], dtype)
+    f, derivative = oracle.ACTIVATIONS[activation]
+    a, delta, s = z.copy(), np.linspace(1, 2, z.size).astype(dtype), np.empty_like(z)
+    core.activate(core.ACTIVATIONS[activation], a, s)
+    exact, tolerance = z.astype(float), np.finfo(dtype).eps * 4
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.testing.assert_allclose(a, f(exact), rtol=tolerance, atol=tolerance)  # NaN stays NaN
+        expected = delta[:-1] * derivative(exact[:-1])
+    core.activate_gradient(core.ACTIVATIONS[activation], delta, a, s)
+    np.testing.assert_allclose(delta[:-1], expected, rtol=tolerance * 10, atol=tolerance)
+
+
+@over_dtypes
+@pytest.mark.parametrize("activation", core.ACTIVATIONS)
+def test_the_tail_of_a_layer_is_activated_like_its_body(activation, dtype):
+    code = core.ACTIVATIONS[activation]
+    z = (np.random.RandomState(0).randn(333) * 3).astype(dtype)
+    whole, slopes, deltas = z.copy(), np.ones_like(z), np.ones_like(z)
+    core.activate(code, whole, slopes)
+    core.activate_gradient(code, deltas, whole, slopes)
+    for i in range(z.size):
+        a, s, delta = z[i:i + 1].copy(), np.ones(1, dtype), np.ones(1, dtype)
+        core.activate(code, a, s)
+        core.activate_gradient(code, delta, a, s)
+        assert (a, s, delta) == (whole[i], slopes[i], deltas[i])
+
+
+@over_dtypes
+@over_losses
+@pytest.mark.parametrize("outputs", [None, 40], ids=["few", "many"])
+def test_losses_and_links(loss, outputs, dtype):
+    problem = Problem("tanh", loss, dtype, n=40, outputs=outputs)
+    z = np.random.RandomState(2).randn(40, problem.network.units[-1]).astype(dtype) * 3
+    p = z.copy()
+    rows, delta = row_losses(loss, z, problem.y)
+    core.links(problem.hyper["link"], p)
+    tolerance = np.finfo(dtype).eps * 50
+    exact = z.astype(float)
+    np.testing.assert_allclose(p, oracle.predicted(loss, exact), rtol=tolerance)
+    np.testing.assert_allclose(delta, oracle.row_delta(loss, exact, problem.y), rtol=tolerance,
+                               atol=tolerance * 10)
+    expected = oracle.row_reported(loss, exact, problem.y, float(np.finfo(dtype).eps))
+    np.testing.assert_allclose(rows, expected, rtol=tolerance * 10, atol=tolerance * 10)
+
+
+@over_losses
+@over_dtypes
+def test_predict_is_forward_and_link(loss, dtype):
+    """In chunks, in blocks of rows: one row, a short last block, exactly one block; CSR too."""
+    problem = Problem("tanh", loss, dtype, n=PREDICT_CHUNK + 300, sparse=True)
+    link = oracle.split(loss)[1]
+    for n in (1, 255, 256, 600, problem.n):
+        out = np.full((n, problem.network.units[-1]), np.nan, dtype)
+        problem.network.predict(problem.X[:n], link, out)
+        of_csr = np.full_like(out, np.nan)
+        problem.network.predict(as_rows(sparse.csr_array(problem.X[:n]), dtype), link, of_csr)
+        np.testing.assert_allclose(of_csr, out, rtol=np.finfo(dtype).eps * 100,
+                                   atol=np.finfo(dtype).eps * 100)
+        raw = oracle.forward(problem.coefs, problem.intercepts, "tanh", problem.X[:n])[-1]
+        tolerance = np.finfo(dtype).eps * 100
+        np.testing.assert_allclose(out, oracle.predicted(loss, raw), rtol=tolerance, atol=tolerance)
+
+
+def test_the_penalty_is_measured_before_each_step():
+    problem = Problem("tanh", "squared_error", weighted=False, alpha=3.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, _, tally = run_epoch(problem)
+    np.testing.assert_allclose(tally[0] / problem.n, problem.loss_gradient()[0], rtol=1e-13)
+
+
+@pytest.mark.parametrize("door", ["epoch", "gradient"])
+def test_training_flushes_denormals_and_restores_the_mode(door):
+    """Adam's moments of inputs that are always zero would end as denormals, which are slow."""
+    problem = Problem("tanh", "squared_error", alpha=0.0, weighted=False, batch=23)
+    tiny = 1e-310
+    if door == "epoch":
+        problem.x = problem.X = np.zeros_like(problem.X)
+        network, state = problem.network, state_of(problem.network, "adam")
+        state[:] = tiny
+        core.train_epoch(network.plan, network.params, state, network.scratch(23, 1, "epoch"),
+                         np.zeros(3), (problem.x, problem.y, None, None),
+                         {**problem.hyper, "optimizer": core.OPTIMIZERS["adam"]},
+                         (problem.words(), 0, 1))
+        first = network.coefs[0].size  # no input: no gradient of the first weights
+        assert not state[:, :first].any()
+    else:
+        problem.x = problem.X = np.full_like(problem.X, tiny)
+        assert not problem.loss_gradient()[1][:problem.network.coefs[0].size].any()
+    assert (np.array([tiny]) * 0.5)[0] > 0
+
+
+@pytest.mark.parametrize("stop", range(2))
+def test_a_stop_before_a_batch_changes_nothing(stop):
+    """The word alone, in a team that has begun: the ranks leave before the update."""
+    problem = Problem(n=200, batch=200, features=200, hidden=(150,))
+    network, words, tally = problem.network.copy(), problem.words(), np.ones(3)
+    words[48] = stop  # team_stop
+    data, team = (problem.x, problem.y, None, None), (words, 0, 1)
+    core.train_epoch(network.plan, network.params, state_of(network, "sgd"),
+                     network.scratch(200, 1, "epoch"), tally, data, problem.hyper, team)
+    assert np.array_equal(network.params, problem.network.params) == bool(stop)
+    assert tally[1] == (0 if stop else 200) and tally[2] == (1 if stop else 2)
+    words[:] = 0
+    words[48] = stop
+    grads = np.full_like(network.params, 7.0)
+    core.loss_gradient(network.plan, network.params, grads, network.scratch(200, 1, "gradient"),
+                       tally, data, problem.hyper, team)
+    assert (grads == 7.0).all() == bool(stop) and tally[1] == (0 if stop else 200)
+
+
+# ---- the border refuses what does not fit ---------------------------------------------------
+
+def test_doors_check_sizes():
+    problem = Problem()
+    network = problem.network
+    scratch, tally = network.scratch(23, 1, "epoch"), np.zeros(3)
+
+    def door(plan=network.plan, params=network.params, state=None, scratch=scratch, x=problem.x,
+             y=problem.y, tally=tally, hyper=problem.hyper):
+        state = state_of(network, "sgd") if state is None else state
+        core.train_epoch(plan, params, state, scratch, tally, (x, y, None, None), hyper,
+                         (problem.words(), 0, 1))
+
+    for message, wrong in {
+        "parameters": dict(params=network.params[:-1].copy()),
+        "scratch": dict(scratch=scratch[:10].copy()),
+        "rows": dict(y=problem.y[:-1].copy()),
+        "features": dict(x=problem.X[:, :-1].copy()),
+        "state": dict(state=np.zeros((1, 3))),
+        "columns": dict(y=problem.y[:, :1].copy()),
+        "tally": dict(tally=np.zeros(2)),
+        "no loss": dict(hyper={**problem.hyper, "loss": 10}),
+        "dtype mismatch": dict(y=problem.y.astype(np.float32)),
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            door(**wrong)
+    door()
+
+
+@pytest.mark.parametrize("batch", [2**31, 2**40, 0, -1])
+def test_a_dimension_beyond_blas_is_refused_before_it_is_narrowed(batch):
+    assert core.BLAS_INT_MAX in (2**31 - 1, 2**63 - 1)
+    if batch > core.BLAS_INT_MAX or batch < 1:
+        with pytest.raises(OverflowError, match=f"a batch of {batch} is out of the range of BLAS"):
+            core.scratch_size(make_plan([3, 2], []), batch, 1, "epoch")
+    plan = make_plan([3, 2], [])
+    for name in ("fan_in", "fan_out"):
+        wide = plan.copy()
+        wide[name] = 2**62
+        with pytest.raises(OverflowError, match=f"layer 0: a {name.replace('_', '-')} of"):
+            core.scratch_size(wide, 5, 1, "epoch")
+    assert core.scratch_size(make_plan([3, 2], []), 2**31 - 1, 1, "gradient") > 2**31

@@ -1,0 +1,124 @@
+"""Matrix products: right at every shape, one chain per element, nothing touched outside."""
+
+import numpy as np
+import pytest
+
+from fastbp.kernels import core, matmul
+
+FORMS = ["nn", "nt", "tn"]
+# Around the edges of the tiles (4 or 8 rows; up to 3 vectors of 2 to 16 numbers), of the blocks of
+# k (64, 128 and 256, and 512 for a few last columns), and of what is copied (rows of 2048 bytes and
+# more).
+EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 65]
+SHAPES = [
+    *((m, 5, 3) for m in EDGES),
+    *((3, n, 5) for n in EDGES),
+    *((m, n, 9) for m, n in zip(EDGES, reversed(EDGES), strict=True)),
+    *((4, 6, k) for k in (*EDGES, 63, 64, 127, 128, 129, 255, 256, 257, 600)),
+    *((m, 1, 37) for m in EDGES),
+    *((1, n, 37) for n in EDGES),
+    (9, 50, 70), (5, 18, 1100), (7, 100, 64), (30, 35, 90), (1, 100, 784), (1, 20, 65),
+    (1, 1, 1), (40, 520, 300), (33, 1030, 7), (520, 40, 300), (100, 10, 784),
+    (600, 400, 330), (200, 600, 20), (130, 1030, 330), (1, 18, 1500), (3, 18, 1500), (2, 100, 513),
+]  # fmt: skip
+
+needs_tiles = pytest.mark.skipif(matmul != "native", reason="products go through BLAS")
+
+
+def guarded(array):
+    """A copy with NaN before and behind it, and the whole: what is read or written there shows."""
+    whole = np.full(array.size + 128, np.nan, array.dtype)
+    copy = whole[64:-64].reshape(array.shape)
+    copy[...] = array
+    return copy, whole
+
+
+def operands(form, m, n, k, dtype):
+    rng = np.random.RandomState(m + 7 * n + 49 * k)
+    a = rng.randn(*((k, m) if form == "tn" else (m, k))).astype(dtype)
+    b = rng.randn(*((n, k) if form == "nt" else (k, n))).astype(dtype)
+    return guarded(a)[0], guarded(b)[0], rng.randn(m, n).astype(dtype)
+
+
+def run(form, a, b, c, bias, add):
+    if form == "nn":
+        core.matmul(a, b, c, form, bias=bias)
+    else:
+        core.matmul(a, b, c, form, add=add and form == "tn")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("m, n, k", SHAPES)
+def test_product_and_nothing_else(form, m, n, k, dtype):
+    a, b, c = operands(form, m, n, k, dtype)
+    a_mk, b_kn = (a.T if form == "tn" else a), (b.T if form == "nt" else b)
+    exact = a_mk.astype(np.longdouble) @ b_kn.astype(np.longdouble)
+    magnitude = abs(a_mk) @ abs(b_kn)
+    for add in (False, True):
+        out, whole = guarded(c if add else np.full_like(c, np.nan))  # NaN: not read unless added to
+        run(form, a, b, out, bias=c[0].copy() if form == "nn" else None, add=add)
+        init = c[0] if form == "nn" else c if add and form == "tn" else 0
+        # The error of a chain of k multiply-adds, in units of the sum of magnitudes.
+        bound = (k + 2) * np.finfo(dtype).eps * (magnitude + abs(init))
+        assert (abs(out - (init + exact)) <= bound).all()
+        assert np.isnan(whole[:64]).all() and np.isnan(whole[-64:]).all()
+
+
+@needs_tiles
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("m, n, k", [(37, 100, 300), (64, 520, 70), (24, 1, 100), (70, 1030, 270),
+                                     (40, 50, 63), (600, 400, 330), (200, 600, 20), (30, 18, 1500)])
+def test_bits_do_not_depend_on_the_block_of_rows(form, m, n, k, dtype):
+    a, b, _ = operands(form, m, n, k, dtype)
+    bias = np.arange(n, dtype=dtype)
+    whole = np.empty((m, n), dtype)
+    run(form, a, b, whole, bias, False)
+    # A column of a alone, of a matrix of one column, would be another problem.
+    first = 2 if form == "tn" else 1
+    parts = [(0, first), (first, 4), (4, 13), (13, m)]
+    for first, last in parts:
+        part = np.empty((last - first, n), dtype)
+        rows = np.ascontiguousarray(a[:, first:last] if form == "tn" else a[first:last])
+        run(form, rows, b, part, bias, False)
+        np.testing.assert_array_equal(part, whole[first:last])
+
+
+@needs_tiles
+@pytest.mark.parametrize("n", [3, 16, 50, 520])
+def test_sums_go_on_where_they_stopped(n):
+    """One chain over k: added to in two halves it gives the bits of the whole."""
+    rng = np.random.RandomState(0)
+    a, b = rng.randn(90, 40).astype("f"), rng.randn(90, n).astype("f")
+    whole, halves = np.empty((40, n), "f"), np.empty((40, n), "f")
+    core.matmul(a, b, whole, "tn")
+    core.matmul(a[:31].copy(), b[:31].copy(), halves, "tn")
+    core.matmul(a[31:].copy(), b[31:].copy(), halves, "tn", add=True)
+    np.testing.assert_array_equal(halves, whole)
+
+
+@needs_tiles
+def test_an_unaligned_product_has_the_same_bits():
+    rng = np.random.RandomState(0)
+    a, b = rng.randn(20, 30).astype("f"), rng.randn(30, 50).astype("f")
+    results = []
+    for shift in (0, 1, 3):
+        shifted = []
+        for array in (a, b, np.zeros((20, 50), "f"), np.ones(50, "f")):
+            memory = np.empty(array.size + 16, "f")
+            view = memory[shift : shift + array.size].reshape(array.shape)
+            view[...] = array
+            shifted.append(view)
+        core.matmul(*shifted[:3], "nn", bias=shifted[3])
+        results.append(shifted[2].copy())
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_not_finite_numbers_pass_through():
+    a, b = np.ones((5, 20), "f"), np.ones((20, 9), "f")
+    a[2, 3], b[4, 5] = np.nan, np.inf
+    out = np.empty((5, 9), "f")
+    core.matmul(a, b, out, "nn", bias=np.zeros(9, "f"))
+    np.testing.assert_array_equal(out, a @ b)
