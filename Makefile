@@ -128,6 +128,7 @@ docs: .venv/docs ## the documentation and its gallery, in docs/build/html
 .PHONY: lint
 lint: .venv/lint ## ruff and cython-lint
 	@.venv/bin/ruff check -q $(LINTED)
+	@.venv/bin/ruff format -q --check $(LINTED)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH"; cython-lint fastbp \
 	  && double-quote-cython-strings $(wildcard fastbp/*.pyx fastbp/*/*.pxd)
 

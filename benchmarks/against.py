@@ -22,8 +22,10 @@ PEER = "fastbp"
 
 def pair(name, dtype, path, rounds):
     """The other revision's contestant and ours after the race."""
-    both = [turns.Contestant(PEER, name, dtype, PEERS[PEER].ways[0], path=where)
-            for where in (path, None)]  # fmt: skip
+    both = [
+        turns.Contestant(PEER, name, dtype, PEERS[PEER].ways[0], path=where)
+        for where in (path, None)
+    ]
     try:
         for contestant in both:
             contestant.start().turn(count=False)
@@ -55,8 +57,10 @@ def main():
     for name in chosen(options.only, WORKLOADS, parser):
         for dtype in WORKLOADS[name].dtypes:
             if options.dtype in (None, dtype):
-                print(line(name, dtype, *pair(name, dtype, options.path.resolve(), options.rounds)),
-                      flush=True)  # fmt: skip
+                print(
+                    line(name, dtype, *pair(name, dtype, options.path.resolve(), options.rounds)),
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

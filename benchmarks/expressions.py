@@ -19,19 +19,43 @@ import numpy as np
 from scipy import special
 
 from fastbp import graph as fg
-from fastbp.kernels import core, level
-from fastbp.graph.tape import compile_tape
 from fastbp.graph.expression import ACTIVATION, Expression
+from fastbp.graph.tape import compile_tape
+from fastbp.kernels import core, level
 from fastbp.network import assemble
 
 SIZE = 200 * 100
 OPERATIONS = 12
 BLOCKS = 512, 4096, SIZE  # the first is the tape's in float32
 TURN = 0.02  # seconds
-UNARY = (fg.negative, fg.abs, fg.relu, fg.sqrt, fg.exp, fg.expm1, fg.log, fg.log1p, fg.sin, fg.cos,
-         fg.sinh, fg.cosh, fg.tanh, fg.sigmoid, fg.softplus, fg.erf)  # fmt: skip
-BINARY = (fg.add, fg.subtract, fg.multiply, fg.divide, fg.power, fg.maximum, fg.minimum,
-          lambda x, y: fg.where(x < y, x, y))  # fmt: skip
+UNARY = (
+    fg.negative,
+    fg.abs,
+    fg.relu,
+    fg.sqrt,
+    fg.exp,
+    fg.expm1,
+    fg.log,
+    fg.log1p,
+    fg.sin,
+    fg.cos,
+    fg.sinh,
+    fg.cosh,
+    fg.tanh,
+    fg.sigmoid,
+    fg.softplus,
+    fg.erf,
+)
+BINARY = (
+    fg.add,
+    fg.subtract,
+    fg.multiply,
+    fg.divide,
+    fg.power,
+    fg.maximum,
+    fg.minimum,
+    lambda x, y: fg.where(x < y, x, y),
+)
 COMPARISONS = {"less", "less_equal", "equal"}
 NAMED = {
     "gelu": lambda z: 0.5 * z * (1 + fg.erf(z / math.sqrt(2))),
@@ -133,8 +157,11 @@ class Twin:
         self.value, self.derivative = np.empty_like(x), np.empty_like(x)
         self.steps, self.results = expression.with_derivative()
         self.last = {arg: k for k, (_, args, _) in enumerate(self.steps) for arg in args}
-        self.conditions = {args[0] for name, args, _ in self.steps if name == "where"} - {
-            arg for name, args, _ in self.steps for arg in args[name == "where":]} - {*self.results}
+        self.conditions = (
+            {args[0] for name, args, _ in self.steps if name == "where"}
+            - {arg for name, args, _ in self.steps for arg in args[name == "where" :]}
+            - {*self.results}
+        )
         self.lines = [line for i in range(0, len(x), block) for line in self.block_at(i)]
 
     def register(self, number, dtype, length):
@@ -156,15 +183,23 @@ class Twin:
                     lines.append(partial(np.copyto, ends[k], places[k][0]))
                 continue
             number = None if k in ends else free.pop() if free else len(places)
-            out = ends[k] if k in ends else self.register(
-                number, bool if k in self.conditions and name in COMPARISONS else dtype, len(x))
+            out = (
+                ends[k]
+                if k in ends
+                else self.register(
+                    number, bool if k in self.conditions and name in COMPARISONS else dtype, len(x)
+                )
+            )
             if name == "where" and given[0].dtype != bool:
                 lines.append(partial(np.not_equal, given[0], 0, out=condition))
                 given[0] = condition
             lines.append(fastest(name, given, out, scratch))
             places.append((out, number))
-            free += [places[arg][1] for arg in {*args}
-                     if self.last[arg] == k and places[arg][1] is not None]
+            free += [
+                places[arg][1]
+                for arg in {*args}
+                if self.last[arg] == k and places[arg][1] is not None
+            ]
         return lines
 
     def __call__(self):
@@ -181,8 +216,9 @@ def fastest(name, given, out, scratch):
     key = name, out.dtype, len(out)
     calls[0]()  # what comes next is measured on its result
     if key not in known:
-        times = [min(timed(call, 0.002) for _ in range(5)) if len(calls) > 1 else 0
-                 for call in calls]  # fmt: skip
+        times = [
+            min(timed(call, 0.002) for _ in range(5)) if len(calls) > 1 else 0 for call in calls
+        ]
         known[key] = times.index(min(times))
     return calls[known[key]]
 
@@ -194,8 +230,9 @@ class Tape:
         self.value, self.derivative = np.empty_like(x), np.empty((len(x), 1), x.dtype)
         registers = np.empty(tape.registers * 1024, x.dtype)
         door = core.run_tape[{"f": "float", "d": "double"}[x.dtype.char]]
-        self.run = partial(door, assemble(None, [tape]), 0, x[None], self.value, self.derivative,
-                           registers)
+        self.run = partial(
+            door, assemble(None, [tape]), 0, x[None], self.value, self.derivative, registers
+        )
 
     def __call__(self):
         self.run()
@@ -223,8 +260,9 @@ def race(expression, dtype, rounds):
     tape()
     for twin in twins:
         twin()
-        for ours, theirs in zip((tape.value, tape.derivative[:, 0]),
-                                (twin.value, twin.derivative), strict=True):
+        for ours, theirs in zip(
+            (tape.value, tape.derivative[:, 0]), (twin.value, twin.derivative), strict=True
+        ):
             agree = np.isclose(ours, theirs, rtol=1e-3, atol=1e-3)
             assert agree.mean() > 0.99, "tape and twin disagree"
     times = [(timed(tape), *map(timed, twins)) for _ in range(rounds)]
@@ -245,18 +283,25 @@ def main():
     expressions |= {k: Expression.trace(f, ACTIVATION) for k, f in NAMED.items()}
     for name, expression in expressions.items():
         print(f"{name}: {written(expression)}")
-    print(f"\n{SIZE} numbers, {level}\n{'':<20}{'steps':>6}{'tape, us':>10}{'NumPy, us':>11}"
-          f"{'blocks':>8}{'ratio':>7}")  # fmt: skip
+    print(
+        f"\n{SIZE} numbers, {level}\n{'':<20}{'steps':>6}{'tape, us':>10}{'NumPy, us':>11}"
+        f"{'blocks':>8}{'ratio':>7}"
+    )
     for dtype in [options.dtype] if options.dtype else ["float32", "float64"]:
         ratios = {}
         known.clear()
         for name, expression in expressions.items():
             steps, ours, theirs, block, ratios[name] = race(expression, dtype, options.rounds)
-            print(f"{name:<11}{dtype:<9}{steps:>6}{ours * 1e6:>10.1f}{theirs * 1e6:>11.1f}"
-                  f"{block:>8}{ratios[name]:>7.2f}", flush=True)  # fmt: skip
+            print(
+                f"{name:<11}{dtype:<9}{steps:>6}{ours * 1e6:>10.1f}{theirs * 1e6:>11.1f}"
+                f"{block:>8}{ratios[name]:>7.2f}",
+                flush=True,
+            )
         drawn_ones = [ratio for name, ratio in ratios.items() if name not in NAMED]
-        print(f"{dtype}: worst {max(ratios.values()):.2f}, median of the drawn "
-              f"{median(drawn_ones):.2f}\n")  # fmt: skip
+        print(
+            f"{dtype}: worst {max(ratios.values()):.2f}, median of the drawn "
+            f"{median(drawn_ones):.2f}\n"
+        )
 
 
 if __name__ == "__main__":

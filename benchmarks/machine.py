@@ -69,11 +69,13 @@ def facts():
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
         # What changes the threads or the kernels of anybody.
-        "environment": {k: v for k, v in sorted(os.environ.items())
-                        if k.startswith(("OMP_", "OPENBLAS_", "MKL_", "XLA_", "FASTBP_"))
-                        and k != "FASTBP_DATA"},
+        "environment": {
+            k: v
+            for k, v in sorted(os.environ.items())
+            if k.startswith(("OMP_", "OPENBLAS_", "MKL_", "XLA_", "FASTBP_")) and k != "FASTBP_DATA"
+        },
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-    }  # fmt: skip
+    }
 
 
 def gflops(dtype, core_type, products=12):
@@ -81,8 +83,10 @@ def gflops(dtype, core_type, products=12):
     environment = dict(os.environ, OPENBLAS_CORETYPE=core_type)
     done = subprocess.run(
         [sys.executable, "-c", PRODUCTS, dtype, str(products)],
-        env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     return float(done.stdout) if done.returncode == 0 else 0.0
 
 

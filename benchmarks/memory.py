@@ -60,8 +60,10 @@ def run(code, *arguments):
     """What `code` prints in a fresh interpreter, as a number."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, *map(str, arguments)],
-        check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return float(done.stdout or "nan")
 
 

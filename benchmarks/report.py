@@ -100,8 +100,10 @@ def duration(microseconds):
 
 
 WIDTHS = dict(zip((*OTHERS, US), (13, 11, 11, 14, 11), strict=True))
-HEADER = (f"{'µs':<15}{''.join(f'{peer:>{width}}' for peer, width in WIDTHS.items())}"
-          f"{'x best':>8}{'x sklearn':>10}{'GFLOP/s':>9}{'of peak':>8}{'x 1 thr.':>9}")  # fmt: skip
+HEADER = (
+    f"{'µs':<15}{''.join(f'{peer:>{width}}' for peer, width in WIDTHS.items())}"
+    f"{'x best':>8}{'x sklearn':>10}{'GFLOP/s':>9}{'of peak':>8}{'x 1 thr.':>9}"
+)
 
 
 def line(result, stored):
@@ -115,8 +117,11 @@ def line(result, stored):
         f"{number(gflops(result)):>9}{percent(share(result, stored)):>8}"
         f"{'-' if gain is None else f'{gain:.2f}':>9}"
     )
-    if each := [f"{peer} {number(found['us'] / found['iterations'])}"
-                for peer, found in result["peers"].items() if "iterations" in found]:  # fmt: skip
+    if each := [
+        f"{peer} {number(found['us'] / found['iterations'])}"
+        for peer, found in result["peers"].items()
+        if "iterations" in found
+    ]:
         text += f"\n       each iteration: {', '.join(each)}"
     for peer, found in result["peers"].items():
         if "error" in found:
@@ -128,17 +133,24 @@ def line(result, stored):
 
 def rest(stored):
     """What is not of a workload."""
-    lines = [f"peak {dtype}: {number(peak['gflops'])} GFLOP/s, OpenBLAS "
-             f"{peak['core_type'] or 'with its own choice of kernels'}"
-             for dtype, peak in stored["peak"].items()]  # fmt: skip
-    compiled = [f"{result['name']} {result['dtype']} {found['compile_seconds']:.1f}"
-                for result in stored["results"] for found in result["peers"].values()
-                if "compile_seconds" in found]  # fmt: skip
+    lines = [
+        f"peak {dtype}: {number(peak['gflops'])} GFLOP/s, OpenBLAS "
+        f"{peak['core_type'] or 'with its own choice of kernels'}"
+        for dtype, peak in stored["peak"].items()
+    ]
+    compiled = [
+        f"{result['name']} {result['dtype']} {found['compile_seconds']:.1f}"
+        for result in stored["results"]
+        for found in result["peers"].values()
+        if "compile_seconds" in found
+    ]
     if compiled:
         lines.append(f"JAX compiles, seconds: {', '.join(compiled)}")
     if "memory" in stored:
-        lines += [f"memory of an MNIST fit beyond the data, MiB: {pairs(stored['memory'])}",
-                  f"import beyond {FLOOR}, ms: {pairs(stored['import'])}"]  # fmt: skip
+        lines += [
+            f"memory of an MNIST fit beyond the data, MiB: {pairs(stored['memory'])}",
+            f"import beyond {FLOOR}, ms: {pairs(stored['import'])}",
+        ]
     return "\n".join(lines)
 
 
@@ -166,8 +178,11 @@ def training(stored, dtype="float32"):
 
 
 def chosen(stored, dtype, **wanted):
-    return [result for result in stored["results"] if result["dtype"] == dtype
-            and all(result[key] == value for key, value in wanted.items())]  # fmt: skip
+    return [
+        result
+        for result in stored["results"]
+        if result["dtype"] == dtype and all(result[key] == value for key, value in wanted.items())
+    ]
 
 
 def others(stored):
@@ -184,8 +199,10 @@ def others(stored):
             f"| {duration(us(result, US))} | {times(over_best(result))} |"
         )
     theirs, ours = stored["memory"]["scikit-learn"], stored["memory"][US]
-    lines.append(f"| peak memory of an MNIST fit beyond the data, MiB | {number(theirs)} | - "
-                 f"| {number(ours)} | {times(ratio(theirs, ours))} |")  # fmt: skip
+    lines.append(
+        f"| peak memory of an MNIST fit beyond the data, MiB | {number(theirs)} | - "
+        f"| {number(ours)} | {times(ratio(theirs, ours))} |"
+    )
     theirs, ours = stored["import"]["scikit-learn"], stored["import"][US]
     lines.append(f"| import beyond {FLOOR}, ms | {number(theirs)} | - | {number(ours)} | - |")
     return rows("| float32 | scikit-learn | best other | fastbp | × best |", lines)
@@ -208,8 +225,9 @@ def revisions(stored):
 
 def caption(stored):
     facts, peak = stored["machine"], stored["peak"]["float32"]
-    versions = ", ".join(f"{package} {number}" for package, number in facts["versions"].items()
-                         if number)  # fmt: skip
+    versions = ", ".join(
+        f"{package} {number}" for package, number in facts["versions"].items() if number
+    )
     random = ", ".join(stored["random_data"])
     return (
         f"{facts['cores']} cores of {facts['cpu']}, {number(peak['gflops'])} GFLOP/s in a float32 "
@@ -223,13 +241,15 @@ def section(stored):
     """What stands between the marks."""
     double = sentence(stored, "float64", over_best)
     gains = sentence(stored, "float32", threads_gain)
-    return "\n\n".join([
-        training(stored),
-        others(stored),
-        fill(f"In float64, × best: {double}.", 99),
-        fill(f"How much faster than one thread, float32: {gains}.", 99),
-        fill(caption(stored), 99),
-    ])  # fmt: skip
+    return "\n\n".join(
+        [
+            training(stored),
+            others(stored),
+            fill(f"In float64, × best: {double}.", 99),
+            fill(f"How much faster than one thread, float32: {gains}.", 99),
+            fill(caption(stored), 99),
+        ]
+    )
 
 
 def in_readme():
@@ -243,8 +263,9 @@ def write_readme(stored):
 
 
 def show(stored):
-    print(HEADER, *(line(result, stored) for result in stored["results"]), "", rest(stored),
-          sep="\n")  # fmt: skip
+    print(
+        HEADER, *(line(result, stored) for result in stored["results"]), "", rest(stored), sep="\n"
+    )
 
 
 def main():

@@ -49,11 +49,15 @@ def measure(name, dtype, wanted, rounds):
             result["ways_us"] = trials[peer]
     mark_strangers(found)
     return {
-        "name": name, "what": workload.what, "dtype": dtype, "revision": machine.revision(),
+        "name": name,
+        "what": workload.what,
+        "dtype": dtype,
+        "revision": machine.revision(),
         "timed": workload.timed,
-        "steps": workload.steps if workload.timed == EPOCH else 1, "flops": workload.flops,
+        "steps": workload.steps if workload.timed == EPOCH else 1,
+        "flops": workload.flops,
         "peers": found,
-    }  # fmt: skip
+    }
 
 
 def mark_strangers(found):

@@ -21,9 +21,11 @@ from fastbp import graph as fg
 
 TWINS = {
     "log_cosh": (dict(loss="log_cosh"), dict(loss=lambda raw, y: fg.log(fg.cosh(raw - y)))),
-    "gelu": (dict(activation="gelu"),
-             dict(activation=lambda z: 0.5 * z * (1 + fg.erf(z / 2**0.5)), init="he_uniform")),
-}  # fmt: skip
+    "gelu": (
+        dict(activation="gelu"),
+        dict(activation=lambda z: 0.5 * z * (1 + fg.erf(z / 2**0.5)), init="he_uniform"),
+    ),
+}
 ROWS = 12_000
 
 
@@ -37,8 +39,15 @@ def data(name, dtype):
 
 def seconds_per_step(workload, X, y, parameters, n_threads):
     epochs = 4
-    model = MLPRegressor(hidden_layer_sizes=workload.hidden, batch_size=workload.batch, tol=0,
-                         max_iter=epochs, random_state=0, n_threads=n_threads, **parameters)
+    model = MLPRegressor(
+        hidden_layer_sizes=workload.hidden,
+        batch_size=workload.batch,
+        tol=0,
+        max_iter=epochs,
+        random_state=0,
+        n_threads=n_threads,
+        **parameters,
+    )
     start = perf_counter()
     model.fit(X, y)
     return (perf_counter() - start) / (epochs * -(-ROWS // workload.batch))
@@ -63,8 +72,11 @@ def main():
                     ours, theirs = (1e6 * median(times) for times in zip(*rounds, strict=True))
                     ratio = median(function / by_name for by_name, function in rounds)
                     threads = "1 thread" if n_threads else "threads as chosen"
-                    print(f"{name} {dtype:<8} {what:<9}{threads:<17} {ours:>6.1f}{theirs:>14.1f}"
-                          f"{ratio:>7.2f}", flush=True)  # fmt: skip
+                    print(
+                        f"{name} {dtype:<8} {what:<9}{threads:<17} {ours:>6.1f}{theirs:>14.1f}"
+                        f"{ratio:>7.2f}",
+                        flush=True,
+                    )
 
 
 if __name__ == "__main__":

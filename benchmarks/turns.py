@@ -32,9 +32,14 @@ class Contestant:
             environment["PYTHONPATH"] = str(self.path)
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [sys.executable, str(WORKER), json.dumps(self.job)], env=environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, bufsize=1,
-        )  # fmt: skip
+            [sys.executable, str(WORKER), json.dumps(self.job)],
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            bufsize=1,
+        )
         self._read()
         return self
 

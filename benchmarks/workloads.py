@@ -67,8 +67,12 @@ class Workload:
     def parameters(self):
         """What the estimators are told."""
         batch = {} if self.solver == "lbfgs" else {"batch_size": self.batch}
-        return {"hidden_layer_sizes": self.hidden, "activation": self.activation,
-                "solver": self.solver, **batch}  # fmt: skip
+        return {
+            "hidden_layer_sizes": self.hidden,
+            "activation": self.activation,
+            "solver": self.solver,
+            **batch,
+        }
 
     @property
     def sizes(self):
@@ -99,32 +103,73 @@ def step_flops(sizes, batch):
     return 3 * forward_flops(sizes, batch) - forward_flops(sizes[:2], batch)
 
 
-NET = {"data": "mnist", "hidden": (100,), "timed": PREDICT, "peers": PREDICTORS,
-       "dtypes": ("float32",)}  # fmt: skip
+NET = {
+    "data": "mnist",
+    "hidden": (100,),
+    "timed": PREDICT,
+    "peers": PREDICTORS,
+    "dtypes": ("float32",),
+}
 WORKLOADS = {
     "W1": Workload("MNIST 784-100-10, relu, adam, batch 200", "mnist", (100,), epochs=2),
-    "W2": Workload("MNIST 784-50-100-10, logistic, sgd, batch 100", "mnist", (50, 100),
-                   "logistic", "sgd", 100, epochs=2),
-    "W3": Workload("housing 8-64-64-1, relu, adam, batch 32", "housing", (64, 64),
-                   batch=32, epochs=5),
-    "W4": Workload("MNIST 784-1024-1024-10, relu, adam, batch 512", "mnist", (1024, 1024),
-                   batch=512),
-    "W5": Workload("MNIST 784-30-10, logistic, sgd, batch 10", "mnist", (30,),
-                   "logistic", "sgd", 10, epochs=2),
+    "W2": Workload(
+        "MNIST 784-50-100-10, logistic, sgd, batch 100",
+        "mnist",
+        (50, 100),
+        "logistic",
+        "sgd",
+        100,
+        epochs=2,
+    ),
+    "W3": Workload(
+        "housing 8-64-64-1, relu, adam, batch 32", "housing", (64, 64), batch=32, epochs=5
+    ),
+    "W4": Workload(
+        "MNIST 784-1024-1024-10, relu, adam, batch 512", "mnist", (1024, 1024), batch=512
+    ),
+    "W5": Workload(
+        "MNIST 784-30-10, logistic, sgd, batch 10", "mnist", (30,), "logistic", "sgd", 10, epochs=2
+    ),
     "W6": Workload("housing 8-16-1, tanh, sgd, batch 1", "housing", (16,), "tanh", "sgd", 1),
-    "deep": Workload("housing 8-(10 x 32)-1, relu, adam, batch 32", "housing", (32,) * 10,
-                     batch=32, epochs=3),
-    "tanh": Workload("28-(5 x 300)-1 (HIGGS's shape), tanh, sgd, batch 100", "higgs", (300,) * 5,
-                     "tanh", "sgd", 100),
-    "text": Workload("CSR 20,000 x 50,000, 0.1 % dense, 100 hidden, relu, adam, batch 200", "text",
-                     (100,), peers=ESTIMATORS, dtypes=("float32",)),
-    "lbfgs": Workload("5000 MNIST rows, 784-100-10, relu, lbfgs, 50 iterations", "mnist5000",
-                      (100,), solver="lbfgs", epochs=50, timed=FIT, peers=ESTIMATORS),
-    "iris": Workload("iris 4-10-3, relu, adam, 200 epochs", "iris", (10,), batch=150,
-                     epochs=200, timed=FIT, peers=ESTIMATORS),
+    "deep": Workload(
+        "housing 8-(10 x 32)-1, relu, adam, batch 32", "housing", (32,) * 10, batch=32, epochs=3
+    ),
+    "tanh": Workload(
+        "28-(5 x 300)-1 (HIGGS's shape), tanh, sgd, batch 100",
+        "higgs",
+        (300,) * 5,
+        "tanh",
+        "sgd",
+        100,
+    ),
+    "text": Workload(
+        "CSR 20,000 x 50,000, 0.1 % dense, 100 hidden, relu, adam, batch 200",
+        "text",
+        (100,),
+        peers=ESTIMATORS,
+        dtypes=("float32",),
+    ),
+    "lbfgs": Workload(
+        "5000 MNIST rows, 784-100-10, relu, lbfgs, 50 iterations",
+        "mnist5000",
+        (100,),
+        solver="lbfgs",
+        epochs=50,
+        timed=FIT,
+        peers=ESTIMATORS,
+    ),
+    "iris": Workload(
+        "iris 4-10-3, relu, adam, 200 epochs",
+        "iris",
+        (10,),
+        batch=150,
+        epochs=200,
+        timed=FIT,
+        peers=ESTIMATORS,
+    ),
     "row": Workload("predict_proba of 1 row, 784-100-10", rows=1, **NET),
     "rows": Workload("predict_proba of 10,000 rows, 784-100-10", rows=10000, **NET),
-}  # fmt: skip
+}
 
 
 def initial(workload, random, dtype):

@@ -16,29 +16,31 @@ DIVERGING = LinearSegmentedColormap.from_list(
     "diverging", ["#8a3f07", ORANGE, "#f7d9bd", "#fbfbfb", "#c2d7ef", BLUE, "#0f3460"]
 )
 
-plt.rcParams.update({
-    "figure.facecolor": PAPER,
-    "savefig.dpi": 160,
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": GREY,
-    "axes.titlecolor": INK,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlepad": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": "#eceef1",
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": GREY,
-    "ytick.labelcolor": GREY,
-    "legend.frameon": False,
-})  # fmt: skip
+plt.rcParams.update(
+    {
+        "figure.facecolor": PAPER,
+        "savefig.dpi": 160,
+        "font.family": "DejaVu Sans",
+        "font.size": 9.5,
+        "text.color": INK,
+        "axes.edgecolor": LINE,
+        "axes.labelcolor": GREY,
+        "axes.titlecolor": INK,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 11,
+        "axes.titleweight": "bold",
+        "axes.titlepad": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "grid.color": "#eceef1",
+        "xtick.color": LINE,
+        "ytick.color": LINE,
+        "xtick.labelcolor": GREY,
+        "ytick.labelcolor": GREY,
+        "legend.frameon": False,
+    }
+)
 
 
 def headline(fig, title, below):

@@ -94,8 +94,13 @@ def draw_weights(fig, cell, weights):
         if unit == 42:
             ax.annotate(
                 "weights of the first layer: blue for ink, orange against it",
-                (0, 0), (0, -15), "axes fraction", "offset points", color=GREY, va="center",
-            )  # fmt: skip
+                (0, 0),
+                (0, -15),
+                "axes fraction",
+                "offset points",
+                color=GREY,
+                va="center",
+            )
 
 
 def main():
@@ -117,27 +122,38 @@ def main():
     print(f"{len(X_train)} digits to learn from, {len(X_test)} to be read; 64-49-10, adam\n")
     print(f"{'epoch':>14}{'scikit-learn':>16}{'fastbp':>16}")
     for epoch in (1, 2, 5, *range(10, EPOCHS + 1, 10)):
-        print(f"{epoch:>8}  loss{curves['scikit-learn'][epoch - 1]:>16.8f}"
-              f"{curves['fastbp'][epoch - 1]:>16.8f}")  # fmt: skip
+        print(
+            f"{epoch:>8}  loss{curves['scikit-learn'][epoch - 1]:>16.8f}"
+            f"{curves['fastbp'][epoch - 1]:>16.8f}"
+        )
     print(f"\n{'test accuracy':>14}{scores['scikit-learn']:>16.4f}{scores['fastbp']:>16.4f}")
-    print(f"{'training time':>14}{times['scikit-learn'] * 1e3:>13.0f} ms"
-          f"{times['fastbp'] * 1e3:>13.0f} ms   (median of {options.repeats})")  # fmt: skip
+    print(
+        f"{'training time':>14}{times['scikit-learn'] * 1e3:>13.0f} ms"
+        f"{times['fastbp'] * 1e3:>13.0f} ms   (median of {options.repeats})"
+    )
     ratio = times["scikit-learn"] / times["fastbp"]
     gap = np.max(np.abs(curves["fastbp"] / curves["scikit-learn"] - 1))
     print(f"\nscikit-learn took {ratio:.1f} times as long; the losses differ by {gap:.0e} at most")
 
     fig = plt.figure(figsize=(14, 5.6))
     cells = fig.add_gridspec(
-        1, 3, left=0.05, right=0.975, top=0.775, bottom=0.115, wspace=0.16,
+        1,
+        3,
+        left=0.05,
+        right=0.975,
+        top=0.775,
+        bottom=0.115,
+        wspace=0.16,
         width_ratios=(1.15, 1, 1),
-    )  # fmt: skip
+    )
     headline(
-        fig, f"fastbp learns to read digits: {scores['fastbp']:.1%} right, in "
+        fig,
+        f"fastbp learns to read digits: {scores['fastbp']:.1%} right, in "
         f"{times['fastbp'] * 1e3:.0f} ms",
         f"scikit-learn with the same parameters and seed: {scores['scikit-learn']:.1%} in "
         f"{times['scikit-learn'] * 1e3:.0f} ms. {EPOCHS} epochs each, medians of "
         f"{options.repeats} fits.",
-    )  # fmt: skip
+    )
     draw_curves(fig.add_subplot(cells[0]), curves)
     draw_confusion(fig.add_subplot(cells[1]), y_test, models["fastbp"].predict(X_test))
     draw_weights(fig, cells[2], models["fastbp"][-1].coefs_[0])

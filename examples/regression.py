@@ -34,9 +34,17 @@ def load():
     print("housing.csv is not at hand; diabetes it is")
     X, y = load_diabetes(return_X_y=True)
     # 331 patients to learn from are few: a small network, and a penalty that keeps it smooth.
-    return X, y, "progression after a year", {
-        "hidden_layer_sizes": (16,), "activation": "tanh", "alpha": 10, "batch_size": 32,
-    }  # fmt: skip
+    return (
+        X,
+        y,
+        "progression after a year",
+        {
+            "hidden_layer_sizes": (16,),
+            "activation": "tanh",
+            "alpha": 10,
+            "batch_size": 32,
+        },
+    )
 
 
 def draw_predictions(ax, truth, predicted, what):
@@ -44,8 +52,16 @@ def draw_predictions(ax, truth, predicted, what):
     ends = np.array([min(truth.min(), predicted.min()), max(truth.max(), predicted.max())])
     ends = ends + np.array([-0.02, 0.02]) * np.ptp(ends)
     if len(truth) > 1000:
-        ax.hexbin(truth, predicted, gridsize=70, norm=LogNorm(vmin=0.3), mincnt=1, cmap=BLUES,
-                  lw=0.2, extent=(*ends, *ends))  # fmt: skip
+        ax.hexbin(
+            truth,
+            predicted,
+            gridsize=70,
+            norm=LogNorm(vmin=0.3),
+            mincnt=1,
+            cmap=BLUES,
+            lw=0.2,
+            extent=(*ends, *ends),
+        )
     else:
         ax.scatter(truth, predicted, s=42, color=BLUE, alpha=0.65, ec="white", lw=0.7)
     ax.plot(ends, ends, color=ORANGE, lw=1.5)
@@ -87,8 +103,10 @@ def main():
     network = model.regressor_[-1]
     print(" epoch   training loss   validation R²")
     for epoch in range(0, network.n_iter_, max(1, network.n_iter_ // 8)):
-        print(f"{epoch + 1:6}   {network.loss_curve_[epoch]:13.4f}"
-              f"   {network.validation_scores_[epoch]:13.4f}")  # fmt: skip
+        print(
+            f"{epoch + 1:6}   {network.loss_curve_[epoch]:13.4f}"
+            f"   {network.validation_scores_[epoch]:13.4f}"
+        )
 
     predicted = model.predict(X_test)
     r2, error = r2_score(y_test, predicted), mean_absolute_error(y_test, predicted)
@@ -97,10 +115,11 @@ def main():
 
     fig = plt.figure(figsize=(11.6, 5.7))
     headline(
-        fig, f"R² = {r2:.3f} on {len(y_test):,} samples never seen",
+        fig,
+        f"R² = {r2:.3f} on {len(y_test):,} samples never seen",
         f"{network.n_iter_} epochs over {len(y_train):,} samples in {seconds:.2f} s; "
         f"{what}, {error:.3g} off on average",
-    )  # fmt: skip
+    )
     draw_predictions(fig.add_axes((0.065, 0.11, 0.4, 0.68)), y_test, predicted, what)
     upper, lower = fig.add_axes((0.55, 0.515, 0.41, 0.275)), fig.add_axes((0.55, 0.11, 0.41, 0.275))
     draw_learning(upper, lower, network)

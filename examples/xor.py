@@ -1,6 +1,6 @@
 """The smallest example: four points, one hidden layer, exclusive or.
 
-    python examples/xor.py [picture.png]
+python examples/xor.py [picture.png]
 """
 
 import sys

@@ -39,8 +39,17 @@ ARRAYS = 6  # of the parameters' size, that a check keeps
     },
     prefer_skip_nested_validation=False,
 )
-def check_gradient(estimator, X, y, sample_weight=None, *, method="central", step=None,
-                   n_directions=None, random_state=None):
+def check_gradient(
+    estimator,
+    X,
+    y,
+    sample_weight=None,
+    *,
+    method="central",
+    step=None,
+    n_directions=None,
+    random_state=None,
+):
     """Compare the gradient by backpropagation with finite differences of the objective.
 
     The objective is the mean loss of the samples with the L2 penalty, over all of X, in float64
@@ -142,8 +151,11 @@ def check_gradient(estimator, X, y, sample_weight=None, *, method="central", ste
         layers = []
         for k in range(len(network.coefs)):
             parameters = _pair(network, k), _pair(gradient, k)
-            places = (_elements(*parameters) if n_directions is None else
-                      _directions(*parameters, n_directions, random_state))
+            places = (
+                _elements(*parameters)
+                if n_directions is None
+                else _directions(*parameters, n_directions, random_state)
+            )
             layers.append(_compare(places, evaluate, here, noise, method, step, k >= first))
     if n_directions is None:
         layers = [_as_pairs(layer, *_pair(network, k)) for k, layer in enumerate(layers)]
@@ -160,8 +172,9 @@ def _prepare(estimator, X, y, sample_weight):
     twin._validate_params()
     twin.warm_start = False  # which would ask for samples of all classes
     hidden = inputs.check_hidden_layer_sizes(twin.hidden_layer_sizes)
-    X, y, data, objective, alpha = twin._prepare(X, y, sample_weight, np.float64,
-                                                 incremental=fitted, reset=not fitted)
+    X, y, data, objective, alpha = twin._prepare(
+        X, y, sample_weight, np.float64, incremental=fitted, reset=not fitted
+    )
     objective.exact = True
     if fitted:
         network = twin._current_network().astype(np.float64)
@@ -309,8 +322,10 @@ def _difference(move, evaluate, here, noise, method, steps):
             move(t)
             values.append(evaluate())
         left, half_left, half_right, right = values
-        bend = (abs(right - 3 * half_right + 3 * here - half_left)
-                + abs(half_right - 3 * here + 3 * half_left - left)) / e
+        bend = (
+            abs(right - 3 * half_right + 3 * here - half_left)
+            + abs(half_right - 3 * here + 3 * half_left - left)
+        ) / e
         rounding = CAUTION * max(noise, EPSILON * abs(left), EPSILON * abs(right)) / e
         if method == "central":
             quotient, cut_off = (right - left) / (2 * e), 0.0
@@ -325,8 +340,10 @@ def _difference(move, evaluate, here, noise, method, steps):
 
 def _as_pairs(layer, weight, bias):
     """The arrays of a layer's parameters as pairs in the shapes of its weights and biases."""
-    return [(array[:weight.size].reshape(weight.shape), array[weight.size:].reshape(bias.shape))
-            for array in layer]
+    return [
+        (array[: weight.size].reshape(weight.shape), array[weight.size :].reshape(bias.shape))
+        for array in layer
+    ]
 
 
 # ---- the result
@@ -368,24 +385,31 @@ class GradientCheck:
         self.relative_errors = np.array([_largest(layer) for layer in errors])
         self.max_error = _largest(self.relative_errors)
         compared = [int(np.count_nonzero(~np.isnan(layer))) for layer in errors]
-        self._skipped = [0 if k < straight_through else layer.size - compared[k]
-                         for k, layer in enumerate(errors)]
+        self._skipped = [
+            0 if k < straight_through else layer.size - compared[k]
+            for k, layer in enumerate(errors)
+        ]
         self.n_checked, self.n_skipped = sum(compared), sum(self._skipped)
         self.passed = self.max_error <= self.tolerance
 
     def __repr__(self):
-        return (f"GradientCheck(passed={self.passed}, max_error={self.max_error:.2g}, "
-                f"n_checked={self.n_checked}, n_skipped={self.n_skipped})")
+        return (
+            f"GradientCheck(passed={self.passed}, max_error={self.max_error:.2g}, "
+            f"n_checked={self.n_checked}, n_skipped={self.n_skipped})"
+        )
 
     def __str__(self):
         """A table with a line for each layer, and what it comes to."""
         what = "every parameter"
         if self._n_directions is not None:
             what = f"{self._n_directions} random directions in each layer"
-        lines = [f"Gradient by backpropagation and {self.method} differences, {what}",
-                 "layer         shape  max |analytic|  max error  skipped"]
-        for k, (analytic, error) in enumerate(zip(self.analytic, self.relative_errors,
-                                                  strict=True)):
+        lines = [
+            f"Gradient by backpropagation and {self.method} differences, {what}",
+            "layer         shape  max |analytic|  max error  skipped",
+        ]
+        for k, (analytic, error) in enumerate(
+            zip(self.analytic, self.relative_errors, strict=True)
+        ):
             shape = f"{self._units[k]} x {self._units[k + 1]}"
             error, skipped = f"{error:.1e}", self._skipped[k]
             if k < self.straight_through:
@@ -397,19 +421,27 @@ class GradientCheck:
     def _verdict(self):
         bad = [str(k) for k, error in enumerate(self.relative_errors, 1) if error > self.tolerance]
         if self.passed:
-            yield (f"passed: the largest error of {self.n_checked} is {self.max_error:.1e}, "
-                   f"at most {self.tolerance:g} are allowed")
+            yield (
+                f"passed: the largest error of {self.n_checked} is {self.max_error:.1e}, "
+                f"at most {self.tolerance:g} are allowed"
+            )
         elif not self.n_checked:
             yield "failed: nothing could be compared"
         else:
-            yield (f"failed in layer {', '.join(bad)}: an error of {self.max_error:.1e}, "
-                   f"at most {self.tolerance:g} are allowed")
+            yield (
+                f"failed in layer {', '.join(bad)}: an error of {self.max_error:.1e}, "
+                f"at most {self.tolerance:g} are allowed"
+            )
         if self.n_skipped:
-            yield (f"skipped: {self.n_skipped}, where the objective has a kink within the step or "
-                   "rounding hides its slope")
+            yield (
+                f"skipped: {self.n_skipped}, where the objective has a kink within the step or "
+                "rounding hides its slope"
+            )
         if self.straight_through:
-            yield (f"not compared: {_layers(self.straight_through)} in front of step units, whose "
-                   "gradient is straight-through,\non purpose not that of the objective")
+            yield (
+                f"not compared: {_layers(self.straight_through)} in front of step units, whose "
+                "gradient is straight-through,\non purpose not that of the objective"
+            )
 
     def plot(self, ax=None):
         """Draw the differences against the derivatives by backpropagation.
@@ -445,14 +477,30 @@ class GradientCheck:
             )
             wrong = errors > self.tolerance
             right = ~wrong & ~np.isnan(errors)
-            ax.scatter(analytic[right], numeric[right], s=16, color=[color], alpha=0.7, lw=0,
-                       label=f"layer {k + 1}" if right.any() else None)
-            ax.scatter(analytic[wrong], numeric[wrong], s=36, color=[color], marker="x",
-                       label=f"layer {k + 1}, wrong" if wrong.any() else None)
+            ax.scatter(
+                analytic[right],
+                numeric[right],
+                s=16,
+                color=[color],
+                alpha=0.7,
+                lw=0,
+                label=f"layer {k + 1}" if right.any() else None,
+            )
+            ax.scatter(
+                analytic[wrong],
+                numeric[wrong],
+                s=36,
+                color=[color],
+                marker="x",
+                label=f"layer {k + 1}, wrong" if wrong.any() else None,
+            )
         ax.axline((0, 0), slope=1, color="0.7", lw=0.8, zorder=0)
-        ax.set(xlabel="derivative by backpropagation", ylabel=f"{self.method} difference",
-               title=f"gradient check: {'passed' if self.passed else 'failed'}, "
-                     f"largest error {self.max_error:.1e}")
+        ax.set(
+            xlabel="derivative by backpropagation",
+            ylabel=f"{self.method} difference",
+            title=f"gradient check: {'passed' if self.passed else 'failed'}, "
+            f"largest error {self.max_error:.1e}",
+        )
         if self.n_checked:
             ax.legend()
         return ax

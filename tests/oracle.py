@@ -32,16 +32,20 @@ ACTIVATIONS = {
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0) * 1.0),
     "leaky_relu": (lambda z: np.where(z > 0, z, z / 100), lambda z: np.where(z > 0, 1, 0.01)),
     "elu": (lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.where(z > 0, 1, np.exp(z))),
-    "selu": (lambda z: SCALE * np.where(z > 0, z, ALPHA * np.expm1(z)),
-             lambda z: SCALE * np.where(z > 0, 1, ALPHA * np.exp(z))),
+    "selu": (
+        lambda z: SCALE * np.where(z > 0, z, ALPHA * np.expm1(z)),
+        lambda z: SCALE * np.where(z > 0, 1, ALPHA * np.exp(z)),
+    ),
     "softplus": (softplus, expit),
     "hard_sigmoid": (lambda z: np.clip(z / 6 + 0.5, 0, 1), lambda z: (abs(z) < 3) / 6),
     "step": (lambda z: np.where(np.isnan(z), z, z > 0), lambda z: np.ones_like(z)),  # by design
     "gelu": (lambda z: z * normal(z)[0], lambda z: normal(z)[0] + z * normal(z)[1]),
     "gelu_tanh": (lambda z: z * gelu_tanh(z)[0], lambda z: gelu_tanh(z)[0] + z * gelu_tanh(z)[1]),
     "silu": (lambda z: z * expit(z), lambda z: expit(z) * (1 + z * expit(-z))),
-    "mish": (lambda z: z * np.tanh(softplus(z)),
-             lambda z: np.tanh(softplus(z)) + z * expit(z) / np.cosh(softplus(z)) ** 2),
+    "mish": (
+        lambda z: z * np.tanh(softplus(z)),
+        lambda z: np.tanh(softplus(z)) + z * expit(z) / np.cosh(softplus(z)) ** 2,
+    ),
 }
 KINKED = ("relu", "leaky_relu", "selu", "hard_sigmoid")
 LINKS = {
@@ -51,8 +55,13 @@ LINKS = {
     "softplus": softplus,
     "softmax": lambda z: softmax(z, axis=1),
 }
-OWN_LINKS = {"poisson": "exp", "gamma": "exp", "tweedie": "exp", "binary_log_loss": "logistic",
-             "log_loss": "softmax"}
+OWN_LINKS = {
+    "poisson": "exp",
+    "gamma": "exp",
+    "tweedie": "exp",
+    "binary_log_loss": "logistic",
+    "log_loss": "softmax",
+}
 THRESHOLD, POWER = 0.7, 1.4
 LEVELS = np.array([0.1, 0.5, 0.8])  # of the outputs, and again from the first
 
@@ -83,18 +92,21 @@ def row_objective(loss, z, y):
     return {
         "squared_error": lambda: error**2 / 2,
         "absolute_error": lambda: abs(error),
-        "huber": lambda: np.where(abs(error) <= THRESHOLD, error**2 / 2,
-                                  THRESHOLD * (abs(error) - THRESHOLD / 2)),
+        "huber": lambda: np.where(
+            abs(error) <= THRESHOLD, error**2 / 2, THRESHOLD * (abs(error) - THRESHOLD / 2)
+        ),
         "quantile": lambda: np.maximum(levels(p) * -error, (1 - levels(p)) * error),
         "log_cosh": lambda: abs(error) + np.log1p(np.expm1(-2 * abs(error)) / 2),
         "poisson": lambda: xlogy(y, y) - y * z - y + p,
         "gamma": lambda: z - np.log(y) + y / p - 1,
-        "tweedie": lambda: (y ** (2 - POWER) / ((1 - POWER) * (2 - POWER))
-                            + p ** (2 - POWER) / (2 - POWER)
-                            - y * p ** (1 - POWER) / (1 - POWER)),
+        "tweedie": lambda: (
+            y ** (2 - POWER) / ((1 - POWER) * (2 - POWER))
+            + p ** (2 - POWER) / (2 - POWER)
+            - y * p ** (1 - POWER) / (1 - POWER)
+        ),
         "binary_log_loss": lambda: np.logaddexp(0, z) - y * z,
         "log_loss": lambda: -(y * log_softmax(z, axis=1)),
-    }[name]().sum(axis=1)  # fmt: skip
+    }[name]().sum(axis=1)
 
 
 def row_reported(loss, z, y, eps):
@@ -139,8 +151,9 @@ def forward(coefs, intercepts, activation, X):
     return activations
 
 
-def loss_gradient(coefs, intercepts, activation, loss, X, y, weight=None, alpha=0.0, scale=1.0,
-                  eps=2.0**-52):
+def loss_gradient(
+    coefs, intercepts, activation, loss, X, y, weight=None, alpha=0.0, scale=1.0, eps=2.0**-52
+):
     """Reported loss, objective, and the objective's gradient (dcoefs, dintercepts)."""
     _, derivative = ACTIVATIONS[activation]
     weight = np.ones(len(X)) if weight is None else weight

@@ -8,35 +8,71 @@ from fastbp.estimators.inputs import as_rows
 from fastbp.kernels import core
 from fastbp.network import Network, make_plan
 
-HYPER = dict(loss_scale=1.0, alpha=0.1, rate=0.01, momentum=0.9, nesterov=True, beta_1=0.9,
-             beta_2=0.999, epsilon=1e-8)
+HYPER = dict(
+    loss_scale=1.0,
+    alpha=0.1,
+    rate=0.01,
+    momentum=0.9,
+    nesterov=True,
+    beta_1=0.9,
+    beta_2=0.999,
+    epsilon=1e-8,
+)
 DTYPES = (np.float64, np.float32)
 # Those that the core has, and some of prediction under other links: "loss/link".
-LOSSES = [*core.LOSSES, "squared_error/softmax", "squared_error/logistic",
-          "absolute_error/softplus", "huber/softplus", "quantile/exp", "log_cosh/logistic"]
+LOSSES = [
+    *core.LOSSES,
+    "squared_error/softmax",
+    "squared_error/logistic",
+    "absolute_error/softplus",
+    "huber/softplus",
+    "quantile/exp",
+    "log_cosh/logistic",
+]
 
 
 def loss_fields(loss, outputs, objective=False):
     """The core's Loss of a name in LOSSES."""
     name, link = oracle.split(loss)
-    parameters = {"huber": np.array([oracle.THRESHOLD]), "tweedie": np.array([oracle.POWER]),
-                  "quantile": np.resize(oracle.LEVELS, outputs)}.get(name)
-    return dict(loss=core.LOSSES[name], link=core.LINKS[link], parameters=parameters,
-                objective=objective)
+    parameters = {
+        "huber": np.array([oracle.THRESHOLD]),
+        "tweedie": np.array([oracle.POWER]),
+        "quantile": np.resize(oracle.LEVELS, outputs),
+    }.get(name)
+    return dict(
+        loss=core.LOSSES[name], link=core.LINKS[link], parameters=parameters, objective=objective
+    )
 
 
 class Problem:
     """A network, data and the hyperparameters of a step, drawn from a seed."""
 
-    def __init__(self, activation="tanh", loss="squared_error", dtype=np.float64, *, n=23,
-                 hidden=(5, 4), features=6, outputs=None, sparse=False, weighted=True, seed=0,
-                 **hyper):
+    def __init__(
+        self,
+        activation="tanh",
+        loss="squared_error",
+        dtype=np.float64,
+        *,
+        n=23,
+        hidden=(5, 4),
+        features=6,
+        outputs=None,
+        sparse=False,
+        weighted=True,
+        seed=0,
+        **hyper,
+    ):
         rng = np.random.RandomState(seed)
         outputs = outputs or {"log_loss": 4, "squared_error": 2}.get(loss, 3)
         name, link = oracle.split(loss)
         self.activation, self.loss, self.dtype, self.n = activation, loss, dtype, n
-        self.hyper = {**HYPER, **loss_fields(loss, outputs), "batch": n,
-                      "optimizer": core.OPTIMIZERS["sgd"], **hyper}
+        self.hyper = {
+            **HYPER,
+            **loss_fields(loss, outputs),
+            "batch": n,
+            "optimizer": core.OPTIMIZERS["sgd"],
+            **hyper,
+        }
         self.network = Network([features, *hidden, outputs], activation, dtype)
         self.network.initialize(rng, "glorot_uniform")  # biases that are not 0: no kink at z = 0
         X = rng.randn(n, features)
@@ -75,9 +111,16 @@ class Problem:
         weight = self.weight if isinstance(weight, str) else weight
         grads, tally = np.empty_like(params), np.zeros(2)
         data = (self.x if x is None else x, self.y if y is None else y, weight, None)
-        core.loss_gradient(self.network.plan, params, grads,
-                           self.network.scratch(chunk, 1, "gradient"), tally, data,
-                           {**self.hyper, "batch": chunk}, (self.words(), 0, 1))
+        core.loss_gradient(
+            self.network.plan,
+            params,
+            grads,
+            self.network.scratch(chunk, 1, "gradient"),
+            tally,
+            data,
+            {**self.hyper, "batch": chunk},
+            (self.words(), 0, 1),
+        )
         assert tally[1] == len(data[1])
         return tally[0], grads
 
@@ -90,9 +133,12 @@ class Problem:
         coefs, intercepts = [], []
         for layer in self.network.plan:
             size = layer["fan_in"] * layer["fan_out"]
-            coefs.append(params[layer["weight"]:layer["weight"] + size]
-                         .reshape(layer["fan_in"], layer["fan_out"]))
-            intercepts.append(params[layer["bias"]:layer["bias"] + layer["fan_out"]])
+            coefs.append(
+                params[layer["weight"] : layer["weight"] + size].reshape(
+                    layer["fan_in"], layer["fan_out"]
+                )
+            )
+            intercepts.append(params[layer["bias"] : layer["bias"] + layer["fan_out"]])
         return coefs, intercepts
 
 

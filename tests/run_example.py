@@ -1,6 +1,6 @@
 """Run an example of the gallery, warnings being errors, and save the figures that it leaves open.
 
-    python tests/run_example.py examples/1_basics/plot_logic_gates.py folder
+python tests/run_example.py examples/1_basics/plot_logic_gates.py folder
 """
 
 import runpy

@@ -51,9 +51,12 @@ def test_initial_weights_are_scikit_learns(benchmarks):
         X = np.ones((20, columns))
         y = np.arange(20) % outputs
         estimator = getattr(fastbp, workload.estimator)(
-            hidden_layer_sizes=workload.hidden, activation=workload.activation, max_iter=1,
-            random_state=0, learning_rate_init=1e-300,
-        )  # fmt: skip
+            hidden_layer_sizes=workload.hidden,
+            activation=workload.activation,
+            max_iter=1,
+            random_state=0,
+            learning_rate_init=1e-300,
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             estimator.fit(X, y)
@@ -70,9 +73,12 @@ def test_worker(benchmarks, name):
     """A turn of epochs and a turn of a whole fit, in a process of their own."""
     turns, peers = benchmarks("turns"), benchmarks("peers")
     contestant = turns.Contestant(
-        "fastbp", name, "float32", peers.PEERS["fastbp"].ways[0],
+        "fastbp",
+        name,
+        "float32",
+        peers.PEERS["fastbp"].ways[0],
         path=Path(fastbp.__file__).parents[1],
-    )  # fmt: skip
+    )
     try:
         contestant.start()
         turns.race([contestant], 1)
@@ -94,8 +100,13 @@ def test_worker_that_fails_says_why(benchmarks):
 
 
 def test_strangers_are_marked(benchmarks):
-    found = {"a": {"result": 0.5}, "b": {"result": 0.505}, "c": {"result": 0.6},
-             "d": {"result": float("nan")}, "e": {"error": "missing"}}  # fmt: skip
+    found = {
+        "a": {"result": 0.5},
+        "b": {"result": 0.505},
+        "c": {"result": 0.6},
+        "d": {"result": float("nan")},
+        "e": {"error": "missing"},
+    }
     benchmarks("run").mark_strangers(found)
     assert [name for name in found if "disagrees" in found[name]] == ["c", "d"]
 
@@ -108,24 +119,45 @@ def stored(**more):
     peers = {
         "scikit-learn": {"us": 400.0, "us_of_turns": [400.0], "result": 0.1},
         "PyTorch": {"error": "No module named 'torch'"},
-        "JAX": {"us": 200.0, "us_of_turns": [200.0], "result": 0.3, "disagrees": True,
-                "compile_seconds": 1.25},
+        "JAX": {
+            "us": 200.0,
+            "us_of_turns": [200.0],
+            "result": 0.3,
+            "disagrees": True,
+            "compile_seconds": 1.25,
+        },
         "fastbp": {"us": 100.0, "us_of_turns": [100.0, 50.0, 100.0], "result": 0.1},
         "fastbp, 1 thread": {"us": 160.0, "us_of_turns": [160.0, 80.0, 190.0], "result": 0.1},
-    }  # fmt: skip
-    epoch = {"name": "W1", "what": "a net", "dtype": "float32", "revision": "abc",
-             "timed": "epoch", "steps": 300, "flops": 10_000_000, "peers": peers}  # fmt: skip
-    fit = {**epoch, "name": "iris", "what": "a fit", "timed": "fit", "flops": None,
-           "revision": "def"}  # fmt: skip
+    }
+    epoch = {
+        "name": "W1",
+        "what": "a net",
+        "dtype": "float32",
+        "revision": "abc",
+        "timed": "epoch",
+        "steps": 300,
+        "flops": 10_000_000,
+        "peers": peers,
+    }
+    fit = {
+        **epoch,
+        "name": "iris",
+        "what": "a fit",
+        "timed": "fit",
+        "flops": None,
+        "revision": "def",
+    }
     return {
-        "date": "2026-01-01", "rounds": 7, "random_data": [],
+        "date": "2026-01-01",
+        "rounds": 7,
+        "random_data": [],
         "machine": {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"fastbp": "1"}},
         "peak": {"float32": {"gflops": 400.0, "core_type": ""}},
         "memory": {"scikit-learn": 200.0, "fastbp": 10.0},
         "import": {"scikit-learn": 12.5, "fastbp": 5.0},
         "results": [epoch, {**epoch, "dtype": "float64"}, fit],
         **more,
-    }  # fmt: skip
+    }
 
 
 def test_readme_tables(benchmarks):

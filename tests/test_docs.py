@@ -44,9 +44,10 @@ def public_modules():
 
 @needs_docs
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(blocks(page.read_text(encoding="utf-8")))],
+    "page",
+    [page for page in PAGES if any(blocks(page.read_text(encoding="utf-8")))],
     ids=lambda page: page.name,
-)  # fmt: skip
+)
 def test_code_of_pages_runs(page, monkeypatch, tmp_path):
     """Top to bottom, in one namespace; what stands below a prompt is what comes out."""
     pytest.importorskip("matplotlib", reason="some pages draw").use("Agg")

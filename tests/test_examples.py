@@ -23,8 +23,12 @@ def run(tmp_path, script, *arguments):
     environment |= {"FASTBP_DATA": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / script), str(picture), *arguments],
-        capture_output=True, text=True, timeout=240, cwd=tmp_path, env=environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=tmp_path,
+        env=environment,
+    )
     assert done.returncode == 0, done.stderr
     assert f"picture: {picture}" in done.stdout
     return done.stdout, picture

@@ -23,8 +23,12 @@ def test_example(script, tmp_path, tmp_path_factory):
     }
     done = subprocess.run(
         [sys.executable, str(TESTS / "run_example.py"), str(script), str(tmp_path)],
-        capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env=environment,
+    )
     assert done.returncode == 0, done.stderr
     pictures = list(tmp_path.glob("figure-*.png"))
     assert pictures, "no figure was left open"

@@ -34,13 +34,27 @@ ZEROS = np.where(rng.rand(20, 4) < 0.6, 0, X)
 
 
 def regressor(**parameters):
-    return MLPRegressor(**{"hidden_layer_sizes": (5, 3), "activation": "tanh", "alpha": 0.1,
-                           "random_state": 0, **parameters})  # fmt: skip
+    return MLPRegressor(
+        **{
+            "hidden_layer_sizes": (5, 3),
+            "activation": "tanh",
+            "alpha": 0.1,
+            "random_state": 0,
+            **parameters,
+        }
+    )
 
 
 def classifier(**parameters):
-    return MLPClassifier(**{"hidden_layer_sizes": (5, 3), "activation": "tanh", "alpha": 0.1,
-                            "random_state": 0, **parameters})  # fmt: skip
+    return MLPClassifier(
+        **{
+            "hidden_layer_sizes": (5, 3),
+            "activation": "tanh",
+            "alpha": 0.1,
+            "random_state": 0,
+            **parameters,
+        }
+    )
 
 
 def agrees(check, count, skipped=0):
@@ -68,19 +82,23 @@ def test_activations_with_kinks(activation, method):
 
 
 @over_methods
-@pytest.mark.parametrize("parameters", [
-    dict(loss="squared_error"),
-    dict(loss="squared_error", out_activation="softplus"),
-    dict(loss="absolute_error", out_activation="exp"),
-    dict(loss="huber", huber_threshold=0.3),
-    dict(loss="log_cosh"),
-    dict(loss="poisson"),
-    dict(loss="gamma"),
-    dict(loss="tweedie", tweedie_power=1.2),
-    dict(loss="quantile", quantile=0.7),
-    dict(loss=lambda raw, y: fg.log(fg.cosh(raw - y))),
-    dict(loss=lambda raw, y: fg.sqrt(1 + fg.sum((raw - y) ** 2))),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        dict(loss="squared_error"),
+        dict(loss="squared_error", out_activation="softplus"),
+        dict(loss="absolute_error", out_activation="exp"),
+        dict(loss="huber", huber_threshold=0.3),
+        dict(loss="log_cosh"),
+        dict(loss="poisson"),
+        dict(loss="gamma"),
+        dict(loss="tweedie", tweedie_power=1.2),
+        dict(loss="quantile", quantile=0.7),
+        dict(loss=lambda raw, y: fg.log(fg.cosh(raw - y))),
+        dict(loss=lambda raw, y: fg.sqrt(1 + fg.sum((raw - y) ** 2))),
+    ],
+    ids=str,
+)
 def test_losses_of_several_outputs(parameters, method):
     agrees(check_gradient(regressor(**parameters), X, Y, WEIGHT, method=method), 51)
 
@@ -90,29 +108,49 @@ def test_several_levels_of_quantiles():
 
 
 @over_methods
-@pytest.mark.parametrize("loss", ["log_loss", "squared_error",
-                                  lambda raw, y: fg.sum((fg.sigmoid(raw) - y) ** 2)], ids=str)
-@pytest.mark.parametrize("target, count", [
-    (LABELS, 55), (LABELS == "ham", 47), (np.array(LABELS[:, None] != ["ham", "eggs"]) * 1, 51),
-], ids=["multiclass", "binary", "multilabel"])  # fmt: skip
+@pytest.mark.parametrize(
+    "loss",
+    ["log_loss", "squared_error", lambda raw, y: fg.sum((fg.sigmoid(raw) - y) ** 2)],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "target, count",
+    [
+        (LABELS, 55),
+        (LABELS == "ham", 47),
+        (np.array(LABELS[:, None] != ["ham", "eggs"]) * 1, 51),
+    ],
+    ids=["multiclass", "binary", "multilabel"],
+)
 def test_classifiers(target, count, loss, method):
     agrees(check_gradient(classifier(loss=loss), X, target, method=method), count)
 
 
-@pytest.mark.parametrize("activation", [
-    lambda z: z * fg.sigmoid(z),
-    Expression.trace(lambda z: fg.sin(z) + z, ACTIVATION),
-    ["tanh", lambda z: z / (1 + z * z)],
-    ["relu", "logistic"],
-], ids=["function", "expression", "list", "names"])  # fmt: skip
+@pytest.mark.parametrize(
+    "activation",
+    [
+        lambda z: z * fg.sigmoid(z),
+        Expression.trace(lambda z: fg.sin(z) + z, ACTIVATION),
+        ["tanh", lambda z: z / (1 + z * z)],
+        ["relu", "logistic"],
+    ],
+    ids=["function", "expression", "list", "names"],
+)
 def test_functions_and_lists_as_activations(activation):
     agrees(check_gradient(regressor(activation=activation), X, y), 47)
 
 
-@pytest.mark.parametrize("data", [
-    ZEROS.astype(np.float32), ZEROS.tolist(), sparse.csr_array(ZEROS),
-    sparse.csc_matrix(ZEROS.astype(np.float32)), np.asfortranarray(ZEROS),
-], ids=["float32", "list", "csr", "csc float32", "by columns"])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        ZEROS.astype(np.float32),
+        ZEROS.tolist(),
+        sparse.csr_array(ZEROS),
+        sparse.csc_matrix(ZEROS.astype(np.float32)),
+        np.asfortranarray(ZEROS),
+    ],
+    ids=["float32", "list", "csr", "csc float32", "by columns"],
+)
 def test_the_check_is_of_float64_in_any_layout(data):
     check = check_gradient(regressor(), data, y, WEIGHT)
     agrees(check, 47)
@@ -156,8 +194,7 @@ def test_weights_that_are_0_and_an_objective_that_is_0(method):
 
 @pytest.mark.parametrize("target", [LABELS, LABELS == "ham"], ids=["multiclass", "binary"])
 def test_log_losses_are_not_clipped(target):
-    """Probabilities of 1e-40: what is reported does not move with the weights, the objective does.
-    """
+    """Probabilities of 1e-40: what is reported does not move with the weights, the objective does."""
     estimator = classifier(hidden_layer_sizes=(), max_iter=1, alpha=0).fit(X, target)
     estimator.coefs_[0] = 100 * estimator.coefs_[0]
     probability = estimator.predict_proba(X)[np.arange(20), estimator.classes_.searchsorted(target)]
@@ -170,7 +207,8 @@ def test_analytic_gradient_is_that_of_the_oracle():
     check = check_gradient(estimator, X, Y, WEIGHT)
     estimator.set_params(solver="sgd", learning_rate_init=1e-300).partial_fit(X, Y, WEIGHT)
     *_, dcoefs, dintercepts = oracle.loss_gradient(
-        estimator.coefs_, estimator.intercepts_, "tanh", "squared_error", X, Y, WEIGHT, 0.1)
+        estimator.coefs_, estimator.intercepts_, "tanh", "squared_error", X, Y, WEIGHT, 0.1
+    )
     for k, (weights, biases) in enumerate(check.analytic):
         np.testing.assert_allclose(weights, dcoefs[k], rtol=1e-11, atol=1e-13)
         np.testing.assert_allclose(biases, dintercepts[k], rtol=1e-11, atol=1e-13)
@@ -178,7 +216,8 @@ def test_analytic_gradient_is_that_of_the_oracle():
         np.testing.assert_allclose(check.numeric[k][0], dcoefs[k], rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(check.numeric[k][1], dintercepts[k], rtol=1e-6, atol=1e-8)
     np.testing.assert_array_equal(
-        check.relative_errors, [max(w.max(), b.max()) for w, b in check.errors])
+        check.relative_errors, [max(w.max(), b.max()) for w, b in check.errors]
+    )
     assert check.max_error == check.relative_errors.max() > 0
 
 
@@ -209,15 +248,15 @@ def test_a_fitted_estimator_is_checked_at_its_weights_and_stays_as_it_is(dtype):
     everything = check_gradient(estimator, X, LABELS).analytic
     assert max(abs(w).max() for w, _ in everything) < 0.1  # lbfgs has nearly made it 0
     estimator.coefs_[2] = 2 * estimator.coefs_[2]  # weights that are assigned count
-    assert abs(check_gradient(estimator, X, LABELS).analytic[2][0]
-               - everything[2][0]).max() > 0.01
+    assert abs(check_gradient(estimator, X, LABELS).analytic[2][0] - everything[2][0]).max() > 0.01
 
 
 @over_methods
 def test_threads_change_no_bit(method):
     data = np.random.RandomState(0).randn(300, 4)
-    checks = [check_gradient(regressor(n_threads=n), data, data[:, 0], method=method)
-              for n in (1, 3)]
+    checks = [
+        check_gradient(regressor(n_threads=n), data, data[:, 0], method=method) for n in (1, 3)
+    ]
     for one, other in zip(*(check.numeric for check in checks), strict=True):
         assert one[0].tobytes() == other[0].tobytes()
 
@@ -239,11 +278,11 @@ def core_with(monkeypatch, mistake):
 def weights_of(plan, arena, k):
     layer = plan[k]
     size = layer["fan_in"] * layer["fan_out"]
-    return arena[layer["weight"]:][:size].reshape(layer["fan_in"], layer["fan_out"])
+    return arena[layer["weight"] :][:size].reshape(layer["fan_in"], layer["fan_out"])
 
 
 def biases_of(plan, arena, k):
-    return arena[plan[k]["bias"]:][:plan[k]["fan_out"]]
+    return arena[plan[k]["bias"] :][: plan[k]["fan_out"]]
 
 
 def one_element_1_percent_off(plan, params, grads, data, hyper):
@@ -291,21 +330,30 @@ def infinite(plan, params, grads, data, hyper):
 
 
 @over_methods
-@pytest.mark.parametrize("mistake, layers", [
-    (one_element_1_percent_off, [1]),
-    (sign_of_biases, [2]),
-    (no_penalty, [0]),
-    (penalty_on_biases, [1]),
-    (weights_transposed, [0]),
-    (sum_for_mean, [0, 1, 2]),
-    (nan, [0]),
-    (infinite, [1]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "mistake, layers",
+    [
+        (one_element_1_percent_off, [1]),
+        (sign_of_biases, [2]),
+        (no_penalty, [0]),
+        (penalty_on_biases, [1]),
+        (weights_transposed, [0]),
+        (sum_for_mean, [0, 1, 2]),
+        (nan, [0]),
+        (infinite, [1]),
+    ],
+)
 @pytest.mark.parametrize("n_directions", [None, 3])
 def test_a_wrong_gradient_fails_in_its_layer(mistake, layers, n_directions, method, monkeypatch):
     core_with(monkeypatch, mistake)
-    check = check_gradient(regressor(hidden_layer_sizes=(4, 4), alpha=0.01), X, y, method=method,
-                           n_directions=n_directions, random_state=0)
+    check = check_gradient(
+        regressor(hidden_layer_sizes=(4, 4), alpha=0.01),
+        X,
+        y,
+        method=method,
+        n_directions=n_directions,
+        random_state=0,
+    )
     assert not check.passed and check.n_skipped == 0
     wrong = check.relative_errors > check.tolerance
     assert np.flatnonzero(wrong).tolist() == layers, str(check)
@@ -328,11 +376,13 @@ def test_a_wrong_element_is_named(monkeypatch):
 
 @pytest.mark.parametrize("size, factor", [(1e6, 1.01), (1e8, 2.0), (1e12, 2.0)])
 @pytest.mark.parametrize("n_directions", [None, 3])
-def test_a_wrong_gradient_does_not_hide_behind_a_large_objective(size, factor, n_directions,
-                                                                 monkeypatch):
+def test_a_wrong_gradient_does_not_hide_behind_a_large_objective(
+    size, factor, n_directions, monkeypatch
+):
     def check():
-        return check_gradient(regressor(), X, size * (10 + y), n_directions=n_directions,
-                              random_state=0)
+        return check_gradient(
+            regressor(), X, size * (10 + y), n_directions=n_directions, random_state=0
+        )
 
     visible = size < 1e12
     assert check().passed == visible
@@ -352,6 +402,7 @@ def test_a_wrong_gradient_is_seen_where_the_true_one_is_nearly_zero(method, monk
 
 def test_a_wrong_derivative_of_relu_is_no_kink(monkeypatch):
     """relu' taken for 1 everywhere: the differences settle, so that nothing is skipped."""
+
     def mistake(plan, params, grads, data, hyper):
         activation = data[0] @ weights_of(plan, params, 0) + biases_of(plan, params, 0)
         raw = np.maximum(activation, 0) @ weights_of(plan, params, 1) + biases_of(plan, params, 1)
@@ -375,8 +426,9 @@ def with_kink(distance=0.0, activation="relu"):
 
 
 @over_methods
-@pytest.mark.parametrize("beyond", [lambda raw: raw * 1e308 * 1e10, lambda raw: fg.log(-raw)],
-                         ids=["inf", "nan"])
+@pytest.mark.parametrize(
+    "beyond", [lambda raw: raw * 1e308 * 1e10, lambda raw: fg.log(-raw)], ids=["inf", "nan"]
+)
 def test_where_the_objective_is_not_finite_there_is_no_difference(beyond, method):
     estimator = regressor(hidden_layer_sizes=(), max_iter=1).fit(X, y)
     estimator.intercepts_[0] = 1 - X[:1] @ estimator.coefs_[0][:, 0]  # the raw prediction is 1
@@ -390,10 +442,19 @@ def test_where_the_objective_is_not_finite_there_is_no_difference(beyond, method
 
 
 @over_methods
-@pytest.mark.parametrize("activation", [
-    "relu", "leaky_relu", "selu", lambda z: fg.maximum(z, 0), lambda z: fg.abs(z),
-    lambda z: fg.where(z < 0, z, 3 * z), lambda z: fg.relu(z) ** 2 + fg.relu(z),
-], ids=["relu", "leaky", "selu", "maximum", "abs", "where", "formula"])  # fmt: skip
+@pytest.mark.parametrize(
+    "activation",
+    [
+        "relu",
+        "leaky_relu",
+        "selu",
+        lambda z: fg.maximum(z, 0),
+        lambda z: fg.abs(z),
+        lambda z: fg.where(z < 0, z, 3 * z),
+        lambda z: fg.relu(z) ** 2 + fg.relu(z),
+    ],
+    ids=["relu", "leaky", "selu", "maximum", "abs", "where", "formula"],
+)
 def test_kinks_are_skipped_and_counted(activation, method):
     check = check_gradient(with_kink(activation=activation), X, y, method=method)
     agrees(check, 37, skipped=5)  # all that move this unit's preactivation
@@ -404,14 +465,17 @@ def test_kinks_are_skipped_and_counted(activation, method):
     assert not np.isnan(check.analytic[0][0]).any()
 
 
-@pytest.mark.parametrize("activation, at", [("hard_sigmoid", 3), ("hard_sigmoid", -3),
-                                            (lambda z: fg.clip(z, -1, 0.5), 0.5)])
+@pytest.mark.parametrize(
+    "activation, at",
+    [("hard_sigmoid", 3), ("hard_sigmoid", -3), (lambda z: fg.clip(z, -1, 0.5), 0.5)],
+)
 def test_kinks_elsewhere(activation, at):
     agrees(check_gradient(with_kink(at, activation=activation), X, y), 37, skipped=5)
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "quantile", lambda raw, y: fg.abs(raw - y)],
-                         ids=str)
+@pytest.mark.parametrize(
+    "loss", ["absolute_error", "quantile", lambda raw, y: fg.abs(raw - y)], ids=str
+)
 def test_kinks_of_losses(loss):
     estimator = regressor(hidden_layer_sizes=()).fit(X, y)
     estimator.set_params(loss=loss)
@@ -462,16 +526,18 @@ def test_units_that_never_fire_have_no_kink():
 
 
 def test_what_is_in_front_of_step_units_is_not_compared():
-    check = check_gradient(regressor(hidden_layer_sizes=(5, 4, 3),
-                                     activation=["tanh", "step", "tanh"]), X, y)
+    check = check_gradient(
+        regressor(hidden_layer_sizes=(5, 4, 3), activation=["tanh", "step", "tanh"]), X, y
+    )
     agrees(check, 4 * 3 + 3 + 3 + 1)
     assert check.straight_through == 2
     assert np.isnan(check.relative_errors).tolist() == [True, True, False, False]
     assert all(np.isnan(array).all() for k in (0, 1) for array in check.numeric[k])
     assert abs(check.analytic[0][0]).max() > 0
     assert "not compared: layers 1 to 2 in front of step units" in str(check)
-    check = check_gradient(classifier(hidden_layer_sizes=(5,), activation="step"), X, LABELS,
-                           n_directions=2)
+    check = check_gradient(
+        classifier(hidden_layer_sizes=(5,), activation="step"), X, LABELS, n_directions=2
+    )
     agrees(check, 2)
     assert "not compared: layer 1 in front of step units" in str(check)
 
@@ -543,8 +609,13 @@ def test_directions():
         for j in range(6):
             parts = draws.standard_normal(weights.shape), draws.standard_normal(biases.shape)
             norm = np.sqrt(sum((part**2).sum() for part in parts))
-            slope = sum((part * slopes).sum() for part, slopes in
-                        zip(parts, (weights, biases), strict=True)) / norm
+            slope = (
+                sum(
+                    (part * slopes).sum()
+                    for part, slopes in zip(parts, (weights, biases), strict=True)
+                )
+                / norm
+            )
             assert check.analytic[k][j] == pytest.approx(slope, rel=1e-10)
             assert check.numeric[k][j] == pytest.approx(slope, rel=1e-6)
     again = check_gradient(estimator, X, y, n_directions=6, random_state=4)
@@ -557,8 +628,9 @@ def test_directions_in_a_larger_net(method):
     """Thousands of samples and many units: there are kinks wherever one goes, and shorter steps."""
     data = np.random.RandomState(0).randn(2000, 10)
     estimator = regressor(hidden_layer_sizes=(60, 40), activation="relu", init="glorot_uniform")
-    check = check_gradient(estimator, data, data[:, 0] * data[:, 1], method=method,
-                           n_directions=5, random_state=0)
+    check = check_gradient(
+        estimator, data, data[:, 0] * data[:, 1], method=method, n_directions=5, random_state=0
+    )
     assert check.passed and check.n_checked >= 12, str(check)
 
 
@@ -572,11 +644,17 @@ def test_it_prints_as_a_table():
     assert lines[1].split("  ")[0] == "layer" and len(lines) == 6
     for k, shape in enumerate(["4 x 5", "5 x 3", "3 x 1"]):
         largest = max(abs(check.analytic[k][0]).max(), abs(check.analytic[k][1]).max())
-        assert lines[2 + k].split() == [str(k + 1), *shape.split(), f"{largest:.2e}",
-                                        f"{check.relative_errors[k]:.1e}", "0"]
+        assert lines[2 + k].split() == [
+            str(k + 1),
+            *shape.split(),
+            f"{largest:.2e}",
+            f"{check.relative_errors[k]:.1e}",
+            "0",
+        ]
     assert lines[5].startswith("passed: the largest error of 47 is ")
-    assert re.fullmatch(r"GradientCheck\(passed=True, max_error=\S+, n_checked=47, n_skipped=0\)",
-                        repr(check))
+    assert re.fullmatch(
+        r"GradientCheck\(passed=True, max_error=\S+, n_checked=47, n_skipped=0\)", repr(check)
+    )
     assert isinstance(check, GradientCheck) and isinstance(check.passed, bool)
     assert repr(copy.deepcopy(check)) == repr(pickle.loads(pickle.dumps(check))) == repr(check)
 
@@ -588,8 +666,11 @@ def test_plot(monkeypatch):
     core_with(monkeypatch, one_element_1_percent_off)
     check = check_gradient(regressor(hidden_layer_sizes=(4, 4)), X, y)
     ax = check.plot()
-    drawn = {points.get_label(): len(points.get_offsets()) for points in ax.collections
-             if not points.get_label().startswith("_")}
+    drawn = {
+        points.get_label(): len(points.get_offsets())
+        for points in ax.collections
+        if not points.get_label().startswith("_")
+    }
     assert drawn == {"layer 1": 20, "layer 2": 19, "layer 2, wrong": 1, "layer 3": 5}
     assert "failed" in ax.get_title()
     assert check_gradient(regressor(activation="step"), X, y, n_directions=2).plot(ax) is ax
@@ -606,26 +687,39 @@ def test_plot_names_the_extra_where_matplotlib_is_missing(monkeypatch):
 # ---- refusals
 
 
-@pytest.mark.parametrize("options, message", [
-    (dict(method="backward"), "'method' parameter of check_gradient must be a str among"),
-    (dict(method=None), "'method' parameter of check_gradient"),
-    (dict(step=0.0), r"'step' parameter of check_gradient must be a float in the range \(0.0, inf"),
-    (dict(step=-1e-6), "'step' parameter"),
-    (dict(step=np.nan), "'step' parameter"),
-    (dict(step=np.inf), "'step' parameter"),
-    (dict(step="small"), "'step' parameter"),
-    (dict(n_directions=0), "'n_directions' parameter of check_gradient must be an int in the"),
-    (dict(n_directions=2.5), "'n_directions' parameter"),
-    (dict(random_state="no"), "'random_state' parameter"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(method="backward"), "'method' parameter of check_gradient must be a str among"),
+        (dict(method=None), "'method' parameter of check_gradient"),
+        (
+            dict(step=0.0),
+            r"'step' parameter of check_gradient must be a float in the range \(0.0, inf",
+        ),
+        (dict(step=-1e-6), "'step' parameter"),
+        (dict(step=np.nan), "'step' parameter"),
+        (dict(step=np.inf), "'step' parameter"),
+        (dict(step="small"), "'step' parameter"),
+        (dict(n_directions=0), "'n_directions' parameter of check_gradient must be an int in the"),
+        (dict(n_directions=2.5), "'n_directions' parameter"),
+        (dict(random_state="no"), "'random_state' parameter"),
+    ],
+)
 def test_options_that_make_no_sense(options, message):
     with pytest.raises(InvalidParameterError, match=message):
         check_gradient(regressor(), X, y, **options)
 
 
-@pytest.mark.parametrize("estimator", [
-    make_pipeline(StandardScaler(), regressor()), MLPRegressor, None, "net",
-], ids=["pipeline", "class", "None", "str"])  # fmt: skip
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        make_pipeline(StandardScaler(), regressor()),
+        MLPRegressor,
+        None,
+        "net",
+    ],
+    ids=["pipeline", "class", "None", "str"],
+)
 def test_only_estimators_of_ours(estimator):
     with pytest.raises(TypeError, match="estimator must be an MLPClassifier or MLPRegressor of"):
         check_gradient(estimator, X, y)
@@ -633,26 +727,33 @@ def test_only_estimators_of_ours(estimator):
 
 def fitted(make, target):
     return make(solver="sgd", max_iter=1).partial_fit(
-        X, target, **({"classes": np.unique(target)} if make is classifier else {}))
+        X, target, **({"classes": np.unique(target)} if make is classifier else {})
+    )
 
 
-@pytest.mark.parametrize("make, arguments, message", [
-    (regressor, (X[:3], y), "inconsistent numbers of samples"),
-    (regressor, (X[:, 0], y), "Expected 2D array, got 1D array"),
-    (regressor, (np.full_like(X, np.nan), y), "contains NaN"),
-    (regressor, (X, y, WEIGHT[:3]), "sample_weight.shape"),
-    (regressor, (X, y, -1 - WEIGHT), "Negative values in data"),
-    (lambda: regressor(loss="gamma"), (X, y), "Some values of y are not positive"),
-    (lambda: regressor(alpha=-1), (X, y), "'alpha' parameter"),
-    (lambda: regressor(activation=["tanh"]), (X, y), "a list has one for each hidden layer"),
-    (lambda: regressor(hidden_layer_sizes=(0,)), (X, y), "hidden_layer_sizes must be > 0"),
-    (lambda: regressor(loss=lambda raw, y: raw), (X, y), "does not depend on 'y'"),
-    (lambda: regressor(loss=lambda raw, y: fg.log(-fg.exp(raw)) + y), (X, y),
-     "the objective is nan at these weights"),
-    (lambda: fitted(regressor, y), (X[:, :2], y), "X has 2 features"),
-    (lambda: fitted(regressor, y), (X, Y), "y has 2 columns, but the fitted model has 1"),
-    (lambda: fitted(classifier, LABELS), (X, np.full(20, "tofu")), "classes not in"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, arguments, message",
+    [
+        (regressor, (X[:3], y), "inconsistent numbers of samples"),
+        (regressor, (X[:, 0], y), "Expected 2D array, got 1D array"),
+        (regressor, (np.full_like(X, np.nan), y), "contains NaN"),
+        (regressor, (X, y, WEIGHT[:3]), "sample_weight.shape"),
+        (regressor, (X, y, -1 - WEIGHT), "Negative values in data"),
+        (lambda: regressor(loss="gamma"), (X, y), "Some values of y are not positive"),
+        (lambda: regressor(alpha=-1), (X, y), "'alpha' parameter"),
+        (lambda: regressor(activation=["tanh"]), (X, y), "a list has one for each hidden layer"),
+        (lambda: regressor(hidden_layer_sizes=(0,)), (X, y), "hidden_layer_sizes must be > 0"),
+        (lambda: regressor(loss=lambda raw, y: raw), (X, y), "does not depend on 'y'"),
+        (
+            lambda: regressor(loss=lambda raw, y: fg.log(-fg.exp(raw)) + y),
+            (X, y),
+            "the objective is nan at these weights",
+        ),
+        (lambda: fitted(regressor, y), (X[:, :2], y), "X has 2 features"),
+        (lambda: fitted(regressor, y), (X, Y), "y has 2 columns, but the fitted model has 1"),
+        (lambda: fitted(classifier, LABELS), (X, np.full(20, "tofu")), "classes not in"),
+    ],
+)
 def test_bad_data(make, arguments, message):
     with pytest.raises(ValueError, match=message):
         check_gradient(make(), *arguments)

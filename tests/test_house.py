@@ -35,7 +35,13 @@ MAY_IMPORT = {
     "estimators": {"kernels", "graph", "network", "threads", "training"},
     "inspection": {"kernels", "graph", "network", "threads", "training", "estimators"},
     "gradient_check": {
-        "kernels", "graph", "network", "threads", "training", "estimators", "inspection",
+        "kernels",
+        "graph",
+        "network",
+        "threads",
+        "training",
+        "estimators",
+        "inspection",
     },
     "expression": {"graph"},
     "__init__": {"graph", "estimators", "inspection", "gradient_check"},
@@ -372,6 +378,10 @@ def test_the_import_leaves_to_others_what_few_fits_need():
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for module in ("sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing",
-                   "fastbp.inspection"):
+    for module in (
+        "sklearn.metrics",
+        "sklearn.model_selection",
+        "sklearn.preprocessing",
+        "fastbp.inspection",
+    ):
         assert module not in done.stdout.split()

@@ -56,19 +56,23 @@ def pinball(p, y):
 
 
 def tweedie(z, y, q=oracle.POWER):
-    return (y ** (2 - q) / ((1 - q) * (2 - q)) + torch.exp((2 - q) * z) / (2 - q)
-            - y * torch.exp((1 - q) * z) / (1 - q))
+    return (
+        y ** (2 - q) / ((1 - q) * (2 - q))
+        + torch.exp((2 - q) * z) / (2 - q)
+        - y * torch.exp((1 - q) * z) / (1 - q)
+    )
 
 
 # Of raw predictions, or of predictions. Those that PyTorch does not have are formulas.
 OF_RAW = {
-    "poisson": lambda z, y: (F.poisson_nll_loss(z, y, log_input=True, reduction="none")
-                             + torch.special.xlogy(y, y) - y),
+    "poisson": lambda z, y: (
+        F.poisson_nll_loss(z, y, log_input=True, reduction="none") + torch.special.xlogy(y, y) - y
+    ),
     "gamma": lambda z, y: z - torch.log(y) + y * torch.exp(-z) - 1,
     "tweedie": tweedie,
     "binary_log_loss": lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none"),
     "log_loss": lambda z, y: F.cross_entropy(z, y, reduction="none")[:, None],
-}  # fmt: skip
+}
 OF_PREDICTION = {
     "squared_error": lambda p, y: F.mse_loss(p, y, reduction="none") / 2,
     "absolute_error": lambda p, y: F.l1_loss(p, y, reduction="none"),
@@ -87,8 +91,9 @@ def row_losses(loss, z, y):
 
 def objective(coefs, intercepts, activation, row_losses, X, weight, alpha):
     """The weighted mean of the row losses of a net, with the penalty; and its gradient."""
-    coefs, intercepts = ([tensor(array).requires_grad_() for array in arrays]
-                         for arrays in (coefs, intercepts))
+    coefs, intercepts = (
+        [tensor(array).requires_grad_() for array in arrays] for arrays in (coefs, intercepts)
+    )
     a = tensor(X)
     for k, (w, b) in enumerate(zip(coefs, intercepts, strict=True)):
         a = a @ w + b
@@ -113,9 +118,14 @@ def test_values_and_gradients_of_nets(activation, loss, dtype):
     problem = Problem(activation, loss, dtype, n=60, hidden=(7, 5), seed=1, objective=True)
     value, gradient = problem.loss_gradient()
     expected, grads = objective(
-        problem.coefs, problem.intercepts, ACTIVATIONS[activation],
-        lambda z: row_losses(loss, z, problem.y), problem.X, problem.weight,
-        problem.hyper["alpha"])
+        problem.coefs,
+        problem.intercepts,
+        ACTIVATIONS[activation],
+        lambda z: row_losses(loss, z, problem.y),
+        problem.X,
+        problem.weight,
+        problem.hyper["alpha"],
+    )
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     grads = np.concatenate([array.ravel() for array in grads])
     assert value == pytest.approx(expected, rel=tolerance)
@@ -125,33 +135,59 @@ def test_values_and_gradients_of_nets(activation, loss, dtype):
 # ---- formulas, written once for both: f is fastbp.graph, or these names of PyTorch
 
 TORCH = SimpleNamespace(
-    **{name: getattr(torch, name) for name in (
-        "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "sinh", "cosh", "tanh", "sigmoid",
-        "erf", "relu", "abs", "sum", "mean", "where")},
+    **{
+        name: getattr(torch, name)
+        for name in (
+            "exp",
+            "expm1",
+            "log",
+            "log1p",
+            "sqrt",
+            "sin",
+            "cos",
+            "sinh",
+            "cosh",
+            "tanh",
+            "sigmoid",
+            "erf",
+            "relu",
+            "abs",
+            "sum",
+            "mean",
+            "where",
+        )
+    },
     softplus=lambda x: torch.logaddexp(x, torch.zeros_like(x)),
     maximum=lambda x, y: torch.maximum(x, torch.as_tensor(y, dtype=x.dtype)),
     minimum=lambda x, y: torch.minimum(x, torch.as_tensor(y, dtype=x.dtype)),
     clip=torch.clamp,
     logsumexp=lambda x: torch.logsumexp(x, dim=-1),
-)  # fmt: skip
+)
 LOSS_FORMULAS = {
     "log_cosh": lambda f, raw, y: f.log(f.cosh(raw - y)),
     "pseudo-Huber": lambda f, raw, y: f.sqrt(1 + (raw - y) ** 2) - 1,
     "distance": lambda f, raw, y: f.sqrt(1e-3 + f.sum((raw - y) ** 2)),
-    "Gaussian, with its width": lambda f, raw, y: raw[1] + (raw[0] - y[0]) ** 2 * f.exp(
-        -2 * raw[1]) / 2 + f.mean(raw * y),
+    "Gaussian, with its width": lambda f, raw, y: (
+        raw[1] + (raw[0] - y[0]) ** 2 * f.exp(-2 * raw[1]) / 2 + f.mean(raw * y)
+    ),
     "cross entropy": lambda f, raw, y: f.logsumexp(raw) - f.sum(raw * y),
     "Cauchy": lambda f, raw, y: f.log1p(((raw - y) / 2) ** 2),
     "Welsch": lambda f, raw, y: -f.expm1(-((raw - y) ** 2)),
-    "Tukey": lambda f, raw, y: f.where(f.abs(raw - y) < 2, 1 - (1 - (raw - y) ** 2 / 4) ** 3,
-                                       1 + 0 * raw),
+    "Tukey": lambda f, raw, y: f.where(
+        f.abs(raw - y) < 2, 1 - (1 - (raw - y) ** 2 / 4) ** 3, 1 + 0 * raw
+    ),
     "band": lambda f, raw, y: f.maximum(f.abs(raw - y) - 0.2, 0.0) + f.minimum(raw * y, 1.0),
     "softened": lambda f, raw, y: f.softplus(-raw * y) + f.sigmoid(raw) * f.sinh(y / 4) ** 2,
     "powers": lambda f, raw, y: (1 + f.exp(raw)) ** 0.3 / (1 + y * y) ** 1.5 + raw**4 / 8,
     "clipped": lambda f, raw, y: (f.clip(raw, -0.7, 0.9) - y) ** 2 + 0.1 * raw**2,
-    "waves": lambda f, raw, y: f.sin(raw) * f.cos(y) + f.cos(raw * y) + f.tanh(raw) ** 2
-        + f.erf(raw - y) + f.sinh(raw / 3) ** 2,
-}  # fmt: skip
+    "waves": lambda f, raw, y: (
+        f.sin(raw) * f.cos(y)
+        + f.cos(raw * y)
+        + f.tanh(raw) ** 2
+        + f.erf(raw - y)
+        + f.sinh(raw / 3) ** 2
+    ),
+}
 ACTIVATION_FORMULAS = {
     "swish": lambda f, z: z * f.sigmoid(1.5 * z),
     "snake": lambda f, z: z + f.sin(3 * z) ** 2 / 3,
@@ -174,17 +210,33 @@ def test_formulas(activation, loss):
     estimator = MLPRegressor(
         loss=lambda raw, y: LOSS_FORMULAS[loss](fg, raw, y),
         activation=lambda z: ACTIVATION_FORMULAS[activation](fg, z),
-        hidden_layer_sizes=(6, 4), solver="sgd", learning_rate_init=1e-300, batch_size=40,
-        alpha=0.3, init="glorot_uniform", random_state=2)
+        hidden_layer_sizes=(6, 4),
+        solver="sgd",
+        learning_rate_init=1e-300,
+        batch_size=40,
+        alpha=0.3,
+        init="glorot_uniform",
+        random_state=2,
+    )
     estimator.partial_fit(X, y, weight)  # at this rate the weights stay where they began
 
     def row_losses(raw):
-        return torch.stack([LOSS_FORMULAS[loss](TORCH, row, target).sum()
-                            for row, target in zip(raw, tensor(y), strict=True)])
+        return torch.stack(
+            [
+                LOSS_FORMULAS[loss](TORCH, row, target).sum()
+                for row, target in zip(raw, tensor(y), strict=True)
+            ]
+        )
 
     expected, grads = objective(
-        estimator.coefs_, estimator.intercepts_,
-        lambda z: ACTIVATION_FORMULAS[activation](TORCH, z), row_losses, X, weight, 0.3)
+        estimator.coefs_,
+        estimator.intercepts_,
+        lambda z: ACTIVATION_FORMULAS[activation](TORCH, z),
+        row_losses,
+        X,
+        weight,
+        0.3,
+    )
     check = check_gradient(estimator, X, y, weight)
     assert estimator.loss_ == pytest.approx(expected, rel=1e-12)
     ours = [w for w, _ in check.analytic] + [b for _, b in check.analytic]

@@ -23,11 +23,35 @@ import scipy.sparse
 SOLVERS = ("sgd", "adam", "lbfgs")
 DTYPES = (np.float64, np.float32)
 ACTIVATIONS = (
-    "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus",
-    "hard_sigmoid", "step", "gelu", "gelu_tanh", "silu", "mish", "own silu", "own kink", "list",
-)  # fmt: skip
-REGRESSION_LOSSES = ("squared_error", "absolute_error", "huber", "quantile", "log_cosh", "poisson",
-                     "gamma", "tweedie", "own")  # fmt: skip
+    "identity",
+    "logistic",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "softplus",
+    "hard_sigmoid",
+    "step",
+    "gelu",
+    "gelu_tanh",
+    "silu",
+    "mish",
+    "own silu",
+    "own kink",
+    "list",
+)
+REGRESSION_LOSSES = (
+    "squared_error",
+    "absolute_error",
+    "huber",
+    "quantile",
+    "log_cosh",
+    "poisson",
+    "gamma",
+    "tweedie",
+    "own",
+)
 MODES = {
     "plain": {},
     "batch 1": dict(batch_size=1, max_iter=2),
@@ -49,8 +73,17 @@ MODES = {
     "deep": dict(hidden_layer_sizes=(5,) * 6),
     "wide": dict(hidden_layer_sizes=(300, 70), batch_size=128, max_iter=2),
 }
-CALLS = ("fit", "weights", "zero weights", "X_val", "X_val early", "warm start", "partial_fit",
-         "fit then partial_fit", "solver changed")  # fmt: skip
+CALLS = (
+    "fit",
+    "weights",
+    "zero weights",
+    "X_val",
+    "X_val early",
+    "warm start",
+    "partial_fit",
+    "fit then partial_fit",
+    "solver changed",
+)
 
 
 def functions(name):
@@ -96,13 +129,15 @@ def configurations():
         if loss == "quantile":
             parameters["quantile"] = [0.1, 0.5, 0.9]
         yield kind, parameters, dtype, dtype == np.float32, "X_val"
-    for link, loss in itertools.product(("logistic", "softplus", "exp"),
-                                        ("squared_error", "huber")):  # fmt: skip
+    for link, loss in itertools.product(
+        ("logistic", "softplus", "exp"), ("squared_error", "huber")
+    ):
         yield "share", dict(loss=loss, out_activation=link), np.float64, False, "fit"
     for kind, loss, solver in itertools.product(
         ("binary", "classes", "labels", "multilabel"),
-        ("log_loss", "squared_error", "own classes"), SOLVERS,
-    ):  # fmt: skip
+        ("log_loss", "squared_error", "own classes"),
+        SOLVERS,
+    ):
         yield kind, dict(loss=loss, solver=solver), np.float64, solver == "sgd", "fit"
     for (mode, parameters), solver in itertools.product(MODES.items(), SOLVERS):
         kind = "number" if len(mode) % 2 else "labels"
@@ -116,16 +151,24 @@ def configurations():
         solver = SOLVERS[rng.randint(3)]
         activation = ACTIVATIONS[rng.randint(len(ACTIVATIONS) - 1)]
         call = CALLS[rng.randint(len(CALLS) - 1)]
-        yield (kind, dict(mode, solver=solver, activation=activation), DTYPES[rng.randint(2)],
-               rng.rand() < 0.3, call)  # fmt: skip
+        yield (
+            kind,
+            dict(mode, solver=solver, activation=activation),
+            DTYPES[rng.randint(2)],
+            rng.rand() < 0.3,
+            call,
+        )
 
 
 def train(model, X, y, call, kind):
     """Call the model's methods as `call` says."""
     n = X.shape[0]
     weight = np.arange(n) % 4 + 0.5
-    classes = {} if kind in ("number", "numbers", "positive", "share") else dict(
-        classes=np.unique(y) if kind != "multilabel" else np.arange(3))  # fmt: skip
+    classes = (
+        {}
+        if kind in ("number", "numbers", "positive", "share")
+        else dict(classes=np.unique(y) if kind != "multilabel" else np.arange(3))
+    )
     if call == "fit":
         return model.fit(X, y)
     if call == "weights":
@@ -135,8 +178,9 @@ def train(model, X, y, call, kind):
         return model.fit(X, y, sample_weight=weight * (np.arange(n) // 40 % 2))
     if call.startswith("X_val"):
         model.set_params(early_stopping=call == "X_val early")
-        return model.fit(X[:180], y[:180], X_val=X[180:], y_val=y[180:],
-                         sample_weight_val=weight[180:])  # fmt: skip
+        return model.fit(
+            X[:180], y[:180], X_val=X[180:], y_val=y[180:], sample_weight_val=weight[180:]
+        )
     if call == "warm start":
         model.set_params(warm_start=True)
         return model.fit(X, y).fit(X, y)
@@ -160,9 +204,19 @@ def facts(model, X, y):
 
     for name in ("coefs_", "intercepts_"):
         yield from getattr(model, name)
-    for name in ("loss_", "best_loss_", "loss_curve_", "validation_scores_", "t_", "n_iter_",
-                 "validation_loss_curve_", "best_validation_score_", "n_layers_", "n_outputs_",
-                 "out_activation_"):  # fmt: skip
+    for name in (
+        "loss_",
+        "best_loss_",
+        "loss_curve_",
+        "validation_scores_",
+        "t_",
+        "n_iter_",
+        "validation_loss_curve_",
+        "best_validation_score_",
+        "n_layers_",
+        "n_outputs_",
+        "out_activation_",
+    ):
         yield getattr(model, name, "none")
     yield model.predict(X)
     yield model.predict(X[:1])
@@ -185,10 +239,17 @@ def digest(kind, parameters, dtype, sparse, call, n_threads):
 
     is_regression = kind in ("number", "numbers", "positive", "share")
     Estimator = fastbp.MLPRegressor if is_regression else fastbp.MLPClassifier
-    parameters = {name: functions(value) if isinstance(value, str) else value
-                  for name, value in parameters.items()}  # fmt: skip
-    defaults = dict(hidden_layer_sizes=(9, 6), max_iter=5, random_state=3, n_threads=n_threads,
-                    learning_rate_init=0.01)  # fmt: skip
+    parameters = {
+        name: functions(value) if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
+    defaults = dict(
+        hidden_layer_sizes=(9, 6),
+        max_iter=5,
+        random_state=3,
+        n_threads=n_threads,
+        learning_rate_init=0.01,
+    )
     model = Estimator(**{**defaults, **parameters})
     X, y = data(kind, dtype, sparse)
     total = hashlib.sha256()
@@ -216,8 +277,11 @@ def run():
         for n_threads in (1, 2):
             if n_threads == 2 and k % 3:
                 continue
-            print(f"{digest(kind, parameters, dtype, sparse, call, n_threads)}  {name}, "
-                  f"{n_threads} threads", flush=True)  # fmt: skip
+            print(
+                f"{digest(kind, parameters, dtype, sparse, call, n_threads)}  {name}, "
+                f"{n_threads} threads",
+                flush=True,
+            )
 
 
 def builds():
@@ -226,8 +290,12 @@ def builds():
     for level in ("baseline", "v3", "v4"):
         for way in ("blas", "native"):
             environment = dict(os.environ, FASTBP_ISA=level, FASTBP_MATMUL=way)
-            done = subprocess.run([sys.executable, "-c", "from fastbp import MLPRegressor"],
-                                  env=environment, capture_output=True, check=False)  # fmt: skip
+            done = subprocess.run(
+                [sys.executable, "-c", "from fastbp import MLPRegressor"],
+                env=environment,
+                capture_output=True,
+                check=False,
+            )
             if done.returncode == 0:
                 found.append((level, way))
     return found

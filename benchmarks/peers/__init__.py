@@ -13,13 +13,15 @@ Peer = namedtuple("Peer", "module package ways")
 PEERS = {
     "scikit-learn": Peer("estimators", "scikit-learn", [{"module": "sklearn.neural_network"}]),
     "PyTorch": Peer("with_torch", "torch", [{"cores": "all"}, {"cores": 1}]),
-    "JAX": Peer("with_jax", "jax", [
-        {"cores": cores, "unroll": unroll} for cores in ("all", 1) for unroll in (1, 4)
-    ]),
+    "JAX": Peer(
+        "with_jax",
+        "jax",
+        [{"cores": cores, "unroll": unroll} for cores in ("all", 1) for unroll in (1, 4)],
+    ),
     "ONNX Runtime": Peer("with_onnxruntime", "onnxruntime", [{"cores": "all"}, {"cores": 1}]),
     "fastbp": Peer("estimators", "fastbp", [{"module": "fastbp"}]),
     "fastbp, 1 thread": Peer("estimators", "fastbp", [{"module": "fastbp", "n_threads": 1}]),
-}  # fmt: skip
+}
 
 
 def calls(predict, X):

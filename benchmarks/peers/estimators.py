@@ -53,8 +53,9 @@ def epochs(workload, X, y, make):
         # The end of the last epoch is not seen, so there is one more than are timed. Without the
         # two settings in the middle training would stop where the loss does.
         clock = Clock(0)
-        estimator = make(max_iter=workload.epochs + 1, tol=0, n_iter_no_change=np.inf,
-                         random_state=clock).fit(X, y)  # fmt: skip
+        estimator = make(
+            max_iter=workload.epochs + 1, tol=0, n_iter_no_change=np.inf, random_state=clock
+        ).fit(X, y)
         if not len(clock.ticks) == estimator.n_iter_ == workload.epochs + 1:
             raise RuntimeError(f"{len(clock.ticks)} orders drawn in {estimator.n_iter_} epochs")
         seconds = np.diff(clock.ticks) / workload.steps

@@ -55,9 +55,7 @@ def prepare(workload, X, y, way):
             params, state = carry
             loss, grads = jax.value_and_grad(objective)(params, workload, X[rows], y[rows])
             decay = w.ALPHA / len(rows)
-            grads = [
-                (dW + decay * W, db) for (dW, db), (W, _) in zip(grads, params, strict=True)
-            ]
+            grads = [(dW + decay * W, db) for (dW, db), (W, _) in zip(grads, params, strict=True)]
             return optimizer(params, grads, state), loss * len(rows)
 
         carry, losses = jax.lax.scan(

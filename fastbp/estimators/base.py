@@ -45,10 +45,22 @@ from fastbp.training.validation_set import ValidationSet, hold_out
 # how many there are.
 SMALL_PRODUCT = 9216
 LEARNED = (  # attributes that scikit-learn's estimators have as well
-    "classes_", "loss_", "best_loss_", "loss_curve_", "validation_scores_",
-    "best_validation_score_", "t_", "coefs_", "intercepts_", "n_features_in_",
-    "feature_names_in_", "n_iter_", "n_layers_", "n_outputs_", "out_activation_",
-)  # fmt: skip
+    "classes_",
+    "loss_",
+    "best_loss_",
+    "loss_curve_",
+    "validation_scores_",
+    "best_validation_score_",
+    "t_",
+    "coefs_",
+    "intercepts_",
+    "n_features_in_",
+    "feature_names_in_",
+    "n_iter_",
+    "n_layers_",
+    "n_outputs_",
+    "out_activation_",
+)
 USER_LINE = 4  # frames from the end of a fit up to the line that called it
 LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFGS keeps (measured)
 
@@ -84,10 +96,15 @@ def _as_formula(value, name):
 @functools.lru_cache(64)
 def _constraints(cls):
     """(name, constraints) of each parameter of an estimator."""
-    found = {name: cls._parameter_constraints.get(name, "no_validation")
-             for name in cls._get_param_names()}
-    return [(name, [make_constraint(constraint) for constraint in constraints])
-            for name, constraints in found.items() if constraints != "no_validation"]
+    found = {
+        name: cls._parameter_constraints.get(name, "no_validation")
+        for name in cls._get_param_names()
+    }
+    return [
+        (name, [make_constraint(constraint) for constraint in constraints])
+        for name, constraints in found.items()
+        if constraints != "no_validation"
+    ]
 
 
 class BaseMLP(BaseEstimator):
@@ -127,9 +144,7 @@ class BaseMLP(BaseEstimator):
     # Until fastbp has pages of its own: the API is that of scikit-learn's page. Notebooks show our
     # descriptions of the parameters only where there is a page to link to.
     _doc_link_module = "fastbp"
-    _doc_link_template = (
-        "https://scikit-learn.org/stable/modules/generated/sklearn.neural_network.{estimator_name}.html"
-    )
+    _doc_link_template = "https://scikit-learn.org/stable/modules/generated/sklearn.neural_network.{estimator_name}.html"
 
     def _validate_params(self):
         """scikit-learn's check, whose words are asked for only where there is an error."""
@@ -163,8 +178,12 @@ class BaseMLP(BaseEstimator):
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         network = None if first_pass else self._current_network().copy()
         X, y, data, objective, alpha = self._prepare(
-            X, y, sample_weight, None if first_pass else network.params.dtype,
-            incremental=incremental, reset=first_pass,
+            X,
+            y,
+            sample_weight,
+            None if first_pass else network.params.dtype,
+            incremental=incremental,
+            reset=first_pass,
         )
         dtype = data[1].dtype
         given = self._check_validation(validation, y.shape[1], dtype) if validates else None
@@ -180,10 +199,16 @@ class BaseMLP(BaseEstimator):
             self._check_shape(network.units, hidden, y.shape[1])
             self.n_outputs_, self.out_activation_ = y.shape[1], objective.link
         settings = Settings(
-            objective=objective, alpha=alpha, max_iter=self.max_iter, tol=self.tol,
-            n_iter_no_change=self.n_iter_no_change, shuffle=self.shuffle,
+            objective=objective,
+            alpha=alpha,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            shuffle=self.shuffle,
             early_stopping=self.early_stopping and self.solver != "lbfgs",
-            verbose=bool(self.verbose), max_fun=self.max_fun, n_threads=self.n_threads,
+            verbose=bool(self.verbose),
+            max_fun=self.max_fun,
+            n_threads=self.n_threads,
         )
         rows = None
         if settings.early_stopping and not validates:
@@ -192,8 +217,9 @@ class BaseMLP(BaseEstimator):
         if self.solver == "lbfgs":
             interrupted, warn = self._fit_lbfgs(network, data, settings, validate)
         else:
-            interrupted, warn = self._fit_stochastic(network, data, settings, rows, validate,
-                                                     incremental)
+            interrupted, warn = self._fit_stochastic(
+                network, data, settings, rows, validate, incremental
+            )
         if not network.is_finite():
             raise ValueError(NON_FINITE)
         if self.solver == "lbfgs" and np.isnan(self.loss_):
@@ -247,11 +273,13 @@ class BaseMLP(BaseEstimator):
         if len(hidden) != len(units) - 2 or (
             self.solver == "lbfgs" and tuple(hidden) != units[1:-1]
         ):
-            raise ValueError(f"hidden_layer_sizes is {hidden}, but the fitted model has "
-                             f"{list(units[1:-1])}.")
+            raise ValueError(
+                f"hidden_layer_sizes is {hidden}, but the fitted model has {list(units[1:-1])}."
+            )
         if n_outputs != units[-1]:
-            raise ValueError(f"y has {n_outputs} columns, but the fitted model has "
-                             f"{units[-1]} outputs.")
+            raise ValueError(
+                f"y has {n_outputs} columns, but the fitted model has {units[-1]} outputs."
+            )
 
     def _check_memory(self, units, activations, X, n_validation):
         """Refuse what would not fit, before it is allocated: parameters first, then scratch."""
@@ -303,14 +331,30 @@ class BaseMLP(BaseEstimator):
             optimizer = optimizer.copy(network.params.dtype)
         else:
             optimizer = Optimizer(
-                self.solver, network.params.size, network.params.dtype,
-                rate=self.learning_rate_init, schedule=self.learning_rate, power_t=self.power_t,
-                momentum=self.momentum, nesterov=self.nesterovs_momentum, beta_1=self.beta_1,
-                beta_2=self.beta_2, epsilon=self.epsilon,
+                self.solver,
+                network.params.size,
+                network.params.dtype,
+                rate=self.learning_rate_init,
+                schedule=self.learning_rate,
+                power_t=self.power_t,
+                momentum=self.momentum,
+                nesterov=self.nesterovs_momentum,
+                beta_1=self.beta_1,
+                beta_2=self.beta_2,
+                epsilon=self.epsilon,
             )
         history = self._history(validate, settings.early_stopping)
-        interrupted = train(network, data, optimizer, settings, history, self._random_state,
-                            rows=rows, validate=validate, incremental=incremental)
+        interrupted = train(
+            network,
+            data,
+            optimizer,
+            settings,
+            history,
+            self._random_state,
+            rows=rows,
+            validate=validate,
+            incremental=incremental,
+        )
         self._optimizer = optimizer
         self.n_iter_, self.t_, self.loss_ = history.n_iter, history.t, history.loss
         self.loss_curve_, self.best_loss_ = history.loss_curve, history.best_loss
@@ -331,14 +375,16 @@ class BaseMLP(BaseEstimator):
     def _history(self, validates, early_stopping):
         """The course of the fits that this one continues, as far as there were any."""
         history = History(
-            t=self.t_, loss=getattr(self, "loss_", np.inf),
+            t=self.t_,
+            loss=getattr(self, "loss_", np.inf),
             loss_curve=list(getattr(self, "loss_curve_", ())),
             no_improvement_count=getattr(self, "_no_improvement_count", 0),
         )
         if validates:
             history.validation_scores = list(getattr(self, "validation_scores_", None) or ())
             history.validation_loss_curve = list(
-                getattr(self, "validation_loss_curve_", None) or ())
+                getattr(self, "validation_loss_curve_", None) or ()
+            )
         if early_stopping:
             history.best_loss = None
             best = getattr(self, "best_validation_score_", None)
@@ -408,8 +454,10 @@ class BaseMLP(BaseEstimator):
 
         theirs = getattr(sklearn.neural_network, cls.__name__)
         if not isinstance(model, theirs):
-            raise TypeError(f"model must be a fitted sklearn.neural_network.{theirs.__name__}, got "
-                            f"{type(model).__name__}")
+            raise TypeError(
+                f"model must be a fitted sklearn.neural_network.{theirs.__name__}, got "
+                f"{type(model).__name__}"
+            )
         check_is_fitted(model)
         estimator = cls(**copy.deepcopy(model.get_params(deep=False)))
         estimator._validate_params()
@@ -418,11 +466,15 @@ class BaseMLP(BaseEstimator):
             {name: copy.deepcopy(value) for name, value in vars(model).items() if name in known}
         )
         network = estimator._current_network()
-        expected = [model.n_features_in_, *inputs.check_hidden_layer_sizes(
-            model.hidden_layer_sizes), model.n_outputs_]
+        expected = [
+            model.n_features_in_,
+            *inputs.check_hidden_layer_sizes(model.hidden_layer_sizes),
+            model.n_outputs_,
+        ]
         if list(network.units) != expected:
-            raise ValueError(f"model has weights for the widths {list(network.units)}, but says "
-                             f"{expected}")
+            raise ValueError(
+                f"model has weights for the widths {list(network.units)}, but says {expected}"
+            )
         return estimator
 
     # ---- predict
@@ -439,11 +491,14 @@ class BaseMLP(BaseEstimator):
             network = Network.from_arrays(coefs, intercepts, self.activation)
             expected = getattr(self, "n_features_in_", network.units[0])
             if network.units[0] != expected:
-                raise ValueError(f"coefs_[0] has {network.units[0]} rows, but the model was fitted "
-                                 f"on {expected} features.")
+                raise ValueError(
+                    f"coefs_[0] has {network.units[0]} rows, but the model was fitted "
+                    f"on {expected} features."
+                )
             # At one blow, and never over what a fit in another thread has brought meanwhile.
-            known.update(_network=network, coefs_=list(network.coefs),
-                         intercepts_=list(network.intercepts))
+            known.update(
+                _network=network, coefs_=list(network.coefs), intercepts_=list(network.intercepts)
+            )
         return network
 
     def __getstate__(self):
@@ -451,13 +506,15 @@ class BaseMLP(BaseEstimator):
 
         Functions are pickled as the formulas that they are, or were when the network was made.
         """
-        state = {name: value for name, value in super().__getstate__().items()
-                 if name != "_network"}
+        state = {
+            name: value for name, value in super().__getstate__().items() if name != "_network"
+        }
         network, activation = vars(self).get("_network"), self.activation
         if network is not None and network.activations and network.activation == activation:
             is_list = isinstance(activation, list | tuple)
-            state["activation"] = (type(activation)(network.activations) if is_list
-                                   else network.activations[0])
+            state["activation"] = (
+                type(activation)(network.activations) if is_list else network.activations[0]
+            )
         for name in ("loss", "activation"):
             state[name] = _as_formula(state[name], name)
         return state

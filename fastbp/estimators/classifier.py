@@ -310,8 +310,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        return self._fit(X, y, sample_weight, incremental=False,
-                         validation=(X_val, y_val, sample_weight_val))
+        return self._fit(
+            X, y, sample_weight, incremental=False, validation=(X_val, y_val, sample_weight_val)
+        )
 
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -392,8 +393,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         n_classes = 2 if estimator.n_outputs_ == 1 else estimator.n_outputs_
         labels = np.arange(n_classes) if classes is None else np.asarray(classes)
         if estimator.n_outputs_ == 2:
-            raise ValueError("two classes have one output, that of the second: of two columns of "
-                             "weights take the second minus the first")
+            raise ValueError(
+                "two classes have one output, that of the second: of two columns of "
+                "weights take the second minus the first"
+            )
         if labels.shape != (n_classes,) or (labels[1:] <= labels[:-1]).any():
             raise ValueError(f"classes must be {n_classes} labels in rising order, got {classes!r}")
         estimator._label_binarizer = LabelBinarizer().fit(labels)
@@ -491,8 +494,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 self._label_binarizer.fit(y)
             else:  # what fit would have found
                 kind = "binary" if len(found[0]) <= 2 else "multiclass"
-                vars(self._label_binarizer).update(y_type_=kind, sparse_input_=False,
-                                                   classes_=found[0])
+                vars(self._label_binarizer).update(
+                    y_type_=kind, sparse_input_=False, classes_=found[0]
+                )
             self.classes_ = self._label_binarizer.classes_
         elif found is None or (self.warm_start and not found[2]):
             self._check_classes(y)
@@ -502,7 +506,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """A bool for each sample and output; found is what plain_labels found in y."""
         n_columns = len(self.classes_) if len(self.classes_) > 2 else 1
         memory.check_fits(  # an indicator matrix of integers, and one of bools
-            9 * y.shape[0] * n_columns, f"{y.shape[0]} samples of {n_columns} classes",
+            9 * y.shape[0] * n_columns,
+            f"{y.shape[0]} samples of {n_columns} classes",
         )
         if found is None:
             return self._label_binarizer.transform(y).astype(bool)
@@ -516,8 +521,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
             raise ValueError(f"y_val must be class labels, got targets of type {kind!r}.")
         if (kind == "multilabel-indicator") != multilabel:
-            raise ValueError("y is a multilabel indicator matrix, but y_val is not." if multilabel
-                             else "y_val is a multilabel indicator matrix, but y is not.")
+            raise ValueError(
+                "y is a multilabel indicator matrix, but y_val is not."
+                if multilabel
+                else "y_val is a multilabel indicator matrix, but y is not."
+            )
         if multilabel and y.shape[1] != n_outputs:
             raise ValueError(f"y_val has {y.shape[1]} columns, y has {n_outputs}.")
         found = inputs.plain_labels(y, self.classes_)
@@ -525,8 +533,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             known = set(self.classes_.tolist())
             unseen = [label for label in unique_labels(y).tolist() if label not in known]
             if unseen:
-                raise ValueError(f"y_val has labels that y has not: {unseen}. The classes of y are "
-                                 f"{self.classes_}.")
+                raise ValueError(
+                    f"y_val has labels that y has not: {unseen}. The classes of y are "
+                    f"{self.classes_}."
+                )
         return self._indicators(y, found)
 
     def _check_classes(self, y):

@@ -20,8 +20,15 @@ def check_training_data(estimator, X, y, *, reset, y_numeric=False):
         estimator.n_features_in_ = X.shape[1]
         return X, y
     X, y = validate_data(
-        estimator, _sound(X), y, accept_sparse="csr", multi_output=True, y_numeric=y_numeric,
-        dtype=(np.float64, np.float32), order="C", reset=reset,
+        estimator,
+        _sound(X),
+        y,
+        accept_sparse="csr",
+        multi_output=True,
+        y_numeric=y_numeric,
+        dtype=(np.float64, np.float32),
+        order="C",
+        reset=reset,
     )
     return X, _plain_targets(y, y_numeric)
 
@@ -67,12 +74,23 @@ def check_validation_data(estimator, X_val, y_val, sample_weight_val, *, y_numer
     """
     with about("X_val"):
         X_val = validate_data(
-            estimator, _sound(X_val), accept_sparse="csr", dtype=(np.float64, np.float32),
-            order="C", ensure_min_samples=2, reset=False,
+            estimator,
+            _sound(X_val),
+            accept_sparse="csr",
+            dtype=(np.float64, np.float32),
+            order="C",
+            ensure_min_samples=2,
+            reset=False,
         )
     with about("y_val"):
-        y_val = check_array(y_val, accept_sparse="csr", ensure_2d=False, dtype=None,
-                            input_name="y_val", estimator=estimator)
+        y_val = check_array(
+            y_val,
+            accept_sparse="csr",
+            ensure_2d=False,
+            dtype=None,
+            input_name="y_val",
+            estimator=estimator,
+        )
         if y_numeric and y_val.dtype.kind == "O":
             y_val = y_val.astype(np.float64)
         y_val = _plain_targets(y_val, y_numeric)
@@ -191,8 +209,10 @@ def as_rows(X, dtype):
         return _cast(X, dtype, "X")
     n_features = X.shape[1]
     if n_features > np.iinfo(np.int32).max:
-        raise ValueError(f"X has {n_features} columns, at most {np.iinfo(np.int32).max} are "
-                         "possible for sparse data.")
+        raise ValueError(
+            f"X has {n_features} columns, at most {np.iinfo(np.int32).max} are "
+            "possible for sparse data."
+        )
     return (
         _cast(X.data, dtype, "X"),
         np.require(X.indices, np.int32, ("C", "A")),
@@ -210,15 +230,21 @@ def as_targets(y, dtype):
 def check_target_range(y, what, least, most=np.inf, *, open_end=False):
     """Raise ValueError where y is not within [least, most], or ]least, most] with an open end."""
     if open_end and y.min() <= least:
-        raise ValueError(f"Some values of y are not positive: {what} needs y > {least:g}, got a "
-                         f"minimum of {y.min()}.")
+        raise ValueError(
+            f"Some values of y are not positive: {what} needs y > {least:g}, got a "
+            f"minimum of {y.min()}."
+        )
     if y.min() < least:
         negative = "negative" if least == 0 else f"below {least:g}"
-        raise ValueError(f"Some values of y are {negative}: {what} needs y >= {least:g}, got a "
-                         f"minimum of {y.min()}.")
+        raise ValueError(
+            f"Some values of y are {negative}: {what} needs y >= {least:g}, got a "
+            f"minimum of {y.min()}."
+        )
     if y.max() > most:
-        raise ValueError(f"Some values of y are above {most:g}: {what} needs y <= {most:g}, got a "
-                         f"maximum of {y.max()}.")
+        raise ValueError(
+            f"Some values of y are above {most:g}: {what} needs y <= {most:g}, got a "
+            f"maximum of {y.max()}."
+        )
 
 
 def check_levels(quantile):
@@ -287,5 +313,7 @@ def _check_compressed(X):
     if len(X.indices):
         for found in (X.indices.min(), X.indices.max()):
             if not 0 <= found < minor:
-                raise ValueError(f"X has a {'column' if by_rows else 'row'} index out of range: "
-                                 f"{found}, expected 0 to {minor - 1}.")
+                raise ValueError(
+                    f"X has a {'column' if by_rows else 'row'} index out of range: "
+                    f"{found}, expected 0 to {minor - 1}."
+                )

@@ -14,10 +14,15 @@ from fastbp.network import trace
 from fastbp.training.trainer import Objective
 
 LINKS_OF_LOSSES = {
-    "squared_error": "identity", "absolute_error": "identity", "huber": "identity",
-    "quantile": "identity", "log_cosh": "identity", "poisson": "exp", "gamma": "exp",
+    "squared_error": "identity",
+    "absolute_error": "identity",
+    "huber": "identity",
+    "quantile": "identity",
+    "log_cosh": "identity",
+    "poisson": "exp",
+    "gamma": "exp",
     "tweedie": "exp",
-}  # fmt: skip
+}
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -261,11 +266,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return r2_score(y_true, y_pred, sample_weight=sample_weight)
         y_true, y_pred = (y.reshape(len(y), -1) for y in (y_true, y_pred))
         levels = inputs.check_levels(self.quantile)
-        return np.mean([
-            d2_pinball_score(y_true[:, k], y_pred[:, k], sample_weight=sample_weight,
-                             alpha=levels[k % len(levels)])
-            for k in range(y_pred.shape[1])
-        ])
+        return np.mean(
+            [
+                d2_pinball_score(
+                    y_true[:, k],
+                    y_pred[:, k],
+                    sample_weight=sample_weight,
+                    alpha=levels[k % len(levels)],
+                )
+                for k in range(y_pred.shape[1])
+            ]
+        )
 
     def __init__(
         self,
@@ -355,8 +366,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        return self._fit(X, y, sample_weight, incremental=False,
-                         validation=(X_val, y_val, sample_weight_val))
+        return self._fit(
+            X, y, sample_weight, incremental=False, validation=(X_val, y_val, sample_weight_val)
+        )
 
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -486,8 +498,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         prediction, y = self.predict(X), self._for_each_level(np.asarray(y))
         n_outputs = y.shape[1] if y.ndim > 1 else 1
         if n_outputs != self.n_outputs_:
-            raise ValueError(f"y and quantile make {n_outputs} outputs, but the fitted model has "
-                             f"{self.n_outputs_}.")
+            raise ValueError(
+                f"y and quantile make {n_outputs} outputs, but the fitted model has "
+                f"{self.n_outputs_}."
+            )
         return self._metric(y, prediction, sample_weight)
 
     def _check_data(self, X, y, incremental, reset):
@@ -507,8 +521,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         shape, y = y.shape, self._check_targets(y)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         if y.shape[1] != n_outputs:
-            raise ValueError(f"y_val has shape {shape}, which makes {y.shape[1]} outputs; y makes "
-                             f"{n_outputs}.")
+            raise ValueError(
+                f"y_val has shape {shape}, which makes {y.shape[1]} outputs; y makes {n_outputs}."
+            )
         return y
 
     def _for_each_level(self, y):
@@ -529,8 +544,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if self.loss == "quantile":
             levels = inputs.check_levels(self.quantile)
             if n_outputs % len(levels):
-                raise ValueError(f"quantile has {len(levels)} levels, but there are {n_outputs} "
-                                 "outputs: each target has one for each level")
+                raise ValueError(
+                    f"quantile has {len(levels)} levels, but there are {n_outputs} "
+                    "outputs: each target has one for each level"
+                )
             parameters = np.tile(levels, n_outputs // len(levels))
         elif self.loss in ("huber", "tweedie"):
             own = self.huber_threshold if self.loss == "huber" else self.tweedie_power

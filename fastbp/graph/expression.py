@@ -148,9 +148,9 @@ class Expression:
         return writer.finish(results)
 
     def __eq__(self, other):
-        return (
-            isinstance(other, Expression)
-            and (self.steps, self.inputs) == (other.steps, other.inputs)
+        return isinstance(other, Expression) and (self.steps, self.inputs) == (
+            other.steps,
+            other.inputs,
         )
 
     def __hash__(self):
@@ -167,8 +167,16 @@ class Expression:
         return f"Expression({', '.join(self.inputs)}: {self})"
 
 
-SIGNS = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2),
-         "power": ("**", 4), "less": ("<", 0), "less_equal": ("<=", 0), "equal": ("==", 0)}
+SIGNS = {
+    "add": ("+", 1),
+    "subtract": ("-", 1),
+    "multiply": ("*", 2),
+    "divide": ("/", 2),
+    "power": ("**", 4),
+    "less": ("<", 0),
+    "less_equal": ("<=", 0),
+    "equal": ("==", 0),
+}
 ATOM = 9  # how tightly a name, a number or a call holds together
 
 
@@ -177,8 +185,11 @@ def _formula(name, args, option, inputs):
     if name == "input":
         return inputs[option], ATOM
     if name == "constant":
-        return (f"{option:.6g}", ATOM if option >= 0 else 3) if np.ndim(option) == 0 else (
-            f"[{', '.join(f'{number:.6g}' for number in option)}]", ATOM)
+        return (
+            (f"{option:.6g}", ATOM if option >= 0 else 3)
+            if np.ndim(option) == 0
+            else (f"[{', '.join(f'{number:.6g}' for number in option)}]", ATOM)
+        )
     if name == "count":
         return "n_outputs", ATOM
     if name == "item":

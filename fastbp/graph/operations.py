@@ -13,10 +13,40 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-__all__ = ["abs", "add", "clip", "cos", "cosh", "divide", "equal", "erf", "exp", "expm1", "less",
-           "less_equal", "log", "log1p", "logsumexp", "maximum", "mean", "minimum", "multiply",
-           "negative", "power", "relu", "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt",
-           "subtract", "sum", "tanh", "where"]  # fmt: skip
+__all__ = [
+    "abs",
+    "add",
+    "clip",
+    "cos",
+    "cosh",
+    "divide",
+    "equal",
+    "erf",
+    "exp",
+    "expm1",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "logsumexp",
+    "maximum",
+    "mean",
+    "minimum",
+    "multiply",
+    "negative",
+    "power",
+    "relu",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softplus",
+    "sqrt",
+    "subtract",
+    "sum",
+    "tanh",
+    "where",
+]
 
 ROW, NUMBER = ("n_outputs",), ()  # shapes of symbols: a number for each output, or one
 IF, ELSE = True, False  # rules of inputs that come through as they are, or not at all
@@ -145,51 +175,62 @@ TWO_OVER_ROOT_PI = 1.1283791670955126
 
 add = _function("add", "x + y.", np.add, lambda g, out, x, y: g, lambda g, out, x, y: g)
 subtract = _function(
-    "subtract", "x - y.", np.subtract, lambda g, out, x, y: g, lambda g, out, x, y: -g)
+    "subtract", "x - y.", np.subtract, lambda g, out, x, y: g, lambda g, out, x, y: -g
+)
 multiply = _function(
-    "multiply", "x y.", np.multiply, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x)
+    "multiply", "x y.", np.multiply, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x
+)
 divide = _function(
-    "divide", "x / y.", np.divide,
-    lambda g, out, x, y: g / y, lambda g, out, x, y: -(g * out / y))
+    "divide", "x / y.", np.divide, lambda g, out, x, y: g / y, lambda g, out, x, y: -(g * out / y)
+)
 power = _function(
-    "power", "x ** y, of a negative x for whole numbers y.", np.power,
-    _power_by_base, _power_by_exponent)
+    "power",
+    "x ** y, of a negative x for whole numbers y.",
+    np.power,
+    _power_by_base,
+    _power_by_exponent,
+)
 negative = _function("negative", "-x.", np.negative, lambda g, out, x: -g)
 exp = _function("exp", "e ** x.", np.exp, lambda g, out, x: g * out)
 expm1 = _function(
-    "expm1", "e ** x - 1, exact for small x.", np.expm1, lambda g, out, x: g * (out + 1))
+    "expm1", "e ** x - 1, exact for small x.", np.expm1, lambda g, out, x: g * (out + 1)
+)
 log = _function("log", "The natural logarithm of x.", np.log, lambda g, out, x: g / x)
 log1p = _function(
-    "log1p", "log(1 + x), exact for small x.", np.log1p, lambda g, out, x: g / (1 + x))
+    "log1p", "log(1 + x), exact for small x.", np.log1p, lambda g, out, x: g / (1 + x)
+)
 sqrt = _function("sqrt", "The square root of x.", np.sqrt, lambda g, out, x: g * 0.5 / out)
 sin = _function("sin", "The sine of x, in radians.", np.sin, lambda g, out, x: g * cos(x))
 cos = _function("cos", "The cosine of x, in radians.", np.cos, lambda g, out, x: -(g * sin(x)))
 sinh = _function("sinh", "(exp(x) - exp(-x)) / 2.", np.sinh, lambda g, out, x: g * cosh(x))
 cosh = _function("cosh", "(exp(x) + exp(-x)) / 2.", np.cosh, lambda g, out, x: g * sinh(x))
-tanh = _function(
-    "tanh", "sinh(x) / cosh(x).", np.tanh, lambda g, out, x: g * (1 - out * out))
+tanh = _function("tanh", "sinh(x) / cosh(x).", np.tanh, lambda g, out, x: g * (1 - out * out))
 sigmoid = _function(
-    "sigmoid", "1 / (1 + exp(-x)).", special.expit, lambda g, out, x: g * (out * (1 - out)))
+    "sigmoid", "1 / (1 + exp(-x)).", special.expit, lambda g, out, x: g * (out * (1 - out))
+)
 softplus = _function(
-    "softplus", "log(1 + exp(x)), without overflow.", _softplus,
-    lambda g, out, x: g * sigmoid(x))
+    "softplus", "log(1 + exp(x)), without overflow.", _softplus, lambda g, out, x: g * sigmoid(x)
+)
 erf = _function(
-    "erf", "The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
-    special.erf, lambda g, out, x: g * (TWO_OVER_ROOT_PI * exp(-(x * x))))
-relu = _function(
-    "relu", "max(x, 0).", lambda x: np.maximum(x, 0), IF, condition=lambda x: x > 0)
+    "erf",
+    "The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
+    special.erf,
+    lambda g, out, x: g * (TWO_OVER_ROOT_PI * exp(-(x * x))),
+)
+relu = _function("relu", "max(x, 0).", lambda x: np.maximum(x, 0), IF, condition=lambda x: x > 0)
 abs = _function("abs", "x without its sign.", np.abs, lambda g, out, x: g * sign(x))
 sign = _function("sign", "-1, 0 or 1; its derivative is 0 everywhere.", np.sign, None)
 maximum = _function(
-    "maximum", "The larger of x and y.", np.maximum, IF, ELSE, condition=lambda x, y: x > y)
+    "maximum", "The larger of x and y.", np.maximum, IF, ELSE, condition=lambda x, y: x > y
+)
 minimum = _function(
-    "minimum", "The smaller of x and y.", np.minimum, IF, ELSE, condition=lambda x, y: x < y)
-less = _function(
-    "less", "1 where x < y, else 0.", lambda x, y: np.less(x, y) * 1.0, None, None)
+    "minimum", "The smaller of x and y.", np.minimum, IF, ELSE, condition=lambda x, y: x < y
+)
+less = _function("less", "1 where x < y, else 0.", lambda x, y: np.less(x, y) * 1.0, None, None)
 less_equal = _function(
-    "less_equal", "1 where x <= y, else 0.", lambda x, y: np.less_equal(x, y) * 1.0, None, None)
-equal = _function(
-    "equal", "1 where x = y, else 0.", lambda x, y: np.equal(x, y) * 1.0, None, None)
+    "less_equal", "1 where x <= y, else 0.", lambda x, y: np.less_equal(x, y) * 1.0, None, None
+)
+equal = _function("equal", "1 where x = y, else 0.", lambda x, y: np.equal(x, y) * 1.0, None, None)
 
 _enter("where", _where, None, IF, ELSE, condition=lambda condition, x, y: condition)
 
@@ -293,21 +334,34 @@ def _place(g, x, index):
 
 
 sum = _reduction(
-    "sum", "The sum.", lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
-    _sum_back)
+    "sum", "The sum.", lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims), _sum_back
+)
 mean = _reduction(
-    "mean", "The mean.", lambda x, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims),
-    lambda g, out, x, axis, keepdims: (
-        _spread_like(g / apply("count", x, axis=axis), x, axis, keepdims)))
+    "mean",
+    "The mean.",
+    lambda x, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims),
+    lambda g, out, x, axis, keepdims: _spread_like(
+        g / apply("count", x, axis=axis), x, axis, keepdims
+    ),
+)
 logsumexp = _reduction(
-    "logsumexp", "log(sum(exp(x))), without overflow; its derivatives are softmax(x).", _logsumexp,
+    "logsumexp",
+    "log(sum(exp(x))), without overflow; its derivatives are softmax(x).",
+    _logsumexp,
     lambda g, out, x, axis, keepdims: (
-        _spread_like(g, x, axis, keepdims) * exp(x - _spread_like(out, x, axis, keepdims))))
+        _spread_like(g, x, axis, keepdims) * exp(x - _spread_like(out, x, axis, keepdims))
+    ),
+)
 
 # What derivatives of these are made of, and x[index].
 _enter("count", _count, None, shape=NUMBER)
-_enter("spread", _spread, lambda g, out, s, x, axis, keepdims: sum(g, axis, keepdims), None,
-       shape=ROW)
-_enter("item", lambda x, index: x[index],
-       lambda g, out, x, index: apply("place", g, x, index=index), shape=NUMBER)
+_enter(
+    "spread", _spread, lambda g, out, s, x, axis, keepdims: sum(g, axis, keepdims), None, shape=ROW
+)
+_enter(
+    "item",
+    lambda x, index: x[index],
+    lambda g, out, x, index: apply("place", g, x, index=index),
+    shape=NUMBER,
+)
 _enter("place", _place, lambda g, out, s, x, index: g[index], None, shape=ROW)

@@ -29,9 +29,12 @@ def shown(value):
 
 def both(value, grad):
     """What stands on an edge."""
-    return " / ".join(filter(None, [
-        value is not None and f"{shown(value)} →", grad is not None and f"← {shown(grad)}"
-    ]))  # fmt: skip
+    return " / ".join(
+        filter(
+            None,
+            [value is not None and f"{shown(value)} →", grad is not None and f"← {shown(grad)}"],
+        )
+    )
 
 
 def mermaid(nodes, edges):
@@ -103,8 +106,10 @@ def free_place(start, end, half, taken):
     """Where on an edge its text meets neither nodes nor other texts, if anywhere."""
 
     def crowd(place):
-        return sum(abs(place[0] - x) < half + its and abs(place[1] - y) < 15 + height
-                   for x, y, its, height in taken)  # fmt: skip
+        return sum(
+            abs(place[0] - x) < half + its and abs(place[1] - y) < 15 + height
+            for x, y, its, height in taken
+        )
 
     parts = (0.5, 0.6, 0.4, 0.7, 0.3, 0.8, 0.2)
     places = [tuple(a + part * (b - a) for a, b in zip(start, end, strict=True)) for part in parts]

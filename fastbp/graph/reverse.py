@@ -65,13 +65,15 @@ def decided(backs, depth):
             sides[side].append(back)
     for condition, sides in conditions.values():
         (yes, yes_places), (no, no_places) = (
-            decided(sides[side], depth + 1) for side in (IF, ELSE))  # fmt: skip
+            decided(sides[side], depth + 1) for side in (IF, ELSE)
+        )
         sums.append(where(condition, yes, no))
         if yes_places is None and no_places is None:
             everywhere = True
         else:
-            places.append(where(condition, *(1.0 if p is None else p
-                                             for p in (yes_places, no_places))))
+            places.append(
+                where(condition, *(1.0 if p is None else p for p in (yes_places, no_places)))
+            )
     return reduce(add, sums), None if everywhere else reduce(maximum, places)
 
 

@@ -149,7 +149,11 @@ class Lowering:
                     free.append(registers[arg])
         return Tape(
             np.array(code, np.int32).reshape(-1, ARGUMENTS + 3),
-            np.array([np.broadcast_to(self.lines[i][2], self.n_outputs) for i in constants],
-                     np.float64).reshape(-1, self.n_outputs),
-            count, head, registers[value], registers[derivative],
+            np.array(
+                [np.broadcast_to(self.lines[i][2], self.n_outputs) for i in constants], np.float64
+            ).reshape(-1, self.n_outputs),
+            count,
+            head,
+            registers[value],
+            registers[derivative],
         )

@@ -38,8 +38,17 @@ WAY_OUT = (
     "place of an `if`, and primitive(forward, backward) makes an operation of your own for graphs "
     "that run in Python."
 )
-SIGNS = {"add": "+", "subtract": "-", "multiply": "×", "divide": "÷", "power": "^",
-         "negative": "-", "less": "<", "less_equal": "≤", "equal": "="}  # in pictures
+SIGNS = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "×",
+    "divide": "÷",
+    "power": "^",
+    "negative": "-",
+    "less": "<",
+    "less_equal": "≤",
+    "equal": "=",
+}  # in pictures
 _clock = count()  # says which of two values is older
 
 
@@ -93,8 +102,9 @@ class Variable(NDArrayOperatorsMixin, Node):
         if any(i._value is None for i in node.inputs):
             wide = any(i.shape != NUMBER for i in node.inputs)
             node._value = None
-            node._shape = operation.shape if operation.shape is not None else (
-                ROW if wide else NUMBER)
+            node._shape = (
+                operation.shape if operation.shape is not None else (ROW if wide else NUMBER)
+            )
         else:
             node._evaluate()
         return node

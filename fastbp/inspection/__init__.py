@@ -12,9 +12,15 @@ from fastbp.inspection.layers import LayerStatistics, activations, input_gradien
 from fastbp.inspection.network_display import NetworkDisplay
 
 __all__ = [
-    "GradientFlowDisplay", "LayerStatistics", "LossCurveDisplay", "NetworkDisplay",
-    "WeightsDisplay", "activations", "input_gradients", "layer_statistics",
-]  # fmt: skip
+    "GradientFlowDisplay",
+    "LayerStatistics",
+    "LossCurveDisplay",
+    "NetworkDisplay",
+    "WeightsDisplay",
+    "activations",
+    "input_gradients",
+    "layer_statistics",
+]
 
 for _public in map(globals().get, __all__):
     _public.__module__ = __name__

@@ -101,16 +101,27 @@ class LossCurveDisplay:
             self._draw(self.ax_, validation, "validation loss", _plot.ORANGE, kwargs)
             if np.isfinite(validation).any():
                 best = int(np.nanargmin(validation))
-                self.ax_.plot(best + 1, validation[best], "o", color=_plot.ORANGE, markersize=5,
-                              label=f"least, in epoch {best + 1}")  # fmt: skip
+                self.ax_.plot(
+                    best + 1,
+                    validation[best],
+                    "o",
+                    color=_plot.ORANGE,
+                    markersize=5,
+                    label=f"least, in epoch {best + 1}",
+                )
         self.ax_.set(xlabel="epoch", ylabel="loss")
         self.ax_.margins(x=0.02)
         _plot.quiet(self.ax_)
         show = validation is None if scores is None else scores
         if show and self.validation_scores is not None:
             self.score_ax_ = self.ax_.twinx()
-            self._draw(self.score_ax_, self.validation_scores, "validation score", _plot.GREY,
-                       dict(kwargs, linewidth=1.2))  # fmt: skip
+            self._draw(
+                self.score_ax_,
+                self.validation_scores,
+                "validation score",
+                _plot.GREY,
+                dict(kwargs, linewidth=1.2),
+            )
             self.score_ax_.set_ylabel("score")
             _plot.quiet(self.score_ax_)
             self.score_ax_.grid(False)
@@ -118,8 +129,12 @@ class LossCurveDisplay:
         handles, _ = self.ax_.get_legend_handles_labels()
         if self.score_ax_ is not None:
             # The score rises and the loss falls: between them, on the axes that lie above, is room.
-            self.score_ax_.legend(handles=handles + self.lines_[-1:], loc="center right",
-                                  frameon=False, labelcolor=_plot.INK)  # fmt: skip
+            self.score_ax_.legend(
+                handles=handles + self.lines_[-1:],
+                loc="center right",
+                frameon=False,
+                labelcolor=_plot.INK,
+            )
         elif len(handles) > 1:
             self.ax_.legend(handles=handles, frameon=False, labelcolor=_plot.INK)
         return self
@@ -203,8 +218,10 @@ class GradientFlowDisplay:
 
         self.lines_ = []
         numbers = np.arange(1, len(self.delta_rms) + 1)
-        lines = ((self.delta_rms, "delta", _plot.BLUE, "o"),
-                 (self.gradient_rms, "gradient of the weights", _plot.ORANGE, "s"))  # fmt: skip
+        lines = (
+            (self.delta_rms, "delta", _plot.BLUE, "o"),
+            (self.gradient_rms, "gradient of the weights", _plot.ORANGE, "s"),
+        )
         for values, label, colour, marker in lines:
             values = np.asarray(values, np.float64)
             options = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.8}
@@ -212,11 +229,18 @@ class GradientFlowDisplay:
             self.lines_ += self.ax_.plot(numbers, shown, **{**options, **kwargs, "label": label})
             if (values == 0).any():
                 at = numbers[values == 0]
-                self.ax_.plot(at, np.zeros(len(at)), "x", color=colour, clip_on=False,
-                              label=f"{label} is 0",
-                              transform=self.ax_.get_xaxis_transform())  # fmt: skip
-        self.ax_.set(yscale="log", xlabel="layer, from the input to the output",
-                     ylabel="root mean square")  # fmt: skip
+                self.ax_.plot(
+                    at,
+                    np.zeros(len(at)),
+                    "x",
+                    color=colour,
+                    clip_on=False,
+                    label=f"{label} is 0",
+                    transform=self.ax_.get_xaxis_transform(),
+                )
+        self.ax_.set(
+            yscale="log", xlabel="layer, from the input to the output", ylabel="root mean square"
+        )
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _plot.quiet(self.ax_)
         self.ax_.legend(frameon=False, labelcolor=_plot.INK)
@@ -251,8 +275,9 @@ class WeightsDisplay:
         self.units = units
 
     @classmethod
-    def from_estimator(cls, estimator, *, shape=None, n_columns=None, units=None, ax=None,
-                       **kwargs):
+    def from_estimator(
+        cls, estimator, *, shape=None, n_columns=None, units=None, ax=None, **kwargs
+    ):
         """Draw the first layer of a fitted estimator.
 
         Parameters
@@ -288,19 +313,23 @@ class WeightsDisplay:
         if shape is None:
             side = round(n_features**0.5)
             if side**2 != n_features:
-                raise ValueError(f"{n_features} features make no square image: give "
-                                 "shape=(height, width)")  # fmt: skip
+                raise ValueError(
+                    f"{n_features} features make no square image: give shape=(height, width)"
+                )
             shape = side, side
         shape = tuple(shape)
         if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] != n_features:
-            raise ValueError(f"shape must be (height, width) with {n_features} pixels, one for "
-                             f"each feature, got {shape}")  # fmt: skip
+            raise ValueError(
+                f"shape must be (height, width) with {n_features} pixels, one for "
+                f"each feature, got {shape}"
+            )
         units = np.arange(n_units) if units is None else np.asarray(units)
         if units.ndim != 1 or units.dtype.kind not in "iu" or not len(units):
             raise ValueError(f"units must be a list of numbers of units, got {units!r}")
         if not ((units >= 0) & (units < n_units)).all():
-            raise ValueError(f"the first layer has the units 0 to {n_units - 1}, got "
-                             f"units={units.tolist()}")  # fmt: skip
+            raise ValueError(
+                f"the first layer has the units 0 to {n_units - 1}, got units={units.tolist()}"
+            )
         display = cls(weights=weights[:, units].T.reshape(-1, *shape), units=units)
         return display.plot(ax, n_columns=n_columns, **kwargs)
 
@@ -334,8 +363,12 @@ class WeightsDisplay:
         tall = min(max(wide * 0.85 * mosaic.shape[0] / mosaic.shape[1], 1.6), 9)
         self.figure_, self.ax_ = _plot.axes("WeightsDisplay", ax, figsize=(wide, tall))
         largest = float(np.nanmax(abs(mosaic))) or 1.0
-        options = {"cmap": _plot.diverging(), "vmin": -largest, "vmax": largest,
-                   "interpolation": "nearest"}  # fmt: skip
+        options = {
+            "cmap": _plot.diverging(),
+            "vmin": -largest,
+            "vmax": largest,
+            "interpolation": "nearest",
+        }
         self.image_ = self.ax_.imshow(mosaic, **{**options, **kwargs})
         self.ax_.set_axis_off()
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, shrink=0.85, aspect=25)

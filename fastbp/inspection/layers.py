@@ -267,8 +267,9 @@ def layer_statistics(estimator, X, y, sample_weight=None):
     vars(twin).update(vars(estimator), warm_start=False)
     twin._validate_params()
     dtype = network.params.dtype
-    X, y, data, objective, alpha = twin._prepare(X, y, sample_weight, dtype, incremental=True,
-                                                 reset=False)
+    X, y, data, objective, alpha = twin._prepare(
+        X, y, sample_weight, dtype, incremental=True, reset=False
+    )
     twin._check_shape(network.units, network.units[1:-1], y.shape[1])
     weight = data[2]
     if weight is not None and not weight.all():  # a sample of no weight is absent
@@ -281,9 +282,16 @@ def layer_statistics(estimator, X, y, sample_weight=None):
         gradient_rms, update_ratio = _updates(network, grads, twin)
     mean, std, saturated, dead, delta_rms = np.array(seen).T
     statistics = LayerStatistics(
-        [str(one) for one in network.activations], list(network.units[1:]), mean, std, saturated,
-        dead, delta_rms, gradient_rms, update_ratio,
-    )  # fmt: skip
+        [str(one) for one in network.activations],
+        list(network.units[1:]),
+        mean,
+        std,
+        saturated,
+        dead,
+        delta_rms,
+        gradient_rms,
+        update_ratio,
+    )
     statistics.messages += _messages(statistics)
     return statistics
 
@@ -311,8 +319,13 @@ class _Layer:
 
     def summary(self):
         """Mean, std, saturated and dead share, RMS of delta."""
-        return (self.mean, (self.squares / self.total) ** 0.5, self.saturated / self.total,
-                1 - self.alive.mean(), self.delta / self.total**0.5)  # fmt: skip
+        return (
+            self.mean,
+            (self.squares / self.total) ** 0.5,
+            self.saturated / self.total,
+            1 - self.alive.mean(),
+            self.delta / self.total**0.5,
+        )
 
 
 def _look(network, data, objective):
@@ -379,8 +392,10 @@ def _messages(statistics):
         )
     elif last > 0 and deltas:
         deltas = np.array(deltas)
-        below, above = (np.flatnonzero(where) + 1 for where in
-                        (deltas < VANISHING * last, deltas > EXPLODING * last))  # fmt: skip
+        below, above = (
+            np.flatnonzero(where) + 1
+            for where in (deltas < VANISHING * last, deltas > EXPLODING * last)
+        )
         if len(below):
             found.append(
                 f"The gradient vanishes: {_course(deltas, 'falls', last, below)}, below a "
@@ -397,8 +412,9 @@ def _messages(statistics):
     if len(dead):
         where = ", ".join(
             f"{round(statistics.dead[k] * statistics.units[k])} of {statistics.units[k]} in layer "
-            f"{k + 1}" for k in dead
-        )  # fmt: skip
+            f"{k + 1}"
+            for k in dead
+        )
         found.append(
             f"Units are dead, {where}: no sample gives them a slope, so that they cannot learn. "
             "Usual remedies: a smaller learning rate, activation='leaky_relu' or 'elu', He's "
@@ -410,15 +426,19 @@ def _messages(statistics):
 def _course(deltas, verb, last, named):
     """From where to where the RMS of delta goes, towards the input."""
     k = named[np.argmin(deltas[named - 1]) if verb == "falls" else np.argmax(deltas[named - 1])]
-    return (f"RMS of delta {verb} from {last:.1e} in the output layer to {deltas[k - 1]:.1e} in "
-            f"layer {k}")
+    return (
+        f"RMS of delta {verb} from {last:.1e} in the output layer to {deltas[k - 1]:.1e} in "
+        f"layer {k}"
+    )
 
 
 def _against_vanishing(statistics):
     squashing = {"logistic", "tanh", "hard_sigmoid", "softplus"} & {*statistics.activations}
     family = "an activation of the relu family (relu, leaky_relu, elu, gelu), " if squashing else ""
-    return (f"Usual remedies: {family}He's initial weights (init='he_uniform'), fewer layers, X "
-            "scaled to mean 0 and standard deviation 1, solver='adam' or a larger learning rate.")
+    return (
+        f"Usual remedies: {family}He's initial weights (init='he_uniform'), fewer layers, X "
+        "scaled to mean 0 and standard deviation 1, solver='adam' or a larger learning rate."
+    )
 
 
 def _layers(numbers):

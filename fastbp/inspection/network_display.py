@@ -45,8 +45,16 @@ class NetworkDisplay:
         self.output_names = output_names
 
     @classmethod
-    def from_estimator(cls, estimator, *, feature_names=None, output_names=None,
-                       max_units=MOST_UNITS, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator,
+        *,
+        feature_names=None,
+        output_names=None,
+        max_units=MOST_UNITS,
+        ax=None,
+        **kwargs,
+    ):
         """Draw a fitted estimator.
 
         Parameters
@@ -94,10 +102,12 @@ class NetworkDisplay:
             activations=[*map(str, network.activations), estimator.out_activation_],
             feature_names=_names(feature_names, "feature_names", "x", network.units[0]),
             output_names=_names(
-                _outputs(estimator) if output_names is None else output_names, "output_names", "y",
+                _outputs(estimator) if output_names is None else output_names,
+                "output_names",
+                "y",
                 network.units[-1],
             ),
-        )  # fmt: skip
+        )
         return display.plot(ax, **kwargs)
 
     def plot(self, ax=None, **kwargs):
@@ -137,31 +147,46 @@ class NetworkDisplay:
 
         weights = np.concatenate([np.ravel(w) for w in self.coefs]).astype(np.float64)
         lines = [
-            (begin, end)
-            for left, right in pairwise(places)
-            for begin in left
-            for end in right
+            (begin, end) for left, right in pairwise(places) for begin in left for end in right
         ]
         self.largest_weight_ = abs(weights).max()
         thin, thick = LINK_WIDTHS
         thick *= min(60 / len(lines), 1) ** 0.25
         share = abs(weights) / (self.largest_weight_ or 1.0)
         colours = np.where(weights < 0, _plot.ORANGE, _plot.BLUE)
-        self.links_ = self.ax_.add_collection(LineCollection(lines, **{
-            "colors": colours, "linewidths": thin + (thick - thin) * share, "alpha": 0.75,
-            "capstyle": "round", "zorder": 1, **options,
-        }))  # fmt: skip
+        self.links_ = self.ax_.add_collection(
+            LineCollection(
+                lines,
+                **{
+                    "colors": colours,
+                    "linewidths": thin + (thick - thin) * share,
+                    "alpha": 0.75,
+                    "capstyle": "round",
+                    "zorder": 1,
+                    **options,
+                },
+            )
+        )
         if len(lines) > MOST_NUMBERS:
             return
-        ways = np.concatenate([
-            np.full(len(left) * len(right), _free_way(left, right))
-            for left, right in pairwise(places)
-        ])
+        ways = np.concatenate(
+            [
+                np.full(len(left) * len(right), _free_way(left, right))
+                for left, right in pairwise(places)
+            ]
+        )
         for (begin, end), way, weight, colour in zip(lines, ways, weights, colours, strict=True):
             at = (1 - way) * begin + way * end
-            self.ax_.text(*at, _number(weight), color=colour, fontsize=8,
-                          ha="center", va="center", zorder=2,
-                          bbox=dict(facecolor=_plot.PAPER, edgecolor="none", pad=0.8))  # fmt: skip
+            self.ax_.text(
+                *at,
+                _number(weight),
+                color=colour,
+                fontsize=8,
+                ha="center",
+                va="center",
+                zorder=2,
+                bbox=dict(facecolor=_plot.PAPER, edgecolor="none", pad=0.8),
+            )
 
     def _draw_units(self, places, diameter):
         largest = max(float(abs(b).max()) for b in self.intercepts) or 1.0
@@ -176,9 +201,15 @@ class NetworkDisplay:
             for at, bias, colour in zip(place, biases, colours, strict=True):
                 dark = colour[:3] @ (0.299, 0.587, 0.114) < 0.55
                 text = _number(bias, ".1g" if abs(bias) < 0.1 else ".2g")
-                self.ax_.text(*at, text, ha="center", va="center", zorder=4,
-                              fontsize=min(1.5 * diameter / len(text), 8),
-                              color=_plot.PAPER if dark else _plot.INK)  # fmt: skip
+                self.ax_.text(
+                    *at,
+                    text,
+                    ha="center",
+                    va="center",
+                    zorder=4,
+                    fontsize=min(1.5 * diameter / len(text), 8),
+                    color=_plot.PAPER if dark else _plot.INK,
+                )
 
     def _write_names(self, places, diameter, top):
         beside = dict(textcoords="offset points", va="center", color=_plot.INK, fontsize=9.5)
@@ -193,10 +224,12 @@ class NetworkDisplay:
         for layer, (head, activation) in enumerate(
             zip(heads, ["", *self.activations], strict=True)
         ):
-            self.ax_.annotate(head, (layer, top), (0, 18), color=_plot.INK, fontsize=10,
-                              weight="bold", **above)  # fmt: skip
-            self.ax_.annotate(shortened(activation), (layer, top), (0, 5), color=_plot.GREY,
-                              fontsize=9, **above)  # fmt: skip
+            self.ax_.annotate(
+                head, (layer, top), (0, 18), color=_plot.INK, fontsize=10, weight="bold", **above
+            )
+            self.ax_.annotate(
+                shortened(activation), (layer, top), (0, 5), color=_plot.GREY, fontsize=9, **above
+            )
 
     def _explain(self):
         from matplotlib.lines import Line2D
@@ -206,11 +239,26 @@ class NetworkDisplay:
         handles = [
             Line2D([], [], color=_plot.BLUE, linewidth=thick, label=f"weight {largest}"),
             Line2D([], [], color=_plot.ORANGE, linewidth=thick, label=f"weight −{largest}"),
-            Line2D([], [], color="none", marker="o", markersize=8, label="in the unit: bias",
-                   markeredgecolor=_plot.GREY, markerfacecolor=_plot.PAPER),
-        ]  # fmt: skip
-        self.ax_.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3,
-                        frameon=False, fontsize=8.5, labelcolor=_plot.GREY)  # fmt: skip
+            Line2D(
+                [],
+                [],
+                color="none",
+                marker="o",
+                markersize=8,
+                label="in the unit: bias",
+                markeredgecolor=_plot.GREY,
+                markerfacecolor=_plot.PAPER,
+            ),
+        ]
+        self.ax_.legend(
+            handles=handles,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0),
+            ncols=3,
+            frameon=False,
+            fontsize=8.5,
+            labelcolor=_plot.GREY,
+        )
 
 
 def _free_way(left, right):

@@ -18,7 +18,18 @@ from fastbp.network.network import (
 )
 
 __all__ = [
-    "EXAMINE_CHUNK", "INITIALIZERS", "LEAST_CHUNK", "PREDICT_CHUNK", "Network", "allocate",
-    "assemble", "chunk_rows", "count_params", "count_rows", "hidden_activations", "make_plan",
-    "row_slice", "trace",
+    "EXAMINE_CHUNK",
+    "INITIALIZERS",
+    "LEAST_CHUNK",
+    "PREDICT_CHUNK",
+    "Network",
+    "allocate",
+    "assemble",
+    "chunk_rows",
+    "count_params",
+    "count_rows",
+    "hidden_activations",
+    "make_plan",
+    "row_slice",
+    "trace",
 ]

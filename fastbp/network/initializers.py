@@ -34,8 +34,10 @@ def _by_fan_in(weight, bias, random_state, factor):
 
 
 INITIALIZERS = {
-    "glorot_uniform": glorot_uniform, "he_uniform": he_uniform, "lecun_uniform": lecun_uniform
-}  # fmt: skip
+    "glorot_uniform": glorot_uniform,
+    "he_uniform": he_uniform,
+    "lecun_uniform": lecun_uniform,
+}
 RELU_FAMILY = ("leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "mish")
 
 

@@ -106,13 +106,26 @@ def assemble(plan, tapes):
     rows, code, constants = [], 0, 0
     for tape in tapes:
         n_constants, K = tape.constants.shape
-        rows.append((code, tape.head, len(tape.code), constants, n_constants, tape.registers,
-                     tape.value, tape.derivative, K))
+        rows.append(
+            (
+                code,
+                tape.head,
+                len(tape.code),
+                constants,
+                n_constants,
+                tape.registers,
+                tape.value,
+                tape.derivative,
+                K,
+            )
+        )
         code, constants = code + len(tape.code), constants + n_constants * K
     return (
-        plan, np.array(rows, np.int64), np.concatenate([tape.code for tape in tapes]),
+        plan,
+        np.array(rows, np.int64),
+        np.concatenate([tape.code for tape in tapes]),
         np.concatenate([tape.constants.ravel() for tape in tapes]),
-    )  # fmt: skip
+    )
 
 
 def allocate(size, dtype):
@@ -177,8 +190,9 @@ class Network:
         intercepts = [np.asarray(bias) for bias in intercepts]
         shapes = [weight.shape for weight in coefs]
         if not shapes or any(0 in shape for shape in shapes):
-            raise ValueError("coefs_ has one layer at least, of which no width is 0, got shapes "
-                             f"{shapes}")
+            raise ValueError(
+                f"coefs_ has one layer at least, of which no width is 0, got shapes {shapes}"
+            )
         if (
             any(len(shape) != 2 for shape in shapes)
             or any(left[1] != right[0] for left, right in pairwise(shapes))
@@ -193,9 +207,7 @@ class Network:
             raise ValueError(f"coefs_ and intercepts_ must be real numbers, got {dtype}")
         dtype = np.float32 if dtype == np.float32 else np.float64
         network = cls([shapes[0][0], *(shape[1] for shape in shapes)], activation, dtype)
-        for view, array in zip(
-            network.coefs + network.intercepts, coefs + intercepts, strict=True
-        ):
+        for view, array in zip(network.coefs + network.intercepts, coefs + intercepts, strict=True):
             view[...] = array
         return network
 

@@ -40,8 +40,9 @@ class Objective:
     def program(self, network):
         """The network's program with this loss, and the fields of the core's Loss."""
         program, code = network.with_loss(self.loss)
-        return program, dict(loss=code, link=core.LINKS[self.link], parameters=self.parameters,
-                             objective=self.exact)
+        return program, dict(
+            loss=code, link=core.LINKS[self.link], parameters=self.parameters, objective=self.exact
+        )
 
 
 @dataclass
@@ -83,14 +84,28 @@ class Optimizer:
     `tally` is the core's report: loss times samples, and samples, of the epoch; steps ever taken.
     """
 
-    def __init__(self, solver, size, dtype, *, rate, schedule="constant", power_t=0.5,
-                 momentum=0.9, nesterov=True, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    def __init__(
+        self,
+        solver,
+        size,
+        dtype,
+        *,
+        rate,
+        schedule="constant",
+        power_t=0.5,
+        momentum=0.9,
+        nesterov=True,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+    ):
         self.solver = solver
         self.initial_rate = self.rate = float(rate)
         self.schedule = schedule if solver == "sgd" else "constant"  # as scikit-learn's Adam
         self.power_t = power_t
-        self.fields = dict(momentum=momentum, nesterov=nesterov, beta_1=beta_1, beta_2=beta_2,
-                           epsilon=epsilon)
+        self.fields = dict(
+            momentum=momentum, nesterov=nesterov, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon
+        )
         self.state = np.zeros((core.STATE_ROWS[solver], size), dtype)
         self.tally = np.zeros(3)
 
@@ -102,9 +117,15 @@ class Optimizer:
 
     def hyper(self, settings, loss_fields, loss_scale):
         """The core's Hyper, and Loss."""
-        return dict(self.fields, **loss_fields, loss_scale=loss_scale,
-                    optimizer=core.OPTIMIZERS[self.solver], batch=settings.batch_size,
-                    alpha=settings.alpha, rate=self.rate)
+        return dict(
+            self.fields,
+            **loss_fields,
+            loss_scale=loss_scale,
+            optimizer=core.OPTIMIZERS[self.solver],
+            batch=settings.batch_size,
+            alpha=settings.alpha,
+            rate=self.rate,
+        )
 
     def end_epoch(self, samples_seen):
         """Let the schedule set the rate of the next epoch."""
@@ -131,8 +152,18 @@ def work_per_sample(network, x):
     return 10 * sum(network.units[1:]) + 2 * first + 3 * others  # 10: activations and losses
 
 
-def train(network, data, optimizer, settings, history, random_state, *, rows=None, validate=None,
-          incremental=False):
+def train(
+    network,
+    data,
+    optimizer,
+    settings,
+    history,
+    random_state,
+    *,
+    rows=None,
+    validate=None,
+    incremental=False,
+):
     """Train by mini-batch steps, in place, and write the course into history.
 
     Parameters
@@ -169,9 +200,14 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
     sample_work = work_per_sample(network, data[0])
     step_work = sample_work * settings.batch_size + 8 * network.params.size
     epoch_work = step_work * math.ceil(n_samples / settings.batch_size)
-    began = History(history.t, 0, history.loss, list(history.loss_curve),
-                    validation_scores=list(history.validation_scores or ()),
-                    validation_loss_curve=list(history.validation_loss_curve or ()))
+    began = History(
+        history.t,
+        0,
+        history.loss,
+        list(history.loss_curve),
+        validation_scores=list(history.validation_scores or ()),
+        validation_loss_curve=list(history.validation_loss_curve or ()),
+    )
     # (score, parameters). None: "as they stand", for after a warm start scikit-learn's best weights
     # are the current ones; only divergence goes back to those it began with.
     start = network.params.copy() if settings.early_stopping else None
@@ -188,8 +224,15 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
             if settings.shuffle:
                 order = np.arange(n_samples, dtype=np.intp) if rows is None else rows.copy()
             dtype = "float" if network.params.dtype == np.float32 else "double"
-            arguments = (program, network.params, optimizer.state, scratch, optimizer.tally,
-                         (*data, order), hyper)
+            arguments = (
+                program,
+                network.params,
+                optimizer.state,
+                scratch,
+                optimizer.tally,
+                (*data, order),
+                hyper,
+            )
             epoch = functools.partial(core.train_epoch[dtype], *arguments)
             for _ in range(settings.max_iter):
                 if settings.shuffle:  # as `sklearn.utils.shuffle`, out of the order before
@@ -225,16 +268,16 @@ def train(network, data, optimizer, settings, history, random_state, *, rows=Non
                     )
     except KeyboardInterrupt:
         interrupted = True
-        _make_consistent(history, began, optimizer, n_samples,
-                         best[0] if settings.early_stopping else None)
+        _make_consistent(
+            history, began, optimizer, n_samples, best[0] if settings.early_stopping else None
+        )
     if diverged:
-        where = (f" Training stopped at epoch {history.n_iter} with learning rate "
-                 f"{optimizer.rate:g}.")
+        where = (
+            f" Training stopped at epoch {history.n_iter} with learning rate {optimizer.rate:g}."
+        )
         if not settings.early_stopping:
             raise ValueError(diverged + where)
-        history.warning = (
-            diverged + where + " The best weights of the epochs before are restored."
-        )
+        history.warning = diverged + where + " The best weights of the epochs before are restored."
         best = (best[0], start if best[1] is None else best[1])
     if best[1] is not None:
         network.params[...] = best[1]
@@ -246,8 +289,10 @@ def _has_stalled(history, settings, optimizer):
     if history.no_improvement_count <= settings.n_iter_no_change:
         return False
     what = "Validation score" if settings.early_stopping else "Training loss"
-    message = (f"{what} did not improve more than tol={settings.tol:f} for "
-               f"{settings.n_iter_no_change:d} consecutive epochs.")
+    message = (
+        f"{what} did not improve more than tol={settings.tol:f} for "
+        f"{settings.n_iter_no_change:d} consecutive epochs."
+    )
     if optimizer.stops(message, settings.verbose):
         return True
     history.no_improvement_count = 0
@@ -288,8 +333,10 @@ def _make_consistent(history, began, optimizer, n_samples, best_score):
     """
     curves = [(history.loss_curve, began.loss_curve)]
     if history.validation_scores is not None:
-        curves += [(history.validation_scores, began.validation_scores),
-                   (history.validation_loss_curve, began.validation_loss_curve)]
+        curves += [
+            (history.validation_scores, began.validation_scores),
+            (history.validation_loss_curve, began.validation_loss_curve),
+        ]
     done = min(len(curve) - len(before) for curve, before in curves)
     if best_score is not None:
         last = len(began.validation_scores) + done - 1
@@ -297,7 +344,7 @@ def _make_consistent(history, began, optimizer, n_samples, best_score):
             done -= 1  # its parameters were not kept any more
         history.best_validation_score = best_score
     for curve, before in curves:
-        del curve[len(before) + done:]
+        del curve[len(before) + done :]
     history.n_iter = done
     history.t = began.t + done * n_samples
     if done:
@@ -333,8 +380,9 @@ def gradient_door(network, data, settings, ranks=1):
     scratch = network.scratch(chunk, ranks, "gradient", program)
 
     def door(member):
-        core.loss_gradient(program, network.params, grads, scratch, tally, (*data, None), hyper,
-                           member)
+        core.loss_gradient(
+            program, network.params, grads, scratch, tally, (*data, None), hyper, member
+        )
 
     return door, grads, tally
 
@@ -384,18 +432,24 @@ def minimize(network, data, settings, history, validate=None):
                     network.params[...] = intermediate_result.x
                     _record(history, settings, *validate(members))
                 accepted = scipy.optimize.OptimizeResult(
-                    x=intermediate_result.x.copy(), fun=intermediate_result.fun,
-                    nit=accepted.nit + 1)
+                    x=intermediate_result.x.copy(),
+                    fun=intermediate_result.fun,
+                    nit=accepted.nit + 1,
+                )
 
-            options = {"maxfun": settings.max_fun, "maxiter": settings.max_iter,
-                       "gtol": settings.tol}
-            result = scipy.optimize.minimize(loss_gradient, start, method="L-BFGS-B", jac=True,
-                                             options=options, callback=accept)
+            options = {
+                "maxfun": settings.max_fun,
+                "maxiter": settings.max_iter,
+                "gtol": settings.tol,
+            }
+            result = scipy.optimize.minimize(
+                loss_gradient, start, method="L-BFGS-B", jac=True, options=options, callback=accept
+            )
     except KeyboardInterrupt:
         network.params[...] = accepted.x
         if validate:  # it may know an iterate that was not accepted any more
             for curve in (history.validation_scores, history.validation_loss_curve):
-                del curve[known + accepted.nit:]
+                del curve[known + accepted.nit :]
         return accepted, True
     network.params[...] = result.x
     return result, False

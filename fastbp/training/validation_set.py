@@ -13,7 +13,10 @@ def hold_out(n_samples, fraction, random_state, stratify):
     from sklearn.model_selection import train_test_split  # early stopping alone pays for it
 
     rows, held_out = train_test_split(
-        np.arange(n_samples), random_state=random_state, test_size=fraction, stratify=stratify,
+        np.arange(n_samples),
+        random_state=random_state,
+        test_size=fraction,
+        stratify=stratify,
     )
     if len(held_out) < 2:
         raise ValueError(
@@ -57,16 +60,24 @@ class ValidationSet:
         self.doors = core.losses[kind], core.links[kind]
 
     def __call__(self, members):
-        self.network.predict_chunks(self.rows_of, self.chunk, "identity", self.out, members,
-                                    self._finish)
+        self.network.predict_chunks(
+            self.rows_of, self.chunk, "identity", self.out, members, self._finish
+        )
         return self.score(self.out), self._loss()
 
     def _finish(self, part):
         """Losses and predictions of a chunk, in place of its raw predictions."""
         losses, links = self.doors
         z = self.out[part]
-        losses(self.program, z.copy(), self.targets[part], self.fields, np.empty_like(z),
-               self.losses[part], np.empty(z.size + self.registers, z.dtype))
+        losses(
+            self.program,
+            z.copy(),
+            self.targets[part],
+            self.fields,
+            np.empty_like(z),
+            self.losses[part],
+            np.empty(z.size + self.registers, z.dtype),
+        )
         links(self.fields["link"], z)
 
     def _loss(self):

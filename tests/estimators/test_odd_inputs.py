@@ -698,7 +698,6 @@ SPLIT = [
 ]
 
 
-
 def said_of(name, error):
     return type(error)(f"{name}: {error.args[0]}")
 
@@ -730,8 +729,9 @@ def n_outputs_of(shape, made, of_y):
 VALIDATION = [
     ours("X_val alone", validate(y=None), NO_Y_VAL),
     ours("X_val alone, lbfgs", validate(y=None), NO_Y_VAL, params={"solver": "lbfgs"}),
-    ours("X_val alone, early stopping", validate(y=None), NO_Y_VAL,
-         params={"early_stopping": True}),
+    ours(
+        "X_val alone, early stopping", validate(y=None), NO_Y_VAL, params={"early_stopping": True}
+    ),
     ours("y_val alone", validate(x=None), NO_X_VAL),
     ours("weights alone", validate(None, None, W), ONLY_WEIGHTS),
     ours("X_val and weights", validate(y=None, weight=W), NO_Y_VAL),
@@ -739,10 +739,8 @@ VALIDATION = [
     ours("X_val without rows", validate(X[:0], Y[:0]), too_few(0)),
     ours("CSR X_val without rows", validate(XS[:0], Y[:0]), too_few(0)),
     ours("X_val of one row", validate(X[:1], Y[:1]), too_few(1)),
-    ours("y_val shorter", validate(y=Y[1:]),
-         ValueError("X_val has 20 samples, but y_val has 19.")),
-    ours("y_val longer", validate(x=XS[1:]),
-         ValueError("X_val has 19 samples, but y_val has 20.")),
+    ours("y_val shorter", validate(y=Y[1:]), ValueError("X_val has 20 samples, but y_val has 19.")),
+    ours("y_val longer", validate(x=XS[1:]), ValueError("X_val has 19 samples, but y_val has 20.")),
     *(
         theirs(f"X_val, {what}", validate(x=x), said_of("X_val", error))
         for what, x, error in [
@@ -780,28 +778,50 @@ VALIDATION = [
         ours("y_val, an unseen label", validate(y=put(Y, 3, 7)), unseen_by_y([7])),
         ours("y_val, other labels", validate(y=AB), unseen_by_y(["a", "b"])),
         ours("y_val, numbers as strings", validate(y=Y.astype(str)), unseen_by_y(["0", "1", "2"])),
-        ours("y_val continuous", validate(y=T),
-             ValueError("y_val must be class labels, got targets of type 'continuous'.")),
-        ours("y_val multilabel", validate(y=M),
-             ValueError("y_val is a multilabel indicator matrix, but y is not.")),
+        ours(
+            "y_val continuous",
+            validate(y=T),
+            ValueError("y_val must be class labels, got targets of type 'continuous'."),
+        ),
+        ours(
+            "y_val multilabel",
+            validate(y=M),
+            ValueError("y_val is a multilabel indicator matrix, but y is not."),
+        ),
         of=CLF,
     ),
     *rows(
         ours("y_val, strings", validate(y=AB), said_of("y_val", not_numeric("<U1"))),
-        ours("y_val, dates", validate(y=np.arange(20).astype("M8[s]")),
-             said_of("y_val", not_numeric("datetime64[s]"))),
-        ours("y_val, None among objects", validate(y=put(XO[:, 0], 3, None)),
-             said_of("y_val", NAN_Y)),
+        ours(
+            "y_val, dates",
+            validate(y=np.arange(20).astype("M8[s]")),
+            said_of("y_val", not_numeric("datetime64[s]")),
+        ),
+        ours(
+            "y_val, None among objects", validate(y=put(XO[:, 0], 3, None)), said_of("y_val", NAN_Y)
+        ),
         ours("y_val of two columns", validate(y=T2), n_outputs_of((20, 2), 2, 1)),
-        ours("y_val of two columns and levels", validate(y=T2), n_outputs_of((20, 2), 6, 3),
-             params={"loss": "quantile", "quantile": [0.1, 0.5, 0.9]}),
-        ours("y_val < 0", validate(y=put(Y, 3, -1)), said_of("y_val", negative_poisson(-1)),
-             params={"loss": "poisson"}),
+        ours(
+            "y_val of two columns and levels",
+            validate(y=T2),
+            n_outputs_of((20, 2), 6, 3),
+            params={"loss": "quantile", "quantile": [0.1, 0.5, 0.9]},
+        ),
+        ours(
+            "y_val < 0",
+            validate(y=put(Y, 3, -1)),
+            said_of("y_val", negative_poisson(-1)),
+            params={"loss": "poisson"},
+        ),
         of=REG,
     ),
     *(
-        Row(f"sample_weight_val, {what}", validate(weight=weight),
-            said_of("sample_weight_val", error), theirs=error is not NEGATIVE)
+        Row(
+            f"sample_weight_val, {what}",
+            validate(weight=weight),
+            said_of("sample_weight_val", error),
+            theirs=error is not NEGATIVE,
+        )
         for what, weight, error in [
             ("too few", W[1:], n_weights(19)),
             ("of two dimensions", W[:, None], weights_1d(2)),
@@ -883,33 +903,47 @@ INTEGERS = [0, -1, 1.0, 2.5, nan, None, "1", [1]]
 BOOLEANS = [1, 0, None, "True", 2, nan]
 BOOL = f"an instance of 'bool' or an instance of 'numpy.{np.bool_.__name__}'"
 INVALID = [
-    ("hidden_layer_sizes", "an array-like or an int in the range [1, inf)",
-     [0, -1, 2.5, nan, None, "5", "", 1j]),
-    ("activation",
-     "a str among {'elu', 'gelu', 'gelu_tanh', 'hard_sigmoid', 'identity', 'leaky_relu', "
-     "'logistic', 'mish', 'relu', 'selu', 'silu', 'softplus', 'step', 'tanh'}, a callable, an "
-     "instance of 'list' or an instance of 'tuple'",
-     ["softmax", "RELU", b"relu", "", None, 1, {"relu"}, nan]),
-    ("init", "a str among {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}",
-     ["he", "Auto", "", None, 1, ["auto"]]),
+    (
+        "hidden_layer_sizes",
+        "an array-like or an int in the range [1, inf)",
+        [0, -1, 2.5, nan, None, "5", "", 1j],
+    ),
+    (
+        "activation",
+        "a str among {'elu', 'gelu', 'gelu_tanh', 'hard_sigmoid', 'identity', 'leaky_relu', "
+        "'logistic', 'mish', 'relu', 'selu', 'silu', 'softplus', 'step', 'tanh'}, a callable, an "
+        "instance of 'list' or an instance of 'tuple'",
+        ["softmax", "RELU", b"relu", "", None, 1, {"relu"}, nan],
+    ),
+    (
+        "init",
+        "a str among {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}",
+        ["he", "Auto", "", None, 1, ["auto"]],
+    ),
     ("solver", "a str among {'adam', 'lbfgs', 'sgd'}", ["rmsprop", "SGD", "", None, 1, ["sgd"]]),
     ("alpha", "a float in the range [0.0, inf)", [-1e-300, -1, -inf, *REALS]),
-    ("batch_size", "a str among {'auto'} or an int in the range [1, inf)",
-     [*INTEGERS, "AUTO", inf]),
-    ("learning_rate", "a str among {'adaptive', 'constant', 'invscaling'}",
-     ["Constant", "", None, 0.1]),
+    (
+        "batch_size",
+        "a str among {'auto'} or an int in the range [1, inf)",
+        [*INTEGERS, "AUTO", inf],
+    ),
+    (
+        "learning_rate",
+        "a str among {'adaptive', 'constant', 'invscaling'}",
+        ["Constant", "", None, 0.1],
+    ),
     ("learning_rate_init", "a float in the range (0.0, inf)", [0, 0.0, -1, *REALS]),
     ("power_t", "a float in the range [0.0, inf)", [-1e-300, *REALS]),
     ("max_iter", "an int in the range [1, inf)", [*INTEGERS, inf]),
     ("shuffle", BOOL, BOOLEANS),
-    ("random_state",
-     "an int in the range [0, 4294967295], an instance of 'numpy.random.mtrand.RandomState' "
-     "or None",
-     [-1, 2**32, 0.0, nan, "0", [0], np.random.PCG64]),
+    (
+        "random_state",
+        "an int in the range [0, 4294967295], an instance of 'numpy.random.mtrand.RandomState' "
+        "or None",
+        [-1, 2**32, 0.0, nan, "0", [0], np.random.PCG64],
+    ),
     ("tol", "a float in the range [0.0, inf)", [-1e-300, *REALS]),
-    ("verbose",
-     f"an int in the range [0, inf), {BOOL}",
-     [-1, 1.0, nan, None, "1"]),
+    ("verbose", f"an int in the range [0, inf), {BOOL}", [-1, 1.0, nan, None, "1"]),
     ("warm_start", BOOL, BOOLEANS),
     ("momentum", "a float in the range [0.0, 1.0]", [-1e-300, np.nextafter(1, 2), 2, *REALS]),
     ("nesterovs_momentum", BOOL, BOOLEANS),
@@ -918,11 +952,10 @@ INVALID = [
     ("beta_1", "a float in the range [0.0, 1.0)", [-1e-300, 1, 1.0, *REALS]),
     ("beta_2", "a float in the range [0.0, 1.0)", [-1e-300, 1, 1.0, *REALS]),
     ("epsilon", "a float in the range (0.0, inf)", [0, 0.0, -1, *REALS]),
-    ("n_iter_no_change", "an int in the range [1, inf) or a float among {inf}",
-     [*INTEGERS, -inf]),
+    ("n_iter_no_change", "an int in the range [1, inf) or a float among {inf}", [*INTEGERS, -inf]),
     ("max_fun", "an int in the range [1, inf)", [*INTEGERS, inf]),
     ("n_threads", "an int in the range [1, inf) or None", [0, -1, 1.0, 1.5, nan, "2", [2], inf]),
-]  # fmt: skip
+]
 
 
 def invalid(parameter, allowed, value, more=""):
@@ -943,18 +976,29 @@ PARAMETERS = [
     theirs(f"{name}={value!r}", fit(X, T), invalid(name, allowed, value), of, {name: value})
     for name, allowed, of, values in [
         ("loss", A_LOSS, REG, ["log_loss", "Poisson", "", None, 1.5, nan]),
-        ("loss", "a str among {'log_loss', 'squared_error'} or a callable", CLF,
-         ["poisson", "Log_loss", "", None, 1.5, nan]),
-        ("quantile", "a float in the range (0.0, 1.0) or an array-like", REG,
-         [0, 1, 0.0, 1.0, -0.1, 1.1, nan, None, 1j, "0.5"]),
+        (
+            "loss",
+            "a str among {'log_loss', 'squared_error'} or a callable",
+            CLF,
+            ["poisson", "Log_loss", "", None, 1.5, nan],
+        ),
+        (
+            "quantile",
+            "a float in the range (0.0, 1.0) or an array-like",
+            REG,
+            [0, 1, 0.0, 1.0, -0.1, 1.1, nan, None, 1j, "0.5"],
+        ),
         ("huber_threshold", "a float in the range (0.0, inf)", REG, [0, -1, *REALS]),
         ("tweedie_power", "a float in the range (1.0, 2.0)", REG, [1, 2, 0, 3, *REALS]),
-        ("out_activation",
-         "a str among {'exp', 'identity', 'logistic', 'softplus'} or None", REG,
-         ["softmax", "relu", "", 1, nan]),
+        (
+            "out_activation",
+            "a str among {'exp', 'identity', 'logistic', 'softplus'} or None",
+            REG,
+            ["softmax", "relu", "", 1, nan],
+        ),
     ]
     for value in values
-]  # fmt: skip
+]
 
 # Before scikit-learn 1.7 the layers came first.
 LAYERS_FIRST = [
@@ -992,40 +1036,80 @@ LAYERS += [
         params={"hidden_layer_sizes": value},
     )
     for value in [
-        (2.5,), (5, 2.5), (nan,), (inf,), (None,), ("5",), [[3, 4]], ((3,),), (4, (3,)),
-        np.array([2.5, 3]), np.array(["a"]), np.ones((2, 2), int),
+        (2.5,),
+        (5, 2.5),
+        (nan,),
+        (inf,),
+        (None,),
+        ("5",),
+        [[3, 4]],
+        ((3,),),
+        (4, (3,)),
+        np.array([2.5, 3]),
+        np.array(["a"]),
+        np.ones((2, 2), int),
     ]
-]  # fmt: skip
+]
 
 LOSS_TARGETS = [
     *rows(
-        ours("gamma, y = 0", fit(X, put(abs(T) + 1, 3, 0)), ValueError(
-            "Some values of y are not positive: loss='gamma' needs y > 0, got a minimum of 0.0.")),
+        ours(
+            "gamma, y = 0",
+            fit(X, put(abs(T) + 1, 3, 0)),
+            ValueError(
+                "Some values of y are not positive: loss='gamma' needs y > 0, got a minimum of 0.0."
+            ),
+        ),
         params={"loss": "gamma"},
     ),
     *rows(
-        ours("tweedie, y < 0", fit(X, put(abs(T), 3, -0.5)), ValueError(
-            "Some values of y are negative: loss='tweedie' needs y >= 0, got a minimum of -0.5.")),
+        ours(
+            "tweedie, y < 0",
+            fit(X, put(abs(T), 3, -0.5)),
+            ValueError(
+                "Some values of y are negative: loss='tweedie' needs y >= 0, got a minimum of -0.5."
+            ),
+        ),
         params={"loss": "tweedie"},
     ),
     *rows(
-        ours("logistic, y < 0", fit(X, put(abs(T) / 9, 3, -0.5)), ValueError(
-            "Some values of y are negative: out_activation='logistic' needs y >= 0, got a minimum "
-            "of -0.5.")),
-        ours("logistic, y > 1", fit(X, put(abs(T) / 9, 3, 1.5)), ValueError(
-            "Some values of y are above 1: out_activation='logistic' needs y <= 1, got a maximum "
-            "of 1.5.")),
+        ours(
+            "logistic, y < 0",
+            fit(X, put(abs(T) / 9, 3, -0.5)),
+            ValueError(
+                "Some values of y are negative: out_activation='logistic' needs y >= 0, got a minimum "
+                "of -0.5."
+            ),
+        ),
+        ours(
+            "logistic, y > 1",
+            fit(X, put(abs(T) / 9, 3, 1.5)),
+            ValueError(
+                "Some values of y are above 1: out_activation='logistic' needs y <= 1, got a maximum "
+                "of 1.5."
+            ),
+        ),
         params={"out_activation": "logistic"},
     ),
     *(
-        ours(f"{loss} with another link", fit(X, abs(T) + 1), ValueError(
-            f"loss={loss!r} has out_activation='exp', got 'softplus'. Write the loss as a function "
-            "to have it with another."), params={"loss": loss, "out_activation": "softplus"})
+        ours(
+            f"{loss} with another link",
+            fit(X, abs(T) + 1),
+            ValueError(
+                f"loss={loss!r} has out_activation='exp', got 'softplus'. Write the loss as a function "
+                "to have it with another."
+            ),
+            params={"loss": loss, "out_activation": "softplus"},
+        )
         for loss in ("poisson", "gamma", "tweedie")
     ),
     *(
-        ours(f"quantile={value!r}", fit(X, T), ValueError(text.format(value)),
-             params={"loss": "quantile", "quantile": value})
+        ours(
+            f"quantile={value!r}",
+            fit(X, T),
+            ValueError(text.format(value)),
+            params={"loss": "quantile", "quantile": value},
+        )
         for value, text in [
             ([], "quantile must be a level or a list of levels, got {!r}."),
             ([[0.5]], "quantile must be a level or a list of levels, got {!r}."),
@@ -1034,7 +1118,7 @@ LOSS_TARGETS = [
             ([0.5, nan], "quantile must lie between 0 and 1, both excluded, got {!r}."),
         ]
     ),
-]  # fmt: skip
+]
 LOSS_TARGETS = rows(*LOSS_TARGETS, of=REG)
 
 
@@ -1060,98 +1144,198 @@ FUNCTIONS = [
         ours(f"loss, {id}", fit(X, Y), error, params={"loss": loss})
         for id, loss, error in [
             ("if", branch, NO_BRANCH),
-            ("without y", lambda raw, y: raw**2, ValueError(
-                "the result does not depend on 'y': nothing is to be learned from a function that "
-                "ignores an argument")),
-            ("without raw", lambda raw, y: y**2, ValueError(
-                "the result does not depend on 'raw': nothing is to be learned from a function "
-                "that ignores an argument")),
-            ("a constant", lambda raw, y: 1.0, ValueError(
-                "the result does not depend on 'raw': nothing is to be learned from a function "
-                "that ignores an argument")),
-            ("two results", lambda raw, y: (raw, y), TypeError(
-                "a function of (raw, y) has to return one expression, got tuple")),
-            ("no result", lambda raw, y: None, TypeError(
-                "a function of (raw, y) has to return one expression, got NoneType")),
-            ("math", lambda raw, y: math.exp(raw[0]) - y, TypeError(re.compile(
-                r"a Variable is not a number: functions of `math`, float\(\) and int\(\) cannot "
-                r"take it\. .*where.*"))),
-            ("no such function", lambda raw, y: np.arctan(raw - y),
-             TypeError(re.compile(r"there is no derivative of np\.arctan\. .*where.*"))),
-            ("no such method", lambda raw, y: (raw - y).cumsum(),
-             AttributeError(re.compile(r"a Variable has no 'cumsum'\. .*where.*"))),
-            ("column 7", lambda raw, y: raw[7] - y, ValueError(
-                re.compile(r"the expression asks for column 7 of \d outputs"))),
-            ("two constants", lambda raw, y: (raw - y) * [1.0, 2.0], ValueError(
-                re.compile(
-                    r"a constant of the expression has 2 numbers, but there are \d outputs"))),
-            ("an activation", Expression.trace(lambda z: z * z, ("z",)), ValueError(
-                "an expression of (raw, y) is wanted, got one of (z): z * z")),
+            (
+                "without y",
+                lambda raw, y: raw**2,
+                ValueError(
+                    "the result does not depend on 'y': nothing is to be learned from a function that "
+                    "ignores an argument"
+                ),
+            ),
+            (
+                "without raw",
+                lambda raw, y: y**2,
+                ValueError(
+                    "the result does not depend on 'raw': nothing is to be learned from a function "
+                    "that ignores an argument"
+                ),
+            ),
+            (
+                "a constant",
+                lambda raw, y: 1.0,
+                ValueError(
+                    "the result does not depend on 'raw': nothing is to be learned from a function "
+                    "that ignores an argument"
+                ),
+            ),
+            (
+                "two results",
+                lambda raw, y: (raw, y),
+                TypeError("a function of (raw, y) has to return one expression, got tuple"),
+            ),
+            (
+                "no result",
+                lambda raw, y: None,
+                TypeError("a function of (raw, y) has to return one expression, got NoneType"),
+            ),
+            (
+                "math",
+                lambda raw, y: math.exp(raw[0]) - y,
+                TypeError(
+                    re.compile(
+                        r"a Variable is not a number: functions of `math`, float\(\) and int\(\) cannot "
+                        r"take it\. .*where.*"
+                    )
+                ),
+            ),
+            (
+                "no such function",
+                lambda raw, y: np.arctan(raw - y),
+                TypeError(re.compile(r"there is no derivative of np\.arctan\. .*where.*")),
+            ),
+            (
+                "no such method",
+                lambda raw, y: (raw - y).cumsum(),
+                AttributeError(re.compile(r"a Variable has no 'cumsum'\. .*where.*")),
+            ),
+            (
+                "column 7",
+                lambda raw, y: raw[7] - y,
+                ValueError(re.compile(r"the expression asks for column 7 of \d outputs")),
+            ),
+            (
+                "two constants",
+                lambda raw, y: (raw - y) * [1.0, 2.0],
+                ValueError(
+                    re.compile(
+                        r"a constant of the expression has 2 numbers, but there are \d outputs"
+                    )
+                ),
+            ),
+            (
+                "an activation",
+                Expression.trace(lambda z: z * z, ("z",)),
+                ValueError("an expression of (raw, y) is wanted, got one of (z): z * z"),
+            ),
         ]
     ),
     *(
         ours(f"activation, {id}", fit(X, Y), error, params={"activation": activation})
         for id, activation, error in [
             ("if", lambda z: z if z > 0 else 0, NO_BRANCH),
-            ("primitive", alike, TypeError(
-                "the primitive 'alike' runs in Python alone and cannot be compiled: write it with "
-                "the functions of fastbp.graph")),
-            ("a sum", lambda z: fg.sum(z), TypeError(
-                "sum is of a row, but this is a single number")),
-            ("a constant", lambda z: 0.0, ValueError(
-                "the result does not depend on 'z': nothing is to be learned from a function that "
-                "ignores an argument")),
+            (
+                "primitive",
+                alike,
+                TypeError(
+                    "the primitive 'alike' runs in Python alone and cannot be compiled: write it with "
+                    "the functions of fastbp.graph"
+                ),
+            ),
+            (
+                "a sum",
+                lambda z: fg.sum(z),
+                TypeError("sum is of a row, but this is a single number"),
+            ),
+            (
+                "a constant",
+                lambda z: 0.0,
+                ValueError(
+                    "the result does not depend on 'z': nothing is to be learned from a function that "
+                    "ignores an argument"
+                ),
+            ),
             ("no entries", [], ValueError(LIST_OF.format(0) + "hidden layer")),
             ("two entries", ["relu", "tanh"], ValueError(LIST_OF.format(2) + "hidden layer")),
             ("an unknown entry", ["gulp"], ValueError("activation[0] " + NO_NAME + "'gulp'")),
             ("no name", [None], ValueError("activation[0] " + NO_NAME + "None")),
         ]
     ),
-]  # fmt: skip
+]
 
 check = partial(Use, check_gradient)
 LOOKS = [
     *(
         ours(f"{function.__name__} before fit", Use(function, *arguments), UNFITTED, on=NEW)
         for function, arguments in (
-            (inspection.activations, (X,)), (inspection.input_gradients, (X,)),
+            (inspection.activations, (X,)),
+            (inspection.input_gradients, (X,)),
             (inspection.layer_statistics, (X, Y)),
         )
     ),
     *rows(
         ours("activations, 3 features", Use(inspection.activations, X[:, :3]), n_features(3)),
-        ours("input_gradients, 3 features", Use(inspection.input_gradients, X[:, :3]),
-             n_features(3)),
-        ours("layer_statistics, 3 features", Use(inspection.layer_statistics, X[:, :3], Y),
-             n_features(3)),
-        ours("layer_statistics, 3 targets", Use(inspection.layer_statistics, X, Y[:3]),
-             lengths(20, 3)),
+        ours(
+            "input_gradients, 3 features", Use(inspection.input_gradients, X[:, :3]), n_features(3)
+        ),
+        ours(
+            "layer_statistics, 3 features",
+            Use(inspection.layer_statistics, X[:, :3], Y),
+            n_features(3),
+        ),
+        ours(
+            "layer_statistics, 3 targets",
+            Use(inspection.layer_statistics, X, Y[:3]),
+            lengths(20, 3),
+        ),
         ours("check_gradient, 3 features", check(X[:, :3], Y), n_features(3)),
         on=FITTED,
     ),
     ours("check_gradient, 3 targets", check(X, Y[:3]), lengths(20, 3)),
     ours("check_gradient, NaN", check(put(X, (0, 0), nan), Y), NAN_X),
     ours("check_gradient, 3 weights", check(X, Y, W[:3]), n_weights(3)),
-    ours("check_gradient, an unknown method", check(X, Y, method="backward"),
-         InvalidParameterError(
-             "The 'method' parameter of check_gradient must be a str among {'central', 'forward'}. "
-             "Got 'backward' instead.")),
-    ours("check_gradient, step 0", check(X, Y, step=0.0),
-         InvalidParameterError(
-             "The 'step' parameter of check_gradient must be a float in the range (0.0, inf) or "
-             "None. Got 0.0 instead.")),
-    ours("check_gradient, no directions", check(X, Y, n_directions=0),
-         InvalidParameterError(
-             "The 'n_directions' parameter of check_gradient must be an int in the range [1, inf) "
-             "or None. Got 0 instead.")),
-]  # fmt: skip
+    ours(
+        "check_gradient, an unknown method",
+        check(X, Y, method="backward"),
+        InvalidParameterError(
+            "The 'method' parameter of check_gradient must be a str among {'central', 'forward'}. "
+            "Got 'backward' instead."
+        ),
+    ),
+    ours(
+        "check_gradient, step 0",
+        check(X, Y, step=0.0),
+        InvalidParameterError(
+            "The 'step' parameter of check_gradient must be a float in the range (0.0, inf) or "
+            "None. Got 0.0 instead."
+        ),
+    ),
+    ours(
+        "check_gradient, no directions",
+        check(X, Y, n_directions=0),
+        InvalidParameterError(
+            "The 'n_directions' parameter of check_gradient must be an int in the range [1, inf) "
+            "or None. Got 0 instead."
+        ),
+    ),
+]
 
 REFUSED = [
-    *LOOKS, *LOSS_TARGETS, *FUNCTIONS, *SHAPES, *DTYPES, *VALUES, *NO_NUMBERS, *OVERFLOW, *POISSON,
-    *INDICES, *DIVERGENCE, *NUMBER_OF_OUTPUTS, *WEIGHTS, *CLASSES, *FIRST_CLASSES, *LATER,
-    *LATER_CLASSES, *WARM_START, *SPLIT, *VALIDATION, *READ, *SCORE, *PARAMETERS,
-    *LAYERS_FIRST, *LAYERS,
-]  # fmt: skip
+    *LOOKS,
+    *LOSS_TARGETS,
+    *FUNCTIONS,
+    *SHAPES,
+    *DTYPES,
+    *VALUES,
+    *NO_NUMBERS,
+    *OVERFLOW,
+    *POISSON,
+    *INDICES,
+    *DIVERGENCE,
+    *NUMBER_OF_OUTPUTS,
+    *WEIGHTS,
+    *CLASSES,
+    *FIRST_CLASSES,
+    *LATER,
+    *LATER_CLASSES,
+    *WARM_START,
+    *SPLIT,
+    *VALIDATION,
+    *READ,
+    *SCORE,
+    *PARAMETERS,
+    *LAYERS_FIRST,
+    *LAYERS,
+]
 
 if SAME_WORDS:  # before, scikit-learn accepted these, or refused them by accident
     REFUSED += [
@@ -1578,8 +1762,12 @@ ACCEPTED = [
     Same("one row", fit(X[:1].tolist(), [1.5]), fit(X[:1], np.array([1.5])), REG),
     Same("float32, weights float64", fit(X32, Y, 1e3 * W), fit(X32, Y, np.float32(1e3) * W)),
     *(
-        Same(f"float32, weights times 2**{power}", fit(X32, Y, 2.0**power * W), fit(X32, Y, W),
-             params={"alpha": 0.0})
+        Same(
+            f"float32, weights times 2**{power}",
+            fit(X32, Y, 2.0**power * W),
+            fit(X32, Y, W),
+            params={"alpha": 0.0},
+        )
         for power in (200, -200, -1000)
     ),
     Same(

@@ -29,14 +29,18 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 LOSSES = {  # what a user would write: the loss, the parameters of the built-in twin
     "squared_error": (lambda raw, y: 0.5 * (raw - y) ** 2, {}),
     "absolute_error": (lambda raw, y: fg.abs(raw - y), {}),
-    "huber": (lambda raw, y: fg.where(fg.abs(raw - y) <= 0.6, 0.5 * (raw - y) ** 2,
-                                      0.6 * (fg.abs(raw - y) - 0.3)), {"huber_threshold": 0.6}),
+    "huber": (
+        lambda raw, y: fg.where(
+            fg.abs(raw - y) <= 0.6, 0.5 * (raw - y) ** 2, 0.6 * (fg.abs(raw - y) - 0.3)
+        ),
+        {"huber_threshold": 0.6},
+    ),
     "quantile": (lambda raw, y: fg.maximum(0.8 * (y - raw), 0.2 * (raw - y)), {"quantile": 0.8}),
     "log_cosh": (lambda raw, y: fg.log(fg.cosh(raw - y)), {}),
     "poisson": (lambda raw, y: fg.exp(raw) - y * raw, {}),
     "gamma": (lambda raw, y: raw + y * fg.exp(-raw), {}),
     "tweedie": (lambda raw, y: fg.exp(0.5 * raw) / 0.5 + y * fg.exp(-0.5 * raw) / 0.5, {}),
-}  # fmt: skip
+}
 ACTIVATIONS = {
     "identity": lambda z: 1.0 * z,
     "logistic": fg.sigmoid,
@@ -44,17 +48,19 @@ ACTIVATIONS = {
     "relu": fg.relu,
     "leaky_relu": lambda z: fg.where(z > 0, z, 0.01 * z),
     "elu": lambda z: fg.where(z > 0, z, fg.expm1(fg.minimum(z, 0))),
-    "selu": lambda z: 1.0507009873554805 * fg.where(
-        z > 0, z, 1.6732632423543772 * fg.expm1(fg.minimum(z, 0))),
+    "selu": lambda z: (
+        1.0507009873554805 * fg.where(z > 0, z, 1.6732632423543772 * fg.expm1(fg.minimum(z, 0)))
+    ),
     "softplus": fg.softplus,
     "hard_sigmoid": lambda z: fg.clip(z / 6 + 0.5, 0, 1),
     "gelu": lambda z: 0.5 * z * (1 + fg.erf(z / 2**0.5)),
     "gelu_tanh": lambda z: 0.5 * z * (1 + fg.tanh((2 / np.pi) ** 0.5 * (z + 0.044715 * z**3))),
     "silu": lambda z: z * fg.sigmoid(z),
     "mish": lambda z: z * fg.tanh(fg.softplus(z)),
-}  # fmt: skip
-SMALL = dict(hidden_layer_sizes=(9, 7), max_iter=12, random_state=0, init="glorot_uniform",
-             batch_size=32)
+}
+SMALL = dict(
+    hidden_layer_sizes=(9, 7), max_iter=12, random_state=0, init="glorot_uniform", batch_size=32
+)
 
 
 def data(n=120, outputs=1, seed=0):
@@ -64,8 +70,9 @@ def data(n=120, outputs=1, seed=0):
 
 
 def assert_twins(own, builtin, X, tolerance=1e-9):
-    for ours, theirs in zip(own.coefs_ + own.intercepts_, builtin.coefs_ + builtin.intercepts_,
-                            strict=True):
+    for ours, theirs in zip(
+        own.coefs_ + own.intercepts_, builtin.coefs_ + builtin.intercepts_, strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(own.predict(X), builtin.predict(X), rtol=tolerance, atol=tolerance)
 
@@ -171,8 +178,9 @@ def test_an_expression_is_a_legal_value():
 @pytest.mark.parametrize("is_fitted", [False, True])
 def test_pickles_hold_the_expression_in_place_of_the_function(is_fitted):
     X, y = data()
-    model = MLPRegressor(lambda raw, y: abs(raw - y), activation=["relu", lambda z: fg.sin(z)],
-                         **SMALL)
+    model = MLPRegressor(
+        lambda raw, y: abs(raw - y), activation=["relu", lambda z: fg.sin(z)], **SMALL
+    )
     if is_fitted:
         model.fit(X, y)
     for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
@@ -224,18 +232,23 @@ def test_a_search_over_functions_in_processes():
     X, y = data()
     search = GridSearchCV(
         MLPRegressor(hidden_layer_sizes=(5,), max_iter=5, random_state=0),
-        {"activation": ["relu", lambda z: z * fg.sigmoid(z)],
-         "loss": ["squared_error", lambda raw, y: fg.log(fg.cosh(raw - y))]},
-        cv=2, n_jobs=2,
-    ).fit(X, y)  # fmt: skip
+        {
+            "activation": ["relu", lambda z: z * fg.sigmoid(z)],
+            "loss": ["squared_error", lambda raw, y: fg.log(fg.cosh(raw - y))],
+        },
+        cv=2,
+        n_jobs=2,
+    ).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert np.isfinite(search.best_estimator_.predict(X)).all()
 
 
 def test_a_formula_that_does_not_fit_the_outputs_says_which_parameter_it_is():
     X, y = data()
-    for name, function in {"loss": lambda raw, y: raw[7] - y,
-                           "activation": lambda z: z * np.ones(3)}.items():
+    for name, function in {
+        "loss": lambda raw, y: raw[7] - y,
+        "activation": lambda z: z * np.ones(3),
+    }.items():
         with pytest.raises(ValueError) as caught:
             MLPRegressor(**{**SMALL, name: function}).fit(X, y)
         assert caught.value.__notes__ == [f"This function is the parameter {name!r}."]
@@ -277,21 +290,38 @@ def test_linear_models_agree_with_those_of_scikit_learn():
     X = rng.randn(150, 3)
     y = X @ [0.5, -1, 0.2] + rng.standard_t(3, 150)
     positive = np.exp(X @ [0.3, -0.5, 0.2]) * rng.gamma(2.0, size=150)
-    exact = dict(hidden_layer_sizes=(), solver="lbfgs", tol=1e-10, alpha=0, max_iter=5000,
-                 max_fun=10**6, random_state=0)
+    exact = dict(
+        hidden_layer_sizes=(),
+        solver="lbfgs",
+        tol=1e-10,
+        alpha=0,
+        max_iter=5000,
+        max_fun=10**6,
+        random_state=0,
+    )
     huber = MLPRegressor("huber", huber_threshold=0.9, **exact).fit(X, y)
     theirs = HuberRegressor(epsilon=1.35, alpha=0).fit(X, y)
     rescaled = MLPRegressor("huber", huber_threshold=1.35 * theirs.scale_, **exact).fit(X, y)
     np.testing.assert_allclose(rescaled.coefs_[0][:, 0], theirs.coef_, atol=1e-3)
     assert not np.allclose(huber.coefs_[0][:, 0], theirs.coef_, atol=1e-3)
-    for name, glm in (("gamma", GammaRegressor(alpha=0, tol=1e-10, max_iter=5000)),
-                      ("tweedie", TweedieRegressor(power=1.5, alpha=0, tol=1e-10, max_iter=5000))):
+    for name, glm in (
+        ("gamma", GammaRegressor(alpha=0, tol=1e-10, max_iter=5000)),
+        ("tweedie", TweedieRegressor(power=1.5, alpha=0, tol=1e-10, max_iter=5000)),
+    ):
         ours = MLPRegressor(name, **exact).fit(X, positive)
         np.testing.assert_allclose(ours.predict(X), glm.fit(X, positive).predict(X), rtol=1e-3)
     for level in (0.25, 0.9):
-        ours = MLPRegressor("quantile", quantile=level, alpha=0, hidden_layer_sizes=(), tol=0,
-                            learning_rate_init=0.01, max_iter=2000, n_iter_no_change=2000,
-                            random_state=0).fit(X, y)
+        ours = MLPRegressor(
+            "quantile",
+            quantile=level,
+            alpha=0,
+            hidden_layer_sizes=(),
+            tol=0,
+            learning_rate_init=0.01,
+            max_iter=2000,
+            n_iter_no_change=2000,
+            random_state=0,
+        ).fit(X, y)
         linear = QuantileRegressor(quantile=level, alpha=0, solver="highs").fit(X, y)
         np.testing.assert_allclose(ours.coefs_[0][:, 0], linear.coef_, atol=0.05)
 
@@ -299,15 +329,24 @@ def test_linear_models_agree_with_those_of_scikit_learn():
 def test_columns_of_quantiles_are_those_of_the_first_target_first():
     X, y = data(outputs=2)
     levels = [0.1, 0.5, 0.9]
-    model = MLPRegressor("quantile", quantile=levels, hidden_layer_sizes=(20,), max_iter=400,
-                         tol=0, n_iter_no_change=400, alpha=0, random_state=0).fit(X, y)
+    model = MLPRegressor(
+        "quantile",
+        quantile=levels,
+        hidden_layer_sizes=(20,),
+        max_iter=400,
+        tol=0,
+        n_iter_no_change=400,
+        alpha=0,
+        random_state=0,
+    ).fit(X, y)
     prediction = model.predict(X)
     assert prediction.shape == (len(X), 6) and model.n_outputs_ == 6
     for column in range(6):
         share = (y[:, column // 3] <= prediction[:, column]).mean()
         assert abs(share - levels[column % 3]) < 0.07
-    expected = np.mean([d2_pinball_score(y[:, k // 3], prediction[:, k], alpha=levels[k % 3])
-                        for k in range(6)])
+    expected = np.mean(
+        [d2_pinball_score(y[:, k // 3], prediction[:, k], alpha=levels[k % 3]) for k in range(6)]
+    )
     assert model.score(X, y) == pytest.approx(expected, rel=1e-12)
     weight = np.arange(len(X)) % 2
     assert model.score(X, y, weight) == pytest.approx(model.score(X[1::2], y[1::2]), rel=1e-12)
@@ -341,8 +380,10 @@ def test_out_activation_is_the_link_of_the_prediction(link):
 # ---- initial weights
 
 
-@pytest.mark.parametrize("init, variance", [("glorot_uniform", 2 / 500), ("he_uniform", 2 / 300),
-                                            ("lecun_uniform", 1 / 300)])
+@pytest.mark.parametrize(
+    "init, variance",
+    [("glorot_uniform", 2 / 500), ("he_uniform", 2 / 300), ("lecun_uniform", 1 / 300)],
+)
 def test_initial_weights_have_the_variance_of_their_name(init, variance):
     model = first_weights(init=init)
     assert np.var(model.coefs_[0]) == pytest.approx(variance, rel=0.02)
@@ -352,8 +393,14 @@ def test_initial_weights_have_the_variance_of_their_name(init, variance):
 
 def first_weights(**parameters):
     X = np.random.RandomState(0).randn(10, 300)
-    model = MLPRegressor(hidden_layer_sizes=(200, 200), random_state=0, max_iter=1, solver="sgd",
-                         learning_rate_init=1e-300, **parameters)
+    model = MLPRegressor(
+        hidden_layer_sizes=(200, 200),
+        random_state=0,
+        max_iter=1,
+        solver="sgd",
+        learning_rate_init=1e-300,
+        **parameters,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.fit(X, X[:, 0])
@@ -377,8 +424,9 @@ def test_auto_takes_what_fits_each_layer():
 # ---- given weights
 
 
-@pytest.mark.parametrize("gate, weights, bias", [("and", [1, 1], -1.5), ("or", [1, 1], -0.5),
-                                                 ("nand", [-1, -1], 1.5)])
+@pytest.mark.parametrize(
+    "gate, weights, bias", [("and", [1, 1], -1.5), ("or", [1, 1], -0.5), ("nand", [-1, -1], 1.5)]
+)
 def test_gates_are_single_units(gate, weights, bias):
     X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     model = MLPClassifier.from_weights([np.reshape(weights, (2, 1))], [[bias]], activation="step")
@@ -390,7 +438,9 @@ def test_gates_are_single_units(gate, weights, bias):
 def test_xor_is_gates_stacked():
     X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     model = MLPClassifier.from_weights(
-        [[[1, -1], [1, -1]], [[1], [1]]], [[-0.5, 1.5], [-1.5]], activation="step",
+        [[[1, -1], [1, -1]], [[1], [1]]],
+        [[-0.5, 1.5], [-1.5]],
+        activation="step",
         classes=["even", "odd"],
     )
     assert model.predict(X).tolist() == ["even", "odd", "odd", "even"]
@@ -407,8 +457,9 @@ def test_given_weights_are_copied_and_checked():
     np.testing.assert_allclose(model.predict_proba([[0.0, 0.0]]), 1 / 3, rtol=1e-6)
     assert clone(model).get_params() == model.get_params()
     for message, arguments in {
-        "do not fit each other": dict(coefs=[np.ones((2, 3)), np.ones((2, 1))],
-                                      intercepts=[np.ones(3), np.ones(1)]),
+        "do not fit each other": dict(
+            coefs=[np.ones((2, 3)), np.ones((2, 1))], intercepts=[np.ones(3), np.ones(1)]
+        ),
         "must be finite": dict(coefs=[np.full((2, 1), np.nan)], intercepts=[np.ones(1)]),
         "real": dict(coefs=[np.full((2, 1), 1j)], intercepts=[np.ones(1)]),
         "one layer at least": dict(coefs=[], intercepts=[]),
@@ -417,8 +468,9 @@ def test_given_weights_are_copied_and_checked():
         "classes must be 3 labels": dict(coefs=[weights], intercepts=[bias], classes=[1, 2]),
         "in rising order": dict(coefs=[weights], intercepts=[bias], classes=[1, 3, 2]),
         "'alpha' parameter": dict(coefs=[weights], intercepts=[bias], alpha=-1),
-        "activation must be": dict(coefs=[weights, np.ones((3, 1))],
-                                   intercepts=[bias, np.ones(1)], activation="gulp"),
+        "activation must be": dict(
+            coefs=[weights, np.ones((3, 1))], intercepts=[bias, np.ones(1)], activation="gulp"
+        ),
     }.items():
         with pytest.raises(ValueError, match=message):
             MLPClassifier.from_weights(**{"activation": "relu", **arguments})
@@ -437,15 +489,19 @@ def test_a_model_of_scikit_learn_is_taken_over(kind, dtype, activation):
         "one": (MLPRegressor, y[:, 0]),
         "several": (MLPRegressor, y),
     }[kind]
-    model = getattr(neural_network, cls.__name__)(activation=activation, max_iter=4,
-                                                  random_state=0).fit(X.astype(dtype), y)
+    model = getattr(neural_network, cls.__name__)(
+        activation=activation, max_iter=4, random_state=0
+    ).fit(X.astype(dtype), y)
     ours = cls.from_sklearn(model)
     # scikit-learn computes in float64 where X is; in float32 both round.
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
     method = "predict_proba" if cls is MLPClassifier else "predict"
-    np.testing.assert_allclose(getattr(ours, method)(X.astype(dtype)),
-                               getattr(model, method)(X.astype(dtype)),
-                               rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        getattr(ours, method)(X.astype(dtype)),
+        getattr(model, method)(X.astype(dtype)),
+        rtol=tolerance,
+        atol=tolerance,
+    )
     if cls is MLPClassifier:
         np.testing.assert_array_equal(ours.predict(X), model.predict(X))
     assert ours.coefs_[0].dtype == dtype and ours.loss_curve_ == model.loss_curve_
@@ -459,8 +515,9 @@ def test_a_model_of_scikit_learn_is_taken_over(kind, dtype, activation):
 def test_nothing_is_shared_with_a_model_of_scikit_learn():
     neural_network = pytest.importorskip("sklearn.neural_network")
     X, y = data()
-    model = neural_network.MLPRegressor(hidden_layer_sizes=[5], max_iter=2,
-                                        random_state=np.random.RandomState(0)).fit(X, y)
+    model = neural_network.MLPRegressor(
+        hidden_layer_sizes=[5], max_iter=2, random_state=np.random.RandomState(0)
+    ).fit(X, y)
     ours = MLPRegressor.from_sklearn(model)
     assert ours.random_state is not model.random_state
     assert ours.hidden_layer_sizes is not model.hidden_layer_sizes
@@ -468,8 +525,13 @@ def test_nothing_is_shared_with_a_model_of_scikit_learn():
 
 def test_levels_have_to_fit_given_weights():
     with pytest.raises(ValueError, match="quantile has 3 levels, but there are 2 outputs"):
-        MLPRegressor.from_weights([np.ones((4, 2))], [np.ones(2)], activation="relu",
-                                  loss="quantile", quantile=[0.1, 0.5, 0.9])
+        MLPRegressor.from_weights(
+            [np.ones((4, 2))],
+            [np.ones(2)],
+            activation="relu",
+            loss="quantile",
+            quantile=[0.1, 0.5, 0.9],
+        )
 
 
 def test_only_fitted_models_of_the_same_kind_are_taken_over():

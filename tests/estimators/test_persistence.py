@@ -102,8 +102,12 @@ def outputs(est, x):
 def state(est, x):
     """Everything public that a fit leaves, and the predictions."""
     curve = np.array(getattr(est, "loss_curve_", []))
-    scores = np.array([getattr(est, name, None) or []
-                       for name in ("validation_scores_", "validation_loss_curve_")])
+    scores = np.array(
+        [
+            getattr(est, name, None) or []
+            for name in ("validation_scores_", "validation_loss_curve_")
+        ]
+    )
     counts = np.array([est.n_iter_, est.t_, est.n_layers_, est.n_outputs_, est.n_features_in_])
     numbers = [curve, scores, counts, np.array(est.loss_)]
     return [*est.coefs_, *est.intercepts_, *numbers, *outputs(est, x)]
@@ -296,10 +300,21 @@ def after_predict(est):
 
 
 EDITS = [
-    set_item, set_item_fortran, set_item_strided, set_item_read_only, set_item_list, in_place,
-    in_place_scaled, one_element, bias_in_place, bias_item, whole_lists, copied_lists,
-    swapped_lists, after_predict,
-]  # fmt: skip
+    set_item,
+    set_item_fortran,
+    set_item_strided,
+    set_item_read_only,
+    set_item_list,
+    in_place,
+    in_place_scaled,
+    one_element,
+    bias_in_place,
+    bias_item,
+    whole_lists,
+    copied_lists,
+    swapped_lists,
+    after_predict,
+]
 
 
 @pytest.mark.parametrize("trip", ["none", "pickle", "copy.deepcopy"])

@@ -33,8 +33,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 SAME_WORDS = sklearn.__version__.startswith("1.9.")
 PARAMS = dict(hidden_layer_sizes=(7,), max_iter=3, random_state=0)
-METHODS = {MLPClassifier: ("predict", "predict_proba", "predict_log_proba"),
-           MLPRegressor: ("predict",)}
+METHODS = {
+    MLPClassifier: ("predict", "predict_proba", "predict_log_proba"),
+    MLPRegressor: ("predict",),
+}
 N, FEATURES = 30, 5
 rng = np.random.RandomState(0)
 X = rng.randn(N, FEATURES)
@@ -115,19 +117,28 @@ if pd is not None:
     FRAME = pd.DataFrame(X, columns=list("abcde"))
     MIXED = FRAME.astype({"a": "f4", "d": "f4"})
     SPARSE = pd.DataFrame.sparse.from_spmatrix(sp.csr_array(X), columns=list("abcde"))
-    ODD |= {"frame": FRAME, "row of a frame": FRAME.iloc[3:4], "frame, two dtypes": MIXED,
-            "frame of float32": FRAME.astype("f4"), "no row of a frame": FRAME.iloc[:0],
-            "frame, an int column": FRAME.astype({"b": int}),
-            "frame, an object column": FRAME.astype({"b": object}),
-            "frame, a nullable column": FRAME.astype({"b": "Float64"}),
-            "frame, a sparse column": FRAME.assign(b=SPARSE["b"]), "sparse frame": SPARSE,
-            "frame, a name twice": FRAME.set_axis(list("abcda"), axis=1),
-            "frame, some names": FRAME.set_axis(["a", "b", 3, "d", "e"], axis=1),
-            "frame, two levels": pd.concat({"x": FRAME}, axis=1),
-            "frame with inf": FRAME.replace(FRAME.iloc[3, 1], np.inf),
-            "frame with nan": FRAME.mask(FRAME > 1), "series": FRAME["a"],
-            "frame, other order": FRAME[list("edcba")], "frame, a column less": FRAME.iloc[:, 1:],
-            "frame of ints": FRAME.astype(int), "frame without names": pd.DataFrame(X)}
+    ODD |= {
+        "frame": FRAME,
+        "row of a frame": FRAME.iloc[3:4],
+        "frame, two dtypes": MIXED,
+        "frame of float32": FRAME.astype("f4"),
+        "no row of a frame": FRAME.iloc[:0],
+        "frame, an int column": FRAME.astype({"b": int}),
+        "frame, an object column": FRAME.astype({"b": object}),
+        "frame, a nullable column": FRAME.astype({"b": "Float64"}),
+        "frame, a sparse column": FRAME.assign(b=SPARSE["b"]),
+        "sparse frame": SPARSE,
+        "frame, a name twice": FRAME.set_axis(list("abcda"), axis=1),
+        "frame, some names": FRAME.set_axis(["a", "b", 3, "d", "e"], axis=1),
+        "frame, two levels": pd.concat({"x": FRAME}, axis=1),
+        "frame with inf": FRAME.replace(FRAME.iloc[3, 1], np.inf),
+        "frame with nan": FRAME.mask(FRAME > 1),
+        "series": FRAME["a"],
+        "frame, other order": FRAME[list("edcba")],
+        "frame, a column less": FRAME.iloc[:, 1:],
+        "frame of ints": FRAME.astype(int),
+        "frame without names": pd.DataFrame(X),
+    }
 
 
 def outcome(call):
@@ -195,11 +206,23 @@ def test_who_assumes_finite_gets_nan(odd, cls, full):
 def test_plain_arrays_take_the_lean_path_and_nothing_else_does(monkeypatch):
     asked = []
     check = inputs.check_prediction_data
-    monkeypatch.setattr(inputs, "check_prediction_data",
-                        lambda est, x: asked.append(x) or check(est, x))
+    monkeypatch.setattr(
+        inputs, "check_prediction_data", lambda est, x: asked.append(x) or check(est, x)
+    )
     est = fitted(MLPClassifier)
-    for name in ("plain", "one row", "float32", "one row of float32", "Fortran", "strided",
-                 "one column of many", "stride 0", "unaligned", "largest", "denormal"):
+    for name in (
+        "plain",
+        "one row",
+        "float32",
+        "one row of float32",
+        "Fortran",
+        "strided",
+        "one column of many",
+        "stride 0",
+        "unaligned",
+        "largest",
+        "denormal",
+    ):
         est.predict(ODD[name])
     assert not asked
     for name in ("int", "list", "derived", "float16", "csr"):
@@ -275,8 +298,12 @@ def test_sums_that_overflow_are_no_fault_of_x():
 @pytest.mark.parametrize("classes", [1, 2, 3])
 @pytest.mark.parametrize("names", ["int", "str", "bool", "float"])
 def test_labels_are_what_the_binarizer_says(names, classes):
-    labels = {"int": np.array([7, -3, 4]), "str": np.array(["c", "a", "bb"]),
-              "bool": np.array([True, False, True]), "float": np.array([0.0, 2.0, 1.0])}[names]
+    labels = {
+        "int": np.array([7, -3, 4]),
+        "str": np.array(["c", "a", "bb"]),
+        "bool": np.array([True, False, True]),
+        "float": np.array([0.0, 2.0, 1.0]),
+    }[names]
     y = labels[:classes][np.arange(N) % classes]
     est = MLPClassifier(**PARAMS).fit(X, y)
     binarizer = LabelBinarizer().fit(y)
@@ -290,10 +317,18 @@ def test_labels_are_what_the_binarizer_says(names, classes):
     assert found.dtype == expected.dtype
 
 
-@pytest.mark.parametrize("y", [
-    np.arange(30) % 3, np.arange(30) % 2, np.arange(30, dtype="u1") % 5, np.zeros(9, int),
-    np.arange(30) % 2 == 0, np.arange(4), np.array([2**63, 5], np.uint64),
-])
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.arange(30) % 3,
+        np.arange(30) % 2,
+        np.arange(30, dtype="u1") % 5,
+        np.zeros(9, int),
+        np.arange(30) % 2 == 0,
+        np.arange(4),
+        np.array([2**63, 5], np.uint64),
+    ],
+)
 def test_plain_labels_are_encoded_as_scikit_learn_does(y):
     classes, codes, complete = inputs.plain_labels(y)
     binarizer = LabelBinarizer().fit(y)
@@ -306,10 +341,18 @@ def test_plain_labels_are_encoded_as_scikit_learn_does(y):
         assert inputs.plain_labels(np.append(y, y.dtype.type(9)), classes) is None
 
 
-@pytest.mark.parametrize("y", [
-    np.arange(30.0), np.array(list("abc")), [1, 2], np.arange(4).astype(">i8"),
-    np.arange(4).reshape(2, 2), np.arange(21), np.array([1, None], object),
-])
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.arange(30.0),
+        np.array(list("abc")),
+        [1, 2],
+        np.arange(4).astype(">i8"),
+        np.arange(4).reshape(2, 2),
+        np.arange(21),
+        np.array([1, None], object),
+    ],
+)
 def test_other_labels_are_scikit_learns_business(y):
     assert inputs.plain_labels(y) is None
 
@@ -333,8 +376,11 @@ def wide(n, dtype=np.float32, seed=0):
 def test_any_number_of_threads_gives_the_same_bits(kind, small_chunks, monkeypatch):
     x, y = wide(1000, np.float64 if kind == "float64" else np.float32)
     model = MLPClassifier((30,), max_iter=2, random_state=0).fit(x, y)
-    x = {"Fortran": np.asfortranarray, "converted": lambda a: a.astype(float),
-         "csr": sp.csr_array}.get(kind, np.asarray)(x)
+    x = {
+        "Fortran": np.asfortranarray,
+        "converted": lambda a: a.astype(float),
+        "csr": sp.csr_array,
+    }.get(kind, np.asarray)(x)
     sizes, made = [], team_module.Team.__init__
 
     def spy(self, size, inline):
@@ -366,9 +412,18 @@ def test_nan_in_any_chunk_is_found_by_any_rank(small_chunks):
 def test_early_stopping_scores_by_the_same_team(small_chunks):
     """The validation set has several chunks."""
     x, y = wide(1000)
-    fits = [MLPClassifier((30,), max_iter=4, random_state=0, early_stopping=True, batch_size=300,
-                          validation_fraction=0.4, n_threads=n_threads).fit(x, y)
-            for n_threads in (1, 2, 3)]
+    fits = [
+        MLPClassifier(
+            (30,),
+            max_iter=4,
+            random_state=0,
+            early_stopping=True,
+            batch_size=300,
+            validation_fraction=0.4,
+            n_threads=n_threads,
+        ).fit(x, y)
+        for n_threads in (1, 2, 3)
+    ]
     for fit in fits[1:]:
         assert fit.validation_scores_ == fits[0].validation_scores_
         assert fit.validation_loss_curve_ == fits[0].validation_loss_curve_
@@ -434,7 +489,8 @@ def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_ch
 def test_ctrl_c_is_heard_between_chunks(n_threads):
     x = np.broadcast_to(np.ones(100, np.float32), (3_000_000, 100))  # some seconds
     model = MLPClassifier((100,), max_iter=1, n_threads=n_threads).fit(
-        np.eye(100, dtype=np.float32), np.arange(100) % 3)
+        np.eye(100, dtype=np.float32), np.arange(100) % 3
+    )
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     try:
@@ -578,8 +634,11 @@ def test_a_fork_during_predictions_works_in_the_child(small_chunks):
             if child == 0:
                 try:
                     same = np.array_equal(model.predict_proba(x), expected)
-                    os._exit(0 if same and np.array_equal(model.predict_proba(x[:1]).shape, (1, 4))
-                             else 1)
+                    os._exit(
+                        0
+                        if same and np.array_equal(model.predict_proba(x[:1]).shape, (1, 4))
+                        else 1
+                    )
                 except BaseException:
                     os._exit(2)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -588,8 +647,11 @@ def test_a_fork_during_predictions_works_in_the_child(small_chunks):
         thread.join()
 
 
-@pytest.mark.parametrize("plan", [np.zeros(3), np.zeros((2, 5), np.int64), np.zeros(0, "V48"),
-                                  np.zeros(8, "V48")[::2], None], ids=repr)
+@pytest.mark.parametrize(
+    "plan",
+    [np.zeros(3), np.zeros((2, 5), np.int64), np.zeros(0, "V48"), np.zeros(8, "V48")[::2], None],
+    ids=repr,
+)
 def test_a_plan_that_is_none_is_refused(plan):
     """The core reads plans as bytes."""
     with pytest.raises((ValueError, BufferError, TypeError)):

@@ -62,8 +62,9 @@ class Formula:
         for _ in range(self.size):
             names = [*ONE, *TWO, *TWO, *ACROSS]
             name = names[random.randint(len(names))]
-            first, second = ((rows + numbers)[random.randint(len(rows) + len(numbers))]
-                             for _ in range(2))  # fmt: skip
+            first, second = (
+                (rows + numbers)[random.randint(len(rows) + len(numbers))] for _ in range(2)
+            )
             if name in ACROSS:
                 numbers.append(fg.tanh(ACROSS[name](rows[random.randint(len(rows))])))
                 continue
@@ -72,6 +73,6 @@ class Formula:
             is_number = set(alone) <= {id(number) for number in numbers}
             (numbers if is_number else rows).append(made)
         total = (raw - y) ** 2 / 2
-        for term in (rows + numbers)[-self.size // 2:]:
+        for term in (rows + numbers)[-self.size // 2 :]:
             total = total + 0.3 * fg.tanh(term)
         return total

@@ -21,10 +21,11 @@ LOSSES = {
     "gaussian": lambda raw, y: raw[1] + (raw[0] - y[0]) ** 2 * fg.exp(-2 * raw[1]) / 2,
     "quantiles": lambda raw, y: fg.maximum(Q * (y - raw), (Q - 1) * (y - raw)),
     "mean": lambda raw, y: fg.sqrt(1 + fg.mean((raw - y) ** 2)) * fg.abs(y),
-    "huber": lambda raw, y: fg.where(fg.abs(raw - y) < 1, 0.5 * (raw - y) ** 2,
-                                     fg.abs(raw - y) - 0.5),
+    "huber": lambda raw, y: fg.where(
+        fg.abs(raw - y) < 1, 0.5 * (raw - y) ** 2, fg.abs(raw - y) - 0.5
+    ),
     "clip": lambda raw, y: fg.clip(raw, -1, 1) * y + fg.softplus(-raw[-1]),
-}  # fmt: skip
+}
 Q = np.array([0.1, 0.5, 0.9])
 ACTIVATIONS = {
     "gelu": lambda z: 0.5 * z * (1 + fg.erf(z / math.sqrt(2))),
@@ -88,8 +89,9 @@ def _plain(value):
     return value.value if isinstance(value, fg.Variable) else value
 
 
-@pytest.mark.parametrize("name", ["squared", "log_cosh", "one sum", "cross entropy", "mean",
-                                  "huber", "clip"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["squared", "log_cosh", "one sum", "cross entropy", "mean", "huber", "clip"]
+)
 def test_a_single_output_is_a_row_of_one(name):
     expression = Expression.trace(LOSSES[name], LOSS)
     raw, y = np.random.RandomState(0).randn(2, 7, 1)
@@ -119,14 +121,21 @@ def test_equal_parts_are_shared_and_constants_folded():
     assert str(expression) == "exp(raw - y) + exp(raw - y)"
 
 
-@pytest.mark.parametrize("function, expected", [
-    (lambda z: fg.where(abs(z) < 1, z**2 / 2, abs(z) - 0.5),  # where a product and a sum would do
-     ["abs", "less", "multiply", "multiply", "subtract", "where", "sign", "where"]),
-    (fg.relu, ["relu", "less"]),
-    (lambda z: z * 0.5 * 4 / 8, ["multiply"]),
-    (lambda z: z / 1e35, ["divide"]),  # 1e-35 has fewer digits in float32
-    (lambda z: z * 1e20 * 1e20, ["multiply", "multiply"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "function, expected",
+    [
+        (
+            lambda z: fg.where(
+                abs(z) < 1, z**2 / 2, abs(z) - 0.5
+            ),  # where a product and a sum would do
+            ["abs", "less", "multiply", "multiply", "subtract", "where", "sign", "where"],
+        ),
+        (fg.relu, ["relu", "less"]),
+        (lambda z: z * 0.5 * 4 / 8, ["multiply"]),
+        (lambda z: z / 1e35, ["divide"]),  # 1e-35 has fewer digits in float32
+        (lambda z: z * 1e20 * 1e20, ["multiply", "multiply"]),
+    ],
+)
 def test_tapes_take_the_faster_steps(function, expected):
     expression = Expression.trace(function, ACTIVATION)
     steps, _ = expression.with_derivative()
@@ -152,39 +161,45 @@ def test_expressions_are_plain_data():
     assert repr(back) == "Expression(raw, y: log(cosh(raw - y)))"
 
 
-@pytest.mark.parametrize("function, error, message", [
-    (lambda raw, y: raw if raw > y else y, TypeError, r"where\(condition, x, y\)"),
-    (lambda raw, y: np.arctan(raw - y), TypeError, "np.arctan.*where"),
-    (lambda raw, y: math.exp(raw) + y, TypeError, "functions of `math`"),
-    (lambda raw, y: raw**2, ValueError, "does not depend on 'y'"),
-    (lambda raw, y: y**2, ValueError, "does not depend on 'raw'"),
-    (lambda raw, y: 3.0, ValueError, "does not depend on 'raw'"),
-    (lambda raw, y: (raw, y), TypeError, "return one expression, got tuple"),
-    (lambda raw, y: None, TypeError, "return one expression, got NoneType"),
-    (lambda raw, y: raw[:2] - y[0], TypeError, "number of a column"),
-    (lambda raw, y: sum(r * y[0] for r in raw), TypeError, "cannot be unpacked"),
-    (lambda raw, y: np.eye(3) * raw - y, TypeError, r"array of shape \(3, 3\)"),
-    (lambda raw, y: fg.sum(raw, keepdims=True) - y, TypeError, "keepdims"),
-    (lambda raw, y: fg.sum(raw, axis=1) - y, TypeError, "axis None, 0 or -1"),
-    (lambda raw, y: fg.primitive(np.exp, lambda g, o, x: g * o, "own")(raw) - y, TypeError,
-     "primitive 'own' runs in Python alone"),
-    (lambda raw, y: fg.sum(fg.sum(raw - y)), TypeError, "single number"),
-    (lambda raw, y: raw + 0 * y, ValueError, "does not depend on 'y'"),
-    (lambda raw, y: fg.where(0, raw, 1) * y, ValueError, "does not depend on 'raw'"),
-    (lambda raw, y: "raw - y", TypeError, "return one expression, got str"),
-    (lambda raw, y: [raw - y], TypeError, "return one expression, got list"),
-    (lambda raw, y: raw if raw.value > 0 else y, TypeError, "no value yet.*where"),
-    (lambda raw, y: raw // 2 - y, TypeError, "np.floor_divide.*where"),
-    (lambda raw, y: raw @ y, TypeError, "np.matmul.*primitive"),
-    (lambda raw, y: np.max(raw) - y, TypeError, "np.max.*where"),
-    (lambda raw, y: raw[raw > 0] - y, TypeError, "an index is made of numbers.*where"),
-    (lambda raw, y: fg.backward(raw), AttributeError, "backward"),
-    (lambda z: z, TypeError, r"called with \(raw, y\), but this one: too many positional"),
-    (lambda raw, y, weight: raw - y, TypeError, r"called with \(raw, y\).*'weight'"),
-    (lambda *, raw, y: raw - y, TypeError, r"called with \(raw, y\).*too many positional"),
-    ("hubre", TypeError, r"function of \(raw, y\) is wanted, got 'hubre'"),
-    (None, TypeError, r"function of \(raw, y\) is wanted, got None"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "function, error, message",
+    [
+        (lambda raw, y: raw if raw > y else y, TypeError, r"where\(condition, x, y\)"),
+        (lambda raw, y: np.arctan(raw - y), TypeError, "np.arctan.*where"),
+        (lambda raw, y: math.exp(raw) + y, TypeError, "functions of `math`"),
+        (lambda raw, y: raw**2, ValueError, "does not depend on 'y'"),
+        (lambda raw, y: y**2, ValueError, "does not depend on 'raw'"),
+        (lambda raw, y: 3.0, ValueError, "does not depend on 'raw'"),
+        (lambda raw, y: (raw, y), TypeError, "return one expression, got tuple"),
+        (lambda raw, y: None, TypeError, "return one expression, got NoneType"),
+        (lambda raw, y: raw[:2] - y[0], TypeError, "number of a column"),
+        (lambda raw, y: sum(r * y[0] for r in raw), TypeError, "cannot be unpacked"),
+        (lambda raw, y: np.eye(3) * raw - y, TypeError, r"array of shape \(3, 3\)"),
+        (lambda raw, y: fg.sum(raw, keepdims=True) - y, TypeError, "keepdims"),
+        (lambda raw, y: fg.sum(raw, axis=1) - y, TypeError, "axis None, 0 or -1"),
+        (
+            lambda raw, y: fg.primitive(np.exp, lambda g, o, x: g * o, "own")(raw) - y,
+            TypeError,
+            "primitive 'own' runs in Python alone",
+        ),
+        (lambda raw, y: fg.sum(fg.sum(raw - y)), TypeError, "single number"),
+        (lambda raw, y: raw + 0 * y, ValueError, "does not depend on 'y'"),
+        (lambda raw, y: fg.where(0, raw, 1) * y, ValueError, "does not depend on 'raw'"),
+        (lambda raw, y: "raw - y", TypeError, "return one expression, got str"),
+        (lambda raw, y: [raw - y], TypeError, "return one expression, got list"),
+        (lambda raw, y: raw if raw.value > 0 else y, TypeError, "no value yet.*where"),
+        (lambda raw, y: raw // 2 - y, TypeError, "np.floor_divide.*where"),
+        (lambda raw, y: raw @ y, TypeError, "np.matmul.*primitive"),
+        (lambda raw, y: np.max(raw) - y, TypeError, "np.max.*where"),
+        (lambda raw, y: raw[raw > 0] - y, TypeError, "an index is made of numbers.*where"),
+        (lambda raw, y: fg.backward(raw), AttributeError, "backward"),
+        (lambda z: z, TypeError, r"called with \(raw, y\), but this one: too many positional"),
+        (lambda raw, y, weight: raw - y, TypeError, r"called with \(raw, y\).*'weight'"),
+        (lambda *, raw, y: raw - y, TypeError, r"called with \(raw, y\).*too many positional"),
+        ("hubre", TypeError, r"function of \(raw, y\) is wanted, got 'hubre'"),
+        (None, TypeError, r"function of \(raw, y\) is wanted, got None"),
+    ],
+)
 def test_what_cannot_be_compiled_is_named(function, error, message):
     with pytest.raises(error, match=message):
         Expression.trace(function, LOSS)

@@ -42,8 +42,10 @@ def slope(function, row, target, k):
         ahead, behind = row.copy(), row.copy()
         ahead[k] += step
         behind[k] -= step
-        found.append((np.sum(function(ahead, target)) - np.sum(function(behind, target)))
-                     / (ahead[k] - behind[k]))
+        found.append(
+            (np.sum(function(ahead, target)) - np.sum(function(behind, target)))
+            / (ahead[k] - behind[k])
+        )
     return found[1] if abs(found[0] - found[1]) < 1e-6 * max(1, abs(found[1])) else np.nan
 
 

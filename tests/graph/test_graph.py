@@ -15,15 +15,29 @@ POINTS = np.random.RandomState(0).uniform(-3, 3, 1000)
 
 # function of Variables, and the intervals its arguments are drawn from
 FUNCTIONS = {
-    "add": (fg.add, (-2, 2), (-2, 2)), "subtract": (fg.subtract, (-2, 2), (-2, 2)),
-    "multiply": (fg.multiply, (-2, 2), (-2, 2)), "divide": (fg.divide, (-2, 2), (0.5, 2)),
-    "power": (fg.power, (0.2, 3), (-2, 2)), "negative": (fg.negative, (-2, 2)),
-    "exp": (fg.exp, (-3, 3)), "expm1": (fg.expm1, (-1, 1)), "log": (fg.log, (0.1, 5)),
-    "log1p": (fg.log1p, (-0.9, 3)), "sqrt": (fg.sqrt, (0.1, 4)), "sin": (fg.sin, (-7, 7)),
-    "cos": (fg.cos, (-7, 7)), "sinh": (fg.sinh, (-3, 3)), "cosh": (fg.cosh, (-3, 3)),
-    "tanh": (fg.tanh, (-3, 3)), "sigmoid": (fg.sigmoid, (-5, 5)),
-    "softplus": (fg.softplus, (-5, 5)), "erf": (fg.erf, (-2, 2)), "relu": (fg.relu, (-2, 2)),
-    "abs": (fg.abs, (-2, 2)), "sign": (fg.sign, (-2, 2)), "maximum": (fg.maximum, (-2, 2), (-2, 2)),
+    "add": (fg.add, (-2, 2), (-2, 2)),
+    "subtract": (fg.subtract, (-2, 2), (-2, 2)),
+    "multiply": (fg.multiply, (-2, 2), (-2, 2)),
+    "divide": (fg.divide, (-2, 2), (0.5, 2)),
+    "power": (fg.power, (0.2, 3), (-2, 2)),
+    "negative": (fg.negative, (-2, 2)),
+    "exp": (fg.exp, (-3, 3)),
+    "expm1": (fg.expm1, (-1, 1)),
+    "log": (fg.log, (0.1, 5)),
+    "log1p": (fg.log1p, (-0.9, 3)),
+    "sqrt": (fg.sqrt, (0.1, 4)),
+    "sin": (fg.sin, (-7, 7)),
+    "cos": (fg.cos, (-7, 7)),
+    "sinh": (fg.sinh, (-3, 3)),
+    "cosh": (fg.cosh, (-3, 3)),
+    "tanh": (fg.tanh, (-3, 3)),
+    "sigmoid": (fg.sigmoid, (-5, 5)),
+    "softplus": (fg.softplus, (-5, 5)),
+    "erf": (fg.erf, (-2, 2)),
+    "relu": (fg.relu, (-2, 2)),
+    "abs": (fg.abs, (-2, 2)),
+    "sign": (fg.sign, (-2, 2)),
+    "maximum": (fg.maximum, (-2, 2), (-2, 2)),
     "minimum": (fg.minimum, (-2, 2), (-2, 2)),
     "where": (lambda x, y: fg.where(x < y, x * x, fg.sin(y)), (-2, 2), (-2, 2)),
     "less": (lambda x, y: fg.less(x, y) + x, (-2, 2), (-2, 2)),
@@ -36,7 +50,7 @@ FUNCTIONS = {
     "logsumexp": (lambda x: fg.logsumexp(x, axis=1), (-2, 2)),
     "item": (lambda x: x[1] * x[0, 2], (-2, 2)),
     "place": (lambda x: x[[0, 0, 1]] ** 2, (-2, 2)),
-}  # fmt: skip
+}
 
 
 def numeric(function, values, step=1e-6):
@@ -66,8 +80,9 @@ def test_derivatives_are_those_of_differences(name, shapes):
     if shapes[0] != (4, 3) and name in ("sum", "spread", "mean", "logsumexp", "item", "place"):
         pytest.skip("of arrays")
     random = np.random.RandomState(1)
-    values = [np.asarray(random.uniform(*r, shape))
-              for r, shape in zip(ranges, shapes, strict=False)]
+    values = [
+        np.asarray(random.uniform(*r, shape)) for r, shape in zip(ranges, shapes, strict=False)
+    ]
 
     def scalar(*values):
         result = function(*map(Variable, values))
@@ -151,11 +166,19 @@ def test_long_graphs_need_no_recursion():
 
 def test_numpy_functions_find_ours():
     x = Variable([0.5, 2.0])
-    for theirs, ours in ((np.exp(x), fg.exp(x)), (np.float64(2) * x, 2 * x), (np.sum(x), fg.sum(x)),
-                         (np.where(x > 1, x, 0), fg.where(x > 1, x, 0)), (np.square(x), x ** 2),
-                         (np.array([1.0, 2.0]) / x, np.array([1.0, 2.0]) * x ** -1),
-                         (np.clip(x, 1, 3), fg.clip(x, 1, 3)), (abs(x), fg.abs(x)), (+x, x),
-                         (x.mean(), fg.mean(x)), (2 ** x, fg.exp(x * np.log(2)))):  # fmt: skip
+    for theirs, ours in (
+        (np.exp(x), fg.exp(x)),
+        (np.float64(2) * x, 2 * x),
+        (np.sum(x), fg.sum(x)),
+        (np.where(x > 1, x, 0), fg.where(x > 1, x, 0)),
+        (np.square(x), x**2),
+        (np.array([1.0, 2.0]) / x, np.array([1.0, 2.0]) * x**-1),
+        (np.clip(x, 1, 3), fg.clip(x, 1, 3)),
+        (abs(x), fg.abs(x)),
+        (+x, x),
+        (x.mean(), fg.mean(x)),
+        (2**x, fg.exp(x * np.log(2))),
+    ):
         np.testing.assert_allclose(theirs.value, ours.value, rtol=1e-15)
 
 
@@ -194,9 +217,15 @@ def test_a_wrong_pair_is_named():
 
 
 def test_kinks_have_the_derivative_of_one_side():
-    for function, expected in ((fg.relu, 0), (fg.abs, 0), (lambda x: fg.maximum(x, 0.0), 0),
-                               (lambda x: fg.maximum(0.0, x), 1), (lambda x: fg.minimum(x, 0.0), 0),
-                               (lambda x: fg.clip(x, 0, 1), 1), (fg.sign, 0)):  # fmt: skip
+    for function, expected in (
+        (fg.relu, 0),
+        (fg.abs, 0),
+        (lambda x: fg.maximum(x, 0.0), 0),
+        (lambda x: fg.maximum(0.0, x), 1),
+        (lambda x: fg.minimum(x, 0.0), 0),
+        (lambda x: fg.clip(x, 0, 1), 1),
+        (fg.sign, 0),
+    ):
         x = Variable(0.0)
         function(x).backward()
         assert x.grad == expected
@@ -204,9 +233,11 @@ def test_kinks_have_the_derivative_of_one_side():
 
 def test_nothing_overflows_that_need_not():
     x = Variable([-1e4, 0.0, 1e4])
-    for function, value, grad in ((fg.softplus, [0, np.log(2), 1e4], [0, 0.5, 1]),
-                                  (fg.sigmoid, [0, 0.5, 1], [0, 0.25, 0]),
-                                  (fg.tanh, [-1, 0, 1], [0, 1, 0])):  # fmt: skip
+    for function, value, grad in (
+        (fg.softplus, [0, np.log(2), 1e4], [0, 0.5, 1]),
+        (fg.sigmoid, [0, 0.5, 1], [0, 0.25, 0]),
+        (fg.tanh, [-1, 0, 1], [0, 1, 0]),
+    ):
         with np.errstate(over="raise", invalid="raise"):
             y = function(x)
             fg.sum(y).backward()
@@ -220,21 +251,24 @@ def test_nothing_overflows_that_need_not():
 # ---- refusals
 
 
-@pytest.mark.parametrize("use, message", [
-    (lambda x: 1 if x > 0 else 0, r"where\(condition, x, y\)"),
-    (lambda x: 0 < x < 1, r"use where"),
-    (lambda x: x > 0 and x, r"use where"),
-    (math.exp, "functions of `math`"),
-    (float, "its number is .value"),
-    (int, "its number is .value"),
-    (lambda x: np.arctan(x), r"no derivative of np.arctan\. .* where"),
-    (lambda x: np.add.reduce(x), r"no derivative of np.add.reduce"),
-    (lambda x: np.linalg.norm(x), r"no derivative of np.norm"),
-    (np.asarray, "its array is .value"),
-    (lambda x: [*x], r"cannot be unpacked: write x\[0\]"),
-    (lambda x: Variable(x), "not a Variable"),
-    (lambda x: x + "1", "number or an array"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "use, message",
+    [
+        (lambda x: 1 if x > 0 else 0, r"where\(condition, x, y\)"),
+        (lambda x: 0 < x < 1, r"use where"),
+        (lambda x: x > 0 and x, r"use where"),
+        (math.exp, "functions of `math`"),
+        (float, "its number is .value"),
+        (int, "its number is .value"),
+        (lambda x: np.arctan(x), r"no derivative of np.arctan\. .* where"),
+        (lambda x: np.add.reduce(x), r"no derivative of np.add.reduce"),
+        (lambda x: np.linalg.norm(x), r"no derivative of np.norm"),
+        (np.asarray, "its array is .value"),
+        (lambda x: [*x], r"cannot be unpacked: write x\[0\]"),
+        (lambda x: Variable(x), "not a Variable"),
+        (lambda x: x + "1", "number or an array"),
+    ],
+)
 def test_what_would_leave_the_graph_unseen_is_refused(use, message):
     with pytest.raises(TypeError, match=message):
         use(Variable([0.5]))
@@ -261,15 +295,25 @@ def test_variables_can_be_copied_and_pickled():
 
 
 def test_pictures_show_values_forward_and_derivatives_back():
-    apple, number, tax = (Variable(value, name) for value, name in
-                          ((100.0, "apple"), (2.0, "number"), (1.1, "tax")))
+    apple, number, tax = (
+        Variable(value, name) for value, name in ((100.0, "apple"), (2.0, "number"), (1.1, "tax"))
+    )
     total = apple * number * tax
     before = total.to_mermaid()
     assert before.startswith("graph LR\n") and "100 →" in before and "←" not in before
     total.backward()
     for text in (total.to_mermaid(), total.to_dot()):
-        for what in ("apple", "number", "tax", "×", "100 → / ← 2.2", "2 → / ← 110", "1.1 → / ← 200",
-                     "200 → / ← 1.1", "220 → / ← 1"):
+        for what in (
+            "apple",
+            "number",
+            "tax",
+            "×",
+            "100 → / ← 2.2",
+            "2 → / ← 110",
+            "1.1 → / ← 200",
+            "200 → / ← 1.1",
+            "220 → / ← 1",
+        ):
             assert what in text, what
     picture = total._repr_svg_()
     for what in ("apple", "100 →", "← 2.2", "220 →", "← 1<"):

@@ -23,27 +23,30 @@ def value_and_grads(function, *values):
 # ---- points where a rule would divide by zero, or multiply 0 by infinity
 
 
-@pytest.mark.parametrize("function, values, expected", [
-    (lambda x: x**0, [0.0], [0]),
-    (lambda x: x**1, [0.0], [1]),
-    (lambda x: x**2, [0.0], [0]),
-    (lambda x: x**2, [-3.0], [-6]),
-    (lambda x: x**3, [-2.0], [12]),
-    (lambda x: x**-1, [-2.0], [-0.25]),
-    (lambda x: x**0.5, [0.0], [inf]),
-    (lambda x, y: x**y, [0.0, 2.0], [0, 0]),
-    (lambda x, y: x**y, [0.0, 0.5], [inf, 0]),
-    (lambda x, y: x**y, [0.0, 0.0], [0, 0]),
-    (lambda x, y: x**y, [-2.0, 3.0], [12, nan]),
-    (lambda y: 0**y, [3.0], [0]),
-    (lambda x: 2**x, [0.0], [np.log(2)]),
-    (fg.log, [0.0], [inf]),
-    (fg.sqrt, [0.0], [inf]),
-    (lambda x: fg.sqrt(x) * 0, [0.0], [nan]),  # 0 times infinity is no choice
-    (lambda x, y: x / y, [0.0, 2.0], [0.5, 0]),
-    (lambda x: fg.log1p(fg.exp(x)), [-800.0], [0]),
-    (fg.sinh, [0.0], [1]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "function, values, expected",
+    [
+        (lambda x: x**0, [0.0], [0]),
+        (lambda x: x**1, [0.0], [1]),
+        (lambda x: x**2, [0.0], [0]),
+        (lambda x: x**2, [-3.0], [-6]),
+        (lambda x: x**3, [-2.0], [12]),
+        (lambda x: x**-1, [-2.0], [-0.25]),
+        (lambda x: x**0.5, [0.0], [inf]),
+        (lambda x, y: x**y, [0.0, 2.0], [0, 0]),
+        (lambda x, y: x**y, [0.0, 0.5], [inf, 0]),
+        (lambda x, y: x**y, [0.0, 0.0], [0, 0]),
+        (lambda x, y: x**y, [-2.0, 3.0], [12, nan]),
+        (lambda y: 0**y, [3.0], [0]),
+        (lambda x: 2**x, [0.0], [np.log(2)]),
+        (fg.log, [0.0], [inf]),
+        (fg.sqrt, [0.0], [inf]),
+        (lambda x: fg.sqrt(x) * 0, [0.0], [nan]),  # 0 times infinity is no choice
+        (lambda x, y: x / y, [0.0, 2.0], [0.5, 0]),
+        (lambda x: fg.log1p(fg.exp(x)), [-800.0], [0]),
+        (fg.sinh, [0.0], [1]),
+    ],
+)
 def test_derivatives_at_special_points(function, values, expected):
     np.testing.assert_array_equal(value_and_grads(function, *values)[1:], expected)
 
@@ -53,24 +56,47 @@ def sides_of(x, a):
     return fg.where(x < 0, a, 0.0) + fg.where(x < -1, a, 0.0)
 
 
-@pytest.mark.parametrize("function, x, value, grad", [
-    (lambda x: fg.where(x > 0, fg.sqrt(x), 0.0), [-1, 0, 4], [0, 0, 2], [0, 0, 0.25]),
-    (lambda x: fg.where(x > 0, fg.log(x), x), [-1, 0, 4], [-1, 0, np.log(4)], [1, 1, 0.25]),
-    (lambda x: fg.where(x > 0, x, fg.expm1(x)), [-1, 1e3, inf],
-     [np.expm1(-1), 1e3, inf], [np.exp(-1), 1, 1]),
-    (lambda x: fg.where(x == 0, 1.0, fg.sin(x) / x), [0, np.pi / 2], [1, 2 / np.pi],
-     [0, -4 / np.pi**2]),
-    (lambda x: fg.minimum(fg.exp(x), 5.0), [0, 1e3], [1, 5], [1, 0]),
-    (lambda x: fg.maximum(-fg.exp(x), -5.0), [0, 1e3], [-1, -5], [-1, 0]),
-    (lambda x: fg.clip(fg.exp(x), 0.5, 5.0), [-9, 0, 1e3], [0.5, 1, 5], [0, 1, 0]),
-    (lambda x: fg.relu(-fg.exp(x) * x), [-1, 1e3], [np.exp(-1), 0], [0, 0]),
-    (lambda x: fg.where(x < -1, -x, fg.where(x < 1, fg.sqrt(1 - x * x), fg.log(x))),
-     [-2, 0, 1, 4], [2, 1, 0, np.log(4)], [-1, 0, 1, 0.25]),
-    (lambda x: fg.where(x > 0, fg.where(x > 2, fg.sqrt(x - 2), 3.0), fg.sqrt(-x)),
-     [-4, 1, 2, 6], [2, 3, 3, 2], [-0.25, 0, 0, 0.25]),
-    (lambda x: sides_of(x, fg.exp(x)), [-2, -0.5, 1e3], [2 * np.exp(-2), np.exp(-0.5), 0],
-     [2 * np.exp(-2), np.exp(-0.5), 0]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "function, x, value, grad",
+    [
+        (lambda x: fg.where(x > 0, fg.sqrt(x), 0.0), [-1, 0, 4], [0, 0, 2], [0, 0, 0.25]),
+        (lambda x: fg.where(x > 0, fg.log(x), x), [-1, 0, 4], [-1, 0, np.log(4)], [1, 1, 0.25]),
+        (
+            lambda x: fg.where(x > 0, x, fg.expm1(x)),
+            [-1, 1e3, inf],
+            [np.expm1(-1), 1e3, inf],
+            [np.exp(-1), 1, 1],
+        ),
+        (
+            lambda x: fg.where(x == 0, 1.0, fg.sin(x) / x),
+            [0, np.pi / 2],
+            [1, 2 / np.pi],
+            [0, -4 / np.pi**2],
+        ),
+        (lambda x: fg.minimum(fg.exp(x), 5.0), [0, 1e3], [1, 5], [1, 0]),
+        (lambda x: fg.maximum(-fg.exp(x), -5.0), [0, 1e3], [-1, -5], [-1, 0]),
+        (lambda x: fg.clip(fg.exp(x), 0.5, 5.0), [-9, 0, 1e3], [0.5, 1, 5], [0, 1, 0]),
+        (lambda x: fg.relu(-fg.exp(x) * x), [-1, 1e3], [np.exp(-1), 0], [0, 0]),
+        (
+            lambda x: fg.where(x < -1, -x, fg.where(x < 1, fg.sqrt(1 - x * x), fg.log(x))),
+            [-2, 0, 1, 4],
+            [2, 1, 0, np.log(4)],
+            [-1, 0, 1, 0.25],
+        ),
+        (
+            lambda x: fg.where(x > 0, fg.where(x > 2, fg.sqrt(x - 2), 3.0), fg.sqrt(-x)),
+            [-4, 1, 2, 6],
+            [2, 3, 3, 2],
+            [-0.25, 0, 0, 0.25],
+        ),
+        (
+            lambda x: sides_of(x, fg.exp(x)),
+            [-2, -0.5, 1e3],
+            [2 * np.exp(-2), np.exp(-0.5), 0],
+            [2 * np.exp(-2), np.exp(-0.5), 0],
+        ),
+    ],
+)
 def test_what_the_side_not_taken_is_does_not_matter(function, x, value, grad):
     found, *grads = value_and_grads(function, np.array(x, float))
     np.testing.assert_allclose(found, value, rtol=1e-15)
@@ -91,8 +117,7 @@ def test_a_side_not_taken_stays_out_across_sums_and_broadcasts():
         np.testing.assert_array_equal(grad_w, [[0, np.log(4)]])
     _, grad_w = value_and_grads(lambda w: fg.where(x > 9, fg.log(w) * x, 0.0), 0.0)
     assert grad_w == 0
-    value, grad = value_and_grads(
-        lambda x: fg.where(use, fg.logsumexp(fg.log(x), axis=1), 0.0), x)  # fmt: skip
+    value, grad = value_and_grads(lambda x: fg.where(use, fg.logsumexp(fg.log(x), axis=1), 0.0), x)
     np.testing.assert_allclose(grad, [[0.2, 0.2], [0, 0]])
 
 
@@ -109,13 +134,16 @@ def test_both_sides_and_others_add_up():
     np.testing.assert_allclose(grad, (ahead - behind) / 2e-6, rtol=1e-7)
 
 
-@pytest.mark.parametrize("x, value, grad", [
-    ([-inf, 1.0], 1.0, [0, 1]),
-    ([-inf, -inf], -inf, [nan, nan]),
-    ([inf, 1.0], inf, [nan, 0]),
-    ([nan, 1.0], nan, [nan, nan]),
-    ([-1e308, 1e308], 1e308, [0, 1]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "x, value, grad",
+    [
+        ([-inf, 1.0], 1.0, [0, 1]),
+        ([-inf, -inf], -inf, [nan, nan]),
+        ([inf, 1.0], inf, [nan, 0]),
+        ([nan, 1.0], nan, [nan, nan]),
+        ([-1e308, 1e308], 1e308, [0, 1]),
+    ],
+)
 def test_logsumexp_of_infinities(x, value, grad):
     x = Variable(x)
     y = fg.logsumexp(x)  # without a warning
@@ -137,8 +165,8 @@ def test_reductions_over_any_axes(name, axis, keepdims):
     x = Variable(values)
     y = function(x, axis=axis, keepdims=keepdims)
     expected = {"sum": np.sum, "mean": np.mean}.get(
-        name, lambda x, **how: np.log(np.sum(np.exp(x), **how)))(
-            values, axis=axis, keepdims=keepdims)  # fmt: skip
+        name, lambda x, **how: np.log(np.sum(np.exp(x), **how))
+    )(values, axis=axis, keepdims=keepdims)
     np.testing.assert_allclose(y.value, expected, rtol=1e-14)
     # Only what keeps its dimensions can be broadcast again.
     result = fg.sum(y * y if not keepdims else y * weights)
@@ -167,13 +195,16 @@ def test_a_column_and_a_row_are_broadcast():
     np.testing.assert_array_equal(grad_y, [3, 3, 3, 3])
 
 
-@pytest.mark.parametrize("function, value", [
-    (lambda x: fg.exp(x) * 2, np.empty((0, 3))),
-    (lambda x: fg.sum(x, axis=0), np.zeros(3)),
-    (lambda x: fg.logsumexp(x, axis=0), np.full(3, -inf)),
-    (lambda x: x + np.ones((1, 3)), np.empty((0, 3))),
-    (lambda x: x[:, 1], np.empty(0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "function, value",
+    [
+        (lambda x: fg.exp(x) * 2, np.empty((0, 3))),
+        (lambda x: fg.sum(x, axis=0), np.zeros(3)),
+        (lambda x: fg.logsumexp(x, axis=0), np.full(3, -inf)),
+        (lambda x: x + np.ones((1, 3)), np.empty((0, 3))),
+        (lambda x: x[:, 1], np.empty(0)),
+    ],
+)
 def test_arrays_without_numbers(function, value):
     found, grad = value_and_grads(function, np.empty((0, 3)))
     np.testing.assert_array_equal(found, value)
@@ -302,14 +333,27 @@ def test_copies_are_graphs_of_their_own():
 
 def test_operators_and_their_reflections():
     x, a = Variable([0.5, 2.0]), np.array([1.0, -1.0])
-    for made, value in ((a + x, a + x.value), (a - x, a - x.value), (a / x, a / x.value),
-                        (2**x, 2**x.value), (3 - x, 3 - x.value), (abs(-x), x.value),
-                        (+x, x.value), (~(x > 1), [1, 0]),
-                        ((x > 0) & (x < 1), [1, 0]), ((x < 0) | (x >= 2), [0, 1]),
-                        (np.array([True, True]) & (x > 1), [0, 1]), (True & (x > 1), [0, 1]),
-                        (x != 2, [1, 0]), (x == 2, [0, 1]), (1 <= x, [0, 1]),
-                        (np.absolute(-x), x.value), (np.maximum(x, 1), [1, 2]),
-                        (np.mean(x, 0), 1.25), (np.sum(x, axis=0, keepdims=True), [2.5])):
+    for made, value in (
+        (a + x, a + x.value),
+        (a - x, a - x.value),
+        (a / x, a / x.value),
+        (2**x, 2**x.value),
+        (3 - x, 3 - x.value),
+        (abs(-x), x.value),
+        (+x, x.value),
+        (~(x > 1), [1, 0]),
+        ((x > 0) & (x < 1), [1, 0]),
+        ((x < 0) | (x >= 2), [0, 1]),
+        (np.array([True, True]) & (x > 1), [0, 1]),
+        (True & (x > 1), [0, 1]),
+        (x != 2, [1, 0]),
+        (x == 2, [0, 1]),
+        (1 <= x, [0, 1]),
+        (np.absolute(-x), x.value),
+        (np.maximum(x, 1), [1, 2]),
+        (np.mean(x, 0), 1.25),
+        (np.sum(x, axis=0, keepdims=True), [2.5]),
+    ):
         assert isinstance(made, Variable)
         np.testing.assert_array_equal(made.value, value)
     total = Variable(0.0)
@@ -319,18 +363,21 @@ def test_operators_and_their_reflections():
     assert total.value == 1.5 and start.value == 0
 
 
-@pytest.mark.parametrize("use, message", [
-    (lambda x: x // 2, "np.floor_divide.*where"),
-    (lambda x: x % 2, "np.remainder.*where"),
-    (lambda x: x @ x, "np.matmul.*primitive"),
-    (lambda x: np.eye(2) @ x, "np.matmul.*primitive"),
-    (lambda x: np.add(x, 1, where=[True, False]), "np.add of Variables takes no where"),
-    (lambda x: np.sum(x, 0, float), "positional argument"),
-    (lambda x: np.max(x), "no derivative of np.max"),
-    (lambda x: x[x > 0], "an index is made of numbers.*where"),
-    (lambda x: round(x), "__round__"),
-    (lambda x: len(x), "has no len"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "use, message",
+    [
+        (lambda x: x // 2, "np.floor_divide.*where"),
+        (lambda x: x % 2, "np.remainder.*where"),
+        (lambda x: x @ x, "np.matmul.*primitive"),
+        (lambda x: np.eye(2) @ x, "np.matmul.*primitive"),
+        (lambda x: np.add(x, 1, where=[True, False]), "np.add of Variables takes no where"),
+        (lambda x: np.sum(x, 0, float), "positional argument"),
+        (lambda x: np.max(x), "no derivative of np.max"),
+        (lambda x: x[x > 0], "an index is made of numbers.*where"),
+        (lambda x: round(x), "__round__"),
+        (lambda x: len(x), "has no len"),
+    ],
+)
 def test_what_there_is_no_derivative_of_is_named(use, message):
     with pytest.raises(TypeError, match=message):
         use(Variable([0.5, 2.0]))

@@ -10,6 +10,10 @@ def assert_drawn(picture):
     assert len({tuple(pixel) for pixel in pixels[::7, ::7].reshape(-1, 3).round(2)}) > 20
     # Something in every quarter of it.
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-    for quarter in (pixels[:height, :width], pixels[:height, width:],
-                    pixels[height:, :width], pixels[height:, width:]):  # fmt: skip
+    for quarter in (
+        pixels[:height, :width],
+        pixels[:height, width:],
+        pixels[height:, :width],
+        pixels[height:, width:],
+    ):
         assert quarter.std() > 0.02

@@ -56,10 +56,11 @@ def legend(ax):
 MAKERS = {
     "loss": lambda estimator, **options: LossCurveDisplay.from_estimator(estimator, **options),
     "flow": lambda estimator, **options: GradientFlowDisplay.from_estimator(
-        estimator, *data(), **options),
+        estimator, *data(), **options
+    ),
     "weights": lambda estimator, **options: WeightsDisplay.from_estimator(estimator, **options),
     "network": lambda estimator, **options: NetworkDisplay.from_estimator(estimator, **options),
-}  # fmt: skip
+}
 over_displays = pytest.mark.parametrize("name", MAKERS)
 
 
@@ -139,8 +140,11 @@ def test_scores_have_their_own_axes():
 
 
 def test_the_validation_loss_and_its_least():
-    display = LossCurveDisplay(loss_curve=[3, 2, 1, 0.5], validation_scores=[0, 1, 2, 1],
-                               validation_loss_curve=[4.0, np.nan, 2, 2.5]).plot()  # fmt: skip
+    display = LossCurveDisplay(
+        loss_curve=[3, 2, 1, 0.5],
+        validation_scores=[0, 1, 2, 1],
+        validation_loss_curve=[4.0, np.nan, 2, 2.5],
+    ).plot()
     assert legend(display.ax_) == ["training loss", "validation loss", "least, in epoch 3"]
     assert display.score_ax_ is None
     assert len(display.plot(scores=True).lines_) == 3
@@ -255,8 +259,9 @@ def test_biases_are_written_in_the_units():
     found = texts(NetworkDisplay.from_estimator(estimator))
     for text in ("1.2", "2.2", "−3.5", "−2.5", "42"):
         assert text in found
-    dark, light = (NetworkDisplay.from_estimator(estimator).units_[k].get_facecolors()[0]
-                   for k in (3, 1))  # fmt: skip
+    dark, light = (
+        NetworkDisplay.from_estimator(estimator).units_[k].get_facecolors()[0] for k in (3, 1)
+    )
     assert dark[:3].sum() < light[:3].sum()  # the largest bias has the deepest colour
 
 
@@ -327,8 +332,9 @@ def test_scikit_learn_draws_regions_of_decision(n_classes):
     X, _ = data(2)
     y = np.digitize(X[:, 0], [0, 0.7])[:] if n_classes == 3 else (X[:, 0] > 0).astype(int)
     estimator = MLPClassifier((8,), solver="lbfgs", random_state=0).fit(X, y)
-    display = DecisionBoundaryDisplay.from_estimator(estimator, X, grid_resolution=20,
-                                                     response_method="predict")  # fmt: skip
+    display = DecisionBoundaryDisplay.from_estimator(
+        estimator, X, grid_resolution=20, response_method="predict"
+    )
     grid = np.column_stack([display.xx0.ravel(), display.xx1.ravel()])
     np.testing.assert_array_equal(display.response.ravel(), estimator.predict(grid))
     DecisionBoundaryDisplay.from_estimator(estimator, X, grid_resolution=20)

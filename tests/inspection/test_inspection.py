@@ -49,8 +49,9 @@ def walk(coefs, intercepts, names, X):
 
 
 def slopes(names, zs):
-    return [oracle.ACTIVATIONS[name][1](z)
-            for name, z in zip([*names, "identity"], zs, strict=True)]
+    return [
+        oracle.ACTIVATIONS[name][1](z) for name, z in zip([*names, "identity"], zs, strict=True)
+    ]
 
 
 def back(coefs, slope, delta):
@@ -121,10 +122,14 @@ def test_weights_multiply_deltas():
     problem = Problem("tanh", "log_loss")
     deltas = np.zeros((2, problem.n * sum(problem.network.units[1:])))
     for found, weight in zip(deltas, (None, problem.weight), strict=True):
-        core.examine(problem.network.plan, problem.network.params,
-                     problem.network.scratch(problem.n, 1, "examine"),
-                     (problem.x, problem.y, weight, None), problem.hyper,
-                     (None, None, found, None))
+        core.examine(
+            problem.network.plan,
+            problem.network.params,
+            problem.network.scratch(problem.n, 1, "examine"),
+            (problem.x, problem.y, weight, None),
+            problem.hyper,
+            (None, None, found, None),
+        )
     ends = problem.n * np.cumsum(problem.network.units[1:-1])
     for plain, weighted in zip(*(np.split(found, ends) for found in deltas), strict=True):
         rows = plain.reshape(problem.n, -1) * problem.weight[:, None]
@@ -140,8 +145,12 @@ def test_the_door_refuses_what_does_not_fit():
     def examine(found, data=data, hyper=problem.hyper, scratch=scratch):
         core.examine(network.plan, network.params, scratch, data, hyper, found)
 
-    for found in ((room[1:], None, room, None), (None, room[1:], room, None),
-                  (None, None, room[1:], None), (None, None, room, dx[1:])):
+    for found in (
+        (room[1:], None, room, None),
+        (None, room[1:], room, None),
+        (None, None, room[1:], None),
+        (None, None, room, dx[1:]),
+    ):
         with pytest.raises(ValueError, match="an array of"):
             examine(found)
     with pytest.raises(ValueError, match="room for the deltas"):
@@ -161,8 +170,13 @@ def regressor(activation, hidden=(7, 5, 6), n_outputs=3, dtype=np.float64, n=40)
     random = np.random.RandomState(0)
     X = random.randn(n, 4).astype(dtype)
     y = random.randn(n, n_outputs) if n_outputs > 1 else random.randn(n)
-    estimator = MLPRegressor(activation=activation, hidden_layer_sizes=hidden, max_iter=2,
-                             learning_rate_init=0.05, random_state=0)
+    estimator = MLPRegressor(
+        activation=activation,
+        hidden_layer_sizes=hidden,
+        max_iter=2,
+        learning_rate_init=0.05,
+        random_state=0,
+    )
     return quietly(estimator, X, y), X
 
 
@@ -225,8 +239,9 @@ def test_many_rows_are_their_chunks():
     estimator, _ = regressor("gelu")
     X = np.random.RandomState(1).randn(2500, 4)
     whole, parts = input_gradients(estimator, X), np.array_split(X, 7)
-    np.testing.assert_allclose(whole, np.concatenate([input_gradients(estimator, x)
-                                                      for x in parts]), rtol=1e-13)
+    np.testing.assert_allclose(
+        whole, np.concatenate([input_gradients(estimator, x) for x in parts]), rtol=1e-13
+    )
 
 
 def test_float64_rows_of_a_float32_model_are_not_rounded():
@@ -254,8 +269,9 @@ def test_classifiers_show_logits():
 def test_assigned_weights_are_seen():
     estimator, X = regressor("tanh")
     estimator.coefs_[0] = 2 * estimator.coefs_[0]
-    compare(activations(estimator, X),
-            walk(estimator.coefs_, estimator.intercepts_, ["tanh"] * 3, X)[1])
+    compare(
+        activations(estimator, X), walk(estimator.coefs_, estimator.intercepts_, ["tanh"] * 3, X)[1]
+    )
 
 
 # ---- statistics
@@ -268,12 +284,14 @@ def problem_of(loss="log_loss", weighted=False, is_sparse=False, **params):
     X[random.rand(*X.shape) < 0.3] = 0
     if loss == "log_loss":
         y = np.array(["no", "perhaps", "yes"])[random.randint(0, 3, 50)]
-        estimator = MLPClassifier((6, 5), **{"max_iter": 3, "alpha": 0.3, "random_state": 0,
-                                             **params})
+        estimator = MLPClassifier(
+            (6, 5), **{"max_iter": 3, "alpha": 0.3, "random_state": 0, **params}
+        )
     else:
         y = random.randn(50)
-        estimator = MLPRegressor(loss, (6, 5), **{"max_iter": 3, "alpha": 0.3, "random_state": 0,
-                                                  **params})
+        estimator = MLPRegressor(
+            loss, (6, 5), **{"max_iter": 3, "alpha": 0.3, "random_state": 0, **params}
+        )
     weight = random.randint(0, 4, 50).astype(float) if weighted else None
     quietly(estimator, X, y, sample_weight=weight)
     return estimator, sparse.csr_array(X) if is_sparse else X, y, weight
@@ -291,21 +309,31 @@ def by_numpy(estimator, X, y, weight):
     deltas = back(estimator.coefs_, slope, oracle.row_delta(loss, a[-1], target))
     weight = np.ones(len(X)) if weight is None else weight
     w = weight[:, None] / weight.sum()
-    gradient = oracle.loss_gradient(estimator.coefs_, estimator.intercepts_, name, loss, X, target,
-                                    weight, estimator.alpha)[2]
+    gradient = oracle.loss_gradient(
+        estimator.coefs_, estimator.intercepts_, name, loss, X, target, weight, estimator.alpha
+    )[2]
     greatest = [oracle.ACTIVATIONS[name][1](np.linspace(-10, 10, 2001)).max()] * 2 + [1]
     mean = np.array([(w * layer).sum(axis=0).mean() for layer in a])
-    change = estimator.learning_rate_init * np.array([
-        np.sqrt(np.mean((g / (abs(g) + estimator.epsilon)) ** 2 if estimator.solver == "adam"
-                        else g**2)) / np.sqrt(np.mean(c**2))
-        for g, c in zip(gradient, estimator.coefs_, strict=True)
-    ])
+    change = estimator.learning_rate_init * np.array(
+        [
+            np.sqrt(
+                np.mean(
+                    (g / (abs(g) + estimator.epsilon)) ** 2 if estimator.solver == "adam" else g**2
+                )
+            )
+            / np.sqrt(np.mean(c**2))
+            for g, c in zip(gradient, estimator.coefs_, strict=True)
+        ]
+    )
     return {
         "mean": mean,
-        "std": np.sqrt([(w * (layer - m) ** 2).sum(axis=0).mean()
-                        for layer, m in zip(a, mean, strict=True)]),
-        "saturated": [(w * (abs(s) < 0.01 * g)).sum(axis=0).mean()
-                      for s, g in zip(slope, greatest, strict=True)],
+        "std": np.sqrt(
+            [(w * (layer - m) ** 2).sum(axis=0).mean() for layer, m in zip(a, mean, strict=True)]
+        ),
+        "saturated": [
+            (w * (abs(s) < 0.01 * g)).sum(axis=0).mean()
+            for s, g in zip(slope, greatest, strict=True)
+        ],
         "dead": [np.mean((s[weight > 0] == 0).all(axis=0)) for s in slope],
         "delta_rms": np.sqrt([(w * d**2).sum(axis=0).mean() for d in deltas]),
         "gradient_rms": [np.sqrt(np.mean(g**2)) for g in gradient],
@@ -314,10 +342,16 @@ def by_numpy(estimator, X, y, weight):
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error", "absolute_error"])
-@pytest.mark.parametrize("params", [
-    dict(activation="relu"), dict(activation="logistic", solver="sgd", learning_rate_init=0.2),
-    dict(activation="tanh", solver="lbfgs"), dict(activation="gelu", warm_start=True),
-], ids=lambda params: params["activation"])  # fmt: skip
+@pytest.mark.parametrize(
+    "params",
+    [
+        dict(activation="relu"),
+        dict(activation="logistic", solver="sgd", learning_rate_init=0.2),
+        dict(activation="tanh", solver="lbfgs"),
+        dict(activation="gelu", warm_start=True),
+    ],
+    ids=lambda params: params["activation"],
+)
 @pytest.mark.parametrize("weighted", [False, True], ids=["even", "weighted"])
 @over_layouts
 def test_statistics_agree_with_numpy(monkeypatch, loss, params, weighted, is_sparse):
@@ -326,8 +360,9 @@ def test_statistics_agree_with_numpy(monkeypatch, loss, params, weighted, is_spa
         monkeypatch.setattr("fastbp.inspection.layers.EXAMINE_CHUNK", chunk)
         found = layer_statistics(estimator, X, y, weight)
         for name, expected in by_numpy(estimator, X, y, weight).items():
-            np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-10, atol=1e-14,
-                                       err_msg=name)
+            np.testing.assert_allclose(
+                getattr(found, name), expected, rtol=1e-10, atol=1e-14, err_msg=name
+            )
     assert found.units == [6, 5, len(estimator.intercepts_[-1])]
     assert found.activations == [params["activation"]] * 2
 
@@ -382,8 +417,9 @@ def test_labels_are_those_of_the_fit():
 
 
 @over_dtypes
-@pytest.mark.parametrize("activation", ["leaky_relu", "step", "identity",
-                                        CUSTOM["leaky_relu"]], ids=str)
+@pytest.mark.parametrize(
+    "activation", ["leaky_relu", "step", "identity", CUSTOM["leaky_relu"]], ids=str
+)
 def test_units_that_always_have_a_slope_are_not_saturated(activation, dtype):
     estimator, X = regressor(activation, dtype=dtype, n_outputs=1)
     found = layer_statistics(estimator, X, X[:, 0])
@@ -391,8 +427,9 @@ def test_units_that_always_have_a_slope_are_not_saturated(activation, dtype):
     assert not found.dead.any()
 
 
-@pytest.mark.parametrize("activation", ["logistic", "tanh", "hard_sigmoid", "gelu", "silu",
-                                        CUSTOM["silu"]], ids=str)
+@pytest.mark.parametrize(
+    "activation", ["logistic", "tanh", "hard_sigmoid", "gelu", "silu", CUSTOM["silu"]], ids=str
+)
 def test_saturated_units_are_counted(activation):
     estimator, X = regressor(activation, hidden=(4,), n_outputs=1)
     estimator.coefs_[0] = np.zeros((4, 4))
@@ -407,8 +444,14 @@ def deep(activation, scale=1.0, depth=10, **params):
     random = np.random.RandomState(0)
     X = random.randn(100, 10)
     y = (X[:, 0] > 0).astype(int)
-    estimator = MLPClassifier((30,) * depth, activation=activation, max_iter=1, random_state=0,
-                              learning_rate_init=1e-12, **params)
+    estimator = MLPClassifier(
+        (30,) * depth,
+        activation=activation,
+        max_iter=1,
+        random_state=0,
+        learning_rate_init=1e-12,
+        **params,
+    )
     quietly(estimator, X, y)
     estimator.coefs_ = [w * scale for w in estimator.coefs_]
     return layer_statistics(estimator, X, y)
@@ -502,8 +545,11 @@ def test_functions_as_losses():
 
 
 def functions():
-    return [activations, input_gradients,
-            lambda estimator, X: layer_statistics(estimator, X, np.zeros(len(X)))]
+    return [
+        activations,
+        input_gradients,
+        lambda estimator, X: layer_statistics(estimator, X, np.zeros(len(X))),
+    ]
 
 
 @pytest.mark.parametrize("function", functions(), ids=["activations", "gradients", "statistics"])
@@ -544,8 +590,10 @@ def test_bad_targets():
 
 
 def test_it_is_imported_when_asked_for():
-    program = ("import sys, fastbp; assert 'fastbp.inspection' not in sys.modules; "
-               "fastbp.inspection.activations; assert 'matplotlib' not in sys.modules")
+    program = (
+        "import sys, fastbp; assert 'fastbp.inspection' not in sys.modules; "
+        "fastbp.inspection.activations; assert 'matplotlib' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)
     with pytest.raises(AttributeError, match="has no attribute 'inspektion'"):
         fastbp.inspektion  # noqa: B018

@@ -47,9 +47,19 @@ EXACT = {
 }
 WIDER = {np.dtype(np.float32): np.float64, np.dtype(np.float64): np.longdouble}
 BOUNDS = {  # in ULP
-    "exp": 1.5, "expm1": 3, "log": 1.5, "log1p": 2, "sin": 2, "cos": 2, "sinh": 3, "cosh": 3,
-    "tanh": 3, "sigmoid": 2.5, "softplus": 2.5, "erf": 2,
-}  # fmt: skip
+    "exp": 1.5,
+    "expm1": 3,
+    "log": 1.5,
+    "log1p": 2,
+    "sin": 2,
+    "cos": 2,
+    "sinh": 3,
+    "cosh": 3,
+    "tanh": 3,
+    "sigmoid": 2.5,
+    "softplus": 2.5,
+    "erf": 2,
+}
 CHUNK = 1 << 16  # numbers whose intermediate results stay in the cache
 TASK = 1 << 24
 N_DOUBLES = 1 << 25
@@ -136,8 +146,9 @@ def worst(names, x):
                     distance = ulps(ours, exact)
                 at = distance.argmax()
                 key = str(x.dtype), name, level
-                result[key] = max(result.get(key, (-1.0, 0.0)),
-                                  (float(distance[at]), float(chunk[at])))
+                result[key] = max(
+                    result.get(key, (-1.0, 0.0)), (float(distance[at]), float(chunk[at]))
+                )
     return result
 
 
@@ -166,8 +177,11 @@ def main():
     for (dtype, name, level), (distance, at) in sorted(total.items()):
         bound = BOUNDS[name]
         failed |= distance > bound
-        text = "the bits of v4" if level == "v3" and not distance else (
-            f"{distance:.3f} ULP of {bound} at {at!r}")
+        text = (
+            "the bits of v4"
+            if level == "v3" and not distance
+            else (f"{distance:.3f} ULP of {bound} at {at!r}")
+        )
         print(f"{dtype} {name:8s} {level:8s} {text}{'  FAILED' if distance > bound else ''}")
     print(f"{time.perf_counter() - began:.0f} s")
     sys.exit(failed)

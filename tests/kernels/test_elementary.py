@@ -51,12 +51,12 @@ def test_the_tail_of_an_array_is_computed_like_its_body(name, dtype):
     """Unaligned, of any length, alone: the same bits."""
     x = sample(dtype, 400)
     whole = value(core, name, x)
-    alone = np.concatenate([value(core, name, x[i:i + 1]) for i in range(x.size)])
+    alone = np.concatenate([value(core, name, x[i : i + 1]) for i in range(x.size)])
     np.testing.assert_array_equal(alone, whole)
     for n in (3, 7, 31, 129):
-        part = x.copy()[1:n + 1]
+        part = x.copy()[1 : n + 1]
         core.elementary(name, part)
-        np.testing.assert_array_equal(part, whole[1:n + 1])
+        np.testing.assert_array_equal(part, whole[1 : n + 1])
 
 
 @pytest.mark.skipif(core.DEBUG or not {"v3", "v4"} <= set(levels()), reason="no v3 and v4 here")

@@ -20,8 +20,13 @@ from fastbp.network import PREDICT_CHUNK, Network, make_plan
 from problems import DTYPES, LOSSES, Problem, loss_fields, row_losses, state_of
 
 TABLE = [
-    pytest.param(activation, loss, dtype, is_sparse,
-                 id=f"{activation}-{loss}-{np.dtype(dtype)}-{'csr' if is_sparse else 'dense'}")
+    pytest.param(
+        activation,
+        loss,
+        dtype,
+        is_sparse,
+        id=f"{activation}-{loss}-{np.dtype(dtype)}-{'csr' if is_sparse else 'dense'}",
+    )
     for activation in core.ACTIVATIONS
     for loss in LOSSES
     for dtype in DTYPES
@@ -41,9 +46,15 @@ def test_the_oracle_knows_every_name():
 
 
 def objective(problem, params):
-    return oracle.loss_gradient(*problem.unpack(params), problem.activation, problem.loss,
-                                problem.X.astype(float), problem.y.astype(float), problem.weight,
-                                problem.hyper["alpha"])[1]
+    return oracle.loss_gradient(
+        *problem.unpack(params),
+        problem.activation,
+        problem.loss,
+        problem.X.astype(float),
+        problem.y.astype(float),
+        problem.weight,
+        problem.hyper["alpha"],
+    )[1]
 
 
 @over_table
@@ -55,44 +66,66 @@ def test_law_1_gradient_is_that_of_the_objective(activation, loss, dtype, is_spa
         pytest.skip("its derivative is not that of the objective, on purpose")
     if activation in oracle.KINKED:  # differences across a kink are no derivative
         hidden = oracle.forward(*problem.unpack(params), activation, problem.X)[1:-1]
-        before = [a @ w + b for a, w, b in
-                  zip([problem.X, *hidden], problem.coefs, problem.intercepts, strict=False)][:-1]
+        before = [
+            a @ w + b
+            for a, w, b in zip(
+                [problem.X, *hidden], problem.coefs, problem.intercepts, strict=False
+            )
+        ][:-1]
         assert min(abs(z).min() for z in before) > 1e-4
     gradient = problem.loss_gradient()[1].astype(np.float64)
     step = 1e-6
-    numeric = np.array([
-        (objective(problem, params + step * e) - objective(problem, params - step * e)) / (2 * step)
-        for e in np.eye(params.size)
-    ])
+    numeric = np.array(
+        [
+            (objective(problem, params + step * e) - objective(problem, params - step * e))
+            / (2 * step)
+            for e in np.eye(params.size)
+        ]
+    )
     loose = 1 if dtype == np.float64 else 2e3
     np.testing.assert_allclose(gradient, numeric, rtol=1e-6 * loose, atol=1e-8 * loose)
     direction = np.random.RandomState(0).randn(params.size)
-    slope = (objective(problem, params + step * direction)
-             - objective(problem, params - step * direction)) / (2 * step)
+    slope = (
+        objective(problem, params + step * direction)
+        - objective(problem, params - step * direction)
+    ) / (2 * step)
     np.testing.assert_allclose(gradient @ direction, slope, rtol=1e-6 * loose, atol=1e-7 * loose)
 
 
 @over_table
 def test_law_2_loss_and_gradient_agree_with_the_oracle(activation, loss, dtype, is_sparse):
     # The wide ones have several row blocks and several slices in a layer; the last, 18 slices.
-    for features, hidden, n in ((6, (5, 4), 23), (6, (), 1), (200, (150, 70), 130),
-                                (1100, (150,), 4)):
-        problem = Problem(activation, loss, dtype, sparse=is_sparse, features=features,
-                          hidden=hidden, n=n)
+    for features, hidden, n in (
+        (6, (5, 4), 23),
+        (6, (), 1),
+        (200, (150, 70), 130),
+        (1100, (150,), 4),
+    ):
+        problem = Problem(
+            activation, loss, dtype, sparse=is_sparse, features=features, hidden=hidden, n=n
+        )
         if n == 1:
             problem.weight = np.array([1.5])
         reported, _, dcoefs, dintercepts = oracle.loss_gradient(
-            problem.coefs, problem.intercepts, activation, loss, problem.X.astype(float),
-            problem.y.astype(float), problem.weight, problem.hyper["alpha"],
-            eps=np.finfo(dtype).eps)
+            problem.coefs,
+            problem.intercepts,
+            activation,
+            loss,
+            problem.X.astype(float),
+            problem.y.astype(float),
+            problem.weight,
+            problem.hyper["alpha"],
+            eps=np.finfo(dtype).eps,
+        )
         expected = problem.pack(dcoefs, dintercepts)
         for chunk in {n, max(n // 3, 1)}:
             value, gradient = problem.loss_gradient(chunk=chunk)
             # Longer sums round more: in float32 a thousand terms against two dozen.
             tolerance = 1e-12 if dtype == np.float64 else 2e-5 if features < 100 else 1e-4
             np.testing.assert_allclose(value, reported, rtol=tolerance)
-            np.testing.assert_allclose(gradient, expected, rtol=tolerance,
-                                       atol=tolerance * abs(expected).max())
+            np.testing.assert_allclose(
+                gradient, expected, rtol=tolerance, atol=tolerance * abs(expected).max()
+            )
 
 
 @over_losses
@@ -100,8 +133,10 @@ def test_law_2_loss_and_gradient_agree_with_the_oracle(activation, loss, dtype, 
 def test_law_3_a_batch_is_the_mean_of_its_samples(loss, dtype):
     problem = Problem("tanh", loss, dtype, alpha=0.0, weighted=False)
     value, gradient = problem.loss_gradient()
-    single = [problem.loss_gradient(chunk=1, x=problem.X[i:i + 1], y=problem.y[i:i + 1])
-              for i in range(problem.n)]
+    single = [
+        problem.loss_gradient(chunk=1, x=problem.X[i : i + 1], y=problem.y[i : i + 1])
+        for i in range(problem.n)
+    ]
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
     np.testing.assert_allclose(value, np.mean([v for v, _ in single]), rtol=tolerance)
     mean = np.mean([g for _, g in single], axis=0)
@@ -114,8 +149,7 @@ def test_law_4_weight_2_is_a_sample_twice_and_weight_0_none(loss):
     weight = np.array([2.0, 0, 1] * 4)
     repeated = np.repeat(np.arange(12), weight.astype(int))
     value, gradient = problem.loss_gradient(weight=weight)
-    twice = problem.loss_gradient(chunk=len(repeated), x=problem.X[repeated],
-                                  y=problem.y[repeated])
+    twice = problem.loss_gradient(chunk=len(repeated), x=problem.X[repeated], y=problem.y[repeated])
     np.testing.assert_allclose(value, twice[0], rtol=1e-12)
     np.testing.assert_allclose(gradient, twice[1], rtol=1e-12, atol=1e-14)
 
@@ -138,10 +172,22 @@ def run_epoch(problem, optimizer="sgd", *, weight=None, order=None, size=1, t=0.
     tally, words = np.array([0, 0, t]), problem.words()
     hyper = {**problem.hyper, "optimizer": core.OPTIMIZERS[optimizer]}
     scratch = network.scratch(hyper["batch"], size, use)
-    ranks = [threading.Thread(target=core.train_epoch, args=(
-        network.plan, network.params, state, scratch, tally,
-        (problem.x, problem.y, weight, order), hyper, (words, rank, size)))
-        for rank in range(size)]
+    ranks = [
+        threading.Thread(
+            target=core.train_epoch,
+            args=(
+                network.plan,
+                network.params,
+                state,
+                scratch,
+                tally,
+                (problem.x, problem.y, weight, order),
+                hyper,
+                (words, rank, size),
+            ),
+        )
+        for rank in range(size)
+    ]
     for rank in ranks:
         rank.start()
     for rank in ranks:
@@ -176,8 +222,8 @@ def test_law_6_offsets_tile_the_arena(hidden):
     network = Network(units, "relu", np.float64)
     owner = np.zeros(network.params.size, int)
     for layer in plan:
-        owner[layer["weight"]:layer["weight"] + layer["fan_in"] * layer["fan_out"]] += 1
-        owner[layer["bias"]:layer["bias"] + layer["fan_out"]] += 1
+        owner[layer["weight"] : layer["weight"] + layer["fan_in"] * layer["fan_out"]] += 1
+        owner[layer["bias"] : layer["bias"] + layer["fan_out"]] += 1
     assert (owner == 1).all()
     network.params[:] = np.arange(network.params.size)
     seen = np.concatenate([a.ravel() for a in network.coefs + network.intercepts])
@@ -207,8 +253,9 @@ def test_law_7_log_losses_stay_finite_and_clipped(loss, dtype):
         expected = oracle.row_reported(loss, z.astype(float), y, float(np.finfo(dtype).eps))
         np.testing.assert_allclose(rows, expected, rtol=1e-5, atol=1e-6)
         unclipped, same = row_losses(loss, z, y, objective=True)
-        np.testing.assert_allclose(unclipped, oracle.row_objective(loss, z.astype(float), y),
-                                   rtol=1e-6)
+        np.testing.assert_allclose(
+            unclipped, oracle.row_objective(loss, z.astype(float), y), rtol=1e-6
+        )
         np.testing.assert_array_equal(same, delta)
 
 
@@ -218,8 +265,9 @@ def test_a_target_of_0_is_far_from_no_tweedie_prediction(power, dtype):
     z = np.full((1, 1), -2000.0 if dtype == np.float64 else -300.0, dtype)
     fields = {**loss_fields("tweedie", 1), "parameters": np.array([power])}
     delta, losses = np.zeros_like(z), np.zeros(1, dtype)
-    core.losses(make_plan([1, 1], []), z.copy(), np.zeros_like(z), fields, delta, losses,
-                np.empty(1, dtype))
+    core.losses(
+        make_plan([1, 1], []), z.copy(), np.zeros_like(z), fields, delta, losses, np.empty(1, dtype)
+    )
     expected = np.exp((2 - power) * z[0])
     tiny = 20 * float(np.finfo(dtype).eps)
     assert losses == pytest.approx(expected / (2 - power), abs=tiny)
@@ -259,12 +307,19 @@ def test_law_8_no_hidden_layer_is_a_linear_model():
     """As near as L-BFGS comes, which stops at relative gains of 2e-9 of the loss."""
     rng = np.random.RandomState(0)
     X = rng.randn(150, 4)
-    exact = dict(hidden_layer_sizes=(), solver="lbfgs", tol=1e-10, max_iter=5000, max_fun=10**6,
-                 random_state=0)
+    exact = dict(
+        hidden_layer_sizes=(),
+        solver="lbfgs",
+        tol=1e-10,
+        max_iter=5000,
+        max_fun=10**6,
+        random_state=0,
+    )
     target = X @ rng.randn(4, 2) + rng.randn(150, 2)
     squared = MLPRegressor(alpha=0, **exact).fit(X, target)
-    np.testing.assert_allclose(squared.coefs_[0].T, LinearRegression().fit(X, target).coef_,
-                               atol=1e-4)
+    np.testing.assert_allclose(
+        squared.coefs_[0].T, LinearRegression().fit(X, target).coef_, atol=1e-4
+    )
     for labels in ((X[:, 0] + rng.randn(150) > 0), rng.randint(0, 3, 150) + (X[:, 1] > 0)):
         fitted = MLPClassifier(alpha=1.0, **exact).fit(X, labels)
         logistic = LogisticRegression(C=1.0, tol=1e-10, max_iter=5000).fit(X, labels)
@@ -296,10 +351,14 @@ def test_steps_agree_with_the_oracle(optimizer, nesterov, dtype):
 @pytest.mark.parametrize("optimizer", core.OPTIMIZERS)
 @pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "csr"])
 @pytest.mark.parametrize("shuffled", [False, True])
-@pytest.mark.parametrize("shape", [
-    dict(n=33, batch=7, size=1),
-    dict(n=330, batch=100, size=2, features=200, hidden=(150, 70)),  # several blocks and slices
-], ids=["small", "wide"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        dict(n=33, batch=7, size=1),
+        dict(n=330, batch=100, size=2, features=200, hidden=(150, 70)),  # several blocks and slices
+    ],
+    ids=["small", "wide"],
+)
 def test_an_epoch_agrees_with_the_oracle(optimizer, is_sparse, shuffled, shape):
     """Batches in order, the last one short, weights, and the sums of the tally."""
     shape = dict(shape)
@@ -307,17 +366,25 @@ def test_an_epoch_agrees_with_the_oracle(optimizer, is_sparse, shuffled, shape):
     problem = Problem("relu", "log_loss", sparse=is_sparse, **shape)
     order = np.random.RandomState(5).permutation(n) if shuffled else None
     use = "epoch_csr" if is_sparse else "epoch"
-    params, state, tally = run_epoch(problem, optimizer, weight=problem.weight, order=order,
-                                     t=4.0, use=use, size=size)
+    params, state, tally = run_epoch(
+        problem, optimizer, weight=problem.weight, order=order, t=4.0, use=use, size=size
+    )
     expected, moments, total = problem.network.params.copy(), np.zeros_like(state), 0.0
     for t, first in enumerate(range(0, n, batch), start=5):
-        rows = (np.arange(n) if order is None else order)[first:first + batch]
+        rows = (np.arange(n) if order is None else order)[first : first + batch]
         loss, _, dcoefs, dintercepts = oracle.loss_gradient(
-            *problem.unpack(expected), "relu", "log_loss", problem.X[rows], problem.y[rows],
-            problem.weight[rows], problem.hyper["alpha"])
+            *problem.unpack(expected),
+            "relu",
+            "log_loss",
+            problem.X[rows],
+            problem.y[rows],
+            problem.weight[rows],
+            problem.hyper["alpha"],
+        )
         total += loss * len(rows)
-        oracle.step(optimizer, expected, problem.pack(dcoefs, dintercepts), moments, t,
-                    problem.hyper)
+        oracle.step(
+            optimizer, expected, problem.pack(dcoefs, dintercepts), moments, t, problem.hyper
+        )
     small = size == 1
     np.testing.assert_allclose(params, expected, rtol=1e-11 if small else 1e-9, atol=1e-12)
     np.testing.assert_allclose(state, moments, rtol=1e-10 if small else 1e-9, atol=1e-12)
@@ -330,28 +397,51 @@ def test_an_order_is_the_rows_put_in_that_order(loss):
     order = np.random.RandomState(5).permutation(33)
     shuffled = run_epoch(problem, weight=problem.weight, order=order)
     problem.x, problem.y = problem.X[order], problem.y[order]
-    for ours, theirs in zip(shuffled, run_epoch(problem, weight=problem.weight[order]),
-                            strict=True):
+    for ours, theirs in zip(
+        shuffled, run_epoch(problem, weight=problem.weight[order]), strict=True
+    ):
         np.testing.assert_array_equal(ours, theirs)
 
 
 GOLDEN = {  # losses of ten steps, each 17 significant digits, of the first release
     "sgd": [
-        1.6493829698472968, 1.6070305032231442, 1.555132370445512, 1.502139063047992,
-        1.4555425520790624, 1.420666876148473, 1.3995369126541821, 1.3905077463048325,
-        1.3892607402692276, 1.3907700424929925,
+        1.6493829698472968,
+        1.6070305032231442,
+        1.555132370445512,
+        1.502139063047992,
+        1.4555425520790624,
+        1.420666876148473,
+        1.3995369126541821,
+        1.3905077463048325,
+        1.3892607402692276,
+        1.3907700424929925,
     ],
     "adam": [
-        1.6493829698472968, 1.4928972560016607, 1.4068073568016382, 1.3824780013324456,
-        1.3786138370781575, 1.368799770506442, 1.3470896329530997, 1.3195111181119559,
-        1.2947554329970192, 1.2765316714539805,
+        1.6493829698472968,
+        1.4928972560016607,
+        1.4068073568016382,
+        1.3824780013324456,
+        1.3786138370781575,
+        1.368799770506442,
+        1.3470896329530997,
+        1.3195111181119559,
+        1.2947554329970192,
+        1.2765316714539805,
     ],
 }
 
 
 def ten_losses(optimizer):
-    problem = Problem("tanh", "log_loss", n=16, batch=16, weighted=False, alpha=0.01, rate=0.05,
-                      optimizer=core.OPTIMIZERS[optimizer])
+    problem = Problem(
+        "tanh",
+        "log_loss",
+        n=16,
+        batch=16,
+        weighted=False,
+        alpha=0.01,
+        rate=0.05,
+        optimizer=core.OPTIMIZERS[optimizer],
+    )
     state, tally, losses = state_of(problem.network, optimizer), np.zeros(3), []
     network = problem.network
     # Weights that do not depend on a random generator, nor on its version.
@@ -359,8 +449,16 @@ def ten_losses(optimizer):
     x = np.cos(np.arange(96.0)).reshape(16, 6)
     y = (np.arange(16.0) % 4).reshape(16, 1)
     for _ in range(10):
-        core.train_epoch(network.plan, network.params, state, network.scratch(16, 1, "epoch"),
-                         tally, (x, y, None, None), problem.hyper, (problem.words(), 0, 1))
+        core.train_epoch(
+            network.plan,
+            network.params,
+            state,
+            network.scratch(16, 1, "epoch"),
+            tally,
+            (x, y, None, None),
+            problem.hyper,
+            (problem.words(), 0, 1),
+        )
         losses.append(tally[0] / 16)
     return losses
 
@@ -371,6 +469,7 @@ def test_law_11_ten_golden_steps(optimizer):
 
 
 # ---- single kernels against the oracle ------------------------------------------------------
+
 
 @over_dtypes
 def test_affine_and_its_gradient(dtype):
@@ -435,7 +534,7 @@ def test_the_tail_of_a_layer_is_activated_like_its_body(activation, dtype):
     core.activate(code, whole, slopes)
     core.activate_gradient(code, deltas, whole, slopes)
     for i in range(z.size):
-        a, s, delta = z[i:i + 1].copy(), np.ones(1, dtype), np.ones(1, dtype)
+        a, s, delta = z[i : i + 1].copy(), np.ones(1, dtype), np.ones(1, dtype)
         core.activate(code, a, s)
         core.activate_gradient(code, delta, a, s)
         assert (a, s, delta) == (whole[i], slopes[i], deltas[i])
@@ -453,8 +552,9 @@ def test_losses_and_links(loss, outputs, dtype):
     tolerance = np.finfo(dtype).eps * 50
     exact = z.astype(float)
     np.testing.assert_allclose(p, oracle.predicted(loss, exact), rtol=tolerance)
-    np.testing.assert_allclose(delta, oracle.row_delta(loss, exact, problem.y), rtol=tolerance,
-                               atol=tolerance * 10)
+    np.testing.assert_allclose(
+        delta, oracle.row_delta(loss, exact, problem.y), rtol=tolerance, atol=tolerance * 10
+    )
     expected = oracle.row_reported(loss, exact, problem.y, float(np.finfo(dtype).eps))
     np.testing.assert_allclose(rows, expected, rtol=tolerance * 10, atol=tolerance * 10)
 
@@ -470,8 +570,9 @@ def test_predict_is_forward_and_link(loss, dtype):
         problem.network.predict(problem.X[:n], link, out)
         of_csr = np.full_like(out, np.nan)
         problem.network.predict(as_rows(sparse.csr_array(problem.X[:n]), dtype), link, of_csr)
-        np.testing.assert_allclose(of_csr, out, rtol=np.finfo(dtype).eps * 100,
-                                   atol=np.finfo(dtype).eps * 100)
+        np.testing.assert_allclose(
+            of_csr, out, rtol=np.finfo(dtype).eps * 100, atol=np.finfo(dtype).eps * 100
+        )
         raw = oracle.forward(problem.coefs, problem.intercepts, "tanh", problem.X[:n])[-1]
         tolerance = np.finfo(dtype).eps * 100
         np.testing.assert_allclose(out, oracle.predicted(loss, raw), rtol=tolerance, atol=tolerance)
@@ -494,15 +595,21 @@ def test_training_flushes_denormals_and_restores_the_mode(door):
         problem.x = problem.X = np.zeros_like(problem.X)
         network, state = problem.network, state_of(problem.network, "adam")
         state[:] = tiny
-        core.train_epoch(network.plan, network.params, state, network.scratch(23, 1, "epoch"),
-                         np.zeros(3), (problem.x, problem.y, None, None),
-                         {**problem.hyper, "optimizer": core.OPTIMIZERS["adam"]},
-                         (problem.words(), 0, 1))
+        core.train_epoch(
+            network.plan,
+            network.params,
+            state,
+            network.scratch(23, 1, "epoch"),
+            np.zeros(3),
+            (problem.x, problem.y, None, None),
+            {**problem.hyper, "optimizer": core.OPTIMIZERS["adam"]},
+            (problem.words(), 0, 1),
+        )
         first = network.coefs[0].size  # no input: no gradient of the first weights
         assert not state[:, :first].any()
     else:
         problem.x = problem.X = np.full_like(problem.X, tiny)
-        assert not problem.loss_gradient()[1][:problem.network.coefs[0].size].any()
+        assert not problem.loss_gradient()[1][: problem.network.coefs[0].size].any()
     assert (np.array([tiny]) * 0.5)[0] > 0
 
 
@@ -513,30 +620,56 @@ def test_a_stop_before_a_batch_changes_nothing(stop):
     network, words, tally = problem.network.copy(), problem.words(), np.ones(3)
     words[48] = stop  # team_stop
     data, team = (problem.x, problem.y, None, None), (words, 0, 1)
-    core.train_epoch(network.plan, network.params, state_of(network, "sgd"),
-                     network.scratch(200, 1, "epoch"), tally, data, problem.hyper, team)
+    core.train_epoch(
+        network.plan,
+        network.params,
+        state_of(network, "sgd"),
+        network.scratch(200, 1, "epoch"),
+        tally,
+        data,
+        problem.hyper,
+        team,
+    )
     assert np.array_equal(network.params, problem.network.params) == bool(stop)
     assert tally[1] == (0 if stop else 200) and tally[2] == (1 if stop else 2)
     words[:] = 0
     words[48] = stop
     grads = np.full_like(network.params, 7.0)
-    core.loss_gradient(network.plan, network.params, grads, network.scratch(200, 1, "gradient"),
-                       tally, data, problem.hyper, team)
+    core.loss_gradient(
+        network.plan,
+        network.params,
+        grads,
+        network.scratch(200, 1, "gradient"),
+        tally,
+        data,
+        problem.hyper,
+        team,
+    )
     assert (grads == 7.0).all() == bool(stop) and tally[1] == (0 if stop else 200)
 
 
 # ---- the border refuses what does not fit ---------------------------------------------------
+
 
 def test_doors_check_sizes():
     problem = Problem()
     network = problem.network
     scratch, tally = network.scratch(23, 1, "epoch"), np.zeros(3)
 
-    def door(plan=network.plan, params=network.params, state=None, scratch=scratch, x=problem.x,
-             y=problem.y, tally=tally, hyper=problem.hyper):
+    def door(
+        plan=network.plan,
+        params=network.params,
+        state=None,
+        scratch=scratch,
+        x=problem.x,
+        y=problem.y,
+        tally=tally,
+        hyper=problem.hyper,
+    ):
         state = state_of(network, "sgd") if state is None else state
-        core.train_epoch(plan, params, state, scratch, tally, (x, y, None, None), hyper,
-                         (problem.words(), 0, 1))
+        core.train_epoch(
+            plan, params, state, scratch, tally, (x, y, None, None), hyper, (problem.words(), 0, 1)
+        )
 
     for message, wrong in {
         "parameters": dict(params=network.params[:-1].copy()),

@@ -17,10 +17,24 @@ SHAPES = [
     *((4, 6, k) for k in (*EDGES, 63, 64, 127, 128, 129, 255, 256, 257, 600)),
     *((m, 1, 37) for m in EDGES),
     *((1, n, 37) for n in EDGES),
-    (9, 50, 70), (5, 18, 1100), (7, 100, 64), (30, 35, 90), (1, 100, 784), (1, 20, 65),
-    (1, 1, 1), (40, 520, 300), (33, 1030, 7), (520, 40, 300), (100, 10, 784),
-    (600, 400, 330), (200, 600, 20), (130, 1030, 330), (1, 18, 1500), (3, 18, 1500), (2, 100, 513),
-]  # fmt: skip
+    (9, 50, 70),
+    (5, 18, 1100),
+    (7, 100, 64),
+    (30, 35, 90),
+    (1, 100, 784),
+    (1, 20, 65),
+    (1, 1, 1),
+    (40, 520, 300),
+    (33, 1030, 7),
+    (520, 40, 300),
+    (100, 10, 784),
+    (600, 400, 330),
+    (200, 600, 20),
+    (130, 1030, 330),
+    (1, 18, 1500),
+    (3, 18, 1500),
+    (2, 100, 513),
+]
 
 needs_tiles = pytest.mark.skipif(matmul != "native", reason="products go through BLAS")
 
@@ -68,8 +82,19 @@ def test_product_and_nothing_else(form, m, n, k, dtype):
 @needs_tiles
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("m, n, k", [(37, 100, 300), (64, 520, 70), (24, 1, 100), (70, 1030, 270),
-                                     (40, 50, 63), (600, 400, 330), (200, 600, 20), (30, 18, 1500)])
+@pytest.mark.parametrize(
+    "m, n, k",
+    [
+        (37, 100, 300),
+        (64, 520, 70),
+        (24, 1, 100),
+        (70, 1030, 270),
+        (40, 50, 63),
+        (600, 400, 330),
+        (200, 600, 20),
+        (30, 18, 1500),
+    ],
+)
 def test_bits_do_not_depend_on_the_block_of_rows(form, m, n, k, dtype):
     a, b, _ = operands(form, m, n, k, dtype)
     bias = np.arange(n, dtype=dtype)

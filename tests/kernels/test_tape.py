@@ -41,8 +41,9 @@ def compare(function, inputs, dtype, *values):
     tolerance = 1e-12 if dtype == np.float64 else 2e-4
     for ours, theirs in zip(found, expected, strict=True):
         theirs = np.broadcast_to(theirs.reshape(len(theirs), -1), ours.reshape(len(ours), -1).shape)
-        np.testing.assert_allclose(ours, theirs.reshape(ours.shape), rtol=tolerance,
-                                   atol=tolerance * np.abs(theirs).max())
+        np.testing.assert_allclose(
+            ours, theirs.reshape(ours.shape), rtol=tolerance, atol=tolerance * np.abs(theirs).max()
+        )
     return tape, found
 
 
@@ -51,9 +52,16 @@ def test_the_core_knows_what_expressions_are_made_of():
 
 
 @over_dtypes
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS
-                                  if name in OPERATIONS and name in core.TAPE_OPERATIONS
-                                  and name not in ("sum", "spread", "item", "place")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in FUNCTIONS
+        if name in OPERATIONS
+        and name in core.TAPE_OPERATIONS
+        and name not in ("sum", "spread", "item", "place")
+    ],
+)
 def test_operations(name, dtype):
     function, *ranges = FUNCTIONS[name]
     random = np.random.RandomState(0)
@@ -85,9 +93,13 @@ def test_activations(name, dtype):
 
 
 @over_dtypes
-@pytest.mark.parametrize("function", [
-    *map(LOSSES.get, ["cross entropy", "huber", "clip"]), *map(Formula, range(10)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "function",
+    [
+        *map(LOSSES.get, ["cross entropy", "huber", "clip"]),
+        *map(Formula, range(10)),
+    ],
+)
 def test_a_row_does_not_know_its_neighbours(function, dtype):
     """The same bits alone and in any block; a NaN stays in its row."""
     raw, y = np.random.RandomState(0).randn(2, 900, 5).astype(dtype)
@@ -115,24 +127,28 @@ def test_v3_and_v4_give_the_same_bits(seed, dtype):
         raw[::2], y[::2] = rng.randn(2, 350, outputs)
         expression = Expression.trace(Formula(seed), LOSS)
         tape = compile_tape(expression, outputs, core.TAPE_OPERATIONS)
-        for v3, v4 in zip(*(in_core(tape, raw, y, core=levels()[level]) for level in ("v3", "v4")),
-                          strict=True):
+        for v3, v4 in zip(
+            *(in_core(tape, raw, y, core=levels()[level]) for level in ("v3", "v4")), strict=True
+        ):
             np.testing.assert_array_equal(v3.view(np.uint8), v4.view(np.uint8))
 
 
 @over_dtypes
-@pytest.mark.parametrize("function", [
-    lambda z: fg.where(z > 0, z, fg.expm1(z)),
-    lambda z: fg.where(z > 0, fg.sqrt(z), 0.0) * 2,
-    lambda z: fg.where(z > 0, fg.log(z), z),
-    lambda z: fg.where(z == 0, 1.0, fg.sin(z) / z),
-    lambda z: fg.minimum(fg.exp(z), 5.0) + fg.relu(-fg.exp(z) * z),
-    lambda z: fg.clip(fg.exp(z), 0.5, 5.0),
-    lambda z: z**0 + z**2 * 1.5 + 0.5 / z**3,
-    lambda z: 2.0**z + abs(z) ** 1.5,
-    lambda z: (z * z) ** fg.relu(z),
-    lambda z: fg.tanh(z) + fg.softplus(z) - fg.sigmoid(-z) / fg.cosh(z),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: fg.where(z > 0, z, fg.expm1(z)),
+        lambda z: fg.where(z > 0, fg.sqrt(z), 0.0) * 2,
+        lambda z: fg.where(z > 0, fg.log(z), z),
+        lambda z: fg.where(z == 0, 1.0, fg.sin(z) / z),
+        lambda z: fg.minimum(fg.exp(z), 5.0) + fg.relu(-fg.exp(z) * z),
+        lambda z: fg.clip(fg.exp(z), 0.5, 5.0),
+        lambda z: z**0 + z**2 * 1.5 + 0.5 / z**3,
+        lambda z: 2.0**z + abs(z) ** 1.5,
+        lambda z: (z * z) ** fg.relu(z),
+        lambda z: fg.tanh(z) + fg.softplus(z) - fg.sigmoid(-z) / fg.cosh(z),
+    ],
+)
 def test_special_points_are_those_of_graphs(function, dtype):
     z = np.array([-1e3, -2, -1, -0.0, 0, 1, 2, 1e3, np.nan, -np.inf, np.inf], dtype)
     x = fg.Variable(z)

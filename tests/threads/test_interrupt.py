@@ -68,16 +68,29 @@ def batch_boundaries(model, X, y, epochs):
     optimizer = clone(twin).fit(X, y)._optimizer
     optimizer.state[:], optimizer.tally[:] = 0, 0
     targets, size = as_targets(y, X.dtype), min(model.batch_size, len(X))
-    settings = dict(optimizer.fields, **loss_fields("log_loss", 5), loss_scale=1.0, rate=1e-3,
-                    optimizer=core.OPTIMIZERS[model.solver], batch=size, alpha=model.alpha)
+    settings = dict(
+        optimizer.fields,
+        **loss_fields("log_loss", 5),
+        loss_scale=1.0,
+        rate=1e-3,
+        optimizer=core.OPTIMIZERS[model.solver],
+        batch=size,
+        alpha=model.alpha,
+    )
     seen = [network.params.tobytes()]
     for _ in range(epochs):
         for first in range(0, len(X), size):
             order = np.arange(first, min(first + size, len(X)))
-            core.train_epoch(network.plan, network.params, optimizer.state,
-                             network.scratch(size, 1, "epoch"), optimizer.tally,
-                             (X, targets, None, order), settings,
-                             (np.zeros(core.TEAM_WORDS, np.int32), 0, 1))
+            core.train_epoch(
+                network.plan,
+                network.params,
+                optimizer.state,
+                network.scratch(size, 1, "epoch"),
+                optimizer.tally,
+                (X, targets, None, order),
+                settings,
+                (np.zeros(core.TEAM_WORDS, np.int32), 0, 1),
+            )
             seen.append(network.params.tobytes())
     return seen
 
@@ -86,8 +99,9 @@ def batch_boundaries(model, X, y, epochs):
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_it_stops_soon_at_an_exact_batch_boundary(solver, n_threads):
     X, y = data()
-    model = MLPClassifier((80,), solver=solver, batch_size=150, shuffle=False,
-                          n_threads=n_threads, **FOREVER)
+    model = MLPClassifier(
+        (80,), solver=solver, batch_size=150, shuffle=False, n_threads=n_threads, **FOREVER
+    )
     delays = []
     for after in np.linspace(0.02, 0.15, 12):
         delay, failure, messages = interrupted(model, X, y, after)
@@ -177,7 +191,9 @@ def test_an_interrupt_before_training_leaves_the_estimator_as_it_was(monkeypatch
     X, y = data(50)
     model = MLPClassifier(max_iter=2, random_state=0).fit(X, y)
     before = vars(model).copy()
-    monkeypatch.setattr("fastbp.estimators.base.Network", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(
+        "fastbp.estimators.base.Network", lambda *_: signal.raise_signal(signal.SIGINT)
+    )
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
     assert vars(model).keys() == before.keys()

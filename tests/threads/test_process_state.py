@@ -54,8 +54,13 @@ print(json.dumps(report))
 @pytest.fixture(scope="module")
 def report():
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
-    done = subprocess.run([sys.executable, "-P", "-c", PROGRAM], capture_output=True, text=True,
-                          check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -67,11 +72,14 @@ def test_law_12_nothing_in_the_process_has_changed(report, event):
 
 def test_import_brings_no_library_and_no_plotting():
     """Beyond the standard library and what scikit-learn brings, it loads itself."""
-    program = ("import sys, sklearn.neural_network; before = set(sys.modules); import fastbp; "
-               "fastbp.MLPClassifier, fastbp.check_gradient; "
-               "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))")
-    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True,
-                          check=True)
+    program = (
+        "import sys, sklearn.neural_network; before = set(sys.modules); import fastbp; "
+        "fastbp.MLPClassifier, fastbp.check_gradient; "
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
+    )
     needed = {"fastbp", "numpy", "scipy", "sklearn", "joblib", "threadpoolctl"}
     loaded = {name for name in done.stdout.split() if not name.startswith("_cython_")}  # types
     assert loaded <= needed | set(sys.stdlib_module_names)

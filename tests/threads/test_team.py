@@ -48,12 +48,23 @@ FITS = {
     "binary": (MLPClassifier, dict(hidden_layer_sizes=(30,), batch_size=90)),
     "lbfgs": (MLPRegressor, dict(solver="lbfgs", activation="logistic")),
     "linear": (MLPClassifier, dict(hidden_layer_sizes=(), batch_size=700)),
-    "own": (MLPRegressor, dict(
-        loss=lambda raw, y: fg.log(fg.cosh(raw - y)) + 0.1 * fg.softplus(raw[0]), batch_size=150,
-        hidden_layer_sizes=(40, 30), activation=[lambda z: z * fg.sigmoid(2 * z), "mish"])),
-    "own-lbfgs": (MLPClassifier, dict(
-        loss=lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y), solver="lbfgs",
-        activation=lambda z: fg.tanh(z) + 0.1 * z)),
+    "own": (
+        MLPRegressor,
+        dict(
+            loss=lambda raw, y: fg.log(fg.cosh(raw - y)) + 0.1 * fg.softplus(raw[0]),
+            batch_size=150,
+            hidden_layer_sizes=(40, 30),
+            activation=[lambda z: z * fg.sigmoid(2 * z), "mish"],
+        ),
+    ),
+    "own-lbfgs": (
+        MLPClassifier,
+        dict(
+            loss=lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y),
+            solver="lbfgs",
+            activation=lambda z: fg.tanh(z) + 0.1 * z,
+        ),
+    ),
     "quantiles": (MLPRegressor, dict(loss="quantile", quantile=[0.2, 0.7], activation="gelu")),
     "brier": (MLPClassifier, dict(loss="squared_error", activation="elu")),
     "tiny": (MLPClassifier, dict(hidden_layer_sizes=(1,), batch_size=3)),
@@ -77,8 +88,10 @@ def fitted(name, dtype, is_sparse, weighted, n_threads):
 
 
 def bits(model):
-    return b"".join(a.tobytes() for a in [*model.coefs_, *model.intercepts_]) + repr(
-        (model.loss_, getattr(model, "loss_curve_", None), model.n_iter_)).encode()
+    return (
+        b"".join(a.tobytes() for a in [*model.coefs_, *model.intercepts_])
+        + repr((model.loss_, getattr(model, "loss_curve_", None), model.n_iter_)).encode()
+    )
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -97,9 +110,17 @@ def test_law_5_csr_in_several_chunks(dtype):
     random = np.random.RandomState(0)
     X = random.randn(2600, 90) * (random.rand(2600, 90) < np.linspace(1, 0, 90))
     y = X[:, :3].sum(axis=1)
-    models = [MLPRegressor(hidden_layer_sizes=(40,), solver="lbfgs", max_iter=4, random_state=0,
-                           n_threads=n_threads).fit(X_, y)
-              for n_threads in (1, 2, 3, 8) for X_ in (sparse.csr_array(X.astype(dtype)),)]
+    models = [
+        MLPRegressor(
+            hidden_layer_sizes=(40,),
+            solver="lbfgs",
+            max_iter=4,
+            random_state=0,
+            n_threads=n_threads,
+        ).fit(X_, y)
+        for n_threads in (1, 2, 3, 8)
+        for X_ in (sparse.csr_array(X.astype(dtype)),)
+    ]
     for model in models[1:]:
         assert bits(model) == bits(models[0])
     dense = MLPRegressor(hidden_layer_sizes=(40,), solver="lbfgs", max_iter=4, random_state=0)
@@ -124,7 +145,11 @@ def at_level(name):
     """Hashes and losses of all fits, made by a process of that level."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", LEVEL_PROGRAM, os.path.dirname(__file__)],
-        env={**os.environ, "FASTBP_ISA": name}, capture_output=True, text=True, check=True)
+        env={**os.environ, "FASTBP_ISA": name},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return [line.split() for line in done.stdout.splitlines()]
 
 
@@ -138,12 +163,17 @@ def test_law_5_v3_and_v4_give_the_same_bits():
 
 def test_the_level_can_be_forced():
     assert level in runnable_levels()
-    refused = subprocess.run([sys.executable, "-P", "-c", "import fastbp"], text=True,
-                             env={**os.environ, "FASTBP_ISA": "v9"}, capture_output=True)
+    refused = subprocess.run(
+        [sys.executable, "-P", "-c", "import fastbp"],
+        text=True,
+        env={**os.environ, "FASTBP_ISA": "v9"},
+        capture_output=True,
+    )
     assert "FASTBP_ISA must be one of baseline, v3, v4, got 'v9'" in refused.stderr
 
 
 # ---- launch, failure, interrupt -------------------------------------------------------------
+
 
 def ranks_alive():
     """Threads of Python that `threading` does not know: bare ones, as the ranks are."""
@@ -151,8 +181,11 @@ def ranks_alive():
 
 
 def blas_threads():
-    return [(lib["filepath"], lib["num_threads"]) for lib in threadpool_info()
-            if lib["user_api"] == "blas"]
+    return [
+        (lib["filepath"], lib["num_threads"])
+        for lib in threadpool_info()
+        if lib["user_api"] == "blas"
+    ]
 
 
 OURS = (team_module.__file__,)
@@ -184,13 +217,21 @@ class InterruptAt:
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-@pytest.mark.parametrize("files", [OURS, (*OURS, contextlib.__file__)],
-                         ids=["team", "team-and-contextlib"])
+@pytest.mark.parametrize(
+    "files", [OURS, (*OURS, contextlib.__file__)], ids=["team", "team-and-contextlib"]
+)
 def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, files, request):
     """The whole course of the team: launch, waiting, dismissal, limits and reservations."""
     X, y, _ = data(120)
-    parameters = dict(hidden_layer_sizes=(8,), solver=solver, batch_size=120, random_state=0,
-                      n_threads=2, tol=0, max_fun=3)
+    parameters = dict(
+        hidden_layer_sizes=(8,),
+        solver=solver,
+        batch_size=120,
+        random_state=0,
+        n_threads=2,
+        tol=0,
+        max_fun=3,
+    )
     boundaries = {}
     start = MLPClassifier(**parameters, max_iter=1)
     for epochs in (1, 2, 3):
@@ -249,9 +290,16 @@ def test_a_rank_that_fails_lets_the_others_go():
     def door(member):
         if member[1] == 1:
             raise RuntimeError("rank 1 fails")
-        core.train_epoch(network.plan, network.params, state_of(network, "sgd"),
-                         network.scratch(200, 2, "epoch"), np.zeros(3),
-                         (problem.x, problem.y, None, None), problem.hyper, member)
+        core.train_epoch(
+            network.plan,
+            network.params,
+            state_of(network, "sgd"),
+            network.scratch(200, 2, "epoch"),
+            np.zeros(3),
+            (problem.x, problem.y, None, None),
+            problem.hyper,
+            member,
+        )
 
     before = network.params.copy()
     with pytest.raises(RuntimeError, match="rank 1 fails"), team(2, None, 1, 1) as members:
@@ -269,9 +317,16 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
     def door(member):
         if failing and member[1] == 1:
             raise RuntimeError("rank 1 fails")
-        core.train_epoch(network.plan, network.params, state_of(network, "sgd"),
-                         network.scratch(200, 2, "epoch"), np.zeros(3),
-                         (problem.x, problem.y, None, None), problem.hyper, member)
+        core.train_epoch(
+            network.plan,
+            network.params,
+            state_of(network, "sgd"),
+            network.scratch(200, 2, "epoch"),
+            np.zeros(3),
+            (problem.x, problem.y, None, None),
+            problem.hyper,
+            member,
+        )
 
     class Twice(InterruptAt):
         """Another one, `left` lines after the first."""
@@ -306,8 +361,9 @@ def test_an_interrupt_at_any_line_of_the_trainer_keeps_score_and_weights_togethe
         line = 0
         while True:
             line += 7
-            model = MLPClassifier((4,), max_iter=4, random_state=0, learning_rate_init=0.02,
-                                  **parameters)
+            model = MLPClassifier(
+                (4,), max_iter=4, random_state=0, learning_rate_init=0.02, **parameters
+            )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with InterruptAt(line, (trainer_module.__file__,)) as tracer:
@@ -324,8 +380,13 @@ def test_an_interrupt_at_any_line_of_the_trainer_keeps_score_and_weights_togethe
                 best = max(model.validation_scores_, default=-np.inf)
                 assert model.best_validation_score_ == best, tracer.raised
                 if model.n_iter_:
-                    again = MLPClassifier((4,), max_iter=model.n_iter_, random_state=0,
-                                          learning_rate_init=0.02, **parameters)
+                    again = MLPClassifier(
+                        (4,),
+                        max_iter=model.n_iter_,
+                        random_state=0,
+                        learning_rate_init=0.02,
+                        **parameters,
+                    )
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore")
                         again.fit(X, y)
@@ -360,10 +421,14 @@ def test_a_fit_gets_the_threads_that_its_work_pays_for(monkeypatch):
 
     monkeypatch.setattr(team_module.Team, "__init__", spy)
     X, y, _ = data(600)
-    for hidden, rows, solver in (((2,), 20, "adam"), ((300, 300), 600, "adam"),
-                                 ((300, 300), 600, "lbfgs")):
+    for hidden, rows, solver in (
+        ((2,), 20, "adam"),
+        ((300, 300), 600, "adam"),
+        ((300, 300), 600, "lbfgs"),
+    ):
         MLPClassifier(hidden, max_iter=1, solver=solver, batch_size=rows, max_fun=2).fit(
-            X[:rows], y[:rows])
+            X[:rows], y[:rows]
+        )
     assert sizes == [(1, True), (4, False), (4, False)]
 
 
@@ -388,9 +453,19 @@ def test_a_cancelled_launch_runs_nothing():
     problem = Problem(n=50, batch=10)
     network, words = problem.network, problem.words()
     before, tally = network.params.copy(), np.zeros(3)
-    rank = threading.Thread(target=core.train_epoch, args=(
-        network.plan, network.params, state_of(network, "sgd"), network.scratch(10, 2, "epoch"),
-        tally, (problem.x, problem.y, None, None), problem.hyper, (words, 0, 2)))
+    rank = threading.Thread(
+        target=core.train_epoch,
+        args=(
+            network.plan,
+            network.params,
+            state_of(network, "sgd"),
+            network.scratch(10, 2, "epoch"),
+            tally,
+            (problem.x, problem.y, None, None),
+            problem.hyper,
+            (words, 0, 2),
+        ),
+    )
     rank.start()
     time.sleep(0.02)
     assert rank.is_alive()
@@ -404,9 +479,22 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
     problem = Problem(n=500_000, batch=10, hidden=())
     network, words = problem.network, problem.words()
     state, scratch = state_of(network, "sgd"), network.scratch(10, 2, "epoch")
-    ranks = [threading.Thread(target=core.train_epoch, args=(
-        network.plan, network.params, state, scratch, np.zeros(3),
-        (problem.x, problem.y, None, None), problem.hyper, (words, rank, 2))) for rank in (0, 1)]
+    ranks = [
+        threading.Thread(
+            target=core.train_epoch,
+            args=(
+                network.plan,
+                network.params,
+                state,
+                scratch,
+                np.zeros(3),
+                (problem.x, problem.y, None, None),
+                problem.hyper,
+                (words, rank, 2),
+            ),
+        )
+        for rank in (0, 1)
+    ]
     for rank in ranks:
         rank.start()
     core.abort_team(words)
@@ -417,13 +505,19 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
 
 # ---- how many, and whose BLAS ---------------------------------------------------------------
 
+
 def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     small, large = step_cost(1e6, 1000), step_cost(1e12, 1000)
-    for n_threads, cost, expected in ((5, small, 5), (None, small, 1), (None, large, 8),
-                                      (2**40, small, team_module.MOST_RANKS),
-                                      (None, call_cost(1e6), 1), (None, call_cost(1e12), 8)):
+    for n_threads, cost, expected in (
+        (5, small, 5),
+        (None, small, 1),
+        (None, large, 8),
+        (2**40, small, team_module.MOST_RANKS),
+        (None, call_cost(1e6), 1),
+        (None, call_cost(1e12), 8),
+    ):
         with reserved_cores(n_threads, cost, 1000) as size:
             assert size == expected
     block = 1 if matmul == "native" else core.BLAS_ROWS
@@ -435,16 +529,18 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     assert available_cores() == 8
 
 
-@pytest.mark.parametrize("work, params, expected", [
-    (0.8e6, 23_860, 1),    # 784-30-10, batch 10: 25 us alone, 32 us together
-    (3.2e6, 79_510, 1),    # 784-100-10, batch 16: 91, 111
-    (5.8e6, 79_510, 2),    # batch 32: 130, 116
-    (8.9e6, 274_000, 1),   # 300-300-300-10, batch 16: 229, 250
-    (31e6, 274_000, 2),    # batch 64: 521, 428
-    (41e6, 5_000_000, 2),  # parameters that no cache holds
-])
-def test_a_second_thread_is_taken_where_it_was_measured_to_pay(work, params, expected,
-                                                               monkeypatch):
+@pytest.mark.parametrize(
+    "work, params, expected",
+    [
+        (0.8e6, 23_860, 1),  # 784-30-10, batch 10: 25 us alone, 32 us together
+        (3.2e6, 79_510, 1),  # 784-100-10, batch 16: 91, 111
+        (5.8e6, 79_510, 2),  # batch 32: 130, 116
+        (8.9e6, 274_000, 1),  # 300-300-300-10, batch 16: 229, 250
+        (31e6, 274_000, 2),  # batch 64: 521, 428
+        (41e6, 5_000_000, 2),  # parameters that no cache holds
+    ],
+)
+def test_a_second_thread_is_taken_where_it_was_measured_to_pay(work, params, expected, monkeypatch):
     monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 2)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with reserved_cores(None, step_cost(work, params), 1000) as size:

@@ -19,13 +19,16 @@ quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarnin
 
 
 @quiet
-@pytest.mark.parametrize("parameters", [
-    dict(max_iter=4),
-    dict(max_iter=4, early_stopping=True),
-    dict(max_iter=60, solver="sgd", tol=0.5, n_iter_no_change=3),
-    dict(max_iter=400, solver="sgd", tol=0.5, n_iter_no_change=2, learning_rate="adaptive"),
-    dict(max_iter=60, tol=0.5, n_iter_no_change=3, early_stopping=True),
-])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        dict(max_iter=4),
+        dict(max_iter=4, early_stopping=True),
+        dict(max_iter=60, solver="sgd", tol=0.5, n_iter_no_change=3),
+        dict(max_iter=400, solver="sgd", tol=0.5, n_iter_no_change=2, learning_rate="adaptive"),
+        dict(max_iter=60, tol=0.5, n_iter_no_change=3, early_stopping=True),
+    ],
+)
 def test_verbose_lines_are_scikit_learns(parameters, capsys):
     printed = []
     for library in (theirs, fastbp):
@@ -46,14 +49,22 @@ def test_adam_ignores_the_schedule():
     with pytest.warns(ConvergenceWarning):
         plain = MLPClassifier(max_iter=5, random_state=0).fit(X, y)
     with pytest.warns(ConvergenceWarning):
-        other = MLPClassifier(max_iter=5, random_state=0, learning_rate="invscaling",
-                              power_t=3.0, momentum=0.1).fit(X, y)
+        other = MLPClassifier(
+            max_iter=5, random_state=0, learning_rate="invscaling", power_t=3.0, momentum=0.1
+        ).fit(X, y)
     assert plain.loss_curve_ == other.loss_curve_
 
 
 def diverging(**parameters):
-    return MLPRegressor(hidden_layer_sizes=(5,), activation="identity", solver="sgd",
-                        learning_rate_init=1e3, random_state=0, max_iter=50, **parameters)
+    return MLPRegressor(
+        hidden_layer_sizes=(5,),
+        activation="identity",
+        solver="sgd",
+        learning_rate_init=1e3,
+        random_state=0,
+        max_iter=50,
+        **parameters,
+    )
 
 
 def test_divergence_ends_training_at_its_first_epoch(capsys):
@@ -79,8 +90,15 @@ def test_divergence_in_the_last_epoch_is_told_too():
 
 @quiet
 def test_a_failed_warm_start_keeps_the_model_and_what_it_learned():
-    model = MLPRegressor(hidden_layer_sizes=(5,), activation="identity", solver="sgd",
-                         warm_start=True, random_state=0, max_iter=3, batch_size=10)
+    model = MLPRegressor(
+        hidden_layer_sizes=(5,),
+        activation="identity",
+        solver="sgd",
+        warm_start=True,
+        random_state=0,
+        max_iter=3,
+        batch_size=10,
+    )
     model.fit(X, y)
     weights, curve = [w.copy() for w in model.coefs_], list(model.loss_curve_)
     model.set_params(learning_rate_init=1e10)
@@ -92,10 +110,13 @@ def test_a_failed_warm_start_keeps_the_model_and_what_it_learned():
 
 
 def test_warnings_point_at_the_line_that_called_fit():
-    for model, call in ((MLPClassifier(max_iter=1), "fit"), (MLPRegressor(max_iter=1), "fit"),
-                        (MLPClassifier(max_iter=1, batch_size=1000), "fit"),
-                        (MLPClassifier(batch_size=1000), "partial_fit"),
-                        (diverging(early_stopping=True), "fit")):
+    for model, call in (
+        (MLPClassifier(max_iter=1), "fit"),
+        (MLPRegressor(max_iter=1), "fit"),
+        (MLPClassifier(max_iter=1, batch_size=1000), "fit"),
+        (MLPClassifier(batch_size=1000), "partial_fit"),
+        (diverging(early_stopping=True), "fit"),
+    ):
         extra = {"classes": [0, 1, 2]} if call == "partial_fit" else {}
         with pytest.warns() as caught:
             getattr(model, call)(X, y, **extra)
@@ -132,9 +153,15 @@ def test_lbfgs_in_between_leaves_the_optimizer_and_the_curves():
 
 
 @quiet
-@pytest.mark.parametrize("solver, hidden, told", [
-    ("adam", (5, 5), True), ("sgd", (), True), ("lbfgs", (6,), True), ("adam", (6,), False),
-])
+@pytest.mark.parametrize(
+    "solver, hidden, told",
+    [
+        ("adam", (5, 5), True),
+        ("sgd", (), True),
+        ("lbfgs", (6,), True),
+        ("adam", (6,), False),
+    ],
+)
 def test_warm_start_with_other_sizes(solver, hidden, told):
     """An error where scikit-learn fails obscurely; ignored where it ignores them."""
     model = MLPClassifier((5,), solver=solver, warm_start=True, max_iter=3, random_state=0)
@@ -146,14 +173,23 @@ def test_warm_start_with_other_sizes(solver, hidden, told):
 
 
 @quiet
-@pytest.mark.parametrize("parameters", [
-    dict(solver="adam"), dict(solver="sgd"), dict(solver="lbfgs"), dict(early_stopping=True),
-    dict(hidden_layer_sizes=(1500, 900), batch_size=64), dict(sparse=True),
-])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        dict(solver="adam"),
+        dict(solver="sgd"),
+        dict(solver="lbfgs"),
+        dict(early_stopping=True),
+        dict(hidden_layer_sizes=(1500, 900), batch_size=64),
+        dict(sparse=True),
+    ],
+)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=str)
 def test_the_memory_that_is_checked_is_the_memory_that_is_used(parameters, dtype, monkeypatch):
     told = []
-    monkeypatch.setattr("fastbp.estimators.memory.check_fits", lambda needed, *_: told.append(needed))
+    monkeypatch.setattr(
+        "fastbp.estimators.memory.check_fits", lambda needed, *_: told.append(needed)
+    )
     rng = np.random.RandomState(0)
     data, target = rng.rand(300, 400).astype(dtype), rng.rand(300)
     if parameters.get("sparse"):

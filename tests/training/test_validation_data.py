@@ -35,8 +35,14 @@ X, X_VAL = rng.randn(120, 6), rng.randn(50, 6)
 LABELS, LABELS_VAL = X[:, :3].argmax(axis=1), X_VAL[:, :3].argmax(axis=1)
 T, T_VAL = X[:, :2] @ [[1, 2], [3, -1]], X_VAL[:, :2] @ [[1, 2], [3, -1]]
 W, W_VAL = rng.randint(0, 4, 120).astype(float), rng.randint(0, 4, 50).astype(float)
-SMALL = dict(hidden_layer_sizes=(5,), activation="tanh", max_iter=6, batch_size=16, random_state=0,
-             learning_rate_init=0.02)
+SMALL = dict(
+    hidden_layer_sizes=(5,),
+    activation="tanh",
+    max_iter=6,
+    batch_size=16,
+    random_state=0,
+    learning_rate_init=0.02,
+)
 BOTH = pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 
 
@@ -69,23 +75,47 @@ PROBLEMS = {
     "log_loss": (MLPClassifier, {}, LABELS, LABELS_VAL, "log_loss"),
     "binary": (MLPClassifier, {}, LABELS > 0, LABELS_VAL > 0, "binary_log_loss"),
     "multilabel": (MLPClassifier, {}, (T > 0) * 1, (T_VAL > 0) * 1, "binary_log_loss"),
-    "probabilities": (MLPClassifier, dict(loss="squared_error"), LABELS, LABELS_VAL,
-                      "squared_error/softmax"),
+    "probabilities": (
+        MLPClassifier,
+        dict(loss="squared_error"),
+        LABELS,
+        LABELS_VAL,
+        "squared_error/softmax",
+    ),
     "own log loss": (MLPClassifier, dict(loss=own_log_loss), LABELS, LABELS_VAL, "log_loss"),
     "squared_error": (MLPRegressor, {}, T[:, 0], T_VAL[:, 0], "squared_error"),
     "two outputs": (MLPRegressor, {}, T, T_VAL, "squared_error"),
-    "logistic": (MLPRegressor, dict(out_activation="logistic"), (T > 0) * 1.0, (T_VAL > 0) * 1.0,
-                 "squared_error/logistic"),
-    "huber": (MLPRegressor, dict(loss="huber", huber_threshold=oracle.THRESHOLD), T, T_VAL,
-              "huber"),
-    "quantile": (MLPRegressor, dict(loss="quantile", quantile=oracle.LEVELS), T, T_VAL,
-                 "quantile"),
+    "logistic": (
+        MLPRegressor,
+        dict(out_activation="logistic"),
+        (T > 0) * 1.0,
+        (T_VAL > 0) * 1.0,
+        "squared_error/logistic",
+    ),
+    "huber": (
+        MLPRegressor,
+        dict(loss="huber", huber_threshold=oracle.THRESHOLD),
+        T,
+        T_VAL,
+        "huber",
+    ),
+    "quantile": (MLPRegressor, dict(loss="quantile", quantile=oracle.LEVELS), T, T_VAL, "quantile"),
     "poisson": (MLPRegressor, dict(loss="poisson"), abs(T), abs(T_VAL), "poisson"),
-    "tweedie": (MLPRegressor, dict(loss="tweedie", tweedie_power=oracle.POWER), abs(T[:, 0]),
-                abs(T_VAL[:, 0]), "tweedie"),
+    "tweedie": (
+        MLPRegressor,
+        dict(loss="tweedie", tweedie_power=oracle.POWER),
+        abs(T[:, 0]),
+        abs(T_VAL[:, 0]),
+        "tweedie",
+    ),
     "own loss": (MLPRegressor, dict(loss=log_cosh), T, T_VAL, "log_cosh"),
-    "own loss and activation": (MLPRegressor, dict(loss=log_cosh, activation=swish), T, T_VAL,
-                                "log_cosh"),
+    "own loss and activation": (
+        MLPRegressor,
+        dict(loss=log_cosh, activation=swish),
+        T,
+        T_VAL,
+        "log_cosh",
+    ),
 }
 
 
@@ -93,8 +123,9 @@ def numpy_loss(model, problem, x, y, weight):
     """The reported loss of the model as it stands, without the penalty, in float64."""
     cls, params, *_, loss = PROBLEMS[problem]
     activation = "silu" if params.get("activation") is swish else "tanh"
-    coefs, intercepts = ([a.astype(float) for a in arrays]
-                         for arrays in (model.coefs_, model.intercepts_))
+    coefs, intercepts = (
+        [a.astype(float) for a in arrays] for arrays in (model.coefs_, model.intercepts_)
+    )
     z = oracle.forward(coefs, intercepts, activation, x)[-1]
     y = np.reshape(y, (len(y), -1)).astype(float)
     if loss == "quantile":
@@ -118,15 +149,17 @@ def test_the_curves_are_those_of_the_weights_after_each_epoch(problem, weighted,
     model.fit(x, y, weight, X_val=x_val, y_val=y_val, sample_weight_val=weight_val)
     losses, scores = [], []
     for _ in range(model.n_iter_):
-        extra = {} if cls is MLPRegressor or hasattr(twin, "classes_") else {
-            "classes": np.unique(y)}
+        extra = (
+            {} if cls is MLPRegressor or hasattr(twin, "classes_") else {"classes": np.unique(y)}
+        )
         twin.partial_fit(x, y, weight, **extra)
         losses.append(numpy_loss(twin, problem, x_val, y_val, weight_val))
         scores.append(twin.score(x_val, y_val, weight_val))
     assert bits(twin) == bits(model) and model.n_iter_ == 6
     assert model.validation_scores_ == scores
-    np.testing.assert_allclose(model.validation_loss_curve_, losses,
-                               rtol=1e-12 if dtype == np.float64 else 2e-5)
+    np.testing.assert_allclose(
+        model.validation_loss_curve_, losses, rtol=1e-12 if dtype == np.float64 else 2e-5
+    )
     assert model.best_validation_score_ is None
     recorded = model.validation_loss_curve_ + model.validation_scores_
     assert {type(value) for value in recorded} == {float}
@@ -156,8 +189,9 @@ def test_held_out_samples_are_recorded_too(cls):
     loss = "log_loss" if cls is MLPClassifier else "squared_error"
     target = y[held_out].reshape(len(held_out), -1)
     scale = 1 if cls is MLPClassifier else 0.5
-    expected = scale * np.average(oracle.row_reported(loss, z, target, 2.0**-52),
-                                  weights=W[held_out])
+    expected = scale * np.average(
+        oracle.row_reported(loss, z, target, 2.0**-52), weights=W[held_out]
+    )
     assert model.validation_loss_curve_[best] == pytest.approx(expected, rel=1e-12)
 
 
@@ -167,8 +201,9 @@ def test_a_sample_of_weight_zero_is_absent_even_if_its_loss_is_infinite():
     model = MLPRegressor(**{**SMALL, "activation": "identity"})
     with_it = clone(model).fit(X, T[:, 0], X_val=x_val, y_val=y_val, sample_weight_val=weight)
     without = clone(model).fit(X, T[:, 0], X_val=X_VAL, y_val=T_VAL[:, 0])
-    np.testing.assert_allclose(with_it.validation_loss_curve_, without.validation_loss_curve_,
-                               rtol=1e-13)
+    np.testing.assert_allclose(
+        with_it.validation_loss_curve_, without.validation_loss_curve_, rtol=1e-13
+    )
     heavy = clone(model).fit(X, T[:, 0], X_val=x_val, y_val=y_val)
     assert heavy.validation_loss_curve_ == [np.inf] * 6
 
@@ -188,10 +223,16 @@ def test_weights_of_any_scale_give_the_same_curves(cls):
 
 
 @BOTH
-@pytest.mark.parametrize("params", [
-    {}, dict(shuffle=False), dict(solver="sgd", learning_rate="adaptive", tol=0.5, max_iter=60),
-    dict(solver="lbfgs", max_iter=20), dict(n_threads=2),
-])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        dict(shuffle=False),
+        dict(solver="sgd", learning_rate="adaptive", tol=0.5, max_iter=60),
+        dict(solver="lbfgs", max_iter=20),
+        dict(n_threads=2),
+    ],
+)
 @pytest.mark.parametrize("kind", ["float64", "float32", "csr"])
 def test_without_early_stopping_the_fit_is_the_same_to_the_bit(cls, params, kind):
     y, y_val = data_of(cls)
@@ -238,8 +279,15 @@ def test_with_early_stopping_all_samples_train_and_the_score_decides(cls):
 
 
 def test_divergence_gives_the_best_weights_back_or_raises():
-    model = MLPRegressor(**{**SMALL, "activation": "identity", "solver": "sgd", "max_iter": 50,
-                            "learning_rate_init": 1e3})
+    model = MLPRegressor(
+        **{
+            **SMALL,
+            "activation": "identity",
+            "solver": "sgd",
+            "max_iter": 50,
+            "learning_rate_init": 1e3,
+        }
+    )
     data = dict(X_val=X_VAL, y_val=T_VAL)
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
         model.fit(X, T, **data)
@@ -294,7 +342,8 @@ def test_lbfgs_records_every_iterate(cls):
         rows = oracle.row_reported(loss, z, y_val.reshape(50, -1), 2.0**-52)
         # The sum over outputs, as the loss that lbfgs reports.
         assert model.validation_loss_curve_[n - 1] == pytest.approx(
-            np.average(rows, weights=W_VAL), rel=1e-12)
+            np.average(rows, weights=W_VAL), rel=1e-12
+        )
         assert model.validation_scores_[n - 1] == step.score(X_VAL, y_val, W_VAL)
     assert len(model.validation_scores_) == len(model.validation_loss_curve_) == 6
 
@@ -307,8 +356,11 @@ def test_any_number_of_threads_records_the_same_bits(cls, sparse, monkeypatch):
     y_val = x_val[:, :3].argmax(axis=1) if cls is MLPClassifier else x_val[:, :2]
     ran = []
     finish = validation_set.ValidationSet._finish
-    monkeypatch.setattr(validation_set.ValidationSet, "_finish",
-                        lambda self, part: (ran.append(part.start), finish(self, part)))
+    monkeypatch.setattr(
+        validation_set.ValidationSet,
+        "_finish",
+        lambda self, part: (ran.append(part.start), finish(self, part)),
+    )
     curves = []
     for n_threads in (1, 2, 3):
         model = cls(**SMALL, n_threads=n_threads)
@@ -324,7 +376,9 @@ def test_any_number_of_threads_records_the_same_bits(cls, sparse, monkeypatch):
 
 def test_a_large_validation_set_is_in_the_memory_that_is_checked(monkeypatch):
     told = []
-    monkeypatch.setattr("fastbp.estimators.memory.check_fits", lambda needed, *_: told.append(needed))
+    monkeypatch.setattr(
+        "fastbp.estimators.memory.check_fits", lambda needed, *_: told.append(needed)
+    )
     for n in (2, 100_002):
         MLPRegressor(**SMALL).fit(X, T[:, 0], X_val=np.ones((n, 6)), y_val=np.ones(n))
     assert told[-1] - told[1] == 100_000 * 3 * 8
@@ -333,16 +387,25 @@ def test_a_large_validation_set_is_in_the_memory_that_is_checked(monkeypatch):
 # ---- labels, layouts, pipelines -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("names", [
-    ["b", "a", "c"], [10, 20, 30], [-1, 0, 1], [2.0, 3.0, 4.0], [True, False],
-], ids=str)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["b", "a", "c"],
+        [10, 20, 30],
+        [-1, 0, 1],
+        [2.0, 3.0, 4.0],
+        [True, False],
+    ],
+    ids=str,
+)
 def test_labels_are_encoded_with_the_classes_of_y(names):
     names, k = np.array(names), len(names)
     y, y_val = names[LABELS % k], names[LABELS_VAL % k]
     model = MLPClassifier(**SMALL).fit(X, y, X_val=X_VAL, y_val=y_val)
     order = np.argsort(names).argsort()  # the codes of the labels
-    plain = MLPClassifier(**SMALL).fit(X, order[LABELS % k], X_val=X_VAL,
-                                       y_val=order[LABELS_VAL % k])
+    plain = MLPClassifier(**SMALL).fit(
+        X, order[LABELS % k], X_val=X_VAL, y_val=order[LABELS_VAL % k]
+    )
     assert model.validation_loss_curve_ == plain.validation_loss_curve_
     assert model.validation_scores_ == plain.validation_scores_
     assert model.score(X_VAL, y_val) == model.validation_scores_[-1]
@@ -367,8 +430,9 @@ def test_one_class():
 def test_multilabel_targets_may_be_sparse():
     y, y_val = (T > 0) * 1, (T_VAL > 0) * 1
     dense = MLPClassifier(**SMALL).fit(X, y, X_val=X_VAL, y_val=y_val)
-    sparse = MLPClassifier(**SMALL).fit(X, sp.csr_matrix(y), X_val=X_VAL,
-                                        y_val=sp.csr_matrix(y_val))
+    sparse = MLPClassifier(**SMALL).fit(
+        X, sp.csr_matrix(y), X_val=X_VAL, y_val=sp.csr_matrix(y_val)
+    )
     assert sparse.validation_loss_curve_ == dense.validation_loss_curve_
     assert sparse.validation_scores_ == dense.validation_scores_
     assert dense.validation_scores_[-1] == dense.score(X_VAL, y_val)
@@ -383,21 +447,32 @@ def test_any_layout_and_dtype_of_the_validation_set(cls):
     read_only.flags.writeable = False
     y_read_only = y_val.copy()
     y_read_only.flags.writeable = False
-    for odd in (np.asfortranarray(x_val), x_val.tolist(), x_val.astype(">f8"), read_only,
-                np.repeat(x_val, 2, axis=0)[::2]):
+    for odd in (
+        np.asfortranarray(x_val),
+        x_val.tolist(),
+        x_val.astype(">f8"),
+        read_only,
+        np.repeat(x_val, 2, axis=0)[::2],
+    ):
         model = cls(**SMALL).fit(X, y, X_val=odd, y_val=y_read_only)
         assert model.validation_loss_curve_ == plain.validation_loss_curve_
-    for odd in (sp.csr_array(x_val), sp.csc_array(x_val), sp.coo_array(x_val),
-                sp.csr_matrix(x_val)):
+    for odd in (
+        sp.csr_array(x_val),
+        sp.csc_array(x_val),
+        sp.coo_array(x_val),
+        sp.csr_matrix(x_val),
+    ):
         model = cls(**SMALL).fit(X, y, X_val=odd, y_val=y_val)
-        np.testing.assert_allclose(model.validation_loss_curve_, plain.validation_loss_curve_,
-                                   rtol=1e-12)
+        np.testing.assert_allclose(
+            model.validation_loss_curve_, plain.validation_loss_curve_, rtol=1e-12
+        )
     single = cls(**SMALL).fit(X.astype("f4"), y, X_val=x_val.astype("f4"), y_val=y_val)
     double = cls(**SMALL).fit(X.astype("f4"), y, X_val=x_val, y_val=y_val)
     assert single.validation_loss_curve_ == double.validation_loss_curve_
     assert single.coefs_[0].dtype == np.float32
-    np.testing.assert_allclose(single.validation_loss_curve_, plain.validation_loss_curve_,
-                               rtol=1e-3)
+    np.testing.assert_allclose(
+        single.validation_loss_curve_, plain.validation_loss_curve_, rtol=1e-3
+    )
 
 
 @BOTH
@@ -408,12 +483,19 @@ def test_pipelines_transform_it(cls):
     with config_context(enable_metadata_routing=True):
         model = cls(**SMALL, early_stopping=True)
         assert model.get_metadata_routing().fit.requests == {
-            "sample_weight": None, "X_val": None, "y_val": None, "sample_weight_val": None}
+            "sample_weight": None,
+            "X_val": None,
+            "y_val": None,
+            "sample_weight_val": None,
+        }
         assert set(model.get_metadata_routing().partial_fit.requests) <= {
-            "sample_weight", "classes"}
+            "sample_weight",
+            "classes",
+        }
         model.set_fit_request(X_val=True, y_val=True, sample_weight_val=True)
-        pipeline = Pipeline([("scale", StandardScaler()), ("mlp", model)],
-                            transform_input=["X_val"])
+        pipeline = Pipeline(
+            [("scale", StandardScaler()), ("mlp", model)], transform_input=["X_val"]
+        )
         pipeline.fit(x, y, **data)
         scores = pipeline[-1].validation_scores_
     scaler = StandardScaler().fit(x)
@@ -439,8 +521,9 @@ def test_verbose_prints_the_score(early_stopping, capsys):
     model.fit(X, LABELS, X_val=X_VAL, y_val=LABELS_VAL)
     printed = capsys.readouterr().out.splitlines()
     assert printed[1::2] == [f"Validation score: {s:f}" for s in model.validation_scores_]
-    assert printed[::2] == [f"Iteration {n}, loss = {loss:.8f}"
-                            for n, loss in enumerate(model.loss_curve_, 1)]
+    assert printed[::2] == [
+        f"Iteration {n}, loss = {loss:.8f}" for n, loss in enumerate(model.loss_curve_, 1)
+    ]
 
 
 # ---- interrupts ---------------------------------------------------------------------------------
@@ -475,9 +558,9 @@ def test_an_interrupt_at_any_line_keeps_the_curves_together(params):
             break
         done = model.n_iter_
         seen |= 1 << done
-        assert model.loss_curve_ == whole.loss_curve_[:3 + done], tracer.raised
-        assert model.validation_scores_ == whole.validation_scores_[:3 + done], tracer.raised
-        assert model.validation_loss_curve_ == whole.validation_loss_curve_[:3 + done]
+        assert model.loss_curve_ == whole.loss_curve_[: 3 + done], tracer.raised
+        assert model.validation_scores_ == whole.validation_scores_[: 3 + done], tracer.raised
+        assert model.validation_loss_curve_ == whole.validation_loss_curve_[: 3 + done]
         if model.early_stopping:
             assert model.best_validation_score_ == max(model.validation_scores_), tracer.raised
     assert seen == 0b1111  # in each epoch, and after the last
@@ -506,8 +589,8 @@ def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
         if bits(model) == before and model.n_iter_ == 3:  # it came before training
             done = 0
         seen.add(done)
-        assert model.validation_scores_ == whole.validation_scores_[:3 + done], tracer.raised
-        assert model.validation_loss_curve_ == whole.validation_loss_curve_[:3 + done]
+        assert model.validation_scores_ == whole.validation_scores_[: 3 + done], tracer.raised
+        assert model.validation_loss_curve_ == whole.validation_loss_curve_[: 3 + done]
     assert seen == {0, 1, 2, 3}
 
 
@@ -565,13 +648,19 @@ def test_feature_names_are_checked_as_at_predict(cls):
     model = cls(**SMALL).fit(frame, y, X_val=frame_val, y_val=y_val)
     plain = cls(**SMALL).fit(X, y, X_val=X_VAL, y_val=y_val)
     assert model.validation_loss_curve_ == plain.validation_loss_curve_
-    for odd in (frame_val[list("bacdef")], frame_val.rename(columns={"a": "z"}),
-                frame_val[list("abcde")]):
+    for odd in (
+        frame_val[list("bacdef")],
+        frame_val.rename(columns={"a": "z"}),
+        frame_val[list("abcde")],
+    ):
         with pytest.raises(ValueError, match=r"^X_val: "):
             cls(**SMALL).fit(frame, y, X_val=odd, y_val=y_val)
     with pytest.warns(UserWarning, match="X does not have valid feature names"):
         cls(**SMALL).fit(frame, y, X_val=X_VAL, y_val=y_val)
-    series = cls(**SMALL).fit(frame, pd.DataFrame(y) if y.ndim == 2 else pd.Series(y),
-                              X_val=frame_val,
-                              y_val=pd.DataFrame(y_val) if y.ndim == 2 else pd.Series(y_val))
+    series = cls(**SMALL).fit(
+        frame,
+        pd.DataFrame(y) if y.ndim == 2 else pd.Series(y),
+        X_val=frame_val,
+        y_val=pd.DataFrame(y_val) if y.ndim == 2 else pd.Series(y_val),
+    )
     assert series.validation_loss_curve_ == plain.validation_loss_curve_
