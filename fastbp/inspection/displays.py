@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbp import _plot
+from fastbp.inspection import plot
 from fastbp.inspection.layers import fitted_network, layer_statistics
 
 
@@ -93,25 +93,25 @@ class LossCurveDisplay:
         -------
         self : LossCurveDisplay
         """
-        self.figure_, self.ax_ = _plot.axes("LossCurveDisplay", ax, figsize=(6, 3.8))
+        self.figure_, self.ax_ = plot.axes("LossCurveDisplay", ax, figsize=(6, 3.8))
         self.score_ax_, self.lines_ = None, []
-        self._draw(self.ax_, self.loss_curve, "training loss", _plot.BLUE, kwargs)
+        self._draw(self.ax_, self.loss_curve, "training loss", plot.BLUE, kwargs)
         validation = self.validation_loss_curve
         if validation is not None:
-            self._draw(self.ax_, validation, "validation loss", _plot.ORANGE, kwargs)
+            self._draw(self.ax_, validation, "validation loss", plot.ORANGE, kwargs)
             if np.isfinite(validation).any():
                 best = int(np.nanargmin(validation))
                 self.ax_.plot(
                     best + 1,
                     validation[best],
                     "o",
-                    color=_plot.ORANGE,
+                    color=plot.ORANGE,
                     markersize=5,
                     label=f"least, in epoch {best + 1}",
                 )
         self.ax_.set(xlabel="epoch", ylabel="loss")
         self.ax_.margins(x=0.02)
-        _plot.quiet(self.ax_)
+        plot.quiet(self.ax_)
         show = validation is None if scores is None else scores
         if show and self.validation_scores is not None:
             self.score_ax_ = self.ax_.twinx()
@@ -119,11 +119,11 @@ class LossCurveDisplay:
                 self.score_ax_,
                 self.validation_scores,
                 "validation score",
-                _plot.GREY,
+                plot.GREY,
                 dict(kwargs, linewidth=1.2),
             )
             self.score_ax_.set_ylabel("score")
-            _plot.quiet(self.score_ax_)
+            plot.quiet(self.score_ax_)
             self.score_ax_.grid(False)
             self.score_ax_.spines["left"].set_visible(False)
         handles, _ = self.ax_.get_legend_handles_labels()
@@ -133,10 +133,10 @@ class LossCurveDisplay:
                 handles=handles + self.lines_[-1:],
                 loc="center right",
                 frameon=False,
-                labelcolor=_plot.INK,
+                labelcolor=plot.INK,
             )
         elif len(handles) > 1:
-            self.ax_.legend(handles=handles, frameon=False, labelcolor=_plot.INK)
+            self.ax_.legend(handles=handles, frameon=False, labelcolor=plot.INK)
         return self
 
     def _draw(self, ax, curve, label, colour, options):
@@ -213,14 +213,14 @@ class GradientFlowDisplay:
         -------
         self : GradientFlowDisplay
         """
-        self.figure_, self.ax_ = _plot.axes("GradientFlowDisplay", ax, figsize=(6, 3.8))
+        self.figure_, self.ax_ = plot.axes("GradientFlowDisplay", ax, figsize=(6, 3.8))
         from matplotlib.ticker import MaxNLocator
 
         self.lines_ = []
         numbers = np.arange(1, len(self.delta_rms) + 1)
         lines = (
-            (self.delta_rms, "delta", _plot.BLUE, "o"),
-            (self.gradient_rms, "gradient of the weights", _plot.ORANGE, "s"),
+            (self.delta_rms, "delta", plot.BLUE, "o"),
+            (self.gradient_rms, "gradient of the weights", plot.ORANGE, "s"),
         )
         for values, label, colour, marker in lines:
             values = np.asarray(values, np.float64)
@@ -242,8 +242,8 @@ class GradientFlowDisplay:
             yscale="log", xlabel="layer, from the input to the output", ylabel="root mean square"
         )
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        _plot.quiet(self.ax_)
-        self.ax_.legend(frameon=False, labelcolor=_plot.INK)
+        plot.quiet(self.ax_)
+        self.ax_.legend(frameon=False, labelcolor=plot.INK)
         return self
 
 
@@ -361,10 +361,10 @@ class WeightsDisplay:
             mosaic[top : top + height, left : left + width] = image
         wide = 6.5
         tall = min(max(wide * 0.85 * mosaic.shape[0] / mosaic.shape[1], 1.6), 9)
-        self.figure_, self.ax_ = _plot.axes("WeightsDisplay", ax, figsize=(wide, tall))
+        self.figure_, self.ax_ = plot.axes("WeightsDisplay", ax, figsize=(wide, tall))
         largest = float(np.nanmax(abs(mosaic))) or 1.0
         options = {
-            "cmap": _plot.diverging(),
+            "cmap": plot.diverging(),
             "vmin": -largest,
             "vmax": largest,
             "interpolation": "nearest",
@@ -373,6 +373,6 @@ class WeightsDisplay:
         self.ax_.set_axis_off()
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, shrink=0.85, aspect=25)
         self.colorbar_.outline.set_visible(False)
-        self.colorbar_.ax.tick_params(color=_plot.LINE, labelcolor=_plot.GREY)
-        self.colorbar_.set_label("weight", color=_plot.GREY)
+        self.colorbar_.ax.tick_params(color=plot.LINE, labelcolor=plot.GREY)
+        self.colorbar_.set_label("weight", color=plot.GREY)
         return self

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastbp import _plot
+from fastbp.inspection import plot
 from fastbp.inspection.layers import fitted_network, shortened
 
 MOST_UNITS = 16  # of a layer, unless more are asked for
@@ -126,7 +126,7 @@ class NetworkDisplay:
         """
         widths = [len(self.coefs[0]), *map(len, self.intercepts)]
         size = 2.2 + 1.9 * len(self.coefs), 1.3 + 0.58 * max(widths)
-        self.figure_, self.ax_ = _plot.axes("NetworkDisplay", ax, figsize=size)
+        self.figure_, self.ax_ = plot.axes("NetworkDisplay", ax, figsize=size)
         self.ax_.set_axis_off()
         top = max(widths) / 2
         self.ax_.set(xlim=(-0.2, len(widths) - 0.8), ylim=(-top, top))
@@ -153,7 +153,7 @@ class NetworkDisplay:
         thin, thick = LINK_WIDTHS
         thick *= min(60 / len(lines), 1) ** 0.25
         share = abs(weights) / (self.largest_weight_ or 1.0)
-        colours = np.where(weights < 0, _plot.ORANGE, _plot.BLUE)
+        colours = np.where(weights < 0, plot.ORANGE, plot.BLUE)
         self.links_ = self.ax_.add_collection(
             LineCollection(
                 lines,
@@ -185,14 +185,14 @@ class NetworkDisplay:
                 ha="center",
                 va="center",
                 zorder=2,
-                bbox=dict(facecolor=_plot.PAPER, edgecolor="none", pad=0.8),
+                bbox=dict(facecolor=plot.PAPER, edgecolor="none", pad=0.8),
             )
 
     def _draw_units(self, places, diameter):
         largest = max(float(abs(b).max()) for b in self.intercepts) or 1.0
-        shade = _plot.diverging()
-        options = {"s": diameter**2, "edgecolors": _plot.GREY, "linewidths": 1.0, "zorder": 3}
-        self.units_ = [self.ax_.scatter(*places[0].T, c=_plot.PAPER, **options)]
+        shade = plot.diverging()
+        options = {"s": diameter**2, "edgecolors": plot.GREY, "linewidths": 1.0, "zorder": 3}
+        self.units_ = [self.ax_.scatter(*places[0].T, c=plot.PAPER, **options)]
         for place, biases in zip(places[1:], self.intercepts, strict=True):
             colours = shade(0.5 + np.asarray(biases, np.float64) / (2 * largest))
             self.units_.append(self.ax_.scatter(*place.T, c=colours, **options))
@@ -208,11 +208,11 @@ class NetworkDisplay:
                     va="center",
                     zorder=4,
                     fontsize=min(1.5 * diameter / len(text), 8),
-                    color=_plot.PAPER if dark else _plot.INK,
+                    color=plot.PAPER if dark else plot.INK,
                 )
 
     def _write_names(self, places, diameter, top):
-        beside = dict(textcoords="offset points", va="center", color=_plot.INK, fontsize=9.5)
+        beside = dict(textcoords="offset points", va="center", color=plot.INK, fontsize=9.5)
         away = diameter / 2 + 5
         for at, name in zip(places[0], self.feature_names, strict=True):
             self.ax_.annotate(name, at, (-away, 0), ha="right", **beside)
@@ -225,10 +225,10 @@ class NetworkDisplay:
             zip(heads, ["", *self.activations], strict=True)
         ):
             self.ax_.annotate(
-                head, (layer, top), (0, 18), color=_plot.INK, fontsize=10, weight="bold", **above
+                head, (layer, top), (0, 18), color=plot.INK, fontsize=10, weight="bold", **above
             )
             self.ax_.annotate(
-                shortened(activation), (layer, top), (0, 5), color=_plot.GREY, fontsize=9, **above
+                shortened(activation), (layer, top), (0, 5), color=plot.GREY, fontsize=9, **above
             )
 
     def _explain(self):
@@ -237,8 +237,8 @@ class NetworkDisplay:
         thick = LINK_WIDTHS[1]
         largest = _number(self.largest_weight_)
         handles = [
-            Line2D([], [], color=_plot.BLUE, linewidth=thick, label=f"weight {largest}"),
-            Line2D([], [], color=_plot.ORANGE, linewidth=thick, label=f"weight −{largest}"),
+            Line2D([], [], color=plot.BLUE, linewidth=thick, label=f"weight {largest}"),
+            Line2D([], [], color=plot.ORANGE, linewidth=thick, label=f"weight −{largest}"),
             Line2D(
                 [],
                 [],
@@ -246,8 +246,8 @@ class NetworkDisplay:
                 marker="o",
                 markersize=8,
                 label="in the unit: bias",
-                markeredgecolor=_plot.GREY,
-                markerfacecolor=_plot.PAPER,
+                markeredgecolor=plot.GREY,
+                markerfacecolor=plot.PAPER,
             ),
         ]
         self.ax_.legend(
@@ -257,7 +257,7 @@ class NetworkDisplay:
             ncols=3,
             frameon=False,
             fontsize=8.5,
-            labelcolor=_plot.GREY,
+            labelcolor=plot.GREY,
         )
 
 
