@@ -4,14 +4,21 @@ from numbers import Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
 from fastbp.estimators import inputs
-from fastbp.estimators.base import BaseMLP, all_or_nothing
-from fastbp.network import trace
-from fastbp.training.trainer import Objective
+from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.job import PARTIAL_FIT
+from fastbp.estimators.model import Labels
+from fastbp.estimators.scikit_learn import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    fit_context,
+)
+from fastbp.network import trace_loss
+from fastbp.training import Objective
 
 LINKS_OF_LOSSES = {
     "squared_error": "identity",
@@ -326,8 +333,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 ) from None
             raise
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @fit_context
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network to X and y.
 
@@ -371,8 +377,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         )
 
     @available_if(lambda est: est._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @fit_context
     def partial_fit(self, X, y, sample_weight=None):
         """Train for one epoch more, on this data ('sgd' and 'adam').
 
@@ -397,7 +402,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._train(self._job(X, y, sample_weight, purpose=PARTIAL_FIT))
 
     @classmethod
     def from_weights(cls, coefs, intercepts, *, activation, **parameters):
@@ -432,7 +437,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         array([1., 7.])
         """
         estimator = cls._from_weights(coefs, intercepts, dict(parameters, activation=activation))
-        estimator.out_activation_ = estimator._objective(estimator.n_outputs_).link
+        estimator.out_activation_ = estimator._objective(estimator.n_outputs_, Labels()).link
         return estimator
 
     @classmethod
@@ -473,7 +478,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             The predictions: the link of the raw predictions, so of a Poisson model the means. With
             several levels of `quantile` a column for each target and level.
         """
-        return self._decode(self._predict(X))
+        model, prediction = self._predict(X)
+        return self._decode(model.labels, prediction)
 
     def score(self, X, y, sample_weight=None):
         """R^2 of the predictions; for ``loss='quantile'`` D^2, the same with its own loss.
@@ -504,9 +510,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         return self._metric(y, prediction, sample_weight)
 
-    def _check_data(self, X, y, incremental, reset):
-        X, y = inputs.check_training_data(self, X, y, reset=reset, y_numeric=True)
-        return X, self._check_targets(y)
+    # ---- hooks of BaseMLP
+
+    def _read_targets(self, y, labels, strict):
+        """Targets with a column for each output."""
+        return self._check_targets(y), Labels()
 
     def _check_targets(self, y):
         """y, of which the loss makes sense, with a column for each output."""
@@ -517,7 +525,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             inputs.check_target_range(y, "out_activation='logistic'", 0, 1)
         return self._for_each_level(y) if self.loss == "quantile" else y
 
-    def _check_validation_targets(self, y, n_outputs):
+    def _read_validation_targets(self, y, labels, n_outputs):
+        """Targets with a column for each output, as many as y has."""
         shape, y = y.shape, self._check_targets(y)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         if y.shape[1] != n_outputs:
@@ -531,9 +540,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         levels = inputs.check_levels(self.quantile)
         return np.repeat(y.reshape(len(y), -1), len(levels), axis=1) if len(levels) > 1 else y
 
-    def _objective(self, n_outputs):
+    def _objective(self, n_outputs, labels):
+        """The loss with its parameters and its link."""
         if callable(self.loss):
-            return Objective(trace(self.loss, "loss"), self.out_activation or "identity")
+            return Objective(trace_loss(self.loss), self.out_activation or "identity")
         link = LINKS_OF_LOSSES[self.loss]
         if link == "exp" and self.out_activation not in (None, "exp"):
             raise ValueError(
@@ -554,10 +564,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             parameters = np.array([own], np.float64)
         # Reported, as in scikit-learn: the mean over outputs.
         scale = 1 / n_outputs if self.loss == "squared_error" else 1.0
-        return Objective(self.loss, self.out_activation or link, parameters, scale)
+        return Objective(self.loss, self.out_activation or link, parameters, scale=scale)
 
-    def _targets(self, y, dtype):
+    def _lower_targets(self, y, labels, dtype):
+        """Targets as they are."""
         return inputs.as_targets(y, dtype)
 
-    def _decode(self, prediction):
+    def _decode(self, labels, prediction):
+        """Predictions; one output has one dimension."""
         return prediction.ravel() if prediction.shape[1] == 1 else prediction
