@@ -27,7 +27,8 @@ from fastbp.network import (
     make_plan,
     trace,
 )
-from fastbp.threads.team import MOST_RANKS, available_cores, call_cost, team
+from fastbp.threads.cores import MOST_RANKS, available_cores, call_cost
+from fastbp.threads.team import team
 from fastbp.training.trainer import (
     GRADIENT_CHUNK,
     NAN_LOSS,

@@ -23,6 +23,7 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators import inputs
 from fastbp.kernels import core
 from fastbp.network import Network
+from fastbp.threads import blas, cores
 
 try:
     import pandas as pd
@@ -363,8 +364,8 @@ def test_other_labels_are_scikit_learns_business(y):
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(network_module, "PREDICT_WORK", 1)  # chunks of 64 rows
-    monkeypatch.setattr(team_module, "LAUNCH", 0)
-    monkeypatch.setattr(team_module, "available_cores", lambda: 2)
+    monkeypatch.setattr(cores, "LAUNCH", 0)
+    monkeypatch.setattr(cores, "available_cores", lambda: 2)
 
 
 def wide(n, dtype=np.float32, seed=0):
@@ -391,7 +392,7 @@ def test_any_number_of_threads_gives_the_same_bits(kind, small_chunks, monkeypat
     limits, results = blas_threads(), []
     for n_threads in (1, 2, 3, None, 2**40):
         results.append(model.set_params(n_threads=n_threads).predict_proba(x))
-        assert not ranks_alive() and not team_module._cores_taken
+        assert not ranks_alive() and not cores._cores_taken
     assert sizes == [1, 2, 3, 2, 16]  # no more than there are chunks
     assert blas_threads() == limits
     for result in results[1:]:
@@ -433,10 +434,10 @@ def test_early_stopping_scores_by_the_same_team(small_chunks):
 def test_fits_and_predictions_share_the_cores(small_chunks):
     x, y = wide(500)
     model = MLPClassifier((30,), max_iter=2, random_state=0).fit(x, y)
-    with team_module.reserved_cores(2, None, 1):
+    with cores.reserved_cores(2, None, 1):
         assert not ranks_alive()
         model.predict(x)
-        assert len(team_module._cores_taken) == 1
+        assert len(cores._cores_taken) == 1
 
 
 def test_a_stop_is_heard_between_chunks(small_chunks):
@@ -457,7 +458,13 @@ def test_a_stop_is_heard_between_chunks(small_chunks):
     assert seen == [slice(0, 64), slice(64, 128), slice(128, 192)]
 
 
-FILES = (team_module.__file__, network_module.__file__, base_module.__file__)
+FILES = (
+    team_module.__file__,
+    cores.__file__,
+    blas.__file__,
+    network_module.__file__,
+    base_module.__file__,
+)
 
 
 def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_chunks):
@@ -478,7 +485,7 @@ def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_ch
         deadline = time.monotonic() + 20
         while ranks_alive() and time.monotonic() < deadline:
             time.sleep(0.001)
-        assert not ranks_alive() and not team_module._cores_taken, tracer.raised
+        assert not ranks_alive() and not cores._cores_taken, tracer.raised
         assert blas_threads() == limits, tracer.raised
     assert line > 50
     np.testing.assert_array_equal(model.predict_proba(x), expected)
@@ -498,7 +505,7 @@ def test_ctrl_c_is_heard_between_chunks(n_threads):
         with pytest.raises(KeyboardInterrupt):
             model.predict(x)
         timer.join()
-        assert not ranks_alive() and not team_module._cores_taken
+        assert not ranks_alive() and not cores._cores_taken
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -20,14 +20,10 @@ import fastbp.training.trainer as trainer_module
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
 from fastbp.kernels import core, level, matmul, runnable_levels
-from fastbp.threads.team import (
-    available_cores,
-    call_cost,
-    reserved_cores,
-    single_threaded_blas,
-    step_cost,
-    team,
-)
+from fastbp.threads import blas, cores
+from fastbp.threads.blas import single_threaded_blas
+from fastbp.threads.cores import available_cores, call_cost, reserved_cores, step_cost
+from fastbp.threads.team import team
 from problems import Problem, state_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -188,7 +184,7 @@ def blas_threads():
     ]
 
 
-OURS = (team_module.__file__,)
+OURS = (team_module.__file__, cores.__file__, blas.__file__)
 
 
 class InterruptAt:
@@ -262,7 +258,7 @@ def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, fi
             time.sleep(0.001)
         assert not ranks_alive(), tracer.raised
         assert blas_threads() == limits, tracer.raised
-        assert not team_module._cores_taken and not team_module._blas_users, tracer.raised
+        assert not cores._cores_taken and not blas._blas_users, tracer.raised
         # contextlib also serves scikit-learn around the training: there the caller gets it.
         if files == OURS:
             assert raised == (solver == "lbfgs"), tracer.raised
@@ -349,10 +345,10 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
             deadline = time.monotonic() + 20
             while ranks_alive() and time.monotonic() < deadline:
                 time.sleep(0.001)
-            assert not ranks_alive() and not team_module._cores_taken, (first, again)
+            assert not ranks_alive() and not cores._cores_taken, (first, again)
     with single_threaded_blas():
         pass
-    assert not team_module._blas_users and not team_module._blas_threads
+    assert not blas._blas_users and not blas._blas_threads
 
 
 def test_an_interrupt_at_any_line_of_the_trainer_keeps_score_and_weights_together():
@@ -411,7 +407,7 @@ def test_a_slow_epoch_moves_to_a_thread_of_its_own():
 
 
 def test_a_fit_gets_the_threads_that_its_work_pays_for(monkeypatch):
-    monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 4)
+    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     sizes, made = [], team_module.Team.__init__
 
@@ -507,14 +503,14 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
 
 
 def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
-    monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     small, large = step_cost(1e6, 1000), step_cost(1e12, 1000)
     for n_threads, cost, expected in (
         (5, small, 5),
         (None, small, 1),
         (None, large, 8),
-        (2**40, small, team_module.MOST_RANKS),
+        (2**40, small, cores.MOST_RANKS),
         (None, call_cost(1e6), 1),
         (None, call_cost(1e12), 8),
     ):
@@ -541,14 +537,14 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     ],
 )
 def test_a_second_thread_is_taken_where_it_was_measured_to_pay(work, params, expected, monkeypatch):
-    monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 2)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with reserved_cores(None, step_cost(work, params), 1000) as size:
         assert size == expected
 
 
 def test_fits_side_by_side_share_the_cores(monkeypatch):
-    monkeypatch.setattr(team_module.joblib, "cpu_count", lambda: 4)
+    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cost = step_cost(1e12, 1000)
     with reserved_cores(3, cost, 1000) as first:
@@ -556,7 +552,7 @@ def test_fits_side_by_side_share_the_cores(monkeypatch):
             assert (first, second, third) == (3, 1, 1)
     with reserved_cores(None, cost, 1000) as size:
         assert size == 4
-    assert not team_module._cores_taken
+    assert not cores._cores_taken
 
 
 def test_overlapping_users_restore_the_blas_limit_exactly():
@@ -606,7 +602,7 @@ def test_overlapping_fits_in_threads_restore_the_blas_limit_and_do_not_disturb_e
         for thread in threads:
             thread.join()
         assert blas_threads() == before
-    assert not failures and not ranks_alive() and not team_module._cores_taken
+    assert not failures and not ranks_alive() and not cores._cores_taken
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
@@ -617,13 +613,13 @@ def test_a_fork_during_a_fit_works_in_the_child():
     fit = threading.Thread(target=MLPClassifier(max_iter=40, n_threads=2).fit, args=(X, y))
     fit.start()
     deadline = time.monotonic() + 20
-    while not team_module._cores_taken and time.monotonic() < deadline:
+    while not cores._cores_taken and time.monotonic() < deadline:
         time.sleep(0.001)
     for _ in range(5):
         child = os.fork()
         if child == 0:
             try:
-                taken = bool(team_module._cores_taken or team_module._blas_users)
+                taken = bool(cores._cores_taken or blas._blas_users)
                 MLPClassifier(max_iter=2, n_threads=2).fit(X[:300], y[:300])
                 os._exit(1 if taken else 0)
             except BaseException:
