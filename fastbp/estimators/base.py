@@ -27,8 +27,7 @@ from fastbp.network import (
     make_plan,
     trace,
 )
-from fastbp.threads.cores import MOST_RANKS, available_cores, call_cost
-from fastbp.threads.team import team
+from fastbp.threads import MOST_RANKS, available_cores, call_cost, team
 from fastbp.training.trainer import (
     GRADIENT_CHUNK,
     NAN_LOSS,

@@ -9,9 +9,7 @@ import scipy.optimize
 
 from fastbp.kernels import core
 from fastbp.network import allocate, count_rows
-from fastbp.threads.blas import single_threaded_blas
-from fastbp.threads.cores import step_cost
-from fastbp.threads.team import team
+from fastbp.threads import single_threaded_blas, step_cost, team
 from fastbp.training import schedules
 
 NON_FINITE = (

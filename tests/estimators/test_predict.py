@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from functools import partial
 
@@ -14,16 +13,15 @@ import scipy.sparse as sp
 import sklearn.neural_network
 from sklearn import config_context
 from sklearn.preprocessing import LabelBinarizer
-from test_team import InterruptAt, blas_threads, ranks_alive
 
 import fastbp.estimators.base as base_module
 import fastbp.network.network as network_module
-import fastbp.threads.team as team_module
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators import inputs
 from fastbp.kernels import core
 from fastbp.network import Network
-from fastbp.threads import blas, cores
+from fastbp.threads import Team, cores
+from interrupts import THREADS, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
 
 try:
     import pandas as pd
@@ -382,13 +380,13 @@ def test_any_number_of_threads_gives_the_same_bits(kind, small_chunks, monkeypat
         "converted": lambda a: a.astype(float),
         "csr": sp.csr_array,
     }.get(kind, np.asarray)(x)
-    sizes, made = [], team_module.Team.__init__
+    sizes, made = [], Team.__init__
 
     def spy(self, size, inline):
         sizes.append(size)
         made(self, size, inline)
 
-    monkeypatch.setattr(team_module.Team, "__init__", spy)
+    monkeypatch.setattr(Team, "__init__", spy)
     limits, results = blas_threads(), []
     for n_threads in (1, 2, 3, None, 2**40):
         results.append(model.set_params(n_threads=n_threads).predict_proba(x))
@@ -458,13 +456,7 @@ def test_a_stop_is_heard_between_chunks(small_chunks):
     assert seen == [slice(0, 64), slice(64, 128), slice(128, 192)]
 
 
-FILES = (
-    team_module.__file__,
-    cores.__file__,
-    blas.__file__,
-    network_module.__file__,
-    base_module.__file__,
-)
+FILES = (*THREADS, network_module.__file__, base_module.__file__)
 
 
 def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_chunks):
@@ -482,9 +474,7 @@ def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_ch
                 assert tracer.raised is None
         if tracer.raised is None:
             break
-        deadline = time.monotonic() + 20
-        while ranks_alive() and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_for_ranks()
         assert not ranks_alive() and not cores._cores_taken, tracer.raised
         assert blas_threads() == limits, tracer.raised
     assert line > 50

@@ -13,81 +13,30 @@ import warnings
 import numpy as np
 import pytest
 from scipy import sparse
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
-import fastbp.threads.team as team_module
 import fastbp.training.trainer as trainer_module
+import fits
 from fastbp import MLPClassifier, MLPRegressor
-from fastbp import graph as fg
 from fastbp.kernels import core, level, matmul, runnable_levels
-from fastbp.threads import blas, cores
-from fastbp.threads.blas import single_threaded_blas
-from fastbp.threads.cores import available_cores, call_cost, reserved_cores, step_cost
-from fastbp.threads.team import team
+from fastbp.threads import (
+    MOST_RANKS,
+    Team,
+    available_cores,
+    blas,
+    call_cost,
+    cores,
+    single_threaded_blas,
+    step_cost,
+    team,
+)
+from fastbp.threads.cores import reserved_cores
+from fastbp.threads.team import INLINE_SECONDS
+from fits import FITS, bits, data, fitted
+from interrupts import THREADS, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
 from problems import Problem, state_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-def data(n=700, dtype=np.float64, seed=0):
-    rng = np.random.RandomState(seed)
-    X = rng.randn(n, 200).astype(dtype)  # wide enough for several slices of a layer
-    return X, rng.randint(0, 4, n), rng.randn(n, 3)
-
-
-FITS = {
-    "adam": (MLPClassifier, dict(hidden_layer_sizes=(150, 40), batch_size=333)),
-    "sgd-tanh": (MLPRegressor, dict(solver="sgd", activation="tanh", batch_size=150)),
-    "stopping": (MLPClassifier, dict(early_stopping=True, batch_size=200)),
-    "poisson": (MLPRegressor, dict(loss="poisson", hidden_layer_sizes=(20,), batch_size=333)),
-    "poisson-lbfgs": (MLPRegressor, dict(loss="poisson", hidden_layer_sizes=(9,), solver="lbfgs")),
-    "binary": (MLPClassifier, dict(hidden_layer_sizes=(30,), batch_size=90)),
-    "lbfgs": (MLPRegressor, dict(solver="lbfgs", activation="logistic")),
-    "linear": (MLPClassifier, dict(hidden_layer_sizes=(), batch_size=700)),
-    "own": (
-        MLPRegressor,
-        dict(
-            loss=lambda raw, y: fg.log(fg.cosh(raw - y)) + 0.1 * fg.softplus(raw[0]),
-            batch_size=150,
-            hidden_layer_sizes=(40, 30),
-            activation=[lambda z: z * fg.sigmoid(2 * z), "mish"],
-        ),
-    ),
-    "own-lbfgs": (
-        MLPClassifier,
-        dict(
-            loss=lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y),
-            solver="lbfgs",
-            activation=lambda z: fg.tanh(z) + 0.1 * z,
-        ),
-    ),
-    "quantiles": (MLPRegressor, dict(loss="quantile", quantile=[0.2, 0.7], activation="gelu")),
-    "brier": (MLPClassifier, dict(loss="squared_error", activation="elu")),
-    "tiny": (MLPClassifier, dict(hidden_layer_sizes=(1,), batch_size=3)),
-}
-
-
-def fitted(name, dtype, is_sparse, weighted, n_threads):
-    X, labels, targets = data(dtype=dtype)
-    estimator, parameters = FITS[name]
-    if is_sparse:
-        X = np.where(abs(X) > 1, X, 0)
-        X = sparse.csr_array(X.astype(dtype))
-    y = labels if estimator is MLPClassifier else targets
-    if name == "binary":
-        y = labels % 2
-    elif parameters.get("loss") == "poisson":
-        y = abs(targets[:, 0])
-    weight = np.arange(len(y)) % 3.0 if weighted else None
-    model = estimator(**parameters, max_iter=3, random_state=0, n_threads=n_threads)
-    return model.fit(X, y, sample_weight=weight)
-
-
-def bits(model):
-    return (
-        b"".join(a.tobytes() for a in [*model.coefs_, *model.intercepts_])
-        + repr((model.loss_, getattr(model, "loss_curve_", None), model.n_iter_)).encode()
-    )
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -129,18 +78,18 @@ import hashlib, sys, warnings
 warnings.simplefilter("ignore")
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-import test_team
-for name in test_team.FITS:
+import fits
+for name in fits.FITS:
     for dtype in (np.float64, np.float32):
-        model = test_team.fitted(name, dtype, False, True, 2)
-        print(name, np.dtype(dtype), hashlib.sha256(test_team.bits(model)).hexdigest(), model.loss_)
+        model = fits.fitted(name, dtype, False, True, 2)
+        print(name, np.dtype(dtype), hashlib.sha256(fits.bits(model)).hexdigest(), model.loss_)
 """
 
 
 def at_level(name):
     """Hashes and losses of all fits, made by a process of that level."""
     done = subprocess.run(
-        [sys.executable, "-P", "-c", LEVEL_PROGRAM, os.path.dirname(__file__)],
+        [sys.executable, "-P", "-c", LEVEL_PROGRAM, os.path.dirname(fits.__file__)],
         env={**os.environ, "FASTBP_ISA": name},
         capture_output=True,
         text=True,
@@ -171,50 +120,9 @@ def test_the_level_can_be_forced():
 # ---- launch, failure, interrupt -------------------------------------------------------------
 
 
-def ranks_alive():
-    """Threads of Python that `threading` does not know: bare ones, as the ranks are."""
-    return _thread._count() - (threading.active_count() - 1)
-
-
-def blas_threads():
-    return [
-        (lib["filepath"], lib["num_threads"])
-        for lib in threadpool_info()
-        if lib["user_api"] == "blas"
-    ]
-
-
-OURS = (team_module.__file__, cores.__file__, blas.__file__)
-
-
-class InterruptAt:
-    """KeyboardInterrupt at the n-th line that this thread runs in the files named."""
-
-    def __init__(self, n, files):
-        self.left, self.files, self.raised, self.again = n, files, None, 0
-
-    def __call__(self, frame, event, _):
-        if frame.f_code.co_filename not in self.files:
-            return None
-        if event == "line" and self.raised is None:
-            self.left -= 1
-            if self.left == 0:
-                self.raised = f"{frame.f_code.co_name}:{frame.f_lineno}"
-                raise KeyboardInterrupt
-        return self
-
-    def __enter__(self):
-        self.before = sys.gettrace()
-        sys.settrace(self)
-        return self
-
-    def __exit__(self, *_):
-        sys.settrace(self.before)
-
-
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize(
-    "files", [OURS, (*OURS, contextlib.__file__)], ids=["team", "team-and-contextlib"]
+    "files", [THREADS, (*THREADS, contextlib.__file__)], ids=["team", "team-and-contextlib"]
 )
 def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, files, request):
     """The whole course of the team: launch, waiting, dismissal, limits and reservations."""
@@ -253,17 +161,15 @@ def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, fi
             break
         places.add(tracer.raised)
         gc.collect()  # a generator whose frame was interrupted ends when it is collected
-        deadline = time.monotonic() + 20
-        while ranks_alive() and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_for_ranks()
         assert not ranks_alive(), tracer.raised
         assert blas_threads() == limits, tracer.raised
         assert not cores._cores_taken and not blas._blas_users, tracer.raised
         # contextlib also serves scikit-learn around the training: there the caller gets it.
-        if files == OURS:
+        if files == THREADS:
             assert raised == (solver == "lbfgs"), tracer.raised
         if not hasattr(model, "coefs_"):
-            assert raised and files != OURS, tracer.raised
+            assert raised and files != THREADS, tracer.raised
             continue
         returned += 1
         weights = b"".join(w.tobytes() for w in model.coefs_)
@@ -334,7 +240,7 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
 
     for first in range(1, 60, 1 if failing else 3):
         for again in (0,) if failing else (1, 2, 3, 5):
-            with Twice(first, OURS) as tracer:
+            with Twice(first, THREADS) as tracer:
                 tracer.again = again
                 try:
                     with team(2, None, 1, 1) as members:
@@ -342,9 +248,7 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
                 except (KeyboardInterrupt, RuntimeError):
                     pass
             gc.collect()
-            deadline = time.monotonic() + 20
-            while ranks_alive() and time.monotonic() < deadline:
-                time.sleep(0.001)
+            wait_for_ranks()
             assert not ranks_alive() and not cores._cores_taken, (first, again)
     with single_threaded_blas():
         pass
@@ -397,7 +301,7 @@ def test_a_slow_epoch_moves_to_a_thread_of_its_own():
 
     def door(member):
         threads.append(threading.get_ident())
-        time.sleep(2 * team_module.INLINE_SECONDS if len(threads) == 2 else 0)
+        time.sleep(2 * INLINE_SECONDS if len(threads) == 2 else 0)
 
     with team(1, None, 1, 1) as members:
         for _ in range(3):
@@ -409,13 +313,13 @@ def test_a_slow_epoch_moves_to_a_thread_of_its_own():
 def test_a_fit_gets_the_threads_that_its_work_pays_for(monkeypatch):
     monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    sizes, made = [], team_module.Team.__init__
+    sizes, made = [], Team.__init__
 
     def spy(self, size, inline):
         sizes.append((size, inline))
         made(self, size, inline)
 
-    monkeypatch.setattr(team_module.Team, "__init__", spy)
+    monkeypatch.setattr(Team, "__init__", spy)
     X, y, _ = data(600)
     for hidden, rows, solver in (
         ((2,), 20, "adam"),
@@ -510,7 +414,7 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
         (5, small, 5),
         (None, small, 1),
         (None, large, 8),
-        (2**40, small, cores.MOST_RANKS),
+        (2**40, small, MOST_RANKS),
         (None, call_cost(1e6), 1),
         (None, call_cost(1e12), 8),
     ):
@@ -569,13 +473,13 @@ def test_overlapping_users_restore_the_blas_limit_exactly():
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_blas_is_held_to_one_thread_where_it_is_called_and_nowhere_else(solver, monkeypatch):
-    seen, run = [], team_module.Team.run
+    seen, run = [], Team.run
 
     def noting(self, door):
         seen.append({threads for _, threads in blas_threads()})
         return run(self, door)
 
-    monkeypatch.setattr(team_module.Team, "run", noting)
+    monkeypatch.setattr(Team, "run", noting)
     X, y, _ = data(100)
     with threadpool_limits(2, user_api="blas"):
         MLPClassifier((5,), solver=solver, max_iter=2, random_state=0).fit(X, y)
