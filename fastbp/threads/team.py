@@ -7,6 +7,7 @@ clauses: KeyboardInterrupt may come at any line, and one of them always runs.
 
 import _thread
 import time
+from collections import deque
 from contextlib import contextmanager, nullcontext
 from queue import Empty, SimpleQueue
 
@@ -93,6 +94,23 @@ class Team:
         except BaseException:
             self.close()
             raise
+
+    def for_each(self, parts, function):
+        """Call function(part) once for every part; the ranks take turns.
+
+        A stop is heard between two parts.
+        """
+        left = deque(parts)
+
+        def door(member):
+            while left and not member[0][core.TEAM_STOP]:
+                try:
+                    part = left.popleft()
+                except IndexError:  # another rank was faster
+                    return
+                function(part)
+
+        self.run(door)
 
     def close(self):
         """Stop what still runs at its batch boundary, dismiss the ranks, wait until they have gone.

@@ -439,20 +439,16 @@ def test_fits_and_predictions_share_the_cores(small_chunks):
 
 
 def test_a_stop_is_heard_between_chunks(small_chunks):
-    network, words, seen = Network((40, 2), "relu", np.float32), np.zeros(core.TEAM_WORDS, "i4"), []
-
-    class Members:
-        def run(self, door):
-            door((words, 0, 1))
+    network, seen, alone = Network((40, 2), "relu", np.float32), [], Team(1, inline=True)
 
     def rows(part):
         seen.append(part)
         if len(seen) == 3:
-            core.stop_team(words)
+            core.stop_team(alone.words)
         return x[part]
 
     x, out = wide(1000)[0], np.empty((1000, 2), np.float32)
-    network.predict_chunks(rows, 64, "identity", out, Members())
+    network.predict_chunks(rows, 64, "identity", out, alone)
     assert seen == [slice(0, 64), slice(64, 128), slice(128, 192)]
 
 

@@ -295,6 +295,59 @@ def test_an_interrupt_at_any_line_of_the_trainer_keeps_score_and_weights_togethe
                 assert model.best_loss_ == min(model.loss_curve_, default=np.inf), tracer.raised
 
 
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_the_ranks_of_a_team_take_turns_and_each_part_has_one(n_threads):
+    """Also those of a second call, and none where there are no parts."""
+    with team(n_threads, None, 1, 1) as ranks:
+        for parts in (range(1000), "abc", ()):
+            done = []
+            ranks.for_each(parts, done.append)
+            assert sorted(done) == sorted(parts)
+    assert not ranks_alive()
+
+
+def test_two_ranks_work_at_two_parts_at_the_same_time():
+    """Each part waits for the other."""
+    met = threading.Barrier(2)
+    with team(2, None, 1, 1) as ranks:
+        ranks.for_each(range(2), lambda part: met.wait(20))
+    assert not met.broken
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_stop_is_heard_between_two_parts(n_threads):
+    """Each rank ends the part that it is in."""
+    done, before = [], []
+    with team(n_threads, None, 1, 1) as ranks:
+
+        def work(part):
+            if part == 3:
+                core.stop_team(ranks.words)
+                before.append(len(done))
+            done.append(part)
+
+        ranks.for_each(range(100_000), work)
+        assert {0, 1, 2, 3} <= set(done) and len(done) <= before[0] + n_threads
+        done.clear()
+        ranks.for_each([7, 8], done.append)  # the stop is over
+    assert sorted(done) == [7, 8]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_part_that_fails_ends_the_team(n_threads):
+    done = []
+
+    def work(part):
+        if part == 3:
+            raise RuntimeError("part 3 fails")
+        time.sleep(0.001)
+        done.append(part)
+
+    with pytest.raises(RuntimeError, match="part 3 fails"), team(n_threads, None, 1, 1) as ranks:
+        ranks.for_each(range(10_000), work)
+    assert len(done) < 5000 and not ranks_alive()
+
+
 def test_a_slow_epoch_moves_to_a_thread_of_its_own():
     """There the next Ctrl-C can reach it."""
     threads = []
