@@ -2,47 +2,56 @@
 
 import os
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.RLock()  # for its release() that knows whether it is held
-_blas_users = set()  # tokens of the running users of single-threaded BLAS
-_blas_threads = []  # (library, its thread count before the first user)
-_blas_libraries = None
+_users: set[object] = set()  # tokens of the running users of single-threaded BLAS
+_thread_counts: list[tuple[Any, int]] = []  # (library, its thread count before the first user)
+_libraries: list[Any] | None = None
 
 
 @contextmanager
-def single_threaded_blas():
+def single_threaded_blas() -> Iterator[None]:
     """Hold the process's BLAS libraries to one thread; the last of overlapping users restores."""
     token = object()
     try:
         try:
-            _exclusively(_limit_blas, token)
+            _under_lock(_limit, token)
             yield
         finally:
-            _exclusively(_restore_blas, token)
+            _under_lock(_restore, token)
     finally:
-        _exclusively(_restore_blas, token)
+        _under_lock(_restore, token)
 
 
-def _limit_blas(token):
-    global _blas_libraries, _blas_threads
-    if _blas_libraries is None:
-        _blas_libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    if not _blas_threads:  # not "no users": a restoration may have been interrupted
-        _blas_threads = [(library, library.num_threads) for library in _blas_libraries]
-    _blas_users.add(token)
-    for library, _ in _blas_threads:
+def limit_own_thread() -> None:
+    """Hold the BLAS libraries whose limit is one thread's own to one thread here too."""
+    for library, _ in tuple(_thread_counts):
+        if getattr(library, "threading_layer", None) == "openmp":
+            _set_threads(library, 1)
+
+
+def _limit(token):
+    global _libraries, _thread_counts
+    if _libraries is None:
+        _libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    if not _thread_counts:  # not "no users": a restoration may have been interrupted
+        _thread_counts = [(library, library.num_threads) for library in _libraries]
+    _users.add(token)
+    for library, _ in _thread_counts:
         _set_threads(library, 1)
 
 
-def _restore_blas(token):
-    _blas_users.discard(token)
-    if not _blas_users:
-        for library, threads in _blas_threads:
+def _restore(token):
+    _users.discard(token)
+    if not _users:
+        for library, threads in _thread_counts:
             _set_threads(library, threads)
-        _blas_threads.clear()
+        _thread_counts.clear()
 
 
 def _set_threads(library, threads):
@@ -51,7 +60,7 @@ def _set_threads(library, threads):
     getattr(library, "_real_set_num_threads", library.set_num_threads)(threads)
 
 
-def _exclusively(action, token):
+def _under_lock(action, token):
     """action(token) under the lock, which an interrupt at any line leaves free."""
     if _lock._is_owned():  # a generator was collected in the midst of this very function
         return action(token)
@@ -60,13 +69,13 @@ def _exclusively(action, token):
             _lock.acquire()
             action(token)
         finally:
-            _let_go()
+            _release()
     finally:
-        _let_go()
+        _release()
     return None
 
 
-def _let_go():
+def _release():
     try:
         _lock.release()
     except RuntimeError:  # not held
@@ -77,8 +86,8 @@ def _forget_other_threads():
     """After a fork the child has one thread: the fits of the others are not there."""
     global _lock
     _lock = threading.RLock()
-    _blas_users.clear()
-    _restore_blas(None)
+    _users.clear()
+    _restore(None)
 
 
 if hasattr(os, "register_at_fork"):

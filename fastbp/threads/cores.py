@@ -1,24 +1,28 @@
 """How many ranks a fit gets: the cores of this process, what other fits take, what ranks cost."""
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import joblib
 
 from fastbp.kernels import core, matmul
 
 # Costs are counted in multiply-adds, some 50 to a nanosecond. Measured on two cores with nets of 20
-# to 784 inputs, widths of 30 to 300, batches of 10 to 1000:
-MEETING = 800_000  # one more rank at the barriers of a step, and what it tells the others
-MOVE = 44  # a parameter stepped by one rank and read by the others, while all fit into caches,
-CACHED = 500_000  # as so many do
-LAUNCH = 15_000_000  # a rank that is made for one prediction
+# to 784 inputs, widths of 30 to 300, batches of 10 to 1000.
+BARRIER_COST = 800_000  # one more rank at the barriers of a step
+SHARE_COST = 44  # a parameter in the caches that one rank steps and the others read
+CACHED_PARAMS = 500_000  # parameters that fit into the caches
+LAUNCH_COST = 15_000_000  # the thread of one more rank, made for one call
 MOST_RANKS = 256  # the bits are the same for every size, so a larger wish is not refused
 
-_cores_taken = {}  # token of a running fit -> its ranks
+Cost: TypeAlias = Callable[[int], float]  # ranks -> multiply-adds of the slowest of them
+
+_cores_taken: dict[object, int] = {}  # token of a running fit -> its ranks
 
 
-def available_cores():
+def available_cores() -> int:
     """Cores that affinity, cgroup quota and OMP_NUM_THREADS leave to this process."""
     cores = joblib.cpu_count()
     try:
@@ -28,19 +32,19 @@ def available_cores():
     return max(cores, 1)
 
 
-def step_cost(work, params):
+def step_cost(work: float, params: int) -> Cost:
     """Cost of an optimization step, ranks -> multiply-adds, given those of its arithmetic."""
-    moved = MOVE * min(params, CACHED)
-    return lambda ranks: work / ranks + MEETING * (ranks - 1) + moved * (1 - 1 / ranks)
+    moved = SHARE_COST * min(params, CACHED_PARAMS)
+    return lambda ranks: work / ranks + BARRIER_COST * (ranks - 1) + moved * (1 - 1 / ranks)
 
 
-def call_cost(work):
+def call_cost(work: float) -> Cost:
     """Cost of a single call whose ranks start and end with it."""
-    return lambda ranks: work / ranks + LAUNCH * (ranks - 1)
+    return lambda ranks: work / ranks + LAUNCH_COST * (ranks - 1)
 
 
 @contextmanager
-def reserved_cores(n_threads, cost, rows):
+def reserved_cores(n_threads: int | None, cost: Cost, rows: int) -> Iterator[int]:
     """How many ranks a fit gets: n_threads, or the cheapest number that idle cores allow.
 
     With None, only cores count that no other fit of this process has taken, and blocks of a batch's

@@ -8,35 +8,58 @@ clauses: KeyboardInterrupt may come at any line, and one of them always runs.
 import _thread
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.kernels import core, matmul
-from fastbp.threads import blas
-from fastbp.threads.cores import reserved_cores
+from fastbp.threads.blas import limit_own_thread, single_threaded_blas
+from fastbp.threads.cores import Cost, reserved_cores
 
 INLINE_WORK = 2_000_000  # an epoch that is over before a signal could matter
 INLINE_SECONDS = 0.05
 
+# What runs in every rank: a function of (words of the team, rank, number of ranks).
+Door: TypeAlias = Callable[[tuple[NDArray[np.int32], int, int]], object]
+Part = TypeVar("Part")
+
 
 @contextmanager
-def team(n_threads, cost, rows, epoch_work):
-    """The team of one fit, for steps of so many rows and this cost, and epochs of so much work.
+def team(n_threads: int | None, cost: Cost, rows: int, epoch_work: float) -> Iterator["Team"]:
+    """The team of one fit or prediction, as a context manager that ends its ranks.
 
-    n_threads None means "decide".
+    Parameters
+    ----------
+    n_threads : int or None
+        Number of ranks, MOST_RANKS at most. None: the number with the least cost, among those that
+        the idle cores and the rows allow.
+    cost : callable
+        Cost of a step or call in multiply-adds, as a function of the number of ranks: `step_cost`
+        or `call_cost`. Not called where n_threads is a number.
+    rows : int
+        Rows that the ranks share in one step or call.
+    epoch_work : float
+        Multiply-adds of one `Team.run`. Where they are few, a team of one rank needs no thread of
+        its own.
+
+    Yields
+    ------
+    Team
     """
-    limit = blas.single_threaded_blas() if matmul == "blas" else nullcontext()
-    with reserved_cores(n_threads, cost, rows) as size, limit:
-        members = Team(size, inline=size == 1 and epoch_work < INLINE_WORK)
+    blas = single_threaded_blas() if matmul == "blas" else nullcontext()
+    with reserved_cores(n_threads, cost, rows) as size, blas:
+        ranks = Team(size, inline=size == 1 and epoch_work < INLINE_WORK)
         try:
             try:
-                yield members
+                yield ranks
             finally:
-                members.close()
+                ranks.close()
         finally:
-            members.close()
+            ranks.close()
 
 
 class Team:
@@ -47,19 +70,19 @@ class Team:
     a lock held.
     """
 
-    def __init__(self, size, inline):
+    def __init__(self, size: int, inline: bool):
         self.size = size
         self.words = np.zeros(core.TEAM_WORDS, np.int32)
         self._inline = inline
-        self._inboxes = []
+        self._inboxes: list[SimpleQueue[Any]] = []
         self._started = 0
-        self._gone = []  # one entry per rank that has ended
-        self._bell = SimpleQueue()  # rings at each
+        self._gone: list[None] = []  # one entry per rank that has ended
+        self._bell: SimpleQueue[None] = SimpleQueue()  # rings at each
 
-    def start(self):
+    def start(self) -> None:
         """Start the ranks; where the system refuses a thread, the team is smaller."""
         while self._started < self.size:
-            inbox = SimpleQueue()
+            inbox: SimpleQueue[Any] = SimpleQueue()
             self._inboxes.append(inbox)  # listed first: what is listed is dismissed by close()
             try:
                 _thread.start_new_thread(_serve, (inbox, self._gone, self._bell))
@@ -69,7 +92,7 @@ class Team:
             self._started += 1
         self.size = max(self._started, 1)
 
-    def run(self, door):
+    def run(self, door: Door) -> None:
         """Run door((words, rank, size)) in every rank, to the end or to an agreed stop.
 
         Raises KeyboardInterrupt after the ranks have stopped at a batch boundary; the team is
@@ -83,10 +106,10 @@ class Team:
             door((self.words, 0, 1))
             self._inline = time.perf_counter() - began < INLINE_SECONDS
             return
-        reports = SimpleQueue()
+        reports: SimpleQueue[BaseException | None] = SimpleQueue()
         try:
-            for rank, inbox in enumerate(self._inboxes):
-                inbox.put((door, (self.words, rank, self.size), reports))
+            for number, inbox in enumerate(self._inboxes):
+                inbox.put((door, (self.words, number, self.size), reports))
             for _ in self._inboxes:
                 failure = reports.get()
                 if failure is not None:
@@ -95,15 +118,15 @@ class Team:
             self.close()
             raise
 
-    def for_each(self, parts, function):
+    def for_each(self, parts: Iterable[Part], function: Callable[[Part], object]) -> None:
         """Call function(part) once for every part; the ranks take turns.
 
         A stop is heard between two parts.
         """
         left = deque(parts)
 
-        def door(member):
-            while left and not member[0][core.TEAM_STOP]:
+        def door(rank):
+            while left and not rank[0][core.TEAM_STOP]:
                 try:
                     part = left.popleft()
                 except IndexError:  # another rank was faster
@@ -112,7 +135,7 @@ class Team:
 
         self.run(door)
 
-    def close(self):
+    def close(self) -> None:
         """Stop what still runs at its batch boundary, dismiss the ranks, wait until they have gone.
 
         Can be repeated after an interrupt at any of its lines.
@@ -133,16 +156,14 @@ class Team:
 
 def _serve(inbox, gone, bell):
     """A rank's life: run what comes until None comes."""
-    for library, _ in tuple(blas._blas_threads):
-        if getattr(library, "threading_layer", None) == "openmp":  # its limit is per thread
-            blas._set_threads(library, 1)
-    for door, member, reports in iter(inbox.get, None):
+    limit_own_thread()
+    for door, rank, reports in iter(inbox.get, None):
         try:
-            door(member)
+            door(rank)
             reports.put(None)
         except BaseException as failure:
-            core.abort_team(member[0])  # its mates would wait for it
+            core.abort_team(rank[0])  # its mates would wait for it
             reports.put(failure)
-        del door, member, reports  # an idle rank holds no arrays
+        del door, rank, reports  # an idle rank holds no arrays
     gone.append(None)
     bell.put(None)

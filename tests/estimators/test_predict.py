@@ -362,7 +362,7 @@ def test_other_labels_are_scikit_learns_business(y):
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(network_module, "PREDICT_WORK", 1)  # chunks of 64 rows
-    monkeypatch.setattr(cores, "LAUNCH", 0)
+    monkeypatch.setattr(cores, "LAUNCH_COST", 0)
     monkeypatch.setattr(cores, "available_cores", lambda: 2)
 
 

@@ -164,7 +164,7 @@ def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, fi
         wait_for_ranks()
         assert not ranks_alive(), tracer.raised
         assert blas_threads() == limits, tracer.raised
-        assert not cores._cores_taken and not blas._blas_users, tracer.raised
+        assert not cores._cores_taken and not blas._users, tracer.raised
         # contextlib also serves scikit-learn around the training: there the caller gets it.
         if files == THREADS:
             assert raised == (solver == "lbfgs"), tracer.raised
@@ -189,8 +189,8 @@ def test_a_rank_that_fails_lets_the_others_go():
     problem = Problem(n=200, batch=200)
     network = problem.network
 
-    def door(member):
-        if member[1] == 1:
+    def door(rank):
+        if rank[1] == 1:
             raise RuntimeError("rank 1 fails")
         core.train_epoch(
             network.plan,
@@ -200,12 +200,12 @@ def test_a_rank_that_fails_lets_the_others_go():
             np.zeros(3),
             (problem.x, problem.y, None, None),
             problem.hyper,
-            member,
+            rank,
         )
 
     before = network.params.copy()
-    with pytest.raises(RuntimeError, match="rank 1 fails"), team(2, None, 1, 1) as members:
-        members.run(door)
+    with pytest.raises(RuntimeError, match="rank 1 fails"), team(2, None, 1, 1) as ranks:
+        ranks.run(door)
     np.testing.assert_array_equal(network.params, before)
     assert not ranks_alive()
 
@@ -216,8 +216,8 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
     problem = Problem(n=200, batch=200)
     network = problem.network
 
-    def door(member):
-        if failing and member[1] == 1:
+    def door(rank):
+        if failing and rank[1] == 1:
             raise RuntimeError("rank 1 fails")
         core.train_epoch(
             network.plan,
@@ -227,7 +227,7 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
             np.zeros(3),
             (problem.x, problem.y, None, None),
             problem.hyper,
-            member,
+            rank,
         )
 
     class Twice(InterruptAt):
@@ -243,8 +243,8 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
             with Twice(first, THREADS) as tracer:
                 tracer.again = again
                 try:
-                    with team(2, None, 1, 1) as members:
-                        members.run(door)
+                    with team(2, None, 1, 1) as ranks:
+                        ranks.run(door)
                 except (KeyboardInterrupt, RuntimeError):
                     pass
             gc.collect()
@@ -252,7 +252,7 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
             assert not ranks_alive() and not cores._cores_taken, (first, again)
     with single_threaded_blas():
         pass
-    assert not blas._blas_users and not blas._blas_threads
+    assert not blas._users and not blas._thread_counts
 
 
 def test_an_interrupt_at_any_line_of_the_trainer_keeps_score_and_weights_together():
@@ -352,13 +352,13 @@ def test_a_slow_epoch_moves_to_a_thread_of_its_own():
     """There the next Ctrl-C can reach it."""
     threads = []
 
-    def door(member):
+    def door(rank):
         threads.append(threading.get_ident())
         time.sleep(2 * INLINE_SECONDS if len(threads) == 2 else 0)
 
-    with team(1, None, 1, 1) as members:
+    with team(1, None, 1, 1) as ranks:
         for _ in range(3):
-            members.run(door)
+            ranks.run(door)
     here = threading.get_ident()
     assert threads[:2] == [here, here] and threads[2] != here
 
@@ -576,7 +576,7 @@ def test_a_fork_during_a_fit_works_in_the_child():
         child = os.fork()
         if child == 0:
             try:
-                taken = bool(cores._cores_taken or blas._blas_users)
+                taken = bool(cores._cores_taken or blas._users)
                 MLPClassifier(max_iter=2, n_threads=2).fit(X[:300], y[:300])
                 os._exit(1 if taken else 0)
             except BaseException:
