@@ -13,24 +13,18 @@ import warnings
 import numpy as np
 import pytest
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 import fastbp.training.trainer as trainer_module
 import fits
 from fastbp import MLPClassifier, MLPRegressor
-from fastbp.kernels import core, level, matmul, runnable_levels
+from fastbp.kernels import core, level, runnable_levels
 from fastbp.threads import (
-    MOST_RANKS,
     Team,
-    available_cores,
     blas,
-    call_cost,
     cores,
     single_threaded_blas,
-    step_cost,
     team,
 )
-from fastbp.threads.cores import reserved_cores
 from fastbp.threads.team import INLINE_SECONDS
 from fits import FITS, bits, data, fitted
 from interrupts import THREADS, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
@@ -185,35 +179,8 @@ def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, fi
     assert not hasattr(start, "coefs_")
 
 
-def test_a_rank_that_fails_lets_the_others_go():
-    problem = Problem(n=200, batch=200)
-    network = problem.network
-
-    def door(rank):
-        if rank[1] == 1:
-            raise RuntimeError("rank 1 fails")
-        core.train_epoch(
-            network.plan,
-            network.params,
-            state_of(network, "sgd"),
-            network.scratch(200, 2, "epoch"),
-            np.zeros(3),
-            (problem.x, problem.y, None, None),
-            problem.hyper,
-            rank,
-        )
-
-    before = network.params.copy()
-    with pytest.raises(RuntimeError, match="rank 1 fails"), team(2, None, 1, 1) as ranks:
-        ranks.run(door)
-    np.testing.assert_array_equal(network.params, before)
-    assert not ranks_alive()
-
-
-@pytest.mark.parametrize("failing", [False, True], ids=["interrupted twice", "failed rank"])
-def test_a_second_trouble_during_the_first_does_not_hang(failing):
-    """An interrupt at any line after a rank has failed, or after another interrupt."""
-    problem = Problem(n=200, batch=200)
+def epoch_of(problem, failing):
+    """A door that trains for an epoch with two ranks; rank 1 may fail."""
     network = problem.network
 
     def door(rank):
@@ -229,6 +196,24 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
             problem.hyper,
             rank,
         )
+
+    return door
+
+
+def test_a_rank_that_fails_lets_the_others_go():
+    problem = Problem(n=200, batch=200)
+    network = problem.network
+    before = network.params.copy()
+    with pytest.raises(RuntimeError, match="rank 1 fails"), team(2, None, 1, 1) as ranks:
+        ranks.run(epoch_of(problem, failing=True))
+    np.testing.assert_array_equal(network.params, before)
+    assert not ranks_alive()
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["interrupted twice", "failed rank"])
+def test_a_second_trouble_during_the_first_does_not_hang(failing):
+    """An interrupt at any line after a rank has failed, or after another interrupt."""
+    door = epoch_of(Problem(n=200, batch=200), failing)
 
     class Twice(InterruptAt):
         """Another one, `left` lines after the first."""
@@ -454,112 +439,6 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
     for rank in ranks:
         rank.join(20)
         assert not rank.is_alive()
-
-
-# ---- how many, and whose BLAS ---------------------------------------------------------------
-
-
-def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
-    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 8)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    small, large = step_cost(1e6, 1000), step_cost(1e12, 1000)
-    for n_threads, cost, expected in (
-        (5, small, 5),
-        (None, small, 1),
-        (None, large, 8),
-        (2**40, small, MOST_RANKS),
-        (None, call_cost(1e6), 1),
-        (None, call_cost(1e12), 8),
-    ):
-        with reserved_cores(n_threads, cost, 1000) as size:
-            assert size == expected
-    block = 1 if matmul == "native" else core.BLAS_ROWS
-    with reserved_cores(None, large, 2 * block) as size:  # two blocks of rows, no more
-        assert size == 2
-    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
-    assert available_cores() == 2
-    monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
-    assert available_cores() == 8
-
-
-@pytest.mark.parametrize(
-    "work, params, expected",
-    [
-        (0.8e6, 23_860, 1),  # 784-30-10, batch 10: 25 us alone, 32 us together
-        (3.2e6, 79_510, 1),  # 784-100-10, batch 16: 91, 111
-        (5.8e6, 79_510, 2),  # batch 32: 130, 116
-        (8.9e6, 274_000, 1),  # 300-300-300-10, batch 16: 229, 250
-        (31e6, 274_000, 2),  # batch 64: 521, 428
-        (41e6, 5_000_000, 2),  # parameters that no cache holds
-    ],
-)
-def test_a_second_thread_is_taken_where_it_was_measured_to_pay(work, params, expected, monkeypatch):
-    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 2)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with reserved_cores(None, step_cost(work, params), 1000) as size:
-        assert size == expected
-
-
-def test_fits_side_by_side_share_the_cores(monkeypatch):
-    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 4)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    cost = step_cost(1e12, 1000)
-    with reserved_cores(3, cost, 1000) as first:
-        with reserved_cores(None, cost, 999) as second, reserved_cores(None, cost, 999) as third:
-            assert (first, second, third) == (3, 1, 1)
-    with reserved_cores(None, cost, 1000) as size:
-        assert size == 4
-    assert not cores._cores_taken
-
-
-def test_overlapping_users_restore_the_blas_limit_exactly():
-    with threadpool_limits(2, user_api="blas"):
-        before = blas_threads()
-        outer, inner = single_threaded_blas(), single_threaded_blas()
-        with outer:
-            assert {threads for _, threads in blas_threads()} == {1}
-            inner.__enter__()
-        assert {threads for _, threads in blas_threads()} == {1}  # one user is left
-        inner.__exit__(None, None, None)
-        assert blas_threads() == before
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_blas_is_held_to_one_thread_where_it_is_called_and_nowhere_else(solver, monkeypatch):
-    seen, run = [], Team.run
-
-    def noting(self, door):
-        seen.append({threads for _, threads in blas_threads()})
-        return run(self, door)
-
-    monkeypatch.setattr(Team, "run", noting)
-    X, y, _ = data(100)
-    with threadpool_limits(2, user_api="blas"):
-        MLPClassifier((5,), solver=solver, max_iter=2, random_state=0).fit(X, y)
-    held = solver == "lbfgs" or matmul == "blas"
-    assert seen and all(threads == ({1} if held else {2}) for threads in seen)
-
-
-def test_overlapping_fits_in_threads_restore_the_blas_limit_and_do_not_disturb_each_other():
-    expected = {name: bits(fitted(name, np.float64, False, False, 1)) for name in FITS}
-    failures = []
-
-    def work(seed):
-        rng = np.random.RandomState(seed)
-        for name in rng.permutation(list(FITS)):
-            model = fitted(name, np.float64, False, False, [None, 1, 2][seed % 3])
-            if bits(model) != expected[name]:
-                failures.append((seed, name))
-
-    with threadpool_limits(2, user_api="blas"):
-        before = blas_threads()
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert blas_threads() == before
-    assert not failures and not ranks_alive() and not cores._cores_taken
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
