@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.base import BaseMLP
 from fastbp.network import Network, count_params
-from fastbp.threads.team import step_cost, team
+from fastbp.threads import step_cost, team
 from fastbp.training.trainer import GRADIENT_CHUNK, Settings, gradient_door, work_per_sample
 
 EPSILON = np.finfo(np.float64).eps

@@ -1,6 +1,5 @@
 """Network: the plan (a table of layers), the arena of parameters, and views into it."""
 
-from collections import deque
 from contextlib import contextmanager
 from itertools import pairwise
 from operator import is_
@@ -285,26 +284,20 @@ class Network:
         scratch = self.scratch(len(out), 1, "predict")
         return self._predict(self.program, self.params, scratch, x, out, core.LINKS[link])
 
-    def predict_chunks(self, rows, chunk, link, out, members, finish=None):
+    def predict_chunks(self, rows, chunk, link, out, team, finish=None):
         """The same for many rows: rows(slice) is a chunk of x, and the ranks of a team take turns.
 
         finish(slice), if there is one, is called by the same rank. A stop is heard between chunks.
         """
-        firsts = deque(range(0, len(out), chunk))
         finite = []
 
-        def door(member):
-            while firsts and not member[0][core.TEAM_STOP]:
-                try:
-                    first = firsts.popleft()
-                except IndexError:  # another rank was faster
-                    return
-                part = slice(first, first + chunk)
-                finite.append(self.predict(rows(part), link, out[part]))
-                if finish is not None:
-                    finish(part)
+        def predict_chunk(first):
+            part = slice(first, first + chunk)
+            finite.append(self.predict(rows(part), link, out[part]))
+            if finish is not None:
+                finish(part)
 
-        members.run(door)
+        team.for_each(range(0, len(out), chunk), predict_chunk)
         return all(finite)
 
     def forward(self, x, slopes=False):

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from functools import partial
 
@@ -14,15 +13,15 @@ import scipy.sparse as sp
 import sklearn.neural_network
 from sklearn import config_context
 from sklearn.preprocessing import LabelBinarizer
-from test_team import InterruptAt, blas_threads, ranks_alive
 
 import fastbp.estimators.base as base_module
 import fastbp.network.network as network_module
-import fastbp.threads.team as team_module
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators import inputs
 from fastbp.kernels import core
 from fastbp.network import Network
+from fastbp.threads import Team, cores
+from interrupts import THREADS, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
 
 try:
     import pandas as pd
@@ -363,8 +362,8 @@ def test_other_labels_are_scikit_learns_business(y):
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(network_module, "PREDICT_WORK", 1)  # chunks of 64 rows
-    monkeypatch.setattr(team_module, "LAUNCH", 0)
-    monkeypatch.setattr(team_module, "available_cores", lambda: 2)
+    monkeypatch.setattr(cores, "LAUNCH_COST", 0)
+    monkeypatch.setattr(cores, "available_cores", lambda: 2)
 
 
 def wide(n, dtype=np.float32, seed=0):
@@ -381,17 +380,17 @@ def test_any_number_of_threads_gives_the_same_bits(kind, small_chunks, monkeypat
         "converted": lambda a: a.astype(float),
         "csr": sp.csr_array,
     }.get(kind, np.asarray)(x)
-    sizes, made = [], team_module.Team.__init__
+    sizes, made = [], Team.__init__
 
     def spy(self, size, inline):
         sizes.append(size)
         made(self, size, inline)
 
-    monkeypatch.setattr(team_module.Team, "__init__", spy)
+    monkeypatch.setattr(Team, "__init__", spy)
     limits, results = blas_threads(), []
     for n_threads in (1, 2, 3, None, 2**40):
         results.append(model.set_params(n_threads=n_threads).predict_proba(x))
-        assert not ranks_alive() and not team_module._cores_taken
+        assert not ranks_alive() and not cores._cores_taken
     assert sizes == [1, 2, 3, 2, 16]  # no more than there are chunks
     assert blas_threads() == limits
     for result in results[1:]:
@@ -433,31 +432,27 @@ def test_early_stopping_scores_by_the_same_team(small_chunks):
 def test_fits_and_predictions_share_the_cores(small_chunks):
     x, y = wide(500)
     model = MLPClassifier((30,), max_iter=2, random_state=0).fit(x, y)
-    with team_module.reserved_cores(2, None, 1):
+    with cores.reserved_cores(2, None, 1):
         assert not ranks_alive()
         model.predict(x)
-        assert len(team_module._cores_taken) == 1
+        assert len(cores._cores_taken) == 1
 
 
 def test_a_stop_is_heard_between_chunks(small_chunks):
-    network, words, seen = Network((40, 2), "relu", np.float32), np.zeros(core.TEAM_WORDS, "i4"), []
-
-    class Members:
-        def run(self, door):
-            door((words, 0, 1))
+    network, seen, alone = Network((40, 2), "relu", np.float32), [], Team(1, inline=True)
 
     def rows(part):
         seen.append(part)
         if len(seen) == 3:
-            core.stop_team(words)
+            core.stop_team(alone.words)
         return x[part]
 
     x, out = wide(1000)[0], np.empty((1000, 2), np.float32)
-    network.predict_chunks(rows, 64, "identity", out, Members())
+    network.predict_chunks(rows, 64, "identity", out, alone)
     assert seen == [slice(0, 64), slice(64, 128), slice(128, 192)]
 
 
-FILES = (team_module.__file__, network_module.__file__, base_module.__file__)
+FILES = (*THREADS, network_module.__file__, base_module.__file__)
 
 
 def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_chunks):
@@ -475,10 +470,8 @@ def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_ch
                 assert tracer.raised is None
         if tracer.raised is None:
             break
-        deadline = time.monotonic() + 20
-        while ranks_alive() and time.monotonic() < deadline:
-            time.sleep(0.001)
-        assert not ranks_alive() and not team_module._cores_taken, tracer.raised
+        wait_for_ranks()
+        assert not ranks_alive() and not cores._cores_taken, tracer.raised
         assert blas_threads() == limits, tracer.raised
     assert line > 50
     np.testing.assert_array_equal(model.predict_proba(x), expected)
@@ -498,7 +491,7 @@ def test_ctrl_c_is_heard_between_chunks(n_threads):
         with pytest.raises(KeyboardInterrupt):
             model.predict(x)
         timer.join()
-        assert not ranks_alive() and not team_module._cores_taken
+        assert not ranks_alive() and not cores._cores_taken
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-import fastbp.threads.team as team_module
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_targets
 from fastbp.kernels import core
+from fastbp.threads import cores
 from problems import loss_fields
 
 pytestmark = [
@@ -39,7 +39,7 @@ def interrupted(model, X, y, after, **validation):
     sent, failure = [], None
 
     def send():
-        while not team_module._cores_taken:  # training has not begun
+        while not cores._cores_taken:  # training has not begun
             time.sleep(0.001)
         time.sleep(after)
         sent.append(time.monotonic())

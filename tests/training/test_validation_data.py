@@ -14,7 +14,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from test_team import InterruptAt
 
 import fastbp.network.network as network_module
 import fastbp.training.trainer as trainer_module
@@ -22,6 +21,7 @@ import fastbp.training.validation_set as validation_set
 import oracle
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
+from interrupts import InterruptAt
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

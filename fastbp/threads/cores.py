@@ -1,0 +1,78 @@
+"""How many ranks a fit gets: the cores of this process, what other fits take, what ranks cost."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import joblib
+
+from fastbp.kernels import core, matmul
+
+# Costs are counted in multiply-adds, some 50 to a nanosecond. Measured on two cores with nets of 20
+# to 784 inputs, widths of 30 to 300, batches of 10 to 1000.
+BARRIER_COST = 800_000  # one more rank at the barriers of a step
+SHARE_COST = 44  # a parameter in the caches that one rank steps and the others read
+CACHED_PARAMS = 500_000  # parameters that fit into the caches
+LAUNCH_COST = 15_000_000  # the thread of one more rank, made for one call
+MOST_RANKS = 256  # the bits are the same for every size, so a larger wish is not refused
+
+Cost: TypeAlias = Callable[[int], float]  # ranks -> multiply-adds of the slowest of them
+
+_cores_taken: dict[object, int] = {}  # token of a running fit -> its ranks
+
+
+def available_cores() -> int:
+    """Cores that affinity, cgroup quota and OMP_NUM_THREADS leave to this process."""
+    cores = joblib.cpu_count()
+    try:
+        cores = min(cores, int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0]))
+    except ValueError:  # not set, or not a number
+        pass
+    return max(cores, 1)
+
+
+def step_cost(work: float, params: int) -> Cost:
+    """Cost of an optimization step, ranks -> multiply-adds, given those of its arithmetic."""
+    moved = SHARE_COST * min(params, CACHED_PARAMS)
+    return lambda ranks: work / ranks + BARRIER_COST * (ranks - 1) + moved * (1 - 1 / ranks)
+
+
+def call_cost(work: float) -> Cost:
+    """Cost of a single call whose ranks start and end with it."""
+    return lambda ranks: work / ranks + LAUNCH_COST * (ranks - 1)
+
+
+@contextmanager
+def reserved_cores(n_threads: int | None, cost: Cost, rows: int) -> Iterator[int]:
+    """How many ranks a fit gets: n_threads, or the cheapest number that idle cores allow.
+
+    With None, only cores count that no other fit of this process has taken, and blocks of a batch's
+    rows: a rank without one does not pay.
+    """
+    token = object()
+    blocks = rows if matmul == "native" else -(-rows // core.BLAS_ROWS)
+    try:
+        try:
+            size = min(n_threads or 1, MOST_RANKS)
+            if n_threads is None and cost(2) < cost(1):
+                # The wish is entered first: two that come at once may both yield, never neither.
+                cores = available_cores()
+                size = _cheapest(cost, min(cores, blocks))
+                _cores_taken[token] = size
+                others = sum(_cores_taken.copy().values()) - size
+                size = _cheapest(cost, min(cores - others, size))
+            _cores_taken[token] = size
+            yield size
+        finally:
+            _cores_taken.pop(token, None)
+    finally:
+        _cores_taken.pop(token, None)
+
+
+def _cheapest(cost, most):
+    return min(range(1, max(min(most, MOST_RANKS), 1) + 1), key=cost)
+
+
+if hasattr(os, "register_at_fork"):  # the child has one thread: no fit of another runs in it
+    os.register_at_fork(after_in_child=_cores_taken.clear)
