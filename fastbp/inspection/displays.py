@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastbp.inspection import plot
-from fastbp.inspection.layers import fitted_network, layer_statistics
+from fastbp.inspection.layers import fitted_network
+from fastbp.inspection.statistics import layer_statistics
 
 
 class LossCurveDisplay:

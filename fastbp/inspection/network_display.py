@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 
 from fastbp.inspection import plot
-from fastbp.inspection.layers import fitted_network, shortened
+from fastbp.inspection.layers import fitted_network
+from fastbp.inspection.words import shortened
 
 MOST_UNITS = 16  # of a layer, unless more are asked for
 MOST_NUMBERS = 12  # links that still have room for their weights

@@ -357,7 +357,7 @@ def by_numpy(estimator, X, y, weight):
 def test_statistics_agree_with_numpy(monkeypatch, loss, params, weighted, is_sparse):
     estimator, X, y, weight = problem_of(loss, weighted, is_sparse, **params)
     for chunk in (1024, 7):
-        monkeypatch.setattr("fastbp.inspection.layers.EXAMINE_CHUNK", chunk)
+        monkeypatch.setattr("fastbp.inspection.statistics.EXAMINE_CHUNK", chunk)
         found = layer_statistics(estimator, X, y, weight)
         for name, expected in by_numpy(estimator, X, y, weight).items():
             np.testing.assert_allclose(
