@@ -462,48 +462,36 @@ class GradientCheck:
         ImportError
             If matplotlib is not installed.
         """
-        try:
-            from matplotlib import pyplot as plt
-        except ImportError as error:
-            raise ImportError(
-                "plot needs matplotlib, the extra 'plot': pip install 'fastbp[plot]'"
-            ) from error
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
-        colors = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(self.errors)))
-        for k, color in enumerate(colors):
-            analytic, numeric, errors = (
-                _flat(layers[k]) for layers in (self.analytic, self.numeric, self.errors)
-            )
-            wrong = errors > self.tolerance
-            right = ~wrong & ~np.isnan(errors)
-            ax.scatter(
-                analytic[right],
-                numeric[right],
-                s=16,
-                color=[color],
-                alpha=0.7,
-                lw=0,
-                label=f"layer {k + 1}" if right.any() else None,
-            )
-            ax.scatter(
-                analytic[wrong],
-                numeric[wrong],
-                s=36,
-                color=[color],
-                marker="x",
-                label=f"layer {k + 1}, wrong" if wrong.any() else None,
-            )
-        ax.axline((0, 0), slope=1, color="0.7", lw=0.8, zorder=0)
-        ax.set(
-            xlabel="derivative by backpropagation",
-            ylabel=f"{self.method} difference",
-            title=f"gradient check: {'passed' if self.passed else 'failed'}, "
+        from fastbp.inspection import plot
+
+        _, ax = plot.axes("GradientCheck", ax)
+        for k, color in enumerate(plot.sequence(len(self.errors))):
+            self._scatter(ax, k, color)
+        ax.axline((0, 0), slope=1, color=plot.GREY, alpha=0.6, lw=0.8, zorder=0)
+        ax.set(xlabel="derivative by backpropagation", ylabel=f"{self.method} difference")
+        ax.set_title(
+            f"gradient check: {'passed' if self.passed else 'failed'}, "
             f"largest error {self.max_error:.1e}",
+            color=plot.INK,
         )
+        plot.quiet(ax)
         if self.n_checked:
-            ax.legend()
+            ax.legend(frameon=False, labelcolor=plot.INK)
         return ax
+
+    def _scatter(self, ax, k, color):
+        """Draw the derivatives of layer k: points, and crosses where they are wrong."""
+        analytic, numeric, errors = (
+            _flat(layers[k]) for layers in (self.analytic, self.numeric, self.errors)
+        )
+        wrong = errors > self.tolerance
+        right = ~wrong & ~np.isnan(errors)
+        for shown, label, style in (
+            (right, f"layer {k + 1}", {"s": 16, "alpha": 0.7, "lw": 0}),
+            (wrong, f"layer {k + 1}, wrong", {"s": 36, "marker": "x"}),
+        ):
+            if shown.any():
+                ax.scatter(analytic[shown], numeric[shown], color=[color], label=label, **style)
 
 
 def _flat(layer):

@@ -1,5 +1,7 @@
 """Ink and axes: what the pictures share. matplotlib is imported when something is drawn."""
 
+import numpy as np
+
 INK, GREY, LINE, PAPER = "#22252b", "#7a808a", "#d9dce1", "#ffffff"
 BLUE, ORANGE = "#1f5fa8", "#e07b28"
 
@@ -10,7 +12,7 @@ def pyplot(caller):
         import matplotlib.pyplot
     except ImportError as error:
         raise ImportError(
-            f"{caller} draws with matplotlib, which is not installed: pip install fastbp[plot]"
+            f"{caller} draws with matplotlib, which is not installed: pip install 'fastbp[plot]'"
         ) from error
     return matplotlib.pyplot
 
@@ -42,3 +44,10 @@ def diverging():
 
     colours = ["#8a3f07", ORANGE, "#f7d9bd", "#fbfbfb", "#c2d7ef", BLUE, "#0f3460"]
     return LinearSegmentedColormap.from_list("fastbp", colours)
+
+
+def sequence(count):
+    """Colours for things in an order, such as layers: from dark to light."""
+    from matplotlib import colormaps
+
+    return colormaps["viridis"](np.linspace(0, 0.85, count))  # beyond it is yellow, too pale
