@@ -27,6 +27,7 @@ TOLERANCES = {"forward": 1e-4, "central": 1e-6}
 SHORTER = {"forward": (1.0,), "central": (1.0, 2.0**-4, 2.0**-8)}
 LONGER = (2.0**4, 2.0**8)  # where the objective is so large that rounding hides its slope
 CAUTION = 40  # standard deviations of rounding in a third difference, and a margin
+STRAIGHT_THROUGH = {"step"}  # activations whose gradient is an estimate on purpose
 ARRAYS = 6  # of the parameters' size, that a check keeps
 
 
@@ -234,7 +235,7 @@ def _pair(network, k):
 
 def _behind_steps(activations):
     """The first layer with no step units behind it, its own included."""
-    return max((k + 1 for k, one in enumerate(activations) if one == "step"), default=0)
+    return max((k + 1 for k, one in enumerate(activations) if one in STRAIGHT_THROUGH), default=0)
 
 
 def _typical(weight):
@@ -438,9 +439,12 @@ class GradientCheck:
                 "rounding hides its slope"
             )
         if self.straight_through:
+            from fastbp.inspection.words import layers_in_words
+
+            layers = layers_in_words(range(1, self.straight_through + 1))
             yield (
-                f"not compared: {_layers(self.straight_through)} in front of step units, whose "
-                "gradient is straight-through,\non purpose not that of the objective"
+                f"not compared: {layers} in front of step units, whose gradient is "
+                "straight-through,\non purpose not that of the objective"
             )
 
     def plot(self, ax=None):
@@ -503,10 +507,6 @@ def _largest(numbers):
     """The largest that is not NaN; NaN if there is none."""
     numbers = numbers[~np.isnan(numbers)]
     return float(numbers.max()) if numbers.size else np.nan
-
-
-def _layers(count):
-    return "layer 1" if count == 1 else f"layers 1 to {count}"
 
 
 for _public in (GradientCheck, check_gradient):

@@ -534,7 +534,7 @@ def test_what_is_in_front_of_step_units_is_not_compared():
     assert np.isnan(check.relative_errors).tolist() == [True, True, False, False]
     assert all(np.isnan(array).all() for k in (0, 1) for array in check.numeric[k])
     assert abs(check.analytic[0][0]).max() > 0
-    assert "not compared: layers 1 to 2 in front of step units" in str(check)
+    assert "not compared: layers 1 and 2 in front of step units" in str(check)
     check = check_gradient(
         classifier(hidden_layer_sizes=(5,), activation="step"), X, LABELS, n_directions=2
     )
