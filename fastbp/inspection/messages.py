@@ -2,66 +2,78 @@
 
 import numpy as np
 
+from fastbp.inspection.slopes import shrinks_delta
 from fastbp.inspection.words import layers_in_words
 
-VANISHING, EXPLODING = 1e-3, 1e3  # RMS of delta, beside that of the output layer
+VANISHING, EXPLODING = 1e-3, 1e3  # RMS of delta, relative to that of the output layer
 DEAD = 0.1  # share of a layer's units from which a message names them
 
+RELU_FAMILY = "relu, leaky_relu, elu, gelu"  # activations to propose where delta shrinks
+SCALED = "X scaled to mean 0 and standard deviation 1"
 
-def diagnose(statistics):
+
+def diagnose(statistics, network):
+    """Messages about a gradient that vanishes, explodes or overflows, and about dead units."""
+    return [*_about_gradient(statistics, network), *_about_dead_units(statistics)]
+
+
+def _about_gradient(statistics, network):
     *deltas, last = statistics.delta_rms
-    found = []
     if not np.isfinite(statistics.delta_rms).all():
-        found.append(
+        yield (
             "The gradient is not finite: the deltas overflow. "
             "Usual remedies: smaller initial weights, a smaller learning rate, scaled X and y."
         )
-    elif last > 0 and deltas:
+    elif last > 0:
         deltas = np.array(deltas)
-        below, above = (
-            np.flatnonzero(where) + 1
-            for where in (deltas < VANISHING * last, deltas > EXPLODING * last)
+        small, large = (
+            np.flatnonzero(mask) + 1
+            for mask in (deltas < VANISHING * last, deltas > EXPLODING * last)
         )
-        if len(below):
-            found.append(
-                f"The gradient vanishes: {_course(deltas, 'falls', last, below)}, below a "
-                f"thousandth of it in {layers_in_words(below)}. {_against_vanishing(statistics)}"
+        if len(small):
+            yield (
+                f"The gradient vanishes: {_course(deltas, 1 + np.argmin(deltas), 'falls', last)}, "
+                f"below a thousandth of it in {layers_in_words(small)}. "
+                f"{_against_vanishing(network)}"
             )
-        if len(above):
-            found.append(
-                f"The gradient explodes: {_course(deltas, 'grows', last, above)}, above a thousand "
-                f"times it in {layers_in_words(above)}. Usual remedies: smaller initial weights "
-                "(init='glorot_uniform', or 'he_uniform' for the relu family), a smaller learning "
-                "rate, fewer layers, a larger alpha, X scaled to mean 0 and standard deviation 1."
+        if len(large):
+            yield (
+                f"The gradient explodes: {_course(deltas, 1 + np.argmax(deltas), 'grows', last)}, "
+                f"above a thousand times it in {layers_in_words(large)}. "
+                "Usual remedies: smaller initial weights (init='glorot_uniform', or 'he_uniform' "
+                "for the relu family), a smaller learning rate, fewer layers, a larger alpha, "
+                f"{SCALED}."
             )
-    dead = np.flatnonzero(statistics.dead >= DEAD)
-    if len(dead):
+
+
+def _course(deltas, layer, verb, last):
+    """How the RMS of delta changes on the way from the output to a layer."""
+    return (
+        f"RMS of delta {verb} from {last:.1e} in the output layer to {deltas[layer - 1]:.1e} in "
+        f"layer {layer}"
+    )
+
+
+def _against_vanishing(network):
+    """Remedies for a vanishing gradient; another activation if one of the network's shrinks it."""
+    shrinks = any(shrinks_delta(one, network.params.dtype) for one in {*network.activations})
+    family = f"an activation of the relu family ({RELU_FAMILY}), " if shrinks else ""
+    return (
+        f"Usual remedies: {family}He's initial weights (init='he_uniform'), fewer layers, "
+        f"{SCALED}, solver='adam' or a larger learning rate."
+    )
+
+
+def _about_dead_units(statistics):
+    layers = np.flatnonzero(statistics.dead >= DEAD)
+    if len(layers):
         where = ", ".join(
             f"{round(statistics.dead[k] * statistics.units[k])} of {statistics.units[k]} in layer "
             f"{k + 1}"
-            for k in dead
+            for k in layers
         )
-        found.append(
+        yield (
             f"Units are dead, {where}: no sample gives them a slope, so that they cannot learn. "
             "Usual remedies: a smaller learning rate, activation='leaky_relu' or 'elu', He's "
-            "initial weights (init='he_uniform'), X scaled to mean 0 and standard deviation 1."
+            f"initial weights (init='he_uniform'), {SCALED}."
         )
-    return found
-
-
-def _course(deltas, verb, last, named):
-    """From where to where the RMS of delta goes, towards the input."""
-    k = named[np.argmin(deltas[named - 1]) if verb == "falls" else np.argmax(deltas[named - 1])]
-    return (
-        f"RMS of delta {verb} from {last:.1e} in the output layer to {deltas[k - 1]:.1e} in "
-        f"layer {k}"
-    )
-
-
-def _against_vanishing(statistics):
-    squashing = {"logistic", "tanh", "hard_sigmoid", "softplus"} & {*statistics.activations}
-    family = "an activation of the relu family (relu, leaky_relu, elu, gelu), " if squashing else ""
-    return (
-        f"Usual remedies: {family}He's initial weights (init='he_uniform'), fewer layers, X "
-        "scaled to mean 0 and standard deviation 1, solver='adam' or a larger learning rate."
-    )

@@ -7,12 +7,12 @@ import numpy as np
 from fastbp.estimators import inputs
 from fastbp.inspection.layers import fitted_network
 from fastbp.inspection.messages import diagnose
+from fastbp.inspection.slopes import greatest_slope
 from fastbp.inspection.words import shortened
-from fastbp.network import EXAMINE_CHUNK, Network, row_slice
+from fastbp.network import EXAMINE_CHUNK, row_slice
 from fastbp.training.trainer import Settings, loss_gradient
 
 SATURATED = 0.01  # of an activation's greatest slope: less is saturated
-SLOPE_RANGE = np.linspace(-10, 10, 2001)[:, None]  # where that is looked for
 
 
 @dataclass(eq=False, repr=False)
@@ -174,7 +174,7 @@ def layer_statistics(estimator, X, y, sample_weight=None):
         gradient_rms,
         update_ratio,
     )
-    statistics.messages += diagnose(statistics)
+    statistics.messages += diagnose(statistics, network)
     return statistics
 
 
@@ -226,14 +226,6 @@ def _look(network, data, objective):
         for layer, a, slope, delta in zip(layers, *found, strict=True):
             layer.add(a, slope, delta, share)
     return layers
-
-
-def greatest_slope(activation, dtype):
-    """The greatest finite abs(f'(z)) for z in SLOPE_RANGE, by the core itself."""
-    network = Network((1, 1, 1), activation, dtype)
-    network.coefs[0][:] = 1
-    slopes = abs(network.forward(SLOPE_RANGE.astype(dtype), slopes=True)[0])
-    return slopes[np.isfinite(slopes)].max(initial=0)
 
 
 def rms(array, weight=None):
