@@ -6,11 +6,17 @@ step E has a kink: at no place do both vanish. Their sum, divided by e, bounds w
 the slope, and it knows nothing of backpropagation: a wrong gradient is never taken for a kink.
 """
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
@@ -20,6 +26,11 @@ from fastbp.estimators.base import BaseMLP
 from fastbp.network import Network, count_params
 from fastbp.threads.team import step_cost, team
 from fastbp.training.trainer import GRADIENT_CHUNK, Settings, gradient_door, work_per_sample
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Method: TypeAlias = Literal["central", "forward"]
 
 EPSILON = np.finfo(np.float64).eps
 STEPS = {"forward": EPSILON ** (1 / 2), "central": EPSILON ** (1 / 3)}  # relative to the weights
@@ -41,16 +52,16 @@ ARRAYS = 6  # of the parameters' size, that a check keeps
     prefer_skip_nested_validation=False,
 )
 def check_gradient(
-    estimator,
-    X,
-    y,
-    sample_weight=None,
+    estimator: BaseMLP,
+    X: ArrayLike | sparse.sparray | sparse.spmatrix,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
-    method="central",
-    step=None,
-    n_directions=None,
-    random_state=None,
-):
+    method: Method = "central",
+    step: float | None = None,
+    n_directions: int | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> GradientCheck:
     """Compare the gradient by backpropagation with finite differences of the objective.
 
     The objective is the mean loss of the samples with the L2 penalty, over all of X, in float64
@@ -349,6 +360,9 @@ def _as_pairs(layer, weight, bias):
 
 # ---- the result
 
+# Numbers of a layer: along directions, or for its weights and biases.
+Layer: TypeAlias = NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]
+
 
 class GradientCheck:
     """What `check_gradient` found; ``str()`` of it is a table, in which layers count from 1.
@@ -377,7 +391,14 @@ class GradientCheck:
         The largest relative error that passes.
     """
 
-    def __init__(self, method, units, layers, straight_through, n_directions):
+    def __init__(
+        self,
+        method: Method,
+        units: Sequence[int],
+        layers: Sequence[tuple[Layer, Layer, Layer]],
+        straight_through: int,
+        n_directions: int | None,
+    ) -> None:
         self.method, self.tolerance = method, TOLERANCES[method]
         self.straight_through = straight_through
         self.analytic, self.numeric, self.errors = map(list, zip(*layers, strict=True))
@@ -393,13 +414,13 @@ class GradientCheck:
         self.n_checked, self.n_skipped = sum(compared), sum(self._skipped)
         self.passed = self.max_error <= self.tolerance
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"GradientCheck(passed={self.passed}, max_error={self.max_error:.2g}, "
             f"n_checked={self.n_checked}, n_skipped={self.n_skipped})"
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         """A table with a line for each layer, and what it comes to."""
         what = "every parameter"
         if self._n_directions is not None:
@@ -412,14 +433,14 @@ class GradientCheck:
             zip(self.analytic, self.relative_errors, strict=True)
         ):
             shape = f"{self._units[k]} x {self._units[k + 1]}"
-            error, skipped = f"{error:.1e}", self._skipped[k]
-            if k < self.straight_through:
-                error, skipped = "-", "-"
             largest = _largest(abs(_flat(analytic)))
-            lines.append(f"{k + 1:5} {shape:>13} {largest:15.2e} {error:>10} {skipped:>8}")
+            last = f"{error:.1e}", str(self._skipped[k])
+            if k < self.straight_through:
+                last = "-", "-"
+            lines.append(f"{k + 1:5} {shape:>13} {largest:15.2e} {last[0]:>10} {last[1]:>8}")
         return "\n".join([*lines, *self._verdict()])
 
-    def _verdict(self):
+    def _verdict(self) -> Iterator[str]:
         bad = [str(k) for k, error in enumerate(self.relative_errors, 1) if error > self.tolerance]
         if self.passed:
             yield (
@@ -447,7 +468,7 @@ class GradientCheck:
                 "straight-through,\non purpose not that of the objective"
             )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences against the derivatives by backpropagation.
 
         What agrees lies on the diagonal; what does not is a cross.
@@ -480,10 +501,10 @@ class GradientCheck:
         )
         plot.quiet(ax)
         if self.n_checked:
-            ax.legend(frameon=False, labelcolor=plot.INK)
+            plot.legend(ax)
         return ax
 
-    def _scatter(self, ax, k, color):
+    def _scatter(self, ax: Axes, k: int, color: NDArray[np.float64]) -> None:
         """Draw the derivatives of layer k: points, and crosses where they are wrong."""
         analytic, numeric, errors = (
             _flat(layers[k]) for layers in (self.analytic, self.numeric, self.errors)
@@ -498,12 +519,12 @@ class GradientCheck:
                 ax.scatter(analytic[shown], numeric[shown], color=[color], label=label, **style)
 
 
-def _flat(layer):
+def _flat(layer: Layer) -> NDArray[np.float64]:
     """The numbers of a layer, its weights before its biases."""
     return np.concatenate([array.ravel() for array in layer]) if isinstance(layer, tuple) else layer
 
 
-def _largest(numbers):
+def _largest(numbers: NDArray[np.float64]) -> float:
     """The largest that is not NaN; NaN if there is none."""
     numbers = numbers[~np.isnan(numbers)]
     return float(numbers.max()) if numbers.size else np.nan

@@ -1,12 +1,20 @@
 """What goes through the layers of a fitted network: activations, derivatives by the input."""
 
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
+from fastbp.network import Network
+
+Rows: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix  # what is taken for X
 
 
-def activations(estimator, X):
+def activations(estimator: BaseMLP, X: Rows) -> list[NDArray[np.floating]]:
     """Activations of every layer.
 
     Parameters
@@ -42,7 +50,7 @@ def activations(estimator, X):
     return network.forward(x)
 
 
-def input_gradients(estimator, X):
+def input_gradients(estimator: BaseMLP, X: Rows) -> NDArray[np.floating]:
     """Derivatives of the raw prediction by X, exact: what delta becomes one layer before the first.
 
     They tell, sample by sample, to which features a prediction is sensitive. With delta of the
@@ -94,7 +102,7 @@ def input_gradients(estimator, X):
     return found[:, 0] if found.shape[1] == 1 else found
 
 
-def fitted_network(estimator):
+def fitted_network(estimator: BaseMLP) -> Network:
     """The network of a fitted estimator of fastbp, whatever else is refused."""
     if not isinstance(estimator, BaseMLP):
         kind = type(estimator)

@@ -1,16 +1,24 @@
 """Statistics of each layer of a fitted network, forward and backward."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastbp.estimators import inputs
-from fastbp.inspection.layers import fitted_network
+from fastbp.estimators.base import BaseMLP
+from fastbp.inspection.layers import Rows, fitted_network
 from fastbp.inspection.messages import diagnose
 from fastbp.inspection.slopes import greatest_slope
 from fastbp.inspection.words import shortened
 from fastbp.network import EXAMINE_CHUNK, row_slice
 from fastbp.training.trainer import Settings, loss_gradient
+
+if TYPE_CHECKING:
+    import pandas
 
 SATURATED = 0.01  # of an activation's greatest slope: less is saturated
 
@@ -51,20 +59,28 @@ class LayerStatistics:
         Layers count from 1, which follows the input.
     """
 
-    activations: list
-    units: list
-    mean: np.ndarray
-    std: np.ndarray
-    saturated: np.ndarray
-    dead: np.ndarray
-    delta_rms: np.ndarray
-    gradient_rms: np.ndarray
-    update_ratio: np.ndarray
-    messages: list = field(default_factory=list)
+    activations: list[str]
+    units: list[int]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    saturated: NDArray[np.float64]
+    dead: NDArray[np.float64]
+    delta_rms: NDArray[np.float64]
+    gradient_rms: NDArray[np.float64]
+    update_ratio: NDArray[np.float64]
+    messages: list[str] = field(default_factory=list)
 
-    NUMBERS = ("mean", "std", "saturated", "dead", "delta_rms", "gradient_rms", "update_ratio")
+    NUMBERS: ClassVar[tuple[str, ...]] = (
+        "mean",
+        "std",
+        "saturated",
+        "dead",
+        "delta_rms",
+        "gradient_rms",
+        "update_ratio",
+    )
 
-    def __str__(self):
+    def __str__(self) -> str:
         names = [shortened(name) for name in [*self.activations, "(output)"]]
         wide = max(map(len, [*names, "activation"]))
         lines = [
@@ -83,16 +99,18 @@ class LayerStatistics:
 
     __repr__ = __str__
 
-    def to_frame(self):
+    def to_frame(self) -> pandas.DataFrame:
         """The table as a DataFrame of pandas, a row per layer, counted from 1."""
         import pandas
 
-        columns = {"activation": [*self.activations, None], "units": self.units}
+        columns: dict[str, Any] = {"activation": [*self.activations, None], "units": self.units}
         columns |= {number: getattr(self, number) for number in self.NUMBERS}
         return pandas.DataFrame(columns, pandas.RangeIndex(1, len(self.units) + 1, name="layer"))
 
 
-def layer_statistics(estimator, X, y, sample_weight=None):
+def layer_statistics(
+    estimator: BaseMLP, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> LayerStatistics:
     """Statistics of all layers, forward and backward, on data such as the estimator was fitted on.
 
     The first thing to look at where a network does not learn.
@@ -146,13 +164,13 @@ def layer_statistics(estimator, X, y, sample_weight=None):
     network = fitted_network(estimator)
     # A twin, which may take notice of the data; new classes are as unknown to it as to partial_fit.
     twin = object.__new__(type(estimator))
-    vars(twin).update(vars(estimator), warm_start=False)
+    vars(twin).update(vars(estimator), warm_start=False)  # type: ignore[attr-defined]
     twin._validate_params()
     dtype = network.params.dtype
     X, y, data, objective, alpha = twin._prepare(
         X, y, sample_weight, dtype, incremental=True, reset=False
     )
-    twin._check_shape(network.units, network.units[1:-1], y.shape[1])
+    twin._check_shape(network.units, network.units[1:-1], y.shape[1])  # type: ignore[union-attr]
     weight = data[2]
     if weight is not None and not weight.all():  # a sample of no weight is absent
         present = weight > 0
