@@ -6,11 +6,17 @@ step E has a kink: at no place do both vanish. Their sum, divided by e, bounds w
 the slope, and it knows nothing of backpropagation: a wrong gradient is never taken for a kink.
 """
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
@@ -21,12 +27,18 @@ from fastbp.network import Network, count_params
 from fastbp.threads import step_cost, team
 from fastbp.training.trainer import GRADIENT_CHUNK, Settings, gradient_door, work_per_sample
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Method: TypeAlias = Literal["central", "forward"]
+
 EPSILON = np.finfo(np.float64).eps
 STEPS = {"forward": EPSILON ** (1 / 2), "central": EPSILON ** (1 / 3)}  # relative to the weights
 TOLERANCES = {"forward": 1e-4, "central": 1e-6}
 SHORTER = {"forward": (1.0,), "central": (1.0, 2.0**-4, 2.0**-8)}
 LONGER = (2.0**4, 2.0**8)  # where the objective is so large that rounding hides its slope
 CAUTION = 40  # standard deviations of rounding in a third difference, and a margin
+STRAIGHT_THROUGH = {"step"}  # activations whose gradient is an estimate on purpose
 ARRAYS = 6  # of the parameters' size, that a check keeps
 
 
@@ -40,16 +52,16 @@ ARRAYS = 6  # of the parameters' size, that a check keeps
     prefer_skip_nested_validation=False,
 )
 def check_gradient(
-    estimator,
-    X,
-    y,
-    sample_weight=None,
+    estimator: BaseMLP,
+    X: ArrayLike | sparse.sparray | sparse.spmatrix,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
-    method="central",
-    step=None,
-    n_directions=None,
-    random_state=None,
-):
+    method: Method = "central",
+    step: float | None = None,
+    n_directions: int | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> GradientCheck:
     """Compare the gradient by backpropagation with finite differences of the objective.
 
     The objective is the mean loss of the samples with the L2 penalty, over all of X, in float64
@@ -234,7 +246,7 @@ def _pair(network, k):
 
 def _behind_steps(activations):
     """The first layer with no step units behind it, its own included."""
-    return max((k + 1 for k, one in enumerate(activations) if one == "step"), default=0)
+    return max((k + 1 for k, one in enumerate(activations) if one in STRAIGHT_THROUGH), default=0)
 
 
 def _typical(weight):
@@ -348,6 +360,9 @@ def _as_pairs(layer, weight, bias):
 
 # ---- the result
 
+# Numbers of a layer: along directions, or for its weights and biases.
+Layer: TypeAlias = NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]
+
 
 class GradientCheck:
     """What `check_gradient` found; ``str()`` of it is a table, in which layers count from 1.
@@ -376,7 +391,14 @@ class GradientCheck:
         The largest relative error that passes.
     """
 
-    def __init__(self, method, units, layers, straight_through, n_directions):
+    def __init__(
+        self,
+        method: Method,
+        units: Sequence[int],
+        layers: Sequence[tuple[Layer, Layer, Layer]],
+        straight_through: int,
+        n_directions: int | None,
+    ) -> None:
         self.method, self.tolerance = method, TOLERANCES[method]
         self.straight_through = straight_through
         self.analytic, self.numeric, self.errors = map(list, zip(*layers, strict=True))
@@ -392,13 +414,13 @@ class GradientCheck:
         self.n_checked, self.n_skipped = sum(compared), sum(self._skipped)
         self.passed = self.max_error <= self.tolerance
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"GradientCheck(passed={self.passed}, max_error={self.max_error:.2g}, "
             f"n_checked={self.n_checked}, n_skipped={self.n_skipped})"
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         """A table with a line for each layer, and what it comes to."""
         what = "every parameter"
         if self._n_directions is not None:
@@ -411,14 +433,14 @@ class GradientCheck:
             zip(self.analytic, self.relative_errors, strict=True)
         ):
             shape = f"{self._units[k]} x {self._units[k + 1]}"
-            error, skipped = f"{error:.1e}", self._skipped[k]
-            if k < self.straight_through:
-                error, skipped = "-", "-"
             largest = _largest(abs(_flat(analytic)))
-            lines.append(f"{k + 1:5} {shape:>13} {largest:15.2e} {error:>10} {skipped:>8}")
+            last = f"{error:.1e}", str(self._skipped[k])
+            if k < self.straight_through:
+                last = "-", "-"
+            lines.append(f"{k + 1:5} {shape:>13} {largest:15.2e} {last[0]:>10} {last[1]:>8}")
         return "\n".join([*lines, *self._verdict()])
 
-    def _verdict(self):
+    def _verdict(self) -> Iterator[str]:
         bad = [str(k) for k, error in enumerate(self.relative_errors, 1) if error > self.tolerance]
         if self.passed:
             yield (
@@ -438,12 +460,15 @@ class GradientCheck:
                 "rounding hides its slope"
             )
         if self.straight_through:
+            from fastbp.inspection.words import layers_in_words
+
+            layers = layers_in_words(range(1, self.straight_through + 1))
             yield (
-                f"not compared: {_layers(self.straight_through)} in front of step units, whose "
-                "gradient is straight-through,\non purpose not that of the objective"
+                f"not compared: {layers} in front of step units, whose gradient is "
+                "straight-through,\non purpose not that of the objective"
             )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences against the derivatives by backpropagation.
 
         What agrees lies on the diagonal; what does not is a cross.
@@ -462,63 +487,47 @@ class GradientCheck:
         ImportError
             If matplotlib is not installed.
         """
-        try:
-            from matplotlib import pyplot as plt
-        except ImportError as error:
-            raise ImportError(
-                "plot needs matplotlib, the extra 'plot': pip install 'fastbp[plot]'"
-            ) from error
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
-        colors = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(self.errors)))
-        for k, color in enumerate(colors):
-            analytic, numeric, errors = (
-                _flat(layers[k]) for layers in (self.analytic, self.numeric, self.errors)
-            )
-            wrong = errors > self.tolerance
-            right = ~wrong & ~np.isnan(errors)
-            ax.scatter(
-                analytic[right],
-                numeric[right],
-                s=16,
-                color=[color],
-                alpha=0.7,
-                lw=0,
-                label=f"layer {k + 1}" if right.any() else None,
-            )
-            ax.scatter(
-                analytic[wrong],
-                numeric[wrong],
-                s=36,
-                color=[color],
-                marker="x",
-                label=f"layer {k + 1}, wrong" if wrong.any() else None,
-            )
-        ax.axline((0, 0), slope=1, color="0.7", lw=0.8, zorder=0)
-        ax.set(
-            xlabel="derivative by backpropagation",
-            ylabel=f"{self.method} difference",
-            title=f"gradient check: {'passed' if self.passed else 'failed'}, "
+        from fastbp.inspection import plot
+
+        _, ax = plot.axes("GradientCheck", ax)
+        for k, color in enumerate(plot.sequence(len(self.errors))):
+            self._scatter(ax, k, color)
+        ax.axline((0, 0), slope=1, color=plot.GREY, alpha=0.6, lw=0.8, zorder=0)
+        ax.set(xlabel="derivative by backpropagation", ylabel=f"{self.method} difference")
+        ax.set_title(
+            f"gradient check: {'passed' if self.passed else 'failed'}, "
             f"largest error {self.max_error:.1e}",
+            color=plot.INK,
         )
+        plot.quiet(ax)
         if self.n_checked:
-            ax.legend()
+            plot.legend(ax)
         return ax
 
+    def _scatter(self, ax: Axes, k: int, color: NDArray[np.float64]) -> None:
+        """Draw the derivatives of layer k: points, and crosses where they are wrong."""
+        analytic, numeric, errors = (
+            _flat(layers[k]) for layers in (self.analytic, self.numeric, self.errors)
+        )
+        wrong = errors > self.tolerance
+        right = ~wrong & ~np.isnan(errors)
+        for shown, label, style in (
+            (right, f"layer {k + 1}", {"s": 16, "alpha": 0.7, "lw": 0}),
+            (wrong, f"layer {k + 1}, wrong", {"s": 36, "marker": "x"}),
+        ):
+            if shown.any():
+                ax.scatter(analytic[shown], numeric[shown], color=[color], label=label, **style)
 
-def _flat(layer):
+
+def _flat(layer: Layer) -> NDArray[np.float64]:
     """The numbers of a layer, its weights before its biases."""
     return np.concatenate([array.ravel() for array in layer]) if isinstance(layer, tuple) else layer
 
 
-def _largest(numbers):
+def _largest(numbers: NDArray[np.float64]) -> float:
     """The largest that is not NaN; NaN if there is none."""
     numbers = numbers[~np.isnan(numbers)]
     return float(numbers.max()) if numbers.size else np.nan
-
-
-def _layers(count):
-    return "layer 1" if count == 1 else f"layers 1 to {count}"
 
 
 for _public in (GradientCheck, check_gradient):

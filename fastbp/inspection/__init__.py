@@ -8,8 +8,9 @@ and `figure_` are where. They need matplotlib, the extra `plot`. Of regions of d
 """
 
 from fastbp.inspection.displays import GradientFlowDisplay, LossCurveDisplay, WeightsDisplay
-from fastbp.inspection.layers import LayerStatistics, activations, input_gradients, layer_statistics
+from fastbp.inspection.layers import activations, input_gradients
 from fastbp.inspection.network_display import NetworkDisplay
+from fastbp.inspection.statistics import LayerStatistics, layer_statistics
 
 __all__ = [
     "GradientFlowDisplay",

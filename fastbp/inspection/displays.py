@@ -1,9 +1,20 @@
 """Displays in scikit-learn's manner: the constructor stores what is shown, `plot` draws it."""
 
-import numpy as np
+from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.estimators.base import BaseMLP
 from fastbp.inspection import plot
-from fastbp.inspection.layers import fitted_network, layer_statistics
+from fastbp.inspection.layers import Rows, fitted_network
+from fastbp.inspection.statistics import layer_statistics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class LossCurveDisplay:
@@ -30,13 +41,26 @@ class LossCurveDisplay:
         Training loss, validation loss, validation scores, as far as they are shown.
     """
 
-    def __init__(self, *, loss_curve, validation_loss_curve=None, validation_scores=None):
+    def __init__(
+        self,
+        *,
+        loss_curve: ArrayLike,
+        validation_loss_curve: ArrayLike | None = None,
+        validation_scores: ArrayLike | None = None,
+    ) -> None:
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
         self.validation_scores = validation_scores
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, scores=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: BaseMLP,
+        *,
+        ax: Axes | None = None,
+        scores: bool | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the curves of a fitted estimator.
 
         Parameters
@@ -77,7 +101,7 @@ class LossCurveDisplay:
         )
         return display.plot(ax, scores=scores, **kwargs)
 
-    def plot(self, ax=None, *, scores=None, **kwargs):
+    def plot(self, ax: Axes | None = None, *, scores: bool | None = None, **kwargs: Any) -> Self:
         """Draw the curves.
 
         Parameters
@@ -99,11 +123,12 @@ class LossCurveDisplay:
         validation = self.validation_loss_curve
         if validation is not None:
             self._draw(self.ax_, validation, "validation loss", plot.ORANGE, kwargs)
-            if np.isfinite(validation).any():
-                best = int(np.nanargmin(validation))
+            losses = np.asarray(validation)
+            if np.isfinite(losses).any():
+                best = int(np.nanargmin(losses))
                 self.ax_.plot(
                     best + 1,
-                    validation[best],
+                    losses[best],
                     "o",
                     color=plot.ORANGE,
                     markersize=5,
@@ -129,19 +154,16 @@ class LossCurveDisplay:
         handles, _ = self.ax_.get_legend_handles_labels()
         if self.score_ax_ is not None:
             # The score rises and the loss falls: between them, on the axes that lie above, is room.
-            self.score_ax_.legend(
-                handles=handles + self.lines_[-1:],
-                loc="center right",
-                frameon=False,
-                labelcolor=plot.INK,
-            )
+            plot.legend(self.score_ax_, handles=[*handles, *self.lines_[-1:]], loc="center right")
         elif len(handles) > 1:
-            self.ax_.legend(handles=handles, frameon=False, labelcolor=plot.INK)
+            plot.legend(self.ax_, handles=handles)
         return self
 
-    def _draw(self, ax, curve, label, colour, options):
+    def _draw(
+        self, ax: Axes, curve: ArrayLike, label: str, colour: str, options: dict[str, Any]
+    ) -> None:
         options = {"color": colour, "linewidth": 1.8, **options, "label": label}
-        self.lines_ += ax.plot(np.arange(1, len(curve) + 1), curve, **options)
+        self.lines_ += ax.plot(np.arange(1, np.size(curve) + 1), np.asarray(curve), **options)
 
 
 class GradientFlowDisplay:
@@ -163,12 +185,21 @@ class GradientFlowDisplay:
         Delta and gradient.
     """
 
-    def __init__(self, *, delta_rms, gradient_rms):
+    def __init__(self, *, delta_rms: ArrayLike, gradient_rms: ArrayLike) -> None:
         self.delta_rms = delta_rms
         self.gradient_rms = gradient_rms
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, sample_weight=None, *, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimator: BaseMLP,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the gradient's way through a fitted estimator.
 
         Parameters
@@ -199,7 +230,7 @@ class GradientFlowDisplay:
         display = cls(delta_rms=found.delta_rms, gradient_rms=found.gradient_rms)
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw delta and gradient of each layer.
 
         Parameters
@@ -217,7 +248,7 @@ class GradientFlowDisplay:
         from matplotlib.ticker import MaxNLocator
 
         self.lines_ = []
-        numbers = np.arange(1, len(self.delta_rms) + 1)
+        numbers = np.arange(1, np.size(self.delta_rms) + 1)
         lines = (
             (self.delta_rms, "delta", plot.BLUE, "o"),
             (self.gradient_rms, "gradient of the weights", plot.ORANGE, "s"),
@@ -243,7 +274,7 @@ class GradientFlowDisplay:
         )
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         plot.quiet(self.ax_)
-        self.ax_.legend(frameon=False, labelcolor=plot.INK)
+        plot.legend(self.ax_)
         return self
 
 
@@ -270,14 +301,21 @@ class WeightsDisplay:
         The scale.
     """
 
-    def __init__(self, *, weights, units):
+    def __init__(self, *, weights: NDArray[np.floating], units: ArrayLike) -> None:
         self.weights = weights
         self.units = units
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, shape=None, n_columns=None, units=None, ax=None, **kwargs
-    ):
+        cls,
+        estimator: BaseMLP,
+        *,
+        shape: Sequence[int] | None = None,
+        n_columns: int | None = None,
+        units: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw the first layer of a fitted estimator.
 
         Parameters
@@ -333,7 +371,7 @@ class WeightsDisplay:
         display = cls(weights=weights[:, units].T.reshape(-1, *shape), units=units)
         return display.plot(ax, n_columns=n_columns, **kwargs)
 
-    def plot(self, ax=None, *, n_columns=None, **kwargs):
+    def plot(self, ax: Axes | None = None, *, n_columns: int | None = None, **kwargs: Any) -> Self:
         """Draw the images.
 
         Parameters

@@ -1,11 +1,21 @@
 """The picture of a small network: units and weighted links."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastbp.estimators.base import BaseMLP
 from fastbp.inspection import plot
-from fastbp.inspection.layers import fitted_network, shortened
+from fastbp.inspection.layers import fitted_network
+from fastbp.inspection.words import shortened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MOST_UNITS = 16  # of a layer, unless more are asked for
 MOST_NUMBERS = 12  # links that still have room for their weights
@@ -37,7 +47,15 @@ class NetworkDisplay:
         Circles of each layer, the input's first.
     """
 
-    def __init__(self, *, coefs, intercepts, activations, feature_names, output_names):
+    def __init__(
+        self,
+        *,
+        coefs: Sequence[NDArray[np.floating]],
+        intercepts: Sequence[NDArray[np.floating]],
+        activations: Sequence[str],
+        feature_names: Sequence[str],
+        output_names: Sequence[str],
+    ) -> None:
         self.coefs = coefs
         self.intercepts = intercepts
         self.activations = activations
@@ -47,14 +65,14 @@ class NetworkDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: BaseMLP,
         *,
-        feature_names=None,
-        output_names=None,
-        max_units=MOST_UNITS,
-        ax=None,
-        **kwargs,
-    ):
+        feature_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+        max_units: int = MOST_UNITS,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Draw a fitted estimator.
 
         Parameters
@@ -110,7 +128,7 @@ class NetworkDisplay:
         )
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw the network.
 
         Parameters
@@ -134,7 +152,7 @@ class NetworkDisplay:
             np.column_stack([np.full(width, layer), (width - 1) / 2 - np.arange(width)])
             for layer, width in enumerate(widths)
         ]
-        height = self.ax_.get_position().height * self.figure_.get_figheight() * 72
+        height = self.ax_.bbox.height / self.figure_.dpi * 72
         diameter = min(0.62 * height / max(widths), 28)  # points
         self._draw_links(places, kwargs)
         self._draw_units(places, diameter)
@@ -250,12 +268,12 @@ class NetworkDisplay:
                 markerfacecolor=plot.PAPER,
             ),
         ]
-        self.ax_.legend(
+        plot.legend(
+            self.ax_,
             handles=handles,
             loc="upper center",
             bbox_to_anchor=(0.5, 0),
             ncols=3,
-            frameon=False,
             fontsize=8.5,
             labelcolor=plot.GREY,
         )

@@ -1,21 +1,34 @@
 """Ink and axes: what the pictures share. matplotlib is imported when something is drawn."""
 
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
+
 INK, GREY, LINE, PAPER = "#22252b", "#7a808a", "#d9dce1", "#ffffff"
 BLUE, ORANGE = "#1f5fa8", "#e07b28"
 
 
-def pyplot(caller):
+def pyplot(caller: str) -> ModuleType:
     """matplotlib.pyplot, or an ImportError that says how to get it."""
     try:
         import matplotlib.pyplot
     except ImportError as error:
         raise ImportError(
-            f"{caller} draws with matplotlib, which is not installed: pip install fastbp[plot]"
+            f"{caller} draws with matplotlib, which is not installed: pip install 'fastbp[plot]'"
         ) from error
     return matplotlib.pyplot
 
 
-def axes(caller, ax=None, **figure):
+def axes(caller: str, ax: Axes | None = None, **figure: Any) -> tuple[Figure | SubFigure, Axes]:
     """(figure, ax): the given axes, or those of a new figure with these options."""
     plt = pyplot(caller)
     if ax is not None:
@@ -23,7 +36,7 @@ def axes(caller, ax=None, **figure):
     return plt.subplots(layout="constrained", **figure)
 
 
-def quiet(ax):
+def quiet(ax: Axes) -> None:
     """Axes without a frame, with a grid that keeps in the background."""
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
@@ -36,9 +49,21 @@ def quiet(ax):
     ax.yaxis.label.set_color(GREY)
 
 
-def diverging():
+def legend(ax: Axes, **options: Any) -> None:
+    """A legend without a frame."""
+    ax.legend(**{"frameon": False, "labelcolor": INK, **options})
+
+
+def diverging() -> Colormap:
     """The colour map for numbers of both signs: orange below 0, blue above."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = ["#8a3f07", ORANGE, "#f7d9bd", "#fbfbfb", "#c2d7ef", BLUE, "#0f3460"]
     return LinearSegmentedColormap.from_list("fastbp", colours)
+
+
+def sequence(count: int) -> NDArray[np.float64]:
+    """Colours for things in an order, such as layers: from dark to light."""
+    from matplotlib import colormaps
+
+    return colormaps["viridis"](np.linspace(0, 0.85, count))  # beyond it is yellow, too pale

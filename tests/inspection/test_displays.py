@@ -77,6 +77,9 @@ def test_axes_are_new_or_given(name, tmp_path):
     given = MAKERS[name](estimator, ax=ax)
     assert given.ax_ is ax
     assert given.figure_ is ax.figure
+    part = plt.figure(figsize=(9, 5)).subfigures(1, 2)[1]
+    assert given.plot(part.subplots()).figure_ is part
+    part.figure.savefig(tmp_path / "part.png")
     assert given.plot(display.ax_) is given
     assert given.ax_ is display.ax_
 

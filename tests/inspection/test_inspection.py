@@ -357,7 +357,7 @@ def by_numpy(estimator, X, y, weight):
 def test_statistics_agree_with_numpy(monkeypatch, loss, params, weighted, is_sparse):
     estimator, X, y, weight = problem_of(loss, weighted, is_sparse, **params)
     for chunk in (1024, 7):
-        monkeypatch.setattr("fastbp.inspection.layers.EXAMINE_CHUNK", chunk)
+        monkeypatch.setattr("fastbp.inspection.statistics.EXAMINE_CHUNK", chunk)
         found = layer_statistics(estimator, X, y, weight)
         for name, expected in by_numpy(estimator, X, y, weight).items():
             np.testing.assert_allclose(
@@ -467,6 +467,31 @@ def test_a_vanishing_gradient_is_named():
     assert f"in layers 1 to {last}." in message
     for remedy in ("relu family", "init='he_uniform'", "fewer layers", "scaled", "rate"):
         assert remedy in message
+
+
+@pytest.mark.parametrize(
+    "activation, scale, is_proposed",
+    [
+        ("logistic", 1.0, True),
+        ("tanh", 0.1, True),
+        ("hard_sigmoid", 1.0, True),
+        ("softplus", 0.1, True),
+        (lambda z: 1.7 * fg.tanh(z * 2 / 3), 0.1, True),
+        (lambda z: z / (1 + fg.abs(z)), 0.1, True),
+        ("leaky_relu", 0.1, False),
+        ("gelu", 0.1, False),
+        ("silu", 0.1, False),
+        ("selu", 0.1, False),
+        (CUSTOM["silu"], 0.1, False),
+        (["relu"] * 9 + ["tanh"], 0.1, True),
+    ],
+    ids=str,
+)
+def test_relu_is_proposed_where_the_activation_shrinks_delta(activation, scale, is_proposed):
+    """Whatever its name: its slope is below 1 nearly everywhere."""
+    vanishes = [text for text in deep(activation, scale).messages if "vanishes" in text]
+    assert len(vanishes) == 1
+    assert ("an activation of the relu family" in vanishes[0]) == is_proposed
 
 
 def test_an_exploding_gradient_is_named():

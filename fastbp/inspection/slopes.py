@@ -1,0 +1,34 @@
+"""Slopes f'(z) of an activation, by the core itself: a new activation needs no entry here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastbp.network import Network
+
+if TYPE_CHECKING:
+    from fastbp.graph import Expression
+
+SLOPE_RANGE = np.linspace(-10, 10, 2001)[:, None]  # preactivations z at which slopes are taken
+MOST = 0.75  # share of SLOPE_RANGE: a kink or a steep middle is less, a half axis is not
+
+
+def absolute_slopes(activation: str | Expression, dtype: DTypeLike) -> NDArray[np.floating]:
+    """abs(f'(z)) for each z of SLOPE_RANGE."""
+    network = Network((1, 1, 1), activation, dtype)
+    network.coefs[0][:] = 1
+    return abs(network.forward(SLOPE_RANGE.astype(dtype), slopes=True)[0]).ravel()
+
+
+def greatest_slope(activation: str | Expression, dtype: DTypeLike) -> float:
+    """The greatest finite abs(f'(z))."""
+    slopes = absolute_slopes(activation, dtype)
+    return slopes[np.isfinite(slopes)].max(initial=0)
+
+
+def shrinks_delta(activation: str | Expression, dtype: DTypeLike) -> bool:
+    """Whether abs(f'(z)) is below 1 for most z, as that of tanh, and not as that of relu."""
+    return bool(np.mean(absolute_slopes(activation, dtype) < 1) > MOST)

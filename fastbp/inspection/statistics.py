@@ -1,0 +1,271 @@
+"""Statistics of each layer of a fitted network, forward and backward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.estimators import inputs
+from fastbp.estimators.base import BaseMLP
+from fastbp.inspection.layers import Rows, fitted_network
+from fastbp.inspection.messages import diagnose
+from fastbp.inspection.slopes import greatest_slope
+from fastbp.inspection.words import shortened
+from fastbp.network import EXAMINE_CHUNK, row_slice
+from fastbp.training.trainer import Settings, loss_gradient
+
+if TYPE_CHECKING:
+    import pandas
+
+SATURATED = 0.01  # of an activation's greatest slope: less is saturated
+
+
+@dataclass(eq=False, repr=False)
+class LayerStatistics:
+    """What each layer does, forward and backward; made by `layer_statistics`.
+
+    Arrays have a number for each layer: the hidden layers from the input on, and the output layer,
+    whose activation is the raw prediction. ``print`` shows them as a table, with the messages.
+
+    Attributes
+    ----------
+    activations : list of str
+        Names or formulas of the hidden layers' activations.
+    units : list of int
+        Widths of the layers.
+    mean, std : ndarray of shape (n_layers,)
+        Of the layer's activation, over all its units and all samples.
+    saturated : ndarray of shape (n_layers,)
+        Share of (sample, unit) pairs with a slope, ``abs(f'(z))``, below 1 % of the greatest that
+        the activation has for z in [-10, 10]. Of relu that is the share of zeros.
+    dead : ndarray of shape (n_layers,)
+        Share of units without a slope for every sample: at most machine epsilon times the greatest.
+        No gradient comes through such a unit.
+    delta_rms : ndarray of shape (n_layers,)
+        Root mean square of delta, the derivative of a sample's loss by z.
+    gradient_rms : ndarray of shape (n_layers,)
+        Root mean square of the gradient of the layer's weights, of the objective over all samples
+        with its penalty.
+    update_ratio : ndarray of shape (n_layers,)
+        Root mean square of what one step changes in the layer's weights, relative to that of the
+        weights. The step has rate `learning_rate_init` and the gradient g of all samples: ``rate *
+        g`` of 'sgd', without momentum; ``rate * m / (sqrt(v) + epsilon)`` of 'adam', with its
+        corrected moments at its first step, ``m = g`` and ``v = g ** 2``. NaN for 'lbfgs'.
+    messages : list of str
+        A vanishing or exploding gradient and dead units, in words: where, and the usual remedies.
+        Layers count from 1, which follows the input.
+    """
+
+    activations: list[str]
+    units: list[int]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    saturated: NDArray[np.float64]
+    dead: NDArray[np.float64]
+    delta_rms: NDArray[np.float64]
+    gradient_rms: NDArray[np.float64]
+    update_ratio: NDArray[np.float64]
+    messages: list[str] = field(default_factory=list)
+
+    NUMBERS: ClassVar[tuple[str, ...]] = (
+        "mean",
+        "std",
+        "saturated",
+        "dead",
+        "delta_rms",
+        "gradient_rms",
+        "update_ratio",
+    )
+
+    def __str__(self) -> str:
+        names = [shortened(name) for name in [*self.activations, "(output)"]]
+        wide = max(map(len, [*names, "activation"]))
+        lines = [
+            f"{'layer':>5}  {'activation':<{wide}}  {'units':>5}  {'mean':>10}  {'std':>9}  "
+            f"{'saturated':>9}  {'dead':>6}  {'RMS delta':>9}  {'RMS grad':>9}  {'update':>9}"
+        ]
+        for k, name in enumerate(names):
+            mean, std, saturated, dead, delta, gradient, update = (
+                getattr(self, number)[k] for number in self.NUMBERS
+            )
+            lines.append(
+                f"{k + 1:>5}  {name:<{wide}}  {self.units[k]:>5}  {mean:>10.3g}  {std:>9.3g}  "
+                f"{saturated:>9.1%}  {dead:>6.1%}  {delta:>9.2e}  {gradient:>9.2e}  {update:>9.2e}"
+            )
+        return "\n".join([*lines, *self.messages])
+
+    __repr__ = __str__
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The table as a DataFrame of pandas, a row per layer, counted from 1."""
+        import pandas
+
+        columns: dict[str, Any] = {"activation": [*self.activations, None], "units": self.units}
+        columns |= {number: getattr(self, number) for number in self.NUMBERS}
+        return pandas.DataFrame(columns, pandas.RangeIndex(1, len(self.units) + 1, name="layer"))
+
+
+def layer_statistics(
+    estimator: BaseMLP, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> LayerStatistics:
+    """Statistics of all layers, forward and backward, on data such as the estimator was fitted on.
+
+    The first thing to look at where a network does not learn.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        Fitted; it is not changed.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Samples. The model's dtype is that of all computations, as in training.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets, as for `fit`; not every class has to be there.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples, in the objective and in all means.
+
+    Returns
+    -------
+    statistics : LayerStatistics
+        Arrays with a number for each layer, and messages in words.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is none of fastbp's.
+    ValueError
+        If X, y or the weights are not valid or do not fit the model.
+        `sklearn.exceptions.NotFittedError`, which is one, if the estimator is not fitted.
+
+    Notes
+    -----
+    The gradient vanishes in a layer where the root mean square of delta is below a thousandth of
+    that of the output layer, and explodes where it is above a thousand times that. Delta of a layer
+    is that of the next one through its weights, times f'(z), so that the factors of all layers
+    multiply [1]_. Units of ``activation='step'`` have the slope 1 of the straight-through estimate.
+
+    References
+    ----------
+    .. [1] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward
+       neural networks", AISTATS 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp import MLPRegressor
+    >>> from fastbp.inspection import layer_statistics
+    >>> X = np.random.RandomState(0).randn(100, 3)
+    >>> deep = MLPRegressor(hidden_layer_sizes=(20,) * 8, activation="logistic", random_state=0)
+    >>> print(layer_statistics(deep.fit(X, X[:, 0]), X, X[:, 0]).messages[0][:45])
+    The gradient vanishes: RMS of delta falls from
+    """
+    network = fitted_network(estimator)
+    # A twin, which may take notice of the data; new classes are as unknown to it as to partial_fit.
+    twin = object.__new__(type(estimator))
+    vars(twin).update(vars(estimator), warm_start=False)  # type: ignore[attr-defined]
+    twin._validate_params()
+    dtype = network.params.dtype
+    X, y, data, objective, alpha = twin._prepare(
+        X, y, sample_weight, dtype, incremental=True, reset=False
+    )
+    twin._check_shape(network.units, network.units[1:-1], y.shape[1])  # type: ignore[union-attr]
+    weight = data[2]
+    if weight is not None and not weight.all():  # a sample of no weight is absent
+        present = weight > 0
+        data = (inputs.as_rows(X[present], dtype), data[1][present], weight[present])
+    settings = Settings(objective, alpha, max_iter=1, tol=0.0)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        seen = [layer.summary() for layer in _look(network, data, settings.objective)]
+        _, grads = loss_gradient(network, data, settings)
+        gradient_rms, update_ratio = _updates(network, grads, twin)
+    mean, std, saturated, dead, delta_rms = np.array(seen).T
+    statistics = LayerStatistics(
+        [str(one) for one in network.activations],
+        list(network.units[1:]),
+        mean,
+        std,
+        saturated,
+        dead,
+        delta_rms,
+        gradient_rms,
+        update_ratio,
+    )
+    statistics.messages += diagnose(statistics, network)
+    return statistics
+
+
+class _Layer:
+    """What is summed over chunks of rows for one layer."""
+
+    def __init__(self, fan_out, greatest):
+        self.greatest = greatest
+        self.total = self.mean = self.squares = self.saturated = self.delta = 0.0
+        self.alive = np.zeros(fan_out, bool)
+
+    def add(self, a, slope, delta, weight):
+        total, slope = weight.sum(), abs(slope)
+        mean = (weight @ a).mean() / total
+        # Mean and sum of squares around it merge (Chan, Golub and LeVeque, 1983), so that nothing
+        # is lost where the mean is far from 0.
+        gap, self.total = mean - self.mean, self.total + total
+        self.mean += gap * total / self.total
+        self.squares += (weight @ (a - mean) ** 2).mean()
+        self.squares += gap**2 * total * (self.total - total) / self.total
+        self.saturated += (weight @ (slope < SATURATED * self.greatest)).mean()
+        self.alive |= ~(slope <= np.finfo(slope.dtype).eps * self.greatest).all(axis=0)
+        self.delta = np.hypot(self.delta, rms(delta, weight) * total**0.5)
+
+    def summary(self):
+        """Mean, std, saturated and dead share, RMS of delta."""
+        return (
+            self.mean,
+            (self.squares / self.total) ** 0.5,
+            self.saturated / self.total,
+            1 - self.alive.mean(),
+            self.delta / self.total**0.5,
+        )
+
+
+def _look(network, data, objective):
+    """The sums of all layers, over chunks of rows."""
+    x, y, weight = data
+    program, loss_fields = objective.program(network)
+    activations = [*network.activations, "identity"]
+    layers = [
+        _Layer(fan_out, greatest_slope(activation, network.params.dtype))
+        for fan_out, activation in zip(network.units[1:], activations, strict=True)
+    ]
+    for first in range(0, len(y), EXAMINE_CHUNK):
+        part = slice(first, min(first + EXAMINE_CHUNK, len(y)))
+        found = network.examine(row_slice(x, part), y[part], program, loss_fields)
+        share = np.ones(part.stop - first) if weight is None else weight[part]
+        for layer, a, slope, delta in zip(layers, *found, strict=True):
+            layer.add(a, slope, delta, share)
+    return layers
+
+
+def rms(array, weight=None):
+    """Root of the mean of squares, which themselves may be out of range; rows may have weights."""
+    top = abs(array).max()
+    if not (0 < top < np.inf):
+        return float(top)
+    squares = (array / top).astype(np.float64) ** 2
+    mean = squares.mean() if weight is None else (weight @ squares).mean() / weight.sum()
+    return float(top) * mean**0.5
+
+
+def _updates(network, grads, estimator):
+    """RMS of each layer's gradient, and of its step relative to its weights."""
+    gradient_rms, update_ratio = [], []
+    for layer, weights in zip(network.plan.tolist(), network.coefs, strict=True):
+        begin = layer[network.plan.dtype.names.index("weight")]
+        gradient = grads[begin : begin + weights.size]
+        gradient_rms.append(rms(gradient))
+        step = gradient
+        if estimator.solver == "adam":
+            step = gradient / (abs(gradient) + estimator.epsilon)
+        rate = np.nan if estimator.solver == "lbfgs" else estimator.learning_rate_init
+        update_ratio.append(rate * np.divide(rms(step), rms(weights)))
+    return np.array(gradient_rms), np.array(update_ratio)
