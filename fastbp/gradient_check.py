@@ -8,24 +8,22 @@ the slope, and it knows nothing of backpropagation: a wrong gradient is never ta
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from fastbp.estimators import inputs, memory
 from fastbp.estimators.base import BaseMLP
-from fastbp.network import Network, count_params
+from fastbp.estimators.job import INSPECT
+from fastbp.estimators.scikit_learn import Interval, StrOptions, validate_params
 from fastbp.threads import step_cost, team
-from fastbp.training.trainer import GRADIENT_CHUNK, Settings, gradient_door, work_per_sample
+from fastbp.training import Gradient, Job, chunk_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +37,6 @@ SHORTER = {"forward": (1.0,), "central": (1.0, 2.0**-4, 2.0**-8)}
 LONGER = (2.0**4, 2.0**8)  # where the objective is so large that rounding hides its slope
 CAUTION = 40  # standard deviations of rounding in a third difference, and a margin
 STRAIGHT_THROUGH = {"step"}  # activations whose gradient is an estimate on purpose
-ARRAYS = 6  # of the parameters' size, that a check keeps
 
 
 @validate_params(
@@ -150,10 +147,13 @@ def check_gradient(
             f"estimator must be an MLPClassifier or MLPRegressor of fastbp, got {estimator!r}. Of "
             "a pipeline it is the last step, and X what the steps before it make."
         )
-    network, data, objective, alpha = _prepare(estimator, X, y, sample_weight)
+    estimator._validate_params()
+    job = estimator._job(X, y, sample_weight, purpose=INSPECT, dtype=np.float64)
+    job = replace(job, objective=replace(job.objective, exact=True))
+    network = job.network
     first = _behind_steps(network.activations)
     random_state = check_random_state(random_state)
-    with _evaluation(network, data, objective, alpha, estimator.n_threads) as (evaluate, grads):
+    with _evaluation(job) as (evaluate, grads):
         here = evaluate()
         if not np.isfinite(here):
             raise ValueError(f"the objective is {here} at these weights: it has no gradient")
@@ -177,43 +177,22 @@ def check_gradient(
 # ---- the objective
 
 
-def _prepare(estimator, X, y, sample_weight):
-    """(network, data, objective, alpha) as `fit` would have them, but in float64 and on a copy."""
-    fitted = hasattr(estimator, "coefs_")
-    twin = copy.copy(estimator) if fitted else clone(estimator)
-    twin._validate_params()
-    twin.warm_start = False  # which would ask for samples of all classes
-    hidden = inputs.check_hidden_layer_sizes(twin.hidden_layer_sizes)
-    X, y, data, objective, alpha = twin._prepare(
-        X, y, sample_weight, np.float64, incremental=fitted, reset=not fitted
-    )
-    objective.exact = True
-    if fitted:
-        network = twin._current_network().astype(np.float64)
-        twin._check_shape(network.units, list(network.units[1:-1]), y.shape[1])
-        return network, data, objective, alpha
-    units = [X.shape[1], *hidden, y.shape[1]]
-    memory.check_fits(8 * ARRAYS * count_params(units), f"hidden_layer_sizes={tuple(hidden)}")
-    network = Network(units, twin.activation, np.float64)
-    network.initialize(check_random_state(twin.random_state), twin.init)
-    return network, data, objective, alpha
-
-
 @contextmanager
-def _evaluation(network, data, objective, alpha, n_threads):
-    """(evaluate, gradient): evaluate() gives the objective at the network's parameters, and sets
-    the gradient."""
-    settings = Settings(objective, alpha, max_iter=1, tol=0.0)
-    chunk, work = min(GRADIENT_CHUNK, len(data[1])), work_per_sample(network, data[0])
-    cost = step_cost(work * chunk, network.params.size)
-    with team(n_threads, cost, chunk, work * len(data[1])) as members:
-        door, gradient, tally = gradient_door(network, data, settings, members.size)
+def _evaluation(job: Job):
+    """(evaluate, grads): evaluate() gives the objective at the network's parameters.
+
+    It also sets grads.
+    """
+    chunk, work = chunk_size(job.samples), job.work_per_sample
+    cost = step_cost(work * chunk, job.network.params.size)
+    with team(job.n_threads, cost, chunk, work * len(job.samples)) as ranks:
+        gradient = Gradient(job, ranks.size)
 
         def evaluate():
-            members.run(door)
-            return float(tally[0])
+            ranks.run(gradient)
+            return gradient.loss
 
-        yield evaluate, gradient
+        yield evaluate, gradient.grads
 
 
 def _noise(evaluate, params):

@@ -1,5 +1,6 @@
 """What goes through the layers of a fitted network: activations, derivatives by the input."""
 
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -9,8 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
-from fastbp.network import Network
+from fastbp.estimators.model import current_model
+from fastbp.kernels import Task, core
+from fastbp.network import Network, allocate, count_rows, row_slice
 
+# Rows that are examined together: a few MiB for usual widths.
+EXAMINE_CHUNK = 1024
 Rows: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix  # what is taken for X
 
 
@@ -47,7 +52,7 @@ def activations(estimator: BaseMLP, X: Rows) -> list[NDArray[np.floating]]:
     [(1, 3), (1, 2), (1, 1)]
     """
     network, x = _network_and_rows(estimator, X)
-    return network.forward(x)
+    return forward(network, x)
 
 
 def input_gradients(estimator: BaseMLP, X: Rows) -> NDArray[np.floating]:
@@ -98,8 +103,8 @@ def input_gradients(estimator: BaseMLP, X: Rows) -> NDArray[np.floating]:
     array([[2., 3.]])
     """
     network, x = _network_and_rows(estimator, X)
-    found = network.input_gradients(x)
-    return found[:, 0] if found.shape[1] == 1 else found
+    gradients = raw_gradients(network, x)
+    return gradients[:, 0] if gradients.shape[1] == 1 else gradients
 
 
 def fitted_network(estimator: BaseMLP) -> Network:
@@ -112,7 +117,7 @@ def fitted_network(estimator: BaseMLP) -> Network:
             "estimator itself, and give it X as it gets it there."
         )
     check_is_fitted(estimator)
-    return estimator._current_network()
+    return current_model(estimator).network
 
 
 def _network_and_rows(estimator, X):
@@ -121,3 +126,69 @@ def _network_and_rows(estimator, X):
     X = inputs.check_prediction_data(estimator, X)
     network = network.for_rows_of(X.dtype)
     return network, inputs.as_rows(X, network.params.dtype)
+
+
+# ---- by the core
+
+
+def _per_layer(network, n_rows):
+    """An array (rows, fan_out) for each layer, and the flat one that they are views into."""
+    flat = allocate(n_rows * sum(network.units[1:]), network.params.dtype)
+    ends = n_rows * np.cumsum(network.units[1:])
+    return [part.reshape(n_rows, -1) for part in np.split(flat, ends[:-1])], flat
+
+
+def forward(network, x):
+    """The activations of all layers for rows x, the raw prediction last: arrays (rows, fan_out)."""
+    n_rows = count_rows(x)
+    layers, flat = _per_layer(network, n_rows)
+    core.look(network.program, network.params, _scratch(network, n_rows), x, flat, None)
+    return layers
+
+
+def slopes(network, x):
+    """The slopes f'(z) of all layers for rows x: arrays (rows, fan_out)."""
+    n_rows = count_rows(x)
+    layers, flat = _per_layer(network, n_rows)
+    core.look(network.program, network.params, _scratch(network, n_rows), x, None, flat)
+    return layers
+
+
+def raw_gradients(network, x):
+    """The derivatives of the raw predictions by x, shape (rows, outputs, features).
+
+    The deltas of the output layer are 1 for the output itself and 0 for the others.
+    """
+    n_rows, n_outputs = count_rows(x), network.units[-1]
+    gradients = np.empty((n_rows, n_outputs, network.units[0]), network.params.dtype)
+    for first in range(0, n_rows, EXAMINE_CHUNK):
+        part = slice(first, min(first + EXAMINE_CHUNK, n_rows))
+        rows, size = row_slice(x, part), part.stop - first
+        layers, deltas = _per_layer(network, size)
+        dx = allocate(size * network.units[0], network.params.dtype)
+        scratch = _scratch(network, size)
+        for k in range(n_outputs):
+            layers[-1][:] = np.arange(n_outputs) == k
+            core.pull_back(network.program, network.params, scratch, rows, deltas, dx)
+            gradients[part, k] = dx.reshape(-1, network.units[0])
+    return gradients
+
+
+def examine(job, part):
+    """Activations, slopes f'(z) and deltas dloss/dz of all layers, as training has them.
+
+    Of the samples in a slice, unweighted: three lists of arrays of shape (rows, fan_out). The last
+    activation is the raw prediction.
+    """
+    network, samples = job.network, job.samples[part]
+    program, objective = job.objective.lower(network)
+    views, flat = zip(*(_per_layer(network, len(samples)) for _ in range(3)), strict=True)
+    scratch = network.scratch(len(samples), 1, "examine", program)
+    core.look(program, network.params, scratch, samples.x, *flat[:2])
+    task = Task(replace(samples, weight=None), objective)
+    core.deltas(program, network.params, scratch, task, flat[2])
+    return views
+
+
+def _scratch(network, n_rows):
+    return network.scratch(n_rows, 1, "examine")

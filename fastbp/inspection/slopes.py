@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastbp.inspection.layers import slopes
 from fastbp.network import Network
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ def absolute_slopes(activation: str | Expression, dtype: DTypeLike) -> NDArray[n
     """abs(f'(z)) for each z of SLOPE_RANGE."""
     network = Network((1, 1, 1), activation, dtype)
     network.coefs[0][:] = 1
-    return abs(network.forward(SLOPE_RANGE.astype(dtype), slopes=True)[0]).ravel()
+    return abs(slopes(network, SLOPE_RANGE.astype(dtype))[0]).ravel()
 
 
 def greatest_slope(activation: str | Expression, dtype: DTypeLike) -> float:
     """The greatest finite abs(f'(z))."""
-    slopes = absolute_slopes(activation, dtype)
-    return slopes[np.isfinite(slopes)].max(initial=0)
+    sizes = absolute_slopes(activation, dtype)
+    return sizes[np.isfinite(sizes)].max(initial=0)
 
 
 def shrinks_delta(activation: str | Expression, dtype: DTypeLike) -> bool:

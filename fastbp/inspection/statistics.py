@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
-from fastbp.inspection.layers import Rows, fitted_network
+from fastbp.estimators.job import INSPECT
+from fastbp.inspection.layers import EXAMINE_CHUNK, Rows, examine, fitted_network
 from fastbp.inspection.messages import diagnose
 from fastbp.inspection.slopes import greatest_slope
 from fastbp.inspection.words import shortened
-from fastbp.network import EXAMINE_CHUNK, row_slice
-from fastbp.training.trainer import Settings, loss_gradient
+from fastbp.training import Gradient
 
 if TYPE_CHECKING:
     import pandas
@@ -162,24 +161,15 @@ def layer_statistics(
     The gradient vanishes: RMS of delta falls from
     """
     network = fitted_network(estimator)
-    # A twin, which may take notice of the data; new classes are as unknown to it as to partial_fit.
-    twin = object.__new__(type(estimator))
-    vars(twin).update(vars(estimator), warm_start=False)  # type: ignore[attr-defined]
-    twin._validate_params()
-    dtype = network.params.dtype
-    X, y, data, objective, alpha = twin._prepare(
-        X, y, sample_weight, dtype, incremental=True, reset=False
-    )
-    twin._check_shape(network.units, network.units[1:-1], y.shape[1])  # type: ignore[union-attr]
-    weight = data[2]
+    estimator._validate_params()
+    job = estimator._job(X, y, sample_weight, purpose=INSPECT, dtype=network.params.dtype)
+    weight = job.samples.weight
     if weight is not None and not weight.all():  # a sample of no weight is absent
-        present = weight > 0
-        data = (inputs.as_rows(X[present], dtype), data[1][present], weight[present])
-    settings = Settings(objective, alpha, max_iter=1, tol=0.0)
+        job = replace(job, samples=job.samples.take(np.flatnonzero(weight)))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        seen = [layer.summary() for layer in _look(network, data, settings.objective)]
-        _, grads = loss_gradient(network, data, settings)
-        gradient_rms, update_ratio = _updates(network, grads, twin)
+        seen = [layer.summary() for layer in _look(job)]
+        grads = Gradient(job).compute().grads
+        gradient_rms, update_ratio = _updates(network, grads, estimator)
     mean, std, saturated, dead, delta_rms = np.array(seen).T
     statistics = LayerStatistics(
         [str(one) for one in network.activations],
@@ -228,20 +218,19 @@ class _Layer:
         )
 
 
-def _look(network, data, objective):
+def _look(job):
     """The sums of all layers, over chunks of rows."""
-    x, y, weight = data
-    program, loss_fields = objective.program(network)
+    network, samples = job.network, job.samples
     activations = [*network.activations, "identity"]
     layers = [
         _Layer(fan_out, greatest_slope(activation, network.params.dtype))
         for fan_out, activation in zip(network.units[1:], activations, strict=True)
     ]
-    for first in range(0, len(y), EXAMINE_CHUNK):
-        part = slice(first, min(first + EXAMINE_CHUNK, len(y)))
-        found = network.examine(row_slice(x, part), y[part], program, loss_fields)
+    for first in range(0, len(samples), EXAMINE_CHUNK):
+        part = slice(first, min(first + EXAMINE_CHUNK, len(samples)))
+        weight = samples.weight
         share = np.ones(part.stop - first) if weight is None else weight[part]
-        for layer, a, slope, delta in zip(layers, *found, strict=True):
+        for layer, a, slope, delta in zip(layers, *examine(job, part), strict=True):
             layer.add(a, slope, delta, share)
     return layers
 
