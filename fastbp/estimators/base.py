@@ -13,9 +13,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from fastbp import training
 from fastbp.estimators import inputs
-from fastbp.estimators.job import FIT, EstimatorJob, make_job, watches_of
+from fastbp.estimators.job import FIT, EstimatorJob, make_job
 from fastbp.estimators.messages import lbfgs_message, warn
 from fastbp.estimators.model import Model, current_model
 from fastbp.estimators.predict import plain_rows, predict_rows
@@ -149,10 +148,6 @@ class BaseMLP(CheckedEstimator):
             Of samples and network; None takes that of the fitted network, or of X.
         """
         return make_job(self, X, y, sample_weight, validation, labels, purpose, dtype)
-
-    def _train(self, job: EstimatorJob):
-        """Run a job and adopt its course."""
-        return self._adopt(job, training.run(job, watches_of(self, job)))
 
     def _adopt(self, job: EstimatorJob, course: Course):
         """Set all learned attributes in one step, then warn.

@@ -7,9 +7,10 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
+from fastbp import training
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.base import BaseMLP
-from fastbp.estimators.job import PARTIAL_FIT
+from fastbp.estimators.job import PARTIAL_FIT, watches_of
 from fastbp.estimators.model import Labels
 from fastbp.estimators.scikit_learn import (
     StrOptions,
@@ -312,9 +313,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        return self._fit(
-            X, y, sample_weight, incremental=False, validation=(X_val, y_val, sample_weight_val)
-        )
+        job = self._job(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        course = training.run(job, watches_of(self, job))
+        return self._adopt(job, course)
 
     @available_if(lambda est: est._check_solver())
     @fit_context
@@ -345,7 +346,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If the network would need more memory than there is; nothing was allocated.
         """
         labels = self._first_labels(y, classes)
-        return self._train(self._job(X, y, sample_weight, labels=labels, purpose=PARTIAL_FIT))
+        job = self._job(X, y, sample_weight, labels=labels, purpose=PARTIAL_FIT)
+        course = training.run(job, watches_of(self, job))
+        return self._adopt(job, course)
 
     @classmethod
     def from_weights(cls, coefs, intercepts, *, activation, classes=None, **parameters):
