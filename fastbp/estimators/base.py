@@ -66,9 +66,9 @@ class BaseMLP(CheckedEstimator):
     - ``_read_validation_targets(y, labels, n_outputs)``: the same of y_val, targets alone.
     - ``_lower_targets(y, labels, dtype)``: targets as the core takes them.
     - ``_objective(n_outputs, labels)``: the Objective, without alpha.
-    - ``_decode(labels, prediction)``: what `predict` returns, of predictions (or targets) with a
-      column for each output.
-    - ``_metric(y_true, y_pred, sample_weight)``: the score.
+    - ``_decode(labels, prediction)``, static: what `predict` returns, of predictions (or targets)
+      with a column for each output.
+    - ``_metric()``: the score, a function of (y_true, y_pred, sample_weight).
     """
 
     _parameter_constraints: ClassVar[dict] = {

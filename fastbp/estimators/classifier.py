@@ -236,12 +236,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "loss": [StrOptions({"log_loss", "squared_error"}), callable],
     }
 
-    @staticmethod
-    def _metric(y_true, y_pred, sample_weight):
-        from sklearn.metrics import accuracy_score  # 18 ms that an import need not pay
-
-        return accuracy_score(y_true, y_pred, sample_weight=sample_weight)
-
     def __init__(
         self,
         hidden_layer_sizes=(100,),
@@ -583,7 +577,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """The index of the class, or the indicators."""
         return inputs.as_targets(y.argmax(axis=1) if labels.is_multinomial else y, dtype)
 
-    def _decode(self, labels, probability):
+    def _metric(self):
+        """Accuracy."""
+        from sklearn.metrics import accuracy_score  # 18 ms that an import need not pay
+
+        return accuracy_score
+
+    @staticmethod
+    def _decode(labels, probability):
         """Labels of probabilities or indicators, one column for each output."""
         classes, binarizer = labels
         if not binarizer.sparse_input_:  # what inverse_transform does, without its checks

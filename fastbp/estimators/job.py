@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -251,18 +252,20 @@ def last_course(estimator, job, network, rows):
 def _validation_set(estimator, job, x, y, sample_weight):
     """The validation set with the metric of the estimator."""
     labels = job.labels
-    truth = estimator._decode(labels, y)
-
-    def score(out):
-        prediction = estimator._decode(labels, out)
-        if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
-            return np.nan
-        with np.errstate(over="ignore", invalid="ignore"):  # predictions may be huge
-            return float(estimator._metric(truth, prediction, sample_weight=sample_weight))
-
+    decode = partial(estimator._decode, labels)
+    score = partial(_score, estimator._metric(), decode, decode(y), sample_weight)
     with inputs.about("y_val"):  # float32 may not hold it
         targets = estimator._lower_targets(y, labels, job.samples.y.dtype)
     return ValidationSet(job.network, job.objective, Samples(x, targets, sample_weight), score)
+
+
+def _score(metric, decode, truth, sample_weight, out):
+    """The metric of predictions with a column for each output; NaN where one is not finite."""
+    prediction = decode(out)
+    if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
+        return np.nan
+    with np.errstate(over="ignore", invalid="ignore"):  # predictions may be huge
+        return float(metric(truth, prediction, sample_weight=sample_weight))
 
 
 def watches_of(estimator, job: EstimatorJob) -> list[Watch]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbp.kernels import Rank, Task, core, variant
+from fastbp.kernels import Rank, Task, core
 from fastbp.network import allocate
 from fastbp.training.job import Job
 from fastbp.training.samples import Samples
@@ -41,11 +41,10 @@ class Gradient:
         self._tally = np.zeros(2)
         scratch = network.scratch(chunk, n_ranks, "gradient", program)
         task = Task(job.samples, objective, batch=chunk)
-        self._door = variant(core.loss_gradient, network.params.dtype)
         self._arguments = (program, network.params, self.grads, scratch, self._tally, task)
 
     def __call__(self, rank: Rank) -> None:
-        self._door(*self._arguments, rank)
+        core.loss_gradient(*self._arguments, rank)
 
     @property
     def loss(self) -> float:

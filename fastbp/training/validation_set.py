@@ -41,7 +41,6 @@ class ValidationSet:
         self.chunk = chunk_rows(sum(network.row_work(samples.entries_per_row)))
         self.out = np.empty((n_samples, network.units[-1]), dtype)
         self.losses = np.empty(n_samples, dtype)
-        self.doors = variant(core.row_losses, dtype), variant(core.apply_link, dtype)
 
     def __call__(self, team: Team) -> tuple[float, float]:
         predict_chunks(
@@ -54,9 +53,12 @@ class ValidationSet:
 
     def _finish(self, part):
         """Losses and predictions of a chunk, in place of its raw predictions."""
-        row_losses, apply_link = self.doors
         z, y, losses = self.out[part], self.samples.y[part], self.losses[part]
         scratch = self.network.scratch(len(z), 1, "row_losses", self.program)
+        row_losses, apply_link = (
+            variant(core.row_losses, z.dtype),
+            variant(core.apply_link, z.dtype),
+        )
         row_losses(self.program, z.copy(), y, self.objective, np.empty_like(z), losses, scratch)
         apply_link(self.objective.link, z)
 
