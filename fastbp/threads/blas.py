@@ -29,7 +29,7 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def limit_own_thread() -> None:
-    """Apply the limit in this thread to BLAS on OpenMP, which keeps one limit for each thread."""
+    """Limit BLAS on OpenMP in the calling thread too: OpenMP has one limit for each thread."""
     for library, _ in tuple(_thread_counts):
         if getattr(library, "threading_layer", None) == "openmp":
             _set_threads(library, 1)
