@@ -1,4 +1,4 @@
-"""Small fits of many kinds, and all that they learn as bytes."""
+"""Small fits of many kinds, and their results as bytes."""
 
 import numpy as np
 from scipy import sparse
@@ -46,6 +46,7 @@ FITS = {
 
 
 def fitted(name, dtype, is_sparse, weighted, n_threads):
+    """The model of an entry of FITS, after 3 epochs."""
     X, labels, targets = data(dtype=dtype)
     estimator, parameters = FITS[name]
     if is_sparse:
@@ -62,6 +63,7 @@ def fitted(name, dtype, is_sparse, weighted, n_threads):
 
 
 def bits(model):
+    """Weights, losses and number of epochs, as bytes."""
     return (
         b"".join(a.tobytes() for a in [*model.coefs_, *model.intercepts_])
         + repr((model.loss_, getattr(model, "loss_curve_", None), model.n_iter_)).encode()

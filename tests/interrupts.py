@@ -1,4 +1,4 @@
-"""KeyboardInterrupt at any line, and what must not be left behind it: ranks and limits of BLAS."""
+"""KeyboardInterrupt at any line; threads and limits of BLAS that must not remain after it."""
 
 import _thread
 import sys
@@ -10,12 +10,12 @@ from threadpoolctl import threadpool_info
 
 import fastbp.threads
 
-# Every file of fastbp/threads, as the frames of its functions name it.
+# Paths of the files of fastbp/threads, spelled as in `co_filename`.
 THREADS = tuple(map(str, Path(fastbp.threads.__file__).parent.glob("*.py")))
 
 
 class InterruptAt:
-    """KeyboardInterrupt at the n-th line that this thread runs in the files named."""
+    """Raises KeyboardInterrupt at the n-th line that this thread runs in the given files."""
 
     def __init__(self, n, files):
         self.left, self.files, self.raised, self.again = n, files, None, 0
@@ -40,7 +40,7 @@ class InterruptAt:
 
 
 def ranks_alive():
-    """Threads of Python that `threading` does not know: bare ones, as the ranks are."""
+    """The number of threads that `_thread` started: `threading` does not count the ranks."""
     return _thread._count() - (threading.active_count() - 1)
 
 
@@ -52,6 +52,7 @@ def wait_for_ranks():
 
 
 def blas_threads():
+    """(library, number of threads) of each BLAS library in the process."""
     return [
         (lib["filepath"], lib["num_threads"])
         for lib in threadpool_info()

@@ -1,4 +1,4 @@
-"""Threads of a fit: how many cores, single-threaded BLAS, the team of ranks."""
+"""Threads of fits and predictions: number of ranks, single-threaded BLAS, the team of ranks."""
 
 from fastbp.threads.blas import single_threaded_blas
 from fastbp.threads.cores import MOST_RANKS, available_cores, call_cost, step_cost

@@ -1,4 +1,4 @@
-"""One thread for the process's BLAS, while a fit uses it."""
+"""Single-threaded BLAS: a limit with a count of its users, safe under interrupts and forks."""
 
 import os
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-_lock = threading.RLock()  # for its release() that knows whether it is held
+_lock = threading.RLock()  # an RLock: its release() raises if it is not held
 _users: set[object] = set()  # tokens of the running users of single-threaded BLAS
 _thread_counts: list[tuple[Any, int]] = []  # (library, its thread count before the first user)
 _libraries: list[Any] | None = None
@@ -16,7 +16,7 @@ _libraries: list[Any] | None = None
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Hold the process's BLAS libraries to one thread; the last of overlapping users restores."""
+    """Limit the BLAS libraries of the process to one thread; the last user restores them."""
     token = object()
     try:
         try:
@@ -29,7 +29,7 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def limit_own_thread() -> None:
-    """Hold the BLAS libraries whose limit is one thread's own to one thread here too."""
+    """Limit BLAS on OpenMP in the calling thread too: OpenMP has one limit for each thread."""
     for library, _ in tuple(_thread_counts):
         if getattr(library, "threading_layer", None) == "openmp":
             _set_threads(library, 1)
@@ -39,7 +39,7 @@ def _limit(token):
     global _libraries, _thread_counts
     if _libraries is None:
         _libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    if not _thread_counts:  # not "no users": a restoration may have been interrupted
+    if not _thread_counts:  # not `_users`: an interrupted _restore leaves counts
         _thread_counts = [(library, library.num_threads) for library in _libraries]
     _users.add(token)
     for library, _ in _thread_counts:
@@ -55,14 +55,14 @@ def _restore(token):
 
 
 def _set_threads(library, threads):
-    # threadpoolctl >= 3.8 ignores the wish of every thread but the first that ever had one; the
-    # count of users above keeps threads from each other, so the real setter is safe here.
+    # threadpoolctl >= 3.8 obeys only the first thread that ever sets a limit. Here the lock and the
+    # count of users protect the limit, so it is safe to call the original setter.
     getattr(library, "_real_set_num_threads", library.set_num_threads)(threads)
 
 
 def _under_lock(action, token):
-    """action(token) under the lock, which an interrupt at any line leaves free."""
-    if _lock._is_owned():  # a generator was collected in the midst of this very function
+    """Run action(token) under the lock, and release it after an interrupt at any line."""
+    if _lock._is_owned():  # garbage collection closes a generator while this function runs
         return action(token)
     try:
         try:
@@ -83,7 +83,7 @@ def _release():
 
 
 def _forget_other_threads():
-    """After a fork the child has one thread: the fits of the others are not there."""
+    """Drop the users in the child of a fork, which has none of the other threads."""
     global _lock
     _lock = threading.RLock()
     _users.clear()

@@ -1,8 +1,9 @@
 """The team of a fit: its ranks, and how they start, run and stop.
 
-The ranks of a team are Python threads in one door of the core, without the GIL; the thread that
-fits only waits for them, so that Ctrl-C reaches it at once. Clean-up stands in two nested `finally`
-clauses: KeyboardInterrupt may come at any line, and one of them always runs.
+The ranks are Python threads that run a door of the core without the GIL. The thread that calls
+`fit` only waits for them, so that Ctrl-C reaches it at once. Clean-up is in two nested `finally`
+clauses: KeyboardInterrupt may be raised at any line, also in the first clause; then the second one
+runs.
 """
 
 import _thread
@@ -20,8 +21,10 @@ from fastbp.kernels import core, matmul
 from fastbp.threads.blas import limit_own_thread, single_threaded_blas
 from fastbp.threads.cores import Cost, reserved_cores
 
-INLINE_WORK = 2_000_000  # an epoch that is over before a signal could matter
-INLINE_SECONDS = 0.05
+# A team of one rank runs a door in the calling thread while it takes less than this. Ctrl-C is
+# delayed until the door returns.
+INLINE_WORK = 2_000_000  # multiply-adds, before the first run
+INLINE_SECONDS = 0.05  # of the last run
 
 # What runs in every rank: a function of (words of the team, rank, number of ranks).
 Door: TypeAlias = Callable[[tuple[NDArray[np.int32], int, int]], object]
@@ -65,9 +68,20 @@ def team(n_threads: int | None, cost: Cost, rows: int, epoch_work: float) -> Ite
 class Team:
     """Ranks that run a door together. `run` starts the threads when it first needs them.
 
-    The threads are bare ones of `_thread` and all words between them pass through SimpleQueue:
-    both are C, so that there is no line of Python inside them at which an interrupt could leave
-    a lock held.
+    Threads and their messages use `_thread` and SimpleQueue. Both are written in C, so an interrupt
+    cannot stop them at a line of Python with a lock held.
+
+    Parameters
+    ----------
+    size : int
+        Number of ranks.
+    inline : bool
+        Whether `run` starts no threads as long as a door is fast. For teams of one rank.
+
+    Attributes
+    ----------
+    words : ndarray of int32
+        The words that the ranks share: barrier, stop and abort.
     """
 
     def __init__(self, size: int, inline: bool):
@@ -77,13 +91,13 @@ class Team:
         self._inboxes: list[SimpleQueue[Any]] = []
         self._started = 0
         self._gone: list[None] = []  # one entry per rank that has ended
-        self._bell: SimpleQueue[None] = SimpleQueue()  # rings at each
+        self._bell: SimpleQueue[None] = SimpleQueue()  # one message per rank that has ended
 
     def start(self) -> None:
-        """Start the ranks; where the system refuses a thread, the team is smaller."""
+        """Start the ranks. The team becomes smaller if the system refuses a thread."""
         while self._started < self.size:
             inbox: SimpleQueue[Any] = SimpleQueue()
-            self._inboxes.append(inbox)  # listed first: what is listed is dismissed by close()
+            self._inboxes.append(inbox)  # before the start: close() ends the ranks in the list
             try:
                 _thread.start_new_thread(_serve, (inbox, self._gone, self._bell))
             except RuntimeError:  # can't start new thread
@@ -93,10 +107,10 @@ class Team:
         self.size = max(self._started, 1)
 
     def run(self, door: Door) -> None:
-        """Run door((words, rank, size)) in every rank, to the end or to an agreed stop.
+        """Run door((words, rank, size)) in every rank, until it returns or all agree to stop.
 
-        Raises KeyboardInterrupt after the ranks have stopped at a batch boundary; the team is
-        closed then. A launch that was interrupted has changed nothing.
+        After KeyboardInterrupt or a failure the ranks stop at a batch boundary, the team closes,
+        and the exception is raised. A launch that is interrupted changes nothing.
         """
         if not self._inline and not self._started:
             self.start()
@@ -119,9 +133,9 @@ class Team:
             raise
 
     def for_each(self, parts: Iterable[Part], function: Callable[[Part], object]) -> None:
-        """Call function(part) once for every part; the ranks take turns.
+        """Call function(part) once for each part. Each rank takes the next part when it is idle.
 
-        A stop is heard between two parts.
+        The ranks check for a stop before each part.
         """
         left = deque(parts)
 
@@ -136,15 +150,15 @@ class Team:
         self.run(door)
 
     def close(self) -> None:
-        """Stop what still runs at its batch boundary, dismiss the ranks, wait until they have gone.
+        """Stop the ranks at a batch boundary and wait until their threads have ended.
 
-        Can be repeated after an interrupt at any of its lines.
+        It can be called again after an interrupt at any of its lines.
         """
         core.stop_team(self.words)
         for inbox in self._inboxes:
             inbox.put(None)
         while len(self._gone) < self._started:
-            try:  # the bell may have rung for a close() that was interrupted
+            try:  # an interrupted close() may have taken the message
                 self._bell.get(timeout=0.01)
             except Empty:
                 pass
@@ -155,15 +169,15 @@ class Team:
 
 
 def _serve(inbox, gone, bell):
-    """A rank's life: run what comes until None comes."""
+    """Run the doors of the inbox until it gives None: the body of a rank's thread."""
     limit_own_thread()
     for door, rank, reports in iter(inbox.get, None):
         try:
             door(rank)
             reports.put(None)
         except BaseException as failure:
-            core.abort_team(rank[0])  # its mates would wait for it
+            core.abort_team(rank[0])  # or the other ranks would wait for this one
             reports.put(failure)
-        del door, rank, reports  # an idle rank holds no arrays
+        del door, rank, reports  # so that an idle rank keeps no arrays alive
     gone.append(None)
     bell.put(None)

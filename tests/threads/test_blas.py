@@ -1,4 +1,4 @@
-"""Single-threaded BLAS: where it is held, and that each limit is restored."""
+"""Single-threaded BLAS: which fits limit it, and that the limit is restored."""
 
 import os
 import threading
@@ -69,7 +69,7 @@ def test_overlapping_fits_in_threads_restore_the_blas_limit_and_do_not_disturb_e
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_restores_the_limit_in_the_child_and_leaves_no_lock_held():
-    """The thread that holds limit and lock does not exist there."""
+    """The child does not have the thread that holds limit and lock."""
     held, ended = threading.Event(), threading.Event()
 
     def hold():

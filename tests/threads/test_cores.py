@@ -1,4 +1,4 @@
-"""How many ranks a fit gets, alone and beside others."""
+"""The number of ranks of a fit, alone and beside other fits."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
         with reserved_cores(n_threads, cost, 1000) as size:
             assert size == expected
     block = 1 if matmul == "native" else core.BLAS_ROWS
-    with reserved_cores(None, large, 2 * block) as size:  # two blocks of rows, no more
+    with reserved_cores(None, large, 2 * block) as size:  # a rank for each of two blocks of rows
         assert size == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
     assert available_cores() == 2
@@ -33,12 +33,12 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
 @pytest.mark.parametrize(
     "work, params, expected",
     [
-        (0.8e6, 23_860, 1),  # 784-30-10, batch 10: 25 us alone, 32 us together
+        (0.8e6, 23_860, 1),  # 784-30-10, batch 10: 25 us with one thread, 32 us with two
         (3.2e6, 79_510, 1),  # 784-100-10, batch 16: 91, 111
         (5.8e6, 79_510, 2),  # batch 32: 130, 116
         (8.9e6, 274_000, 1),  # 300-300-300-10, batch 16: 229, 250
         (31e6, 274_000, 2),  # batch 64: 521, 428
-        (41e6, 5_000_000, 2),  # parameters that no cache holds
+        (41e6, 5_000_000, 2),  # more parameters than any cache holds
     ],
 )
 def test_a_second_thread_is_taken_where_it_was_measured_to_pay(work, params, expected, monkeypatch):

@@ -1,4 +1,4 @@
-"""The team: the same bits at any size, and no launch, failure or interrupt that hangs it."""
+"""The team: the same bits for any number of ranks; no launch, failure or interrupt hangs it."""
 
 import _thread
 import contextlib
@@ -45,7 +45,7 @@ def test_law_5_same_bits_at_any_number_of_threads(name, dtype, is_sparse):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=str)
 def test_law_5_csr_in_several_chunks(dtype):
-    """The gradient of a rank's slices adds up over the chunks of lbfgs; dense columns first."""
+    """Each rank sums the gradient of its slices over the chunks. The first columns are dense."""
     random = np.random.RandomState(0)
     X = random.randn(2600, 90) * (random.rand(2600, 90) < np.linspace(1, 0, 90))
     y = X[:, :3].sum(axis=1)
@@ -81,7 +81,7 @@ for name in fits.FITS:
 
 
 def at_level(name):
-    """Hashes and losses of all fits, made by a process of that level."""
+    """Hashes and losses of all fits, from a process that runs the core of this level."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", LEVEL_PROGRAM, os.path.dirname(fits.__file__)],
         env={**os.environ, "FASTBP_ISA": name},
@@ -96,7 +96,7 @@ def at_level(name):
 def test_law_5_v3_and_v4_give_the_same_bits():
     v4, v3, baseline = map(at_level, ("v4", "v3", "baseline"))
     assert v4 == v3
-    for ours, theirs in zip(v4, baseline, strict=True):  # no fused multiply-add: near, not equal
+    for ours, theirs in zip(v4, baseline, strict=True):  # no fused multiply-add: close, not equal
         assert float(ours[3]) == pytest.approx(float(theirs[3]), rel=1e-3)
 
 
@@ -119,7 +119,7 @@ def test_the_level_can_be_forced():
     "files", [THREADS, (*THREADS, contextlib.__file__)], ids=["team", "team-and-contextlib"]
 )
 def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, files, request):
-    """The whole course of the team: launch, waiting, dismissal, limits and reservations."""
+    """At all lines of launch, waiting, closing, the limit of BLAS and the reservation of cores."""
     X, y, _ = data(120)
     parameters = dict(
         hidden_layer_sizes=(8,),
@@ -137,7 +137,7 @@ def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, fi
         boundaries[b"".join(w.tobytes() for w in model.coefs_)] = epochs
     limits = blas_threads()
     gc.collect()
-    gc.freeze()  # what other tests left is not looked through again at each line
+    gc.freeze()  # so that collections do not scan the objects of other tests
     request.addfinalizer(gc.unfreeze)
     line, places, returned = 0, set(), 0
     while True:
@@ -154,12 +154,12 @@ def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, fi
         if tracer.raised is None:
             break
         places.add(tracer.raised)
-        gc.collect()  # a generator whose frame was interrupted ends when it is collected
+        gc.collect()  # this closes generators that were interrupted
         wait_for_ranks()
         assert not ranks_alive(), tracer.raised
         assert blas_threads() == limits, tracer.raised
         assert not cores._cores_taken and not blas._users, tracer.raised
-        # contextlib also serves scikit-learn around the training: there the caller gets it.
+        # scikit-learn uses contextlib around the training: an interrupt there is raised.
         if files == THREADS:
             assert raised == (solver == "lbfgs"), tracer.raised
         if not hasattr(model, "coefs_"):
@@ -169,7 +169,7 @@ def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, fi
         weights = b"".join(w.tobytes() for w in model.coefs_)
         if solver != "lbfgs" and weights in boundaries:
             assert boundaries[weights] - model.n_iter_ in (0, 1), tracer.raised
-        elif solver != "lbfgs":  # nothing done: the initial weights
+        elif solver != "lbfgs":  # no step was performed: the initial weights
             assert model.n_iter_ == 0 and not model.loss_curve_, tracer.raised
         if solver != "lbfgs":
             assert len(model.loss_curve_) == model.n_iter_ and model.t_ == 120 * model.n_iter_
@@ -216,7 +216,7 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
     door = epoch_of(Problem(n=200, batch=200), failing)
 
     class Twice(InterruptAt):
-        """Another one, `left` lines after the first."""
+        """A second interrupt, `again` lines after the first."""
 
         def __call__(self, frame, event, argument):
             if self.raised and not failing and self.again:
@@ -282,7 +282,7 @@ def test_an_interrupt_at_any_line_of_the_trainer_keeps_score_and_weights_togethe
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_the_ranks_of_a_team_take_turns_and_each_part_has_one(n_threads):
-    """Also those of a second call, and none where there are no parts."""
+    """In each call of a team, and with no parts too."""
     with team(n_threads, None, 1, 1) as ranks:
         for parts in (range(1000), "abc", ()):
             done = []
@@ -301,7 +301,7 @@ def test_two_ranks_work_at_two_parts_at_the_same_time():
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_a_stop_is_heard_between_two_parts(n_threads):
-    """Each rank ends the part that it is in."""
+    """Each rank finishes its current part."""
     done, before = [], []
     with team(n_threads, None, 1, 1) as ranks:
 
@@ -314,7 +314,7 @@ def test_a_stop_is_heard_between_two_parts(n_threads):
         ranks.for_each(range(100_000), work)
         assert {0, 1, 2, 3} <= set(done) and len(done) <= before[0] + n_threads
         done.clear()
-        ranks.for_each([7, 8], done.append)  # the stop is over
+        ranks.for_each([7, 8], done.append)  # a new call ignores the old stop
     assert sorted(done) == [7, 8]
 
 
@@ -334,7 +334,7 @@ def test_a_part_that_fails_ends_the_team(n_threads):
 
 
 def test_a_slow_epoch_moves_to_a_thread_of_its_own():
-    """There the next Ctrl-C can reach it."""
+    """There Ctrl-C interrupts the next epoch at once."""
     threads = []
 
     def door(rank):
@@ -387,7 +387,7 @@ def test_a_thread_that_cannot_start_shrinks_the_team(started, monkeypatch):
 
 
 def test_a_cancelled_launch_runs_nothing():
-    """Rank 0 waits for a rank 1 that never comes: the stop lets it go."""
+    """Rank 0 waits for rank 1, which never starts, until the stop."""
     problem = Problem(n=50, batch=10)
     network, words = problem.network, problem.words()
     before, tally = network.params.copy(), np.zeros(3)
@@ -444,7 +444,7 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_during_a_fit_works_in_the_child():
-    """The child has none of the parent's fits: no lock is held, no core taken, no limit left."""
+    """The child does not run the fits of its parent: it has no reservations and no limits."""
     X, y, _ = data(3000)
     fit = threading.Thread(target=MLPClassifier(max_iter=40, n_threads=2).fit, args=(X, y))
     fit.start()
