@@ -9,9 +9,15 @@ from pathlib import Path
 from threadpoolctl import threadpool_info
 
 import fastbp.threads
+import fastbp.training
 
-# Paths of the files of fastbp/threads, spelled as in `co_filename`.
-THREADS = tuple(map(str, Path(fastbp.threads.__file__).parent.glob("*.py")))
+
+def files_of(room):
+    """Paths of the files of a room, spelled as in `co_filename`."""
+    return tuple(map(str, Path(room.__file__).parent.glob("*.py")))
+
+
+THREADS, TRAINING = files_of(fastbp.threads), files_of(fastbp.training)
 
 
 class InterruptAt:

@@ -5,7 +5,7 @@ from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size
 from fastbp.training.job import Job
 from fastbp.training.objective import Objective
 from fastbp.training.rule import LBFGS, Optimizer, Rule
-from fastbp.training.run import run
+from fastbp.training.running import run
 from fastbp.training.samples import Samples
 from fastbp.training.schedules import SCHEDULES, Schedule
 from fastbp.training.validation_set import ValidationSet

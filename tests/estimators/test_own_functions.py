@@ -159,8 +159,8 @@ def test_a_list_has_an_activation_for_each_layer():
 def test_one_function_in_two_layers_is_one_tape():
     X, y = data()
     model = MLPRegressor(activation=ACTIVATIONS["silu"], **SMALL).fit(X, y)
-    assert len(model._network.tapes) == 1
-    assert len(set(model._network.plan["activation"])) == 2  # and the identity of the output
+    assert len(model._model.network.tapes) == 1
+    assert len(set(model._model.network.plan["activation"])) == 2  # and the identity of the output
 
 
 # ---- what a function may be, and what becomes of it

@@ -14,14 +14,21 @@ import sklearn.neural_network
 from sklearn import config_context
 from sklearn.preprocessing import LabelBinarizer
 
-import fastbp.estimators.base as base_module
-import fastbp.network.network as network_module
-from fastbp import MLPClassifier, MLPRegressor
+import fastbp.estimators
+import fastbp.network
+from fastbp import MLPClassifier, MLPRegressor, training
 from fastbp.estimators import inputs
 from fastbp.kernels import core
-from fastbp.network import Network
+from fastbp.network import Network, predict_chunks
 from fastbp.threads import Team, cores
-from interrupts import THREADS, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
+from interrupts import (
+    THREADS,
+    InterruptAt,
+    blas_threads,
+    files_of,
+    ranks_alive,
+    wait_for_ranks,
+)
 
 try:
     import pandas as pd
@@ -161,7 +168,7 @@ def fitted(cls, dtype="f8", names=False, **params):
 @pytest.fixture
 def full(monkeypatch):
     """Call it, and the checks of every call are scikit-learn's."""
-    return lambda: monkeypatch.setattr(base_module.BaseMLP, "_plain", lambda *_: (None, None))
+    return lambda: monkeypatch.setattr("fastbp.estimators.base.plain_rows", lambda *_: (None, None))
 
 
 @pytest.mark.parametrize("state", ["float64", "float32", "names", "new", "edited"])
@@ -286,7 +293,7 @@ def test_sums_that_overflow_are_no_fault_of_x():
     est.fit(x / np.float32(1e38), np.arange(5.0))
     for weight in est.coefs_:
         weight[...] = 2
-    assert not est._network.predict(x, "identity", np.empty((5, 1), "f4"))
+    assert not est._model.network.predict(x, "identity", np.empty((5, 1), "f4"))
     found = est.predict(x)
     assert np.isinf(found[[0, 2, 3, 4]]).all()
     np.testing.assert_allclose(found[1], est.predict(x[1:2])[0], rtol=1e-6)
@@ -361,7 +368,7 @@ def test_other_labels_are_scikit_learns_business(y):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(network_module, "PREDICT_WORK", 1)  # chunks of 64 rows
+    monkeypatch.setattr("fastbp.network.inference.PREDICT_WORK", 1)  # chunks of 64 rows
     monkeypatch.setattr(cores, "LAUNCH_COST", 0)
     monkeypatch.setattr(cores, "available_cores", lambda: 2)
 
@@ -448,11 +455,11 @@ def test_a_stop_is_heard_between_chunks(small_chunks):
         return x[part]
 
     x, out = wide(1000)[0], np.empty((1000, 2), np.float32)
-    network.predict_chunks(rows, 64, "identity", out, alone)
+    predict_chunks(network, rows, 64, "identity", out, alone)
     assert seen == [slice(0, 64), slice(64, 128), slice(128, 192)]
 
 
-FILES = (*THREADS, network_module.__file__, base_module.__file__)
+FILES = (*THREADS, *files_of(fastbp.network), *files_of(fastbp.estimators))
 
 
 def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_chunks):
@@ -541,15 +548,15 @@ def test_32_threads_predict_100_000_times_without_a_mismatch():
 def test_a_model_is_whole_while_it_is_fitted_again(monkeypatch):
     """On other features and other classes, as seen in the midst of training."""
     model, seen = fitted(MLPClassifier), []
-    before, train = model.predict_proba(X), base_module.train
+    before, run = model.predict_proba(X), training.run
 
     def spy(*args, **kwargs):
-        interrupted = train(*args, **kwargs)
+        course = run(*args, **kwargs)
         seen.append(model.predict_proba(X))
         assert (model.predict(X) <= 2).all() and len(model.classes_) == 3
-        return interrupted
+        return course
 
-    monkeypatch.setattr(base_module, "train", spy)
+    monkeypatch.setattr(training, "run", spy)
     model.fit(X[:, :3], np.arange(N) % 5 + 3)
     np.testing.assert_array_equal(seen, [before])
     assert model.predict_proba(X[:, :3]).shape == (N, 5)

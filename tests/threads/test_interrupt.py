@@ -66,7 +66,7 @@ def batch_boundaries(model, X, y, epochs):
     """The weights at each batch boundary of an uninterrupted fit without shuffling."""
     twin = clone(model).set_params(max_iter=1, shuffle=False, early_stopping=False)
     start = clone(twin).set_params(learning_rate_init=1e-300, solver="sgd").fit(X, y)
-    network = start._network  # with this rate these are the initial weights
+    network = start._model.network  # with this rate these are the initial weights
     optimizer = clone(twin).fit(X, y)._optimizer
     optimizer.state[:], optimizer.tally[:] = 0, 0
     targets, size = as_targets(y, X.dtype), min(model.batch_size, len(X))
@@ -116,7 +116,7 @@ def test_it_stops_soon_at_an_exact_batch_boundary(solver, n_threads):
         assert 0 <= steps - batches * model.n_iter_ <= batches
         if model.n_iter_ < 12:
             boundaries = batch_boundaries(model, X, y, model.n_iter_ + 1)
-            assert model._network.params.tobytes() == boundaries[steps]
+            assert model._model.network.params.tobytes() == boundaries[steps]
         else:  # compare the finished epochs with an ordinary fit
             whole = clone(model).set_params(max_iter=model.n_iter_).fit(X, y)
             assert whole.loss_curve_ == model.loss_curve_

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-import fastbp.training.trainer as trainer_module
 import fits
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.kernels import core, level, runnable_levels
@@ -27,7 +26,7 @@ from fastbp.threads import (
 )
 from fastbp.threads.team import INLINE_SECONDS
 from fits import FITS, bits, data, fitted
-from interrupts import THREADS, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
+from interrupts import THREADS, TRAINING, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
 from problems import Problem, state_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -251,7 +250,7 @@ def test_an_interrupt_at_any_line_of_the_trainer_keeps_score_and_weights_togethe
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                with InterruptAt(line, (trainer_module.__file__,)) as tracer:
+                with InterruptAt(line, TRAINING) as tracer:
                     try:
                         model.fit(X, y)
                     except KeyboardInterrupt:  # before or after the training itself

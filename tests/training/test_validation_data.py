@@ -15,13 +15,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-import fastbp.network.network as network_module
-import fastbp.training.trainer as trainer_module
 import fastbp.training.validation_set as validation_set
 import oracle
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
-from interrupts import InterruptAt
+from fastbp.network import Network
+from interrupts import TRAINING, InterruptAt
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -179,7 +178,7 @@ def test_held_out_samples_are_recorded_too(cls):
     y, _ = data_of(cls)
     model = cls(**SMALL, early_stopping=True, validation_fraction=0.3).fit(X, y, W)
     random_state = np.random.RandomState(0)
-    network = network_module.Network([6, 5, 3 if cls is MLPClassifier else 2], "tanh", float)
+    network = Network([6, 5, 3 if cls is MLPClassifier else 2], "tanh", float)
     network.initialize(random_state)  # draws what a fit draws before its split
     _, held_out = train_test_split(np.arange(120), test_size=0.3, random_state=random_state)
     assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_
@@ -351,7 +350,7 @@ def test_lbfgs_records_every_iterate(cls):
 @BOTH
 @pytest.mark.parametrize("sparse", [False, True])
 def test_any_number_of_threads_records_the_same_bits(cls, sparse, monkeypatch):
-    monkeypatch.setattr(network_module, "PREDICT_WORK", 1)  # chunks of 64 rows
+    monkeypatch.setattr("fastbp.network.inference.PREDICT_WORK", 1)  # chunks of 64 rows
     x_val = np.random.RandomState(1).randn(1000, 6)
     y_val = x_val[:, :3].argmax(axis=1) if cls is MLPClassifier else x_val[:, :2]
     ran = []
@@ -537,7 +536,6 @@ INTERRUPTED = [
 
 @pytest.mark.parametrize("params", INTERRUPTED)
 def test_an_interrupt_at_any_line_keeps_the_curves_together(params):
-    files = (trainer_module.__file__, validation_set.__file__)
     data = dict(X_val=X_VAL, y_val=LABELS_VAL)
     model = MLPClassifier(**{**SMALL, "max_iter": 3}, warm_start=True, **params)
     whole = clone(model).fit(X, LABELS, **data)
@@ -549,7 +547,7 @@ def test_an_interrupt_at_any_line_keeps_the_curves_together(params):
         model = pickle.loads(known)  # has epochs already
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with InterruptAt(line, files) as tracer:
+            with InterruptAt(line, TRAINING) as tracer:
                 try:
                     model.fit(X, LABELS, **data)
                 except KeyboardInterrupt:  # before or after the training itself
@@ -567,7 +565,6 @@ def test_an_interrupt_at_any_line_keeps_the_curves_together(params):
 
 
 def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
-    files = (trainer_module.__file__, validation_set.__file__)
     data = dict(X_val=X_VAL, y_val=T_VAL)
     model = MLPRegressor(**{**SMALL, "solver": "lbfgs", "max_iter": 3}, warm_start=True)
     whole = model.fit(X, T, **data)
@@ -577,7 +574,7 @@ def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
     while True:
         line += 3
         model = pickle.loads(known)  # has iterates already
-        with InterruptAt(line, files) as tracer, warnings.catch_warnings():
+        with InterruptAt(line, TRAINING) as tracer, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 model.fit(X, T, **data)
