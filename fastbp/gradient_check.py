@@ -35,8 +35,8 @@ Method: TypeAlias = Literal["central", "forward"]
 EPSILON = np.finfo(np.float64).eps
 STEPS = {"forward": EPSILON ** (1 / 2), "central": EPSILON ** (1 / 3)}  # relative to the weights
 TOLERANCES = {"forward": 1e-4, "central": 1e-6}
-SHORTER = {"forward": (1.0,), "central": (1.0, 2.0**-4, 2.0**-8)}
-LONGER = (2.0**4, 2.0**8)  # where the objective is so large that rounding hides its slope
+SHORTER_STEPS = {"forward": (1.0,), "central": (1.0, 2.0**-4, 2.0**-8)}
+LONGER_STEPS = (2.0**4, 2.0**8)  # where the objective is so large that rounding hides its slope
 CAUTION = 40  # standard deviations of rounding in a third difference, and a margin
 STRAIGHT_THROUGH = {"step"}  # activations whose gradient is an estimate on purpose
 ARRAYS = 6  # of the parameters' size, that a check keeps
@@ -151,7 +151,7 @@ def check_gradient(
             "a pipeline it is the last step, and X what the steps before it make."
         )
     network, data, objective, alpha = _prepare(estimator, X, y, sample_weight)
-    first = _behind_steps(network.activations)
+    first = _first_exact_layer(network.activations)
     random_state = check_random_state(random_state)
     with _evaluation(network, data, objective, alpha, estimator.n_threads) as (evaluate, grads):
         here = evaluate()
@@ -163,12 +163,12 @@ def check_gradient(
         layers = []
         for k in range(len(network.coefs)):
             parameters = _pair(network, k), _pair(gradient, k)
-            places = (
-                _elements(*parameters)
+            directions = (
+                _coordinate_directions(*parameters)
                 if n_directions is None
-                else _directions(*parameters, n_directions, random_state)
+                else _random_directions(*parameters, n_directions, random_state)
             )
-            layers.append(_compare(places, evaluate, here, noise, method, step, k >= first))
+            layers.append(_compare(directions, evaluate, here, noise, method, step, k >= first))
     if n_directions is None:
         layers = [_as_pairs(layer, *_pair(network, k)) for k, layer in enumerate(layers)]
     return GradientCheck(method, network.units, layers, first, n_directions)
@@ -233,8 +233,8 @@ def _noise(evaluate, params):
     with np.errstate(invalid="ignore"):
         differences = abs(np.diff(table, 3))
     differences = differences[np.isfinite(differences)]
-    seen = np.median(differences) / (0.6745 * 20**0.5) if differences.size else 0.0
-    return max(seen, np.finfo(np.float64).tiny)
+    deviation = np.median(differences) / (0.6745 * 20**0.5) if differences.size else 0.0
+    return max(deviation, np.finfo(np.float64).tiny)
 
 
 # ---- differences
@@ -244,7 +244,7 @@ def _pair(network, k):
     return network.coefs[k], network.intercepts[k]
 
 
-def _behind_steps(activations):
+def _first_exact_layer(activations):
     """The first layer with no step units behind it, its own included."""
     return max((k + 1 for k, one in enumerate(activations) if one in STRAIGHT_THROUGH), default=0)
 
@@ -254,7 +254,7 @@ def _typical(weight):
     return float(np.sqrt(np.mean(weight**2))) or 1.0
 
 
-def _elements(parameters, gradient):
+def _coordinate_directions(parameters, gradient):
     """(move, derivative, size) of every parameter: move(t) adds t to it, as it was at first."""
     typical = _typical(parameters[0])
     for array, slopes in zip(parameters, gradient, strict=True):
@@ -267,7 +267,7 @@ def _elements(parameters, gradient):
             yield move, slope, max(abs(w), typical)
 
 
-def _directions(parameters, gradient, n_directions, random_state):
+def _random_directions(parameters, gradient, n_directions, random_state):
     """The same of random unit vectors in the parameters of a layer."""
     count = sum(array.size for array in parameters)
     size = _typical(parameters[0]) * count**0.5
@@ -284,25 +284,25 @@ def _directions(parameters, gradient, n_directions, random_state):
         yield move, float(sum(map(np.vdot, draws, gradient))), size
 
 
-def _compare(places, evaluate, here, noise, method, step, has_gradient):
+def _compare(directions, evaluate, here, noise, method, step, has_gradient):
     """Three arrays of all places: derivatives by backpropagation, differences, relative errors.
 
     Where there is no difference, it and the error are NaN.
     """
     rows = []
-    for move, slope, size in places:
+    for move, slope, size in directions:
         first = STEPS[method] * size
-        steps = [first * shorter for shorter in SHORTER[method]] if step is None else [step]
-        longer = [first * longer for longer in LONGER] if step is None else []
-        numeric = off = np.nan
+        steps = [first * shorter for shorter in SHORTER_STEPS[method]] if step is None else [step]
+        longer = [first * longer for longer in LONGER_STEPS] if step is None else []
+        numeric = bound = np.nan
         if has_gradient:
-            numeric, off = _best_difference(move, evaluate, here, noise, method, steps, longer)
-            if slope != 0 and max(abs(slope), abs(numeric)) <= off:  # which is nothing but rounding
-                numeric = off = np.nan
-        rows.append((slope, numeric, off))
-    slopes, numeric, off = np.array(rows).T
+            numeric, bound = _best_difference(move, evaluate, here, noise, method, steps, longer)
+            if slope != 0 and max(abs(slope), abs(numeric)) <= bound:  # rounding hides the slope
+                numeric = bound = np.nan
+        rows.append((slope, numeric, bound))
+    slopes, numeric, bounds = np.array(rows).T
     with np.errstate(invalid="ignore"):
-        floor = off / TOLERANCES[method]
+        floor = bounds / TOLERANCES[method]
         errors = abs(slopes - numeric) / np.maximum(np.maximum(abs(slopes), abs(numeric)), floor)
     errors[~np.isfinite(slopes) & ~np.isnan(numeric)] = np.inf
     return slopes, numeric, errors
@@ -314,10 +314,10 @@ def _best_difference(move, evaluate, here, noise, method, steps, longer):
     for e in longer:
         if not best[1] > TOLERANCES[method] * abs(best[0]):  # exact enough, or NaN
             break
-        found = _difference(move, evaluate, here, noise, method, [e])
-        if not found[1] < best[1]:
+        candidate = _difference(move, evaluate, here, noise, method, [e])
+        if not candidate[1] < best[1]:
             break
-        best = found
+        best = candidate
     return best
 
 
@@ -327,7 +327,7 @@ def _difference(move, evaluate, here, noise, method, steps):
     What is off by a kink is at most 1.5 times the sum of both third differences, what Taylor's
     series has beyond the quotient of 'central' less than that sum.
     """
-    slope = off = np.nan
+    slope = bound = np.nan
     for e in steps:
         values = []
         for t in (-e, -e / 2, e / 2, e):
@@ -340,14 +340,14 @@ def _difference(move, evaluate, here, noise, method, steps):
         ) / e
         rounding = CAUTION * max(noise, EPSILON * abs(left), EPSILON * abs(right)) / e
         if method == "central":
-            quotient, cut_off = (right - left) / (2 * e), 0.0
+            quotient, truncation = (right - left) / (2 * e), 0.0
         else:
-            quotient, cut_off = (right - here) / e, abs(right - 2 * here + left) / e
+            quotient, truncation = (right - here) / e, abs(right - 2 * here + left) / e
         if bend <= max(rounding, TOLERANCES[method] / 4 * abs(quotient)) < np.inf:  # nor for NaN
-            slope, off = quotient, 2 * rounding + cut_off
+            slope, bound = quotient, 2 * rounding + truncation
             break
     move(0.0)
-    return slope, off
+    return slope, bound
 
 
 def _as_pairs(layer, weight, bias):
