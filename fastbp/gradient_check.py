@@ -150,8 +150,8 @@ def check_gradient(
     """
     if not isinstance(estimator, BaseMLP):
         raise TypeError(
-            f"estimator must be an MLPClassifier or MLPRegressor of fastbp, got {estimator!r}. Of "
-            "a pipeline it is the last step, and X what the steps before it make."
+            f"estimator must be an MLPClassifier or MLPRegressor of fastbp, got {estimator!r}. "
+            "For a pipeline, give its last step, and X as transformed by the steps before it."
         )
     network, data, objective, alpha = _prepare(estimator, X, y, sample_weight)
     first = _first_exact_layer(network.activations)

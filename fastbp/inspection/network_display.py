@@ -109,8 +109,8 @@ class NetworkDisplay:
             where = "the input" if widest == 0 else f"layer {widest}"
             raise ValueError(
                 f"{where} has {network.units[widest]} units, and a picture of more than "
-                f"{max_units} is hard to read: give max_units={network.units[widest]} to have it "
-                "all the same"
+                f"{max_units} is hard to read: give max_units={network.units[widest]} to draw it "
+                "anyway"
             )
         if feature_names is None:
             feature_names = getattr(estimator, "feature_names_in_", None)
