@@ -1,4 +1,4 @@
-"""Displays in scikit-learn's manner: the constructor stores what is shown, `plot` draws it."""
+"""Displays that follow scikit-learn's: the constructor stores the data, `plot` draws it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LossCurveDisplay:
-    """The course of training: the loss of each epoch, and that of the validation data.
+    """Loss curves: training loss, validation loss and validation scores of each epoch.
 
     Made by `from_estimator`; all parameters are stored as attributes.
 
@@ -34,11 +34,11 @@ class LossCurveDisplay:
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the curves are.
+        Axes and figure of the curves.
     score_ax_ : matplotlib Axes or None
-        The axes of the scores, at the right side.
+        The axes of the scores, on the right.
     lines_ : list of matplotlib Line2D
-        Training loss, validation loss, validation scores, as far as they are shown.
+        Those of training loss, validation loss and validation scores that are shown.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class LossCurveDisplay:
         scores: bool | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw the curves of a fitted estimator.
+        """Draw the loss curves of a fitted estimator.
 
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
             Fitted by 'adam' or 'sgd'; 'lbfgs' has no epochs.
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         scores : bool, default=None
-            Whether to draw validation scores; None: where there is no validation loss.
+            Whether to draw validation scores; None: only if there is no validation loss.
         **kwargs
             For `matplotlib.axes.Axes.plot`.
 
@@ -81,9 +81,9 @@ class LossCurveDisplay:
         Raises
         ------
         TypeError
-            If the estimator is none of fastbp's.
+            If the estimator is not one of fastbp.
         ValueError
-            If there is no curve. `sklearn.exceptions.NotFittedError`, which is one, if the
+            If there is no loss curve. `sklearn.exceptions.NotFittedError`, a subclass, if the
             estimator is not fitted.
         """
         fitted_network(estimator)
@@ -107,9 +107,9 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         scores : bool, default=None
-            Whether to draw validation scores; None: where there is no validation loss.
+            Whether to draw validation scores; None: only if there is no validation loss.
         **kwargs
             For `matplotlib.axes.Axes.plot`.
 
@@ -153,7 +153,8 @@ class LossCurveDisplay:
             self.score_ax_.spines["left"].set_visible(False)
         handles, _ = self.ax_.get_legend_handles_labels()
         if self.score_ax_ is not None:
-            # The score rises and the loss falls: between them, on the axes that lie above, is room.
+            # The score rises and the loss falls, so there is room in the middle. The axes of the
+            # score are the upper ones: their legend covers the lines of both.
             plot.legend(self.score_ax_, handles=[*handles, *self.lines_[-1:]], loc="center right")
         elif len(handles) > 1:
             plot.legend(self.ax_, handles=handles)
@@ -167,22 +168,22 @@ class LossCurveDisplay:
 
 
 class GradientFlowDisplay:
-    """The size of delta and of the gradient in each layer, on a logarithmic axis.
+    """Root mean squares of delta and of the gradient in each layer, on a logarithmic axis.
 
-    From the right to the left is the way that backpropagation goes. Made by `from_estimator`; all
-    parameters are stored as attributes.
+    Backpropagation runs from right to left. Made by `from_estimator`; all parameters are stored as
+    attributes.
 
     Parameters
     ----------
     delta_rms, gradient_rms : array-like of shape (n_layers,)
-        Root mean squares, as `LayerStatistics` has them.
+        Root mean squares, as in `LayerStatistics`.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the lines are.
+        Axes and figure of the lines.
     lines_ : list of matplotlib Line2D
-        Delta and gradient.
+        The lines of delta and gradient.
     """
 
     def __init__(self, *, delta_rms: ArrayLike, gradient_rms: ArrayLike) -> None:
@@ -200,7 +201,7 @@ class GradientFlowDisplay:
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw the gradient's way through a fitted estimator.
+        """Draw delta and gradient in each layer of a fitted estimator.
 
         Parameters
         ----------
@@ -213,7 +214,7 @@ class GradientFlowDisplay:
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         **kwargs
             For `matplotlib.axes.Axes.plot`.
 
@@ -231,12 +232,12 @@ class GradientFlowDisplay:
         return display.plot(ax, **kwargs)
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
-        """Draw delta and gradient of each layer.
+        """Draw delta and gradient in each layer.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         **kwargs
             For `matplotlib.axes.Axes.plot`.
 
@@ -256,7 +257,7 @@ class GradientFlowDisplay:
         for values, label, colour, marker in lines:
             values = np.asarray(values, np.float64)
             options = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.8}
-            shown = np.where(values > 0, values, np.nan)  # 0 has no place on a logarithmic axis
+            shown = np.where(values > 0, values, np.nan)  # a logarithmic axis has no 0
             self.lines_ += self.ax_.plot(numbers, shown, **{**options, **kwargs, "label": label})
             if (values == 0).any():
                 at = numbers[values == 0]
@@ -279,9 +280,9 @@ class GradientFlowDisplay:
 
 
 class WeightsDisplay:
-    """The weights of the first layer as images, one for each of its units.
+    """The weights of the first layer as images, one for each unit.
 
-    All images have one colour scale, symmetric around 0. Made by `from_estimator`; all parameters
+    All images share a colour scale, symmetric around 0. Made by `from_estimator`; all parameters
     are stored as attributes.
 
     Parameters
@@ -289,16 +290,16 @@ class WeightsDisplay:
     weights : ndarray of shape (n_images, height, width)
         One image per unit.
     units : array-like of int of shape (n_images,)
-        Which units they are.
+        The numbers of these units.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the images are.
+        Axes and figure of the images.
     image_ : matplotlib AxesImage
-        All images, side by side.
+        All images, in one array.
     colorbar_ : matplotlib Colorbar
-        The scale.
+        The colour scale.
     """
 
     def __init__(self, *, weights: NDArray[np.floating], units: ArrayLike) -> None:
@@ -316,21 +317,21 @@ class WeightsDisplay:
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw the first layer of a fitted estimator.
+        """Draw the weights of the first layer of a fitted estimator.
 
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
             Fitted.
         shape : tuple of (int, int), default=None
-            Height and width of the images that the features are pixels of, row by row. None: a
-            square, where their number is one.
+            Height and width of the images. The features are their pixels, row by row. None makes
+            square images, if the number of features is a square.
         n_columns : int, default=None
-            Images in a row; None: as many as make the whole about square.
+            Images in a row; None makes the whole about square.
         units : array-like of int, default=None
-            The units to show, counted from 0; None: all.
+            The units to show, counted from 0; None shows all.
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         **kwargs
             For `matplotlib.axes.Axes.imshow`.
 
@@ -341,10 +342,10 @@ class WeightsDisplay:
         Raises
         ------
         TypeError
-            If the estimator is none of fastbp's.
+            If the estimator is not one of fastbp.
         ValueError
-            If the features do not make images of that shape, or there is no such unit.
-            `sklearn.exceptions.NotFittedError`, which is one, if the estimator is not fitted.
+            If the features do not fill images of this shape, or there is no such unit.
+            `sklearn.exceptions.NotFittedError`, a subclass, if the estimator is not fitted.
         """
         weights = fitted_network(estimator).coefs[0]
         n_features, n_units = weights.shape
@@ -377,9 +378,9 @@ class WeightsDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         n_columns : int, default=None
-            Images in a row; None: as many as make the whole about square.
+            Images in a row; None makes the whole about square.
         **kwargs
             For `matplotlib.axes.Axes.imshow`.
 

@@ -1,4 +1,4 @@
-"""What goes through the layers of a fitted network: activations, derivatives by the input."""
+"""Activations of the layers of a fitted network, and its derivatives by the input."""
 
 from dataclasses import replace
 from typing import TypeAlias
@@ -16,7 +16,7 @@ from fastbp.network import Network, allocate, count_rows, row_slice
 
 # Rows that are examined together: a few MiB for usual widths.
 EXAMINE_CHUNK = 1024
-Rows: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix  # what is taken for X
+Rows: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix  # the type of X
 
 
 def activations(estimator: BaseMLP, X: Rows) -> list[NDArray[np.floating]]:
@@ -32,16 +32,17 @@ def activations(estimator: BaseMLP, X: Rows) -> list[NDArray[np.floating]]:
     Returns
     -------
     activations : list of ndarray of shape (n_samples, fan_out)
-        What each hidden layer makes of X, the first layer first, and last the raw prediction: that
-        of the link is left out. float32 where X and the model are, else float64.
+        The activations of each hidden layer for X, from the first layer on, and then the raw
+        prediction: the output before the link is applied. float32 if both X and the model are
+        float32, else float64.
 
     Raises
     ------
     TypeError
-        If the estimator is none of fastbp's.
+        If the estimator is not one of fastbp.
     ValueError
-        If X is not valid, or has other features than the model was fitted on.
-        `sklearn.exceptions.NotFittedError`, which is one, if the estimator is not fitted.
+        If X is not valid, or does not have the features that the model was fitted on.
+        `sklearn.exceptions.NotFittedError`, a subclass, if the estimator is not fitted.
 
     Examples
     --------
@@ -56,11 +57,11 @@ def activations(estimator: BaseMLP, X: Rows) -> list[NDArray[np.floating]]:
 
 
 def input_gradients(estimator: BaseMLP, X: Rows) -> NDArray[np.floating]:
-    """Derivatives of the raw prediction by X, exact: what delta becomes one layer before the first.
+    """Exact derivatives of the raw prediction by X, for each sample.
 
-    They tell, sample by sample, to which features a prediction is sensitive. With delta of the
-    output k set to 1, and to 0 for the other outputs, backpropagation gives ``dz_k / dX = delta_1
-    W_1^T``, where delta_1 and W_1 are those of the first layer.
+    They show which features a prediction is sensitive to. Delta is set to 1 for output k and to 0
+    for the other outputs. Backpropagation then gives ``dz_k / dX = delta_1 W_1^T``, where delta_1
+    and W_1 belong to the first layer.
 
     Parameters
     ----------
@@ -72,26 +73,25 @@ def input_gradients(estimator: BaseMLP, X: Rows) -> NDArray[np.floating]:
     Returns
     -------
     gradients : ndarray
-        Of shape (n_samples, n_features) for one output, else (n_samples, n_outputs, n_features);
-        dense for sparse X, too.
+        Shape (n_samples, n_features) for one output, else (n_samples, n_outputs, n_features). It is
+        dense, also for sparse X.
 
     Raises
     ------
     TypeError
-        If the estimator is none of fastbp's.
+        If the estimator is not one of fastbp.
     ValueError
-        If X is not valid, or has other features than the model was fitted on.
-        `sklearn.exceptions.NotFittedError`, which is one, if the estimator is not fitted.
+        If X is not valid, or does not have the features that the model was fitted on.
+        `sklearn.exceptions.NotFittedError`, a subclass, if the estimator is not fitted.
 
     Notes
     -----
-    The raw prediction is the last preactivation: of classifiers not the probability but its logit,
-    of Poisson models the logarithm of the mean. By the chain rule, the derivative of a binary
-    probability p is ``p (1 - p)`` times this one.
+    The raw prediction is the last preactivation: the logit of a classifier, not its probability,
+    and the logarithm of the mean of a Poisson model. By the chain rule, the derivative of a binary
+    probability p is ``p (1 - p)`` times that of its logit.
 
-    Through units of ``activation='step'``, whose derivative is 0 almost everywhere, flows what
-    training lets flow there, the straight-through estimate: as if their derivative were 1. Kinks
-    have the derivative of one side.
+    The derivative of ``activation='step'`` is 0 almost everywhere. As in training, its
+    straight-through estimate of 1 is used instead. At a kink, the derivative is that of one side.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def input_gradients(estimator: BaseMLP, X: Rows) -> NDArray[np.floating]:
 
 
 def fitted_network(estimator: BaseMLP) -> Network:
-    """The network of a fitted estimator of fastbp, whatever else is refused."""
+    """The network of a fitted fastbp estimator; TypeError for any other object."""
     if not isinstance(estimator, BaseMLP):
         kind = type(estimator)
         raise TypeError(
@@ -121,7 +121,7 @@ def fitted_network(estimator: BaseMLP) -> Network:
 
 
 def _network_and_rows(estimator, X):
-    """Network and rows in one dtype, as for a prediction."""
+    """The network and the rows of X in one dtype, as for a prediction."""
     network = fitted_network(estimator)
     X = inputs.check_prediction_data(estimator, X)
     network = network.for_rows_of(X.dtype)

@@ -1,4 +1,4 @@
-"""What statistics of layers say, in words: what is wrong, where, and the usual remedies."""
+"""Messages about the statistics of layers: what is wrong, in which layers, and usual remedies."""
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def _about_gradient(statistics, network):
 
 
 def _course(deltas, layer, verb, last):
-    """How the RMS of delta changes on the way from the output to a layer."""
+    """The words for the change of the RMS of delta from the output layer to this layer."""
     return (
         f"RMS of delta {verb} from {last:.1e} in the output layer to {deltas[layer - 1]:.1e} in "
         f"layer {layer}"

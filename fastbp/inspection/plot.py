@@ -1,4 +1,4 @@
-"""Ink and axes: what the pictures share. matplotlib is imported when something is drawn."""
+"""Colours and axes of all pictures. matplotlib is imported when something is drawn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLUE, ORANGE = "#1f5fa8", "#e07b28"
 
 
 def pyplot(caller: str) -> ModuleType:
-    """matplotlib.pyplot, or an ImportError that says how to get it."""
+    """matplotlib.pyplot, or an ImportError that says how to install it."""
     try:
         import matplotlib.pyplot
     except ImportError as error:
@@ -29,7 +29,7 @@ def pyplot(caller: str) -> ModuleType:
 
 
 def axes(caller: str, ax: Axes | None = None, **figure: Any) -> tuple[Figure | SubFigure, Axes]:
-    """(figure, ax): the given axes, or those of a new figure with these options."""
+    """(figure, axes): those of `ax`, or new ones with these options of the figure."""
     plt = pyplot(caller)
     if ax is not None:
         return ax.figure, ax
@@ -37,7 +37,7 @@ def axes(caller: str, ax: Axes | None = None, **figure: Any) -> tuple[Figure | S
 
 
 def quiet(ax: Axes) -> None:
-    """Axes without a frame, with a grid that keeps in the background."""
+    """Style the axes: grey labels, no frame, and a light grid in the background."""
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("bottom", "left"):
@@ -50,12 +50,12 @@ def quiet(ax: Axes) -> None:
 
 
 def legend(ax: Axes, **options: Any) -> None:
-    """A legend without a frame."""
+    """Add a legend without a frame."""
     ax.legend(**{"frameon": False, "labelcolor": INK, **options})
 
 
 def diverging() -> Colormap:
-    """The colour map for numbers of both signs: orange below 0, blue above."""
+    """A colour map for numbers of both signs: orange below 0, blue above."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = ["#8a3f07", ORANGE, "#f7d9bd", "#fbfbfb", "#c2d7ef", BLUE, "#0f3460"]
@@ -63,7 +63,7 @@ def diverging() -> Colormap:
 
 
 def sequence(count: int) -> NDArray[np.float64]:
-    """Colours for things in an order, such as layers: from dark to light."""
+    """Colours of ordered things such as layers, from dark to light."""
     from matplotlib import colormaps
 
-    return colormaps["viridis"](np.linspace(0, 0.85, count))  # beyond it is yellow, too pale
+    return colormaps["viridis"](np.linspace(0, 0.85, count))  # beyond 0.85 it is a pale yellow

@@ -1,4 +1,4 @@
-"""Slopes f'(z) of an activation, by the core itself: a new activation needs no entry here."""
+"""Slopes f'(z) of an activation, computed by the core: a new activation needs no entry here."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fastbp.network import Network
 if TYPE_CHECKING:
     from fastbp.graph import Expression
 
-SLOPE_RANGE = np.linspace(-10, 10, 2001)[:, None]  # preactivations z at which slopes are taken
-MOST = 0.75  # share of SLOPE_RANGE: a kink or a steep middle is less, a half axis is not
+SLOPE_RANGE = np.linspace(-10, 10, 2001)[:, None]  # preactivations z
+MOST = 0.75  # share of SLOPE_RANGE; relu has a slope below 1 for half of it
 
 
 def absolute_slopes(activation: str | Expression, dtype: DTypeLike) -> NDArray[np.floating]:
@@ -31,5 +31,5 @@ def greatest_slope(activation: str | Expression, dtype: DTypeLike) -> float:
 
 
 def shrinks_delta(activation: str | Expression, dtype: DTypeLike) -> bool:
-    """Whether abs(f'(z)) is below 1 for most z, as that of tanh, and not as that of relu."""
+    """Whether abs(f'(z)) is below 1 for most z: yes for tanh, no for relu."""
     return bool(np.mean(absolute_slopes(activation, dtype) < 1) > MOST)

@@ -24,10 +24,10 @@ SATURATED = 0.01  # of an activation's greatest slope: less is saturated
 
 @dataclass(eq=False, repr=False)
 class LayerStatistics:
-    """What each layer does, forward and backward; made by `layer_statistics`.
+    """Statistics of each layer, forward and backward, computed by `layer_statistics`.
 
-    Arrays have a number for each layer: the hidden layers from the input on, and the output layer,
-    whose activation is the raw prediction. ``print`` shows them as a table, with the messages.
+    Arrays have one number per layer: the hidden layers from the input on, then the output layer,
+    whose activation is the raw prediction. ``print`` shows them as a table with the messages.
 
     Attributes
     ----------
@@ -36,26 +36,27 @@ class LayerStatistics:
     units : list of int
         Widths of the layers.
     mean, std : ndarray of shape (n_layers,)
-        Of the layer's activation, over all its units and all samples.
+        Mean and standard deviation of the activation, over all units and all samples.
     saturated : ndarray of shape (n_layers,)
-        Share of (sample, unit) pairs with a slope, ``abs(f'(z))``, below 1 % of the greatest that
-        the activation has for z in [-10, 10]. Of relu that is the share of zeros.
+        Share of (sample, unit) pairs whose slope, ``abs(f'(z))``, is below 1 % of the activation's
+        greatest slope for z in [-10, 10]. For relu this is the share of zeros.
     dead : ndarray of shape (n_layers,)
-        Share of units without a slope for every sample: at most machine epsilon times the greatest.
-        No gradient comes through such a unit.
+        Share of units whose slope is 0 for every sample: at most machine epsilon times the greatest
+        slope. No gradient flows through such a unit.
     delta_rms : ndarray of shape (n_layers,)
         Root mean square of delta, the derivative of a sample's loss by z.
     gradient_rms : ndarray of shape (n_layers,)
-        Root mean square of the gradient of the layer's weights, of the objective over all samples
-        with its penalty.
+        Root mean square of the derivatives of the objective, penalty included, by the layer's
+        weights.
     update_ratio : ndarray of shape (n_layers,)
-        Root mean square of what one step changes in the layer's weights, relative to that of the
-        weights. The step has rate `learning_rate_init` and the gradient g of all samples: ``rate *
-        g`` of 'sgd', without momentum; ``rate * m / (sqrt(v) + epsilon)`` of 'adam', with its
-        corrected moments at its first step, ``m = g`` and ``v = g ** 2``. NaN for 'lbfgs'.
+        Root mean square of the change of the layer's weights by one step, relative to the root mean
+        square of the weights. The step has the rate `learning_rate_init` and the gradient g of all
+        samples. For 'sgd' it is ``rate * g``, without momentum. For 'adam' it is ``rate * m /
+        (sqrt(v) + epsilon)`` with the corrected moments of the first step, ``m = g`` and ``v = g **
+        2``. NaN for 'lbfgs'.
     messages : list of str
-        A vanishing or exploding gradient and dead units, in words: where, and the usual remedies.
-        Layers count from 1, which follows the input.
+        Vanishing or exploding gradients and dead units, in words: the layers, and the usual
+        remedies. Layer 1 is the one after the input.
     """
 
     activations: list[str]
@@ -99,7 +100,7 @@ class LayerStatistics:
     __repr__ = __str__
 
     def to_frame(self) -> pandas.DataFrame:
-        """The table as a DataFrame of pandas, a row per layer, counted from 1."""
+        """The table as a pandas DataFrame, with one row per layer, counted from 1."""
         import pandas
 
         columns: dict[str, Any] = {"activation": [*self.activations, None], "units": self.units}
@@ -110,40 +111,41 @@ class LayerStatistics:
 def layer_statistics(
     estimator: BaseMLP, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> LayerStatistics:
-    """Statistics of all layers, forward and backward, on data such as the estimator was fitted on.
+    """Statistics of all layers, forward and backward, for the given samples.
 
-    The first thing to look at where a network does not learn.
+    They are the first thing to look at if a network does not learn.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
         Fitted; it is not changed.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Samples. The model's dtype is that of all computations, as in training.
+        Samples. All computations use the dtype of the model, as in training.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets, as for `fit`; not every class has to be there.
+        Targets, as for `fit`; some classes may be missing.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples, in the objective and in all means.
+        Weights of the samples, used in the objective and in all means.
 
     Returns
     -------
     statistics : LayerStatistics
-        Arrays with a number for each layer, and messages in words.
+        Arrays with one number per layer, and messages in words.
 
     Raises
     ------
     TypeError
-        If the estimator is none of fastbp's.
+        If the estimator is not one of fastbp.
     ValueError
         If X, y or the weights are not valid or do not fit the model.
-        `sklearn.exceptions.NotFittedError`, which is one, if the estimator is not fitted.
+        `sklearn.exceptions.NotFittedError`, a subclass, if the estimator is not fitted.
 
     Notes
     -----
-    The gradient vanishes in a layer where the root mean square of delta is below a thousandth of
-    that of the output layer, and explodes where it is above a thousand times that. Delta of a layer
-    is that of the next one through its weights, times f'(z), so that the factors of all layers
-    multiply [1]_. Units of ``activation='step'`` have the slope 1 of the straight-through estimate.
+    The gradient vanishes in a layer if the root mean square of its delta is below a thousandth of
+    that of the output layer. It explodes if it is above a thousand times that. Delta of a layer is
+    the delta of the next layer times the weights between them times f'(z). The factors of all
+    layers thus multiply [1]_. Units of ``activation='step'`` have slope 1, the straight-through
+    estimate.
 
     References
     ----------
@@ -157,14 +159,14 @@ def layer_statistics(
     >>> from fastbp.inspection import layer_statistics
     >>> X = np.random.RandomState(0).randn(100, 3)
     >>> deep = MLPRegressor(hidden_layer_sizes=(20,) * 8, activation="logistic", random_state=0)
-    >>> print(layer_statistics(deep.fit(X, X[:, 0]), X, X[:, 0]).messages[0][:45])
-    The gradient vanishes: RMS of delta falls from
+    >>> print(layer_statistics(deep.fit(X, X[:, 0]), X, X[:, 0]).messages[0][:21])
+    The gradient vanishes
     """
     network = fitted_network(estimator)
     estimator._validate_params()
     job = estimator._job(X, y, sample_weight, purpose=INSPECT, dtype=network.params.dtype)
     weight = job.samples.weight
-    if weight is not None and not weight.all():  # a sample of no weight is absent
+    if weight is not None and not weight.all():  # samples of weight 0 are left out
         job = replace(job, samples=job.samples.take(np.flatnonzero(weight)))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         seen = [layer.summary() for layer in _look(job)]
@@ -187,7 +189,7 @@ def layer_statistics(
 
 
 class _Layer:
-    """What is summed over chunks of rows for one layer."""
+    """Sums of one layer over chunks of rows."""
 
     def __init__(self, fan_out, greatest):
         self.greatest = greatest
@@ -197,8 +199,8 @@ class _Layer:
     def add(self, a, slope, delta, weight):
         total, slope = weight.sum(), abs(slope)
         mean = (weight @ a).mean() / total
-        # Mean and sum of squares around it merge (Chan, Golub and LeVeque, 1983), so that nothing
-        # is lost where the mean is far from 0.
+        # Means and sums of squared deviations are merged (Chan, Golub and LeVeque, 1983). This is
+        # accurate even if the mean is far from 0.
         gap, self.total = mean - self.mean, self.total + total
         self.mean += gap * total / self.total
         self.squares += (weight @ (a - mean) ** 2).mean()
@@ -208,7 +210,7 @@ class _Layer:
         self.delta = np.hypot(self.delta, rms(delta, weight) * total**0.5)
 
     def summary(self):
-        """Mean, std, saturated and dead share, RMS of delta."""
+        """(mean, standard deviation, saturated share, dead share, RMS of delta)"""
         return (
             self.mean,
             (self.squares / self.total) ** 0.5,
@@ -219,7 +221,7 @@ class _Layer:
 
 
 def _look(job):
-    """The sums of all layers, over chunks of rows."""
+    """The sums of each layer, over chunks of rows."""
     network, samples = job.network, job.samples
     activations = [*network.activations, "identity"]
     layers = [
@@ -236,7 +238,7 @@ def _look(job):
 
 
 def rms(array, weight=None):
-    """Root of the mean of squares, which themselves may be out of range; rows may have weights."""
+    """The root mean square, even if squares overflow or underflow; rows may have weights."""
     top = abs(array).max()
     if not (0 < top < np.inf):
         return float(top)
@@ -246,7 +248,7 @@ def rms(array, weight=None):
 
 
 def _updates(network, grads, estimator):
-    """RMS of each layer's gradient, and of its step relative to its weights."""
+    """RMS of each layer's gradient, and of one step relative to the weights."""
     gradient_rms, update_ratio = [], []
     for layer, weights in zip(network.plan.tolist(), network.coefs, strict=True):
         begin = layer[network.plan.dtype.names.index("weight")]

@@ -1,8 +1,8 @@
-"""Names and numbers as text, as tables, messages and pictures have them."""
+"""Names and numbers of layers as text, for tables, messages and pictures."""
 
 from collections.abc import Sequence
 
-NAME_WIDTH = 24  # of an activation in the table: a formula may be long
+NAME_WIDTH = 24  # most characters of an activation, which may be a long formula
 
 
 def shortened(name: str) -> str:
@@ -10,7 +10,7 @@ def shortened(name: str) -> str:
 
 
 def layers_in_words(numbers: Sequence[int]) -> str:
-    """The layers in words: 'layer 3', 'layers 1 to 4', 'layers 1, 2 and 5'."""
+    """The numbers of layers in words: 'layer 3', 'layers 1 to 4', 'layers 1, 2 and 5'."""
     if len(numbers) == 1:
         return f"layer {numbers[0]}"
     if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:

@@ -194,7 +194,7 @@ def test_an_interrupt_before_training_leaves_the_estimator_as_it_was(monkeypatch
     model = MLPClassifier(max_iter=2, random_state=0).fit(X, y)
     before = vars(model).copy()
     monkeypatch.setattr(
-        "fastbp.estimators.base.Network", lambda *_: signal.raise_signal(signal.SIGINT)
+        "fastbp.estimators.job.Network", lambda *_: signal.raise_signal(signal.SIGINT)
     )
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
