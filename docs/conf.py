@@ -23,6 +23,7 @@ extensions = [
     "myst_parser",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "fit_picture",
 ]
 templates_path = ["templates"]
 exclude_patterns = ["build", "templates", "gallery/**/*.ipynb", "gallery/**/*.py"]
