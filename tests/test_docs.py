@@ -68,7 +68,7 @@ def test_examples_of_docstrings(module):
     runner = Runner()
     for name in module.__all__:
         public = getattr(module, name)
-        for test in doctest.DocTestFinder().find(public, name, module=False, globs={}):
+        for test in doctest.DocTestFinder().find(public, name, module=False, globs=vars(module)):
             runner.run(test)
     runner.run(doctest.DocTestParser().get_doctest(module.__doc__, {}, module.__name__, None, 0))
     runner.assert_no_complaints()
