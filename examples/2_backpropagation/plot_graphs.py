@@ -30,8 +30,9 @@ assert abs(total.value - 715) < 1e-9
 
 # %%
 # How much does the total rise if an apple costs 1 more? This is the derivative of the total with
-# respect to that price. ``backward`` computes the derivatives with respect to all variables at
-# once. It starts at the result with the adjoint 1. At each operation it applies the chain rule:
+# respect to that price, also called its *adjoint*. ``backward`` computes the adjoints of all
+# variables at once. It starts at the result, whose adjoint is 1. At each operation it applies the
+# chain rule:
 #
 # - a sum passes its adjoint to both of its inputs;
 # - a product passes its adjoint to each input, multiplied by *the other* input.
@@ -62,9 +63,9 @@ print(total.to_mermaid())
 
 # %%
 # If a value is used twice, the adjoints of both uses are added. In :math:`f(x) = (x \sin x)^2 + x`
-# the variable is used three times. Its derivative, computed by hand, is :math:`2 x \sin x\, (\sin x
-# + x \cos x) + 1`. A ``Variable`` may hold an array. The derivative of the sum with respect to
-# :math:`x_k` is the derivative of :math:`f(x_k)`.
+# the variable is used three times. Its derivative, computed by hand, is
+# :math:`2 x \sin x\, (\sin x + x \cos x) + 1`. A ``Variable`` may hold an array. The derivative of
+# the sum with respect to :math:`x_k` is the derivative of :math:`f(x_k)`.
 
 x = fg.Variable(np.linspace(-4, 4, 1000), "x")
 f = (x * fg.sin(x)) ** 2 + x

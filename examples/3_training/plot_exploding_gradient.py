@@ -82,8 +82,8 @@ assert any("explod" in message for message in statistics[4].messages)
 # The right size
 # --------------
 #
-# A relu layer sets the negative half of its inputs to zero. Weights with a variance of :math:`2 /
-# I`, where :math:`I` is the fan-in, compensate for this (He and others, 2015). This is
+# A relu layer sets the negative half of its inputs to zero. Weights with a variance of
+# :math:`2 / I`, where :math:`I` is the fan-in, compensate for this (He and others, 2015). This is
 # ``init="he_uniform"``. Here it gives a factor close to 1:
 
 he = MLPClassifier(
