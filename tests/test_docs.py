@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import runpy
 import textwrap
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_examples_of_docstrings(module):
     runner = Runner()
     for name in module.__all__:
         public = getattr(module, name)
-        for test in doctest.DocTestFinder().find(public, name, module=False, globs={}):
+        for test in doctest.DocTestFinder().find(public, name, module=False, globs=vars(module)):
             runner.run(test)
     runner.run(doctest.DocTestParser().get_doctest(module.__doc__, {}, module.__name__, None, 0))
     runner.assert_no_complaints()
@@ -94,3 +95,19 @@ def test_reference_is_complete():
     page = (DOCS / "graph_functions.rst").read_text(encoding="utf-8")
     functions = re.findall(r"\w+", re.search(r":members:(.*?)\n   :", page, re.DOTALL)[1])
     assert sorted(functions) == sorted(FUNCTIONS)
+
+
+@needs_docs
+def test_picture_of_a_fit_is_legible():
+    """Texts fit into their boxes, boxes do not overlap, and rooms are those of the package."""
+    picture = runpy.run_path(str(DOCS / "extensions" / "fit_picture.py"))
+    boxes = list(picture["BOXES"].values())
+    for k, box in enumerate(boxes):
+        for line in (box.title, *box.lines):
+            character = 7 if picture["FILES"].search(line) else 6.6  # monospace is wider
+            assert character * len(line) < box.width, line
+        for other in boxes[:k]:
+            apart_x = box.x + box.width <= other.x or other.x + other.width <= box.x
+            assert apart_x or box.bottom < other.y or other.bottom < box.y, (box, other)
+    for room in picture["ROOMS"]:
+        assert (ROOT / "fastbp" / room.name).is_dir()
