@@ -15,7 +15,7 @@ PIP := -m pip --disable-pip-version-check -q
 # -P keeps the checkout off the path, so that its fastbp/ cannot hide the installed wheel; the
 # variable hands the same down to the processes that tests start.
 PYTEST := PYTHONSAFEPATH=1 $(CURDIR)/VENV/bin/python -P -m pytest
-SOURCES := $(sort $(wildcard $(foreach kind,py pyi pyx pxd h,fastbp/*.$(kind) fastbp/*/*.$(kind))) \
+SOURCES := $(sort $(wildcard $(foreach kind,py pyi pyx pxd pxi h,fastbp/*.$(kind) fastbp/*/*.$(kind))) \
   fastbp/py.typed setup.py pyproject.toml MANIFEST.in LICENSE $(wildcard README.md))
 LINTED := $(wildcard setup.py fastbp tests examples benchmarks docs tools)
 DOCS_MADE := docs/build docs/generated docs/gallery
@@ -108,7 +108,7 @@ wheel: .venv/made ## sdist and wheel for release, in dist/
 	  PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python -P -m auditwheel repair -w dist build/raw/*.whl \
 	    > build/auditwheel.log 2>&1 || { cat build/auditwheel.log; exit 1; }; \
 	else cp build/raw/*.whl dist/; fi
-	@if .venv/bin/python -m zipfile -l $$(echo dist/*.whl) | grep -E '\.libs/|\.(pyx|pxd|c|h) '; then \
+	@if .venv/bin/python -m zipfile -l $$(echo dist/*.whl) | grep -E '\.libs/|\.(pyx|pxd|pxi|c|h) '; then \
 	  echo "the wheel holds what it should not (above)"; exit 1; fi
 	@ls -l dist
 
@@ -130,7 +130,7 @@ lint: .venv/lint ## ruff and cython-lint
 	@.venv/bin/ruff check -q $(LINTED)
 	@.venv/bin/ruff format -q --check $(LINTED)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH"; cython-lint fastbp \
-	  && double-quote-cython-strings $(wildcard fastbp/*.pyx fastbp/*/*.pxd)
+	  && double-quote-cython-strings $(wildcard fastbp/*.pyx fastbp/*/*.pxd fastbp/*/*.pxi)
 
 # The directives are those of setup.py; the page is wanted without a compilation.
 .PHONY: annotate

@@ -16,16 +16,19 @@ from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators import inputs, memory
-from fastbp.kernels import core, matmul
+from fastbp.kernels import backend, core
 from fastbp.network import (
     INITIALIZERS,
     LEAST_CHUNK,
     Network,
     chunk_rows,
     count_params,
+    epoch_use,
     hidden_activations,
     make_plan,
-    trace,
+    predict_chunks,
+    trace_activation,
+    trace_loss,
 )
 from fastbp.threads.team import MOST_RANKS, available_cores, call_cost, team
 from fastbp.training.trainer import (
@@ -90,6 +93,7 @@ def _as_formula(value, name):
     """The value of a parameter with an Expression in place of each function."""
     if isinstance(value, list | tuple):
         return type(value)(_as_formula(one, name) for one in value)
+    trace = {"loss": trace_loss, "activation": trace_activation}[name]
     return trace(value, name) if callable(value) else value
 
 
@@ -293,7 +297,7 @@ class BaseMLP(BaseEstimator):
         memory.check_fits(needed, what)
         if stochastic:
             batch = min(200 if self.batch_size == "auto" else self.batch_size, X.shape[0])
-            use = "epoch_csr" if issparse(X) else "epoch"
+            use = epoch_use(issparse(X))
         else:
             batch, use = min(GRADIENT_CHUNK, X.shape[0]), "gradient"
         # A tape's layer needs what gelu's does; its registers, some dozens of rows, are left out.
@@ -560,7 +564,7 @@ class BaseMLP(BaseEstimator):
         n_samples = X.shape[0]
         out = np.empty((n_samples, network.units[-1]), dtype)
         if n_samples <= LEAST_CHUNK and (
-            matmul == "native" or n_samples * max(network.products) < SMALL_PRODUCT
+            backend == "native" or n_samples * max(network.products) < SMALL_PRODUCT
         ):
             return out, network.predict(inputs.as_rows(X, dtype), link, out)
         work = sum(network.row_work(X.nnz / n_samples if issparse(X) else None))
@@ -569,8 +573,8 @@ class BaseMLP(BaseEstimator):
         n_threads = 1 if chunks == 1 else self.n_threads and min(self.n_threads, chunks)
         with team(n_threads, call_cost(n_samples * work), n_samples, 0) as members:
             # What has to be copied or converted is so chunk by chunk.
-            return out, network.predict_chunks(
-                lambda part: inputs.as_rows(X[part], dtype), chunk, link, out, members
+            return out, predict_chunks(
+                network, lambda part: inputs.as_rows(X[part], dtype), chunk, link, out, members
             )
 
     def __sklearn_tags__(self):

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import (
 
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.base import BaseMLP, all_or_nothing
-from fastbp.network import trace
+from fastbp.network import trace_loss
 from fastbp.training.trainer import Objective
 
 
@@ -561,7 +561,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _objective(self, n_outputs):
         multinomial = self._is_multinomial()
         if callable(self.loss):
-            loss = trace(self.loss, "loss")
+            loss = trace_loss(self.loss)
         elif self.loss == "log_loss" and not multinomial:
             loss = "binary_log_loss"
         else:

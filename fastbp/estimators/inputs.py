@@ -10,6 +10,8 @@ import scipy.sparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_non_negative, validate_data
 
+from fastbp.kernels import CSR
+
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 TOO_LARGE = "float32, the dtype of X: convert X to float64."
 
@@ -201,7 +203,7 @@ def check_prediction_data(estimator, X):
 
 
 def as_rows(X, dtype):
-    """X as the core takes it: aligned C-ordered rows, or (data, indices, indptr, features).
+    """X as the core takes it: aligned C-ordered rows, or CSR.
 
     No copy is made of what is so already; CSR row pointers are widened to int64.
     """
@@ -213,7 +215,7 @@ def as_rows(X, dtype):
             f"X has {n_features} columns, at most {np.iinfo(np.int32).max} are "
             "possible for sparse data."
         )
-    return (
+    return CSR(
         _cast(X.data, dtype, "X"),
         np.require(X.indices, np.int32, ("C", "A")),
         np.require(X.indptr, np.int64, ("C", "A")),

@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP, all_or_nothing
-from fastbp.network import trace
+from fastbp.network import trace_loss
 from fastbp.training.trainer import Objective
 
 LINKS_OF_LOSSES = {
@@ -533,7 +533,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _objective(self, n_outputs):
         if callable(self.loss):
-            return Objective(trace(self.loss, "loss"), self.out_activation or "identity")
+            return Objective(trace_loss(self.loss), self.out_activation or "identity")
         link = LINKS_OF_LOSSES[self.loss]
         if link == "exp" and self.out_activation not in (None, "exp"):
             raise ValueError(

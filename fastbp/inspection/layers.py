@@ -7,9 +7,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
-from fastbp.network import EXAMINE_CHUNK, Network, row_slice
-from fastbp.training.trainer import Settings, loss_gradient
+from fastbp.kernels import Task, core
+from fastbp.network import Network, allocate, count_rows, row_slice
+from fastbp.training.trainer import Samples, Settings, loss_gradient
 
+# Rows that are examined together: a few MiB for usual widths.
+EXAMINE_CHUNK = 1024
 SATURATED = 0.01  # of an activation's greatest slope: less is saturated
 SLOPE_RANGE = np.linspace(-10, 10, 2001)[:, None]  # where that is looked for
 VANISHING, EXPLODING = 1e-3, 1e3  # RMS of delta, beside that of the output layer
@@ -50,7 +53,7 @@ def activations(estimator, X):
     [(1, 3), (1, 2), (1, 1)]
     """
     network, x = _network_and_rows(estimator, X)
-    return network.forward(x)
+    return forward(network, x)
 
 
 def input_gradients(estimator, X):
@@ -101,8 +104,8 @@ def input_gradients(estimator, X):
     array([[2., 3.]])
     """
     network, x = _network_and_rows(estimator, X)
-    found = network.input_gradients(x)
-    return found[:, 0] if found.shape[1] == 1 else found
+    gradients = raw_gradients(network, x)
+    return gradients[:, 0] if gradients.shape[1] == 1 else gradients
 
 
 def fitted_network(estimator):
@@ -124,6 +127,81 @@ def _network_and_rows(estimator, X):
     X = inputs.check_prediction_data(estimator, X)
     network = network.for_rows_of(X.dtype)
     return network, inputs.as_rows(X, network.params.dtype)
+
+
+# ---- by the core
+
+
+def _per_layer(network, n_rows):
+    """An array (rows, fan_out) for each layer, and the flat one that they are views into."""
+    flat = allocate(n_rows * sum(network.units[1:]), network.params.dtype)
+    ends = n_rows * np.cumsum(network.units[1:])
+    return [part.reshape(n_rows, -1) for part in np.split(flat, ends[:-1])], flat
+
+
+def forward(network, x):
+    """The activations of all layers for rows x, the raw prediction last: arrays (rows, fan_out)."""
+    n_rows = count_rows(x)
+    layers, flat = _per_layer(network, n_rows)
+    core.look(network.program, network.params, _scratch(network, n_rows), x, flat, None)
+    return layers
+
+
+def slopes(network, x):
+    """The slopes f'(z) of all layers for rows x: arrays (rows, fan_out)."""
+    n_rows = count_rows(x)
+    layers, flat = _per_layer(network, n_rows)
+    core.look(network.program, network.params, _scratch(network, n_rows), x, None, flat)
+    return layers
+
+
+def raw_gradients(network, x):
+    """The derivatives of the raw predictions by x, shape (rows, outputs, features).
+
+    The deltas of the output layer are 1 for the output itself and 0 for the others.
+    """
+    n_rows, n_outputs = count_rows(x), network.units[-1]
+    gradients = np.empty((n_rows, n_outputs, network.units[0]), network.params.dtype)
+    for first in range(0, n_rows, EXAMINE_CHUNK):
+        part = slice(first, min(first + EXAMINE_CHUNK, n_rows))
+        rows, size = row_slice(x, part), part.stop - first
+        layers, deltas = _per_layer(network, size)
+        dx = allocate(size * network.units[0], network.params.dtype)
+        scratch = _scratch(network, size)
+        for k in range(n_outputs):
+            layers[-1][:] = np.arange(n_outputs) == k
+            core.pull_back(network.program, network.params, scratch, rows, deltas, dx)
+            gradients[part, k] = dx.reshape(-1, network.units[0])
+    return gradients
+
+
+def examine(network, x, y, program, objective):
+    """Activations, slopes and deltas of all layers, as training has them for rows x and targets y.
+
+    Parameters
+    ----------
+    x, y
+        Rows and targets, as training takes them.
+    program : ndarray or Program
+        The network's, with the tape of the loss if it has one.
+    objective : LoweredObjective
+
+    Returns
+    -------
+    activations, slopes, deltas : lists of ndarray of shape (rows, fan_out)
+        a, f'(z) and dloss/dz of all layers; the last activation is the raw prediction.
+    """
+    n_rows = len(y)
+    views, flat = zip(*(_per_layer(network, n_rows) for _ in range(3)), strict=True)
+    scratch = network.scratch(n_rows, 1, "examine", program)
+    core.look(program, network.params, scratch, x, *flat[:2])
+    task = Task(Samples(x, y, None), objective)
+    core.deltas(program, network.params, scratch, task, flat[2])
+    return views
+
+
+def _scratch(network, n_rows):
+    return network.scratch(n_rows, 1, "examine")
 
 
 # ---- statistics
@@ -331,7 +409,7 @@ class _Layer:
 def _look(network, data, objective):
     """The sums of all layers, over chunks of rows."""
     x, y, weight = data
-    program, loss_fields = objective.program(network)
+    program, lowered = objective.program(network)
     activations = [*network.activations, "identity"]
     layers = [
         _Layer(fan_out, greatest_slope(activation, network.params.dtype))
@@ -339,9 +417,9 @@ def _look(network, data, objective):
     ]
     for first in range(0, len(y), EXAMINE_CHUNK):
         part = slice(first, min(first + EXAMINE_CHUNK, len(y)))
-        found = network.examine(row_slice(x, part), y[part], program, loss_fields)
+        examined = examine(network, row_slice(x, part), y[part], program, lowered)
         share = np.ones(part.stop - first) if weight is None else weight[part]
-        for layer, a, slope, delta in zip(layers, *found, strict=True):
+        for layer, a, slope, delta in zip(layers, *examined, strict=True):
             layer.add(a, slope, delta, share)
     return layers
 
@@ -350,8 +428,8 @@ def greatest_slope(activation, dtype):
     """The greatest finite abs(f'(z)) for z in SLOPE_RANGE, by the core itself."""
     network = Network((1, 1, 1), activation, dtype)
     network.coefs[0][:] = 1
-    slopes = abs(network.forward(SLOPE_RANGE.astype(dtype), slopes=True)[0])
-    return slopes[np.isfinite(slopes)].max(initial=0)
+    sizes = abs(slopes(network, SLOPE_RANGE.astype(dtype))[0])
+    return sizes[np.isfinite(sizes)].max(initial=0)
 
 
 def rms(array, weight=None):

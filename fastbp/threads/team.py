@@ -9,6 +9,7 @@ import _thread
 import os
 import threading
 import time
+from collections import deque
 from contextlib import contextmanager, nullcontext
 from queue import Empty, SimpleQueue
 
@@ -16,7 +17,7 @@ import joblib
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from fastbp.kernels import core, matmul
+from fastbp.kernels import Rank, backend, core
 
 # Costs are counted in multiply-adds, some 50 to a nanosecond. Measured on two cores with nets of 20
 # to 784 inputs, widths of 30 to 300, batches of 10 to 1000:
@@ -64,7 +65,7 @@ def reserved_cores(n_threads, cost, rows):
     rows: a rank without one does not pay.
     """
     token = object()
-    blocks = rows if matmul == "native" else -(-rows // core.BLAS_ROWS)
+    blocks = rows if backend == "native" else -(-rows // core.BLAS_ROWS)
     try:
         try:
             size = min(n_threads or 1, MOST_RANKS)
@@ -167,7 +168,7 @@ def team(n_threads, cost, rows, epoch_work):
 
     n_threads None means "decide".
     """
-    blas = single_threaded_blas() if matmul == "blas" else nullcontext()
+    blas = single_threaded_blas() if backend == "blas" else nullcontext()
     with reserved_cores(n_threads, cost, rows) as size, blas:
         members = Team(size, inline=size == 1 and epoch_work < INLINE_WORK)
         try:
@@ -210,7 +211,7 @@ class Team:
         self.size = max(self._started, 1)
 
     def run(self, door):
-        """Run door((words, rank, size)) in every rank, to the end or to an agreed stop.
+        """Run door(Rank) in every rank, to the end or to an agreed stop.
 
         Raises KeyboardInterrupt after the ranks have stopped at a batch boundary; the team is
         closed then. A launch that was interrupted has changed nothing.
@@ -220,13 +221,13 @@ class Team:
         self.words[:] = 0
         if not self._started:
             began = time.perf_counter()
-            door((self.words, 0, 1))
+            door(Rank(self.words, 0, 1))
             self._inline = time.perf_counter() - began < INLINE_SECONDS
             return
         reports = SimpleQueue()
         try:
             for rank, inbox in enumerate(self._inboxes):
-                inbox.put((door, (self.words, rank, self.size), reports))
+                inbox.put((door, Rank(self.words, rank, self.size), reports))
             for _ in self._inboxes:
                 failure = reports.get()
                 if failure is not None:
@@ -234,6 +235,20 @@ class Team:
         except BaseException:
             self.close()
             raise
+
+    def for_each(self, parts, function):
+        """Call function(part) for every part, ranks taking turns; a stop ends it between parts."""
+        waiting = deque(parts)
+
+        def door(rank):
+            while waiting and not rank.words[core.TEAM_STOP]:
+                try:
+                    part = waiting.popleft()
+                except IndexError:  # another rank was faster
+                    return
+                function(part)
+
+        self.run(door)
 
     def close(self):
         """Stop what still runs at its batch boundary, dismiss the ranks, wait until they have gone.
@@ -264,7 +279,7 @@ def _serve(inbox, gone, bell):
             door(member)
             reports.put(None)
         except BaseException as failure:
-            core.abort_team(member[0])  # its mates would wait for it
+            core.abort_team(member.words)  # its mates would wait for it
             reports.put(failure)
         del door, member, reports  # an idle rank holds no arrays
     gone.append(None)

@@ -3,12 +3,13 @@
 import functools
 import math
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.optimize
 
-from fastbp.kernels import core
-from fastbp.network import allocate, count_rows
+from fastbp.kernels import CSR, LoweredObjective, Rank, Task, core, variant
+from fastbp.network import allocate, count_rows, epoch_use
 from fastbp.threads.team import single_threaded_blas, step_cost, team
 from fastbp.training import schedules
 
@@ -37,12 +38,20 @@ class Objective:
     scale: float = 1.0
     exact: bool = False
 
-    def program(self, network):
-        """The network's program with this loss, and the fields of the core's Loss."""
+    def program(self, network, alpha=0.0, scale=1.0):
+        """The network's program with this loss, and the objective as the core computes it."""
         program, code = network.with_loss(self.loss)
-        return program, dict(
-            loss=code, link=core.LINKS[self.link], parameters=self.parameters, objective=self.exact
+        return program, LoweredObjective(
+            code, core.LINKS[self.link], self.parameters, alpha, scale, self.exact
         )
+
+
+class Samples(NamedTuple):
+    """What is trained on, as the core reads it."""
+
+    x: Any
+    y: Any
+    weight: Any
 
 
 @dataclass
@@ -104,7 +113,11 @@ class Optimizer:
         self.schedule = schedule if solver == "sgd" else "constant"  # as scikit-learn's Adam
         self.power_t = power_t
         self.fields = dict(
-            momentum=momentum, nesterov=nesterov, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon
+            momentum=momentum,
+            nesterovs_momentum=nesterov,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
         )
         self.state = np.zeros((core.STATE_ROWS[solver], size), dtype)
         self.tally = np.zeros(3)
@@ -115,17 +128,14 @@ class Optimizer:
         vars(twin).update(vars(self), state=self.state.astype(dtype), tally=self.tally.copy())
         return twin
 
-    def hyper(self, settings, loss_fields, loss_scale):
-        """The core's Hyper, and Loss."""
-        return dict(
-            self.fields,
-            **loss_fields,
-            loss_scale=loss_scale,
-            optimizer=core.OPTIMIZERS[self.solver],
-            batch=settings.batch_size,
-            alpha=settings.alpha,
-            rate=self.rate,
-        )
+    def rule(self):
+        """The fields of the core's Rule."""
+        return dict(self.fields, optimizer=core.OPTIMIZERS[self.solver])
+
+    def set_rates(self, rates):
+        """Write the rates of the epoch's steps."""
+        rates[:, 0] = self.rate
+        core.step_rates(self.rule(), rates, int(self.tally[2]) + 1)
 
     def end_epoch(self, samples_seen):
         """Let the schedule set the rate of the next epoch."""
@@ -147,7 +157,7 @@ class Optimizer:
 
 def work_per_sample(network, x):
     """Multiply-adds of forward and backward for one sample."""
-    entries = len(x[0]) / max(count_rows(x), 1) if isinstance(x, tuple) else None  # CSR
+    entries = len(x.data) / max(count_rows(x), 1) if isinstance(x, CSR) else None  # CSR
     first, others = network.row_work(entries)
     return 10 * sum(network.units[1:]) + 2 * first + 3 * others  # 10: activations and losses
 
@@ -195,8 +205,10 @@ def train(
         early stopping the best parameters are restored instead, with a warning.
     """
     n_samples = len(data[1]) if rows is None else len(rows)
-    program, loss_fields = settings.objective.program(network)
-    use = "epoch_csr" if isinstance(data[0], tuple) else "epoch"
+    program, objective = settings.objective.program(
+        network, settings.alpha, settings.objective.scale
+    )
+    use = epoch_use(isinstance(data[0], CSR))
     sample_work = work_per_sample(network, data[0])
     step_work = sample_work * settings.batch_size + 8 * network.params.size
     epoch_work = step_work * math.ceil(n_samples / settings.batch_size)
@@ -219,25 +231,26 @@ def train(
         cost = step_cost(step_work, network.params.size)
         with team(settings.n_threads, cost, settings.batch_size, epoch_work) as members:
             scratch = network.scratch(settings.batch_size, members.size, use, program)
-            hyper = optimizer.hyper(settings, loss_fields, settings.objective.scale)
+            steps = -(-n_samples // settings.batch_size)
+            rates = np.empty((steps if core.CORRECTS_RATE[optimizer.solver] else 1, 2))
             order = rows
             if settings.shuffle:
                 order = np.arange(n_samples, dtype=np.intp) if rows is None else rows.copy()
-            dtype = "float" if network.params.dtype == np.float32 else "double"
             arguments = (
                 program,
                 network.params,
                 optimizer.state,
                 scratch,
                 optimizer.tally,
-                (*data, order),
-                hyper,
+                Task(
+                    Samples(*data), objective, optimizer.rule(), order, settings.batch_size, rates
+                ),
             )
-            epoch = functools.partial(core.train_epoch[dtype], *arguments)
+            epoch = functools.partial(variant(core.train_epoch, network.params.dtype), *arguments)
             for _ in range(settings.max_iter):
                 if settings.shuffle:  # as `sklearn.utils.shuffle`, out of the order before
                     random_state.shuffle(order)
-                hyper["rate"] = optimizer.rate
+                optimizer.set_rates(rates)
                 members.run(epoch)
                 history.loss = optimizer.tally[0] / n_samples
                 history.loss_curve.append(history.loss)
@@ -372,17 +385,14 @@ def gradient_door(network, data, settings, ranks=1):
     chunk = min(GRADIENT_CHUNK, len(data[1]))
     # The penalty's and the outputs' terms are summed as they stand in the gradient, so multi-output
     # squared error is the sum over outputs (scikit-learn #8349).
-    program, loss_fields = settings.objective.program(network)
-    hyper = Optimizer("sgd", 0, np.float64, rate=0.0).hyper(settings, loss_fields, 1.0)
-    hyper["batch"] = chunk
+    program, objective = settings.objective.program(network, settings.alpha)
+    task = Task(Samples(*data), objective, batch=chunk)
     grads = allocate(network.params.size, network.params.dtype)
     tally = np.zeros(2)
     scratch = network.scratch(chunk, ranks, "gradient", program)
 
     def door(member):
-        core.loss_gradient(
-            program, network.params, grads, scratch, tally, (*data, None), hyper, member
-        )
+        core.loss_gradient(program, network.params, grads, scratch, tally, task, member)
 
     return door, grads, tally
 
@@ -390,7 +400,7 @@ def gradient_door(network, data, settings, ranks=1):
 def loss_gradient(network, data, settings):
     """Reported loss, and the gradient of the objective, over all samples; by this thread alone."""
     door, grads, tally = gradient_door(network, data, settings)
-    door((np.zeros(core.TEAM_WORDS, np.int32), 0, 1))
+    door(Rank(np.zeros(core.TEAM_WORDS, np.int32), 0, 1))
     return tally[0], grads
 
 

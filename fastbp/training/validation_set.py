@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from fastbp.kernels import core
-from fastbp.network import chunk_rows, row_slice
+from fastbp.kernels import CSR, core, variant
+from fastbp.network import chunk_rows, predict_chunks, row_slice
 
 
 def hold_out(n_samples, fraction, random_state, stratify):
@@ -48,37 +48,35 @@ class ValidationSet:
     def __init__(self, network, objective, scale, data, score):
         x, self.targets, self.weight = data
         self.network, self.link, self.scale, self.score = network, objective.link, scale, score
-        self.program, self.fields = objective.program(network)
+        self.program, self.lowered = objective.program(network)
         n_samples, dtype = len(self.targets), network.params.dtype
         self.rows_of = functools.partial(row_slice, x)
-        entries = len(x[0]) / n_samples if isinstance(x, tuple) else None
+        entries = len(x.data) / n_samples if isinstance(x, CSR) else None
         self.chunk = chunk_rows(sum(network.row_work(entries)))
         self.out = np.empty((n_samples, network.units[-1]), dtype)
         self.losses = np.empty(n_samples, dtype)
-        self.registers = core.scratch_size(self.program, 1, 1, "predict")  # of tapes, and more
-        kind = "float" if dtype == np.float32 else "double"
-        self.doors = core.losses[kind], core.links[kind]
+        self.doors = variant(core.row_losses, dtype), variant(core.apply_link, dtype)
 
     def __call__(self, members):
-        self.network.predict_chunks(
-            self.rows_of, self.chunk, "identity", self.out, members, self._finish
+        predict_chunks(
+            self.network, self.rows_of, self.chunk, "identity", self.out, members, self._finish
         )
         return self.score(self.out), self._loss()
 
     def _finish(self, part):
         """Losses and predictions of a chunk, in place of its raw predictions."""
-        losses, links = self.doors
+        row_losses, apply_link = self.doors
         z = self.out[part]
-        losses(
+        row_losses(
             self.program,
             z.copy(),
             self.targets[part],
-            self.fields,
+            self.lowered,
             np.empty_like(z),
             self.losses[part],
-            np.empty(z.size + self.registers, z.dtype),
+            self.network.scratch(len(z), 1, "row_losses", self.program),
         )
-        links(self.fields["link"], z)
+        apply_link(self.lowered.link, z)
 
     def _loss(self):
         """The mean of the row losses; a sample of weight zero is absent, whatever its loss."""

@@ -17,12 +17,13 @@ from sklearn.preprocessing import LabelBinarizer
 from test_team import InterruptAt, blas_threads, ranks_alive
 
 import fastbp.estimators.base as base_module
+import fastbp.network.inference as inference_module
 import fastbp.network.network as network_module
 import fastbp.threads.team as team_module
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators import inputs
-from fastbp.kernels import core
-from fastbp.network import Network
+from fastbp.kernels import Rank, core
+from fastbp.network import Network, predict_chunks
 
 try:
     import pandas as pd
@@ -362,7 +363,7 @@ def test_other_labels_are_scikit_learns_business(y):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(network_module, "PREDICT_WORK", 1)  # chunks of 64 rows
+    monkeypatch.setattr(inference_module, "PREDICT_WORK", 1)  # chunks of 64 rows
     monkeypatch.setattr(team_module, "LAUNCH", 0)
     monkeypatch.setattr(team_module, "available_cores", lambda: 2)
 
@@ -442,9 +443,12 @@ def test_fits_and_predictions_share_the_cores(small_chunks):
 def test_a_stop_is_heard_between_chunks(small_chunks):
     network, words, seen = Network((40, 2), "relu", np.float32), np.zeros(core.TEAM_WORDS, "i4"), []
 
-    class Members:
+    class OneRank(team_module.Team):
+        def __init__(self):
+            pass
+
         def run(self, door):
-            door((words, 0, 1))
+            door(Rank(words, 0, 1))
 
     def rows(part):
         seen.append(part)
@@ -453,11 +457,16 @@ def test_a_stop_is_heard_between_chunks(small_chunks):
         return x[part]
 
     x, out = wide(1000)[0], np.empty((1000, 2), np.float32)
-    network.predict_chunks(rows, 64, "identity", out, Members())
+    predict_chunks(network, rows, 64, "identity", out, OneRank())
     assert seen == [slice(0, 64), slice(64, 128), slice(128, 192)]
 
 
-FILES = (team_module.__file__, network_module.__file__, base_module.__file__)
+FILES = (
+    team_module.__file__,
+    network_module.__file__,
+    inference_module.__file__,
+    base_module.__file__,
+)
 
 
 def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_chunks):

@@ -19,7 +19,7 @@ import fastbp.threads.team as team_module
 import fastbp.training.trainer as trainer_module
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
-from fastbp.kernels import core, level, matmul, runnable_levels
+from fastbp.kernels import Rank, backend, core, level, runnable_levels
 from fastbp.threads.team import (
     available_cores,
     call_cost,
@@ -288,7 +288,7 @@ def test_a_rank_that_fails_lets_the_others_go():
     network = problem.network
 
     def door(member):
-        if member[1] == 1:
+        if member.rank == 1:
             raise RuntimeError("rank 1 fails")
         core.train_epoch(
             network.plan,
@@ -296,8 +296,7 @@ def test_a_rank_that_fails_lets_the_others_go():
             state_of(network, "sgd"),
             network.scratch(200, 2, "epoch"),
             np.zeros(3),
-            (problem.x, problem.y, None, None),
-            problem.hyper,
+            problem.task(),
             member,
         )
 
@@ -315,7 +314,7 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
     network = problem.network
 
     def door(member):
-        if failing and member[1] == 1:
+        if failing and member.rank == 1:
             raise RuntimeError("rank 1 fails")
         core.train_epoch(
             network.plan,
@@ -323,8 +322,7 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
             state_of(network, "sgd"),
             network.scratch(200, 2, "epoch"),
             np.zeros(3),
-            (problem.x, problem.y, None, None),
-            problem.hyper,
+            problem.task(),
             member,
         )
 
@@ -461,9 +459,8 @@ def test_a_cancelled_launch_runs_nothing():
             state_of(network, "sgd"),
             network.scratch(10, 2, "epoch"),
             tally,
-            (problem.x, problem.y, None, None),
-            problem.hyper,
-            (words, 0, 2),
+            problem.task(),
+            Rank(words, 0, 2),
         ),
     )
     rank.start()
@@ -479,6 +476,7 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
     problem = Problem(n=500_000, batch=10, hidden=())
     network, words = problem.network, problem.words()
     state, scratch = state_of(network, "sgd"), network.scratch(10, 2, "epoch")
+    task = problem.task()
     ranks = [
         threading.Thread(
             target=core.train_epoch,
@@ -488,9 +486,8 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
                 state,
                 scratch,
                 np.zeros(3),
-                (problem.x, problem.y, None, None),
-                problem.hyper,
-                (words, rank, 2),
+                task,
+                Rank(words, rank, 2),
             ),
         )
         for rank in (0, 1)
@@ -520,7 +517,7 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     ):
         with reserved_cores(n_threads, cost, 1000) as size:
             assert size == expected
-    block = 1 if matmul == "native" else core.BLAS_ROWS
+    block = 1 if backend == "native" else core.BLAS_ROWS
     with reserved_cores(None, large, 2 * block) as size:  # two blocks of rows, no more
         assert size == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
@@ -583,7 +580,7 @@ def test_blas_is_held_to_one_thread_where_it_is_called_and_nowhere_else(solver, 
     X, y, _ = data(100)
     with threadpool_limits(2, user_api="blas"):
         MLPClassifier((5,), solver=solver, max_iter=2, random_state=0).fit(X, y)
-    held = solver == "lbfgs" or matmul == "blas"
+    held = solver == "lbfgs" or backend == "blas"
     assert seen and all(threads == ({1} if held else {2}) for threads in seen)
 
 

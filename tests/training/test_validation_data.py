@@ -16,12 +16,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from test_team import InterruptAt
 
-import fastbp.network.network as network_module
+import fastbp.network.inference as inference_module
 import fastbp.training.trainer as trainer_module
 import fastbp.training.validation_set as validation_set
 import oracle
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
+from fastbp.network import Network
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -179,7 +180,7 @@ def test_held_out_samples_are_recorded_too(cls):
     y, _ = data_of(cls)
     model = cls(**SMALL, early_stopping=True, validation_fraction=0.3).fit(X, y, W)
     random_state = np.random.RandomState(0)
-    network = network_module.Network([6, 5, 3 if cls is MLPClassifier else 2], "tanh", float)
+    network = Network([6, 5, 3 if cls is MLPClassifier else 2], "tanh", float)
     network.initialize(random_state)  # draws what a fit draws before its split
     _, held_out = train_test_split(np.arange(120), test_size=0.3, random_state=random_state)
     assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_
@@ -351,7 +352,7 @@ def test_lbfgs_records_every_iterate(cls):
 @BOTH
 @pytest.mark.parametrize("sparse", [False, True])
 def test_any_number_of_threads_records_the_same_bits(cls, sparse, monkeypatch):
-    monkeypatch.setattr(network_module, "PREDICT_WORK", 1)  # chunks of 64 rows
+    monkeypatch.setattr(inference_module, "PREDICT_WORK", 1)  # chunks of 64 rows
     x_val = np.random.RandomState(1).randn(1000, 6)
     y_val = x_val[:, :3].argmax(axis=1) if cls is MLPClassifier else x_val[:, :2]
     ran = []
