@@ -5,7 +5,7 @@
 # These would silently change what is built or imported.
 unexport FASTBP_DEBUG FASTBP_LEVELS PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
-SOURCES := $(sort $(wildcard $(foreach kind,py pyi pyx pxd h,fastbp/*.$(kind) fastbp/*/*.$(kind))) \
+SOURCES := $(sort $(wildcard $(foreach kind,py pyi pyx pxd pxi h,fastbp/*.$(kind) fastbp/*/*.$(kind))) \
   fastbp/py.typed setup.py pyproject.toml MANIFEST.in LICENSE $(wildcard README.md))
 LINTED := $(wildcard setup.py fastbp tests examples benchmarks docs tools)
 PAGES := docs/build docs/generated docs/gallery
@@ -79,7 +79,7 @@ docs: build/pages ## the documentation and its gallery, in docs/build/html
 lint: .venv/lint ## ruff, cython-lint and mypy
 	@.venv/bin/ruff check -q $(LINTED) && .venv/bin/ruff format -q --check $(LINTED)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH"; cython-lint fastbp \
-	  && double-quote-cython-strings $(wildcard fastbp/*.pyx fastbp/*/*.pxd)
+	  && double-quote-cython-strings $(wildcard fastbp/*.pyx fastbp/*/*.px[di])
 	@.venv/bin/mypy
 
 # The directives are those of setup.py; this needs no compilation.

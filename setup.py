@@ -107,7 +107,11 @@ setup(
             include_dirs=["fastbp/kernels"],
             define_macros=[("FASTBP_DEBUG", "1")] if DEBUG else [],
             extra_compile_args=FLAGS + flags,
-            depends=sorted(glob("fastbp/kernels/*.pxd") + glob("fastbp/kernels/*.h")),
+            depends=sorted(
+                glob("fastbp/kernels/*.pxd")
+                + glob("fastbp/kernels/*.pxi")
+                + glob("fastbp/kernels/*.h")
+            ),
         )
         for suffix, flags in levels().items()
     ],

@@ -21,7 +21,7 @@ from scipy import special
 from fastbp import graph as fg
 from fastbp.graph.expression import ACTIVATION, Expression
 from fastbp.graph.tape import compile_tape
-from fastbp.kernels import core, level
+from fastbp.kernels import core, level, variant
 from fastbp.network import assemble
 
 SIZE = 200 * 100
@@ -229,7 +229,7 @@ class Tape:
         self.length = len(tape.code)
         self.value, self.derivative = np.empty_like(x), np.empty((len(x), 1), x.dtype)
         registers = np.empty(tape.registers * 1024, x.dtype)
-        door = core.run_tape[{"f": "float", "d": "double"}[x.dtype.char]]
+        door = variant(core.kernel_run_tape, x.dtype)
         self.run = partial(
             door, assemble(None, [tape]), 0, x[None], self.value, self.derivative, registers
         )

@@ -1,21 +1,20 @@
 """The border in types: every door of the compiled core."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from numpy import float64, int32, intp
 from numpy.typing import NDArray
 
-# An array of float32 or of float64; all those of one call have the same dtype.
-Floating: TypeAlias = NDArray[Any]
-# One row per layer, of network.PLAN; with tapes (plan, tapes, code, constants).
-Program: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[int32], NDArray[float64]]
-Plan: TypeAlias = NDArray[Any] | Program
-# C-ordered rows, or CSR as (data, indices int32, indptr int64, features).
-Rows: TypeAlias = Floating | tuple[Floating, NDArray[int32], NDArray[Any], int]
-# (X, y, sample_weight, order).
-Data: TypeAlias = tuple[Rows, Floating, NDArray[float64] | None, NDArray[intp] | None]
-# (words, rank, size).
-Member: TypeAlias = tuple[NDArray[int32], int, int]
+from fastbp.kernels.border import (
+    CSR,
+    Floating,
+    LoweredObjective,
+    Plan,
+    Program,
+    Rank,
+    Rows,
+    Task,
+)
 
 DEBUG: bool
 TEAM_WORDS: int
@@ -28,46 +27,69 @@ TAPES: int
 LOSSES: dict[str, int]
 LINKS: dict[str, int]
 OPTIMIZERS: dict[str, int]
+RULE_CONSTANTS: dict[str, tuple[str, ...]]
+ALL_CONSTANTS: tuple[str, ...]
 STATE_ROWS: dict[str, int]
-MATMUL: tuple[str, ...]
+CORRECTS_RATE: dict[str, bool]
+BACKENDS: tuple[str, ...]
+USES: dict[str, int]
+PLAN: Any
 
-def use_matmul(way: str) -> None: ...
-def scratch_size(plan: Plan, batch: int, ranks: int, use: str) -> int: ...
+def use_backend(name: str) -> None: ...
+def scratch_size(program: Plan, batch: int, ranks: int, use: str) -> int: ...
+def step_rates(rule: dict[str, Any], rates: NDArray[float64], first_step: int) -> None: ...
 def train_epoch(
-    plan: Plan,
+    program: Plan,
     params: Floating,
     state: Floating,
     scratch: Floating,
     tally: NDArray[float64],
-    data: Data,
-    hyper: dict[str, Any],
-    team: Member,
+    task: Task,
+    rank: Rank,
 ) -> None: ...
 def loss_gradient(
-    plan: Plan,
+    program: Plan,
     params: Floating,
     grads: Floating,
     scratch: Floating,
     tally: NDArray[float64],
-    data: Data,
-    hyper: dict[str, Any],
-    team: Member,
+    task: Task,
+    rank: Rank,
 ) -> None: ...
 def predict(
-    plan: Plan, params: Floating, scratch: Floating, x: Rows, out: Floating, link: int
+    program: Plan, params: Floating, scratch: Floating, x: Rows, out: Floating, link: int
 ) -> bool: ...
-def examine(
-    plan: Plan,
+def look(
+    program: Plan,
     params: Floating,
     scratch: Floating,
-    data: Data | tuple[Rows],
-    hyper: dict[str, Any] | None,
-    found: tuple[Floating | None, Floating | None, Floating | None, Floating | None],
+    x: Rows,
+    a: Floating | None,
+    s: Floating | None,
 ) -> None: ...
+def deltas(
+    program: Plan, params: Floating, scratch: Floating, task: Task, deltas: Floating
+) -> None: ...
+def pull_back(
+    program: Plan, params: Floating, scratch: Floating, x: Rows, deltas: Floating, dx: Floating
+) -> None: ...
+def row_losses(
+    program: Plan,
+    z: Floating,
+    y: Floating,
+    objective: LoweredObjective,
+    delta: Floating,
+    losses_b: Floating,
+    scratch: Floating,
+) -> None: ...
+def apply_link(link: int, z: Floating) -> None: ...
 def is_finite(x: Floating) -> bool: ...
 def stop_team(words: NDArray[int32]) -> None: ...
 def abort_team(words: NDArray[int32]) -> None: ...
-def matmul(
+
+# ---- doors of single kernels, for the tests (kernel_doors.pxi)
+
+def kernel_matmul(
     a: Floating,
     b: Floating,
     c: Floating,
@@ -75,13 +97,15 @@ def matmul(
     bias: Floating | None = None,
     add: bool = False,
 ) -> None: ...
-def affine(a: Floating, w: Floating, b: Floating, z: Floating) -> None: ...
-def affine_gradient(
+def kernel_affine(a: Floating, w: Floating, b: Floating, z: Floating) -> None: ...
+def kernel_affine_gradient(
     a: Floating, w: Floating, delta: Floating, da: Floating, dw: Floating, db: Floating, add: bool
 ) -> None: ...
-def affine_csr(x: Rows, order: NDArray[intp], w: Floating, b: Floating, z: Floating) -> None: ...
-def affine_csr_gradient(
-    x: Rows,
+def kernel_affine_csr(
+    x: CSR, order: NDArray[intp], w: Floating, b: Floating, z: Floating
+) -> None: ...
+def kernel_affine_csr_gradient(
+    x: CSR,
     order: NDArray[intp],
     delta: Floating,
     dw: Floating,
@@ -89,27 +113,25 @@ def affine_csr_gradient(
     end: int,
     add: bool,
 ) -> None: ...
-def activate(activation: int, z: Floating, s: Floating) -> None: ...
-def activate_gradient(activation: int, delta: Floating, a: Floating, s: Floating) -> None: ...
-def elementary(name: str, x: Floating) -> None: ...
-def run_tape(
-    plan: Program,
+def kernel_activate(activation: int, z: Floating, s: Floating) -> None: ...
+def kernel_activate_gradient(
+    activation: int, delta: Floating, a: Floating, s: Floating
+) -> None: ...
+def kernel_elementary(name: str, x: Floating) -> None: ...
+def kernel_run_tape(
+    program: Program,
     which: int,
     inputs: Floating,
     value: Floating,
     derivative: Floating,
     registers: Floating,
 ) -> None: ...
-def losses(
-    plan: Plan,
-    z: Floating,
-    y: Floating,
-    hyper: dict[str, Any],
-    delta: Floating,
-    row_losses: Floating,
-    scratch: Floating,
-) -> None: ...
-def links(link: int, z: Floating) -> None: ...
-def step(
-    w: Floating, dw: Floating, state: Floating, hyper: dict[str, Any], t: float, scale: float
+def kernel_step(
+    w: Floating,
+    dw: Floating,
+    state: Floating,
+    rule: dict[str, Any],
+    rate: float,
+    alpha: float,
+    scale: float,
 ) -> None: ...

@@ -8,49 +8,65 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
-from fastbp.kernels cimport activations as _activations
-from fastbp.kernels cimport affine as _affine
-from fastbp.kernels cimport losses as _losses
-from fastbp.kernels cimport matmul as _matmul
-from fastbp.kernels cimport optimizers as _optimizers
-from fastbp.kernels cimport tape as _tape
-from fastbp.kernels cimport walk as _walk
-from fastbp.kernels cimport scalar
+from fastbp.kernels cimport (
+    activations,
+    affine,
+    losses,
+    matmul,
+    optimizers,
+    scalar,
+    tape,
+)
 from fastbp.kernels.binding cimport (
-    bind_data,
-    bind_loss,
+    MOST,
+    bind_backend,
+    bind_layout,
+    bind_objective,
+    bind_order,
     bind_plan,
     bind_program,
-    bind_team,
+    bind_rank,
+    bind_rates,
+    bind_rule,
+    bind_samples,
     bind_x,
-    blas_int_max,
+    check_link,
     check_sizes,
     room,
 )
-from fastbp.kernels.optimizers cimport Hyper, adam_rate
-from fastbp.kernels.walk cimport (
+from fastbp.kernels.column_phase cimport (
     ADD,
     DERIVE,
     FINISH,
-    PREDICT_BLOCK,
     STEP,
-    Layer,
-    Walk,
-    backward,
     batch_weight,
-    begin,
     column_phase,
-    copy_layers,
-    copy_slopes,
-    forward,
-    lay_out,
-    layer_rows,
-    output_deltas,
     penalty,
-    row_phase,
-    rows_of,
+    step_rate,
     sum_losses,
 )
+from fastbp.kernels.row_phase cimport (
+    backward,
+    copy_layers,
+    copy_slopes,
+    fill_registers,
+    forward,
+    losses_and_deltas,
+    output_deltas,
+    row_phase,
+    rows_of,
+)
+from fastbp.kernels.scratch cimport (
+    BLAS_ROWS as N_BLAS_ROWS,
+    EPOCH,
+    EPOCH_CSR,
+    EXAMINE,
+    GRADIENT,
+    PREDICT,
+    ROW_LOSSES,
+    layer_rows,
+)
+from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "team.h" nogil:
     enum: team_stop, team_leave, team_abort, team_words
@@ -75,70 +91,94 @@ cdef extern from *:
 DEBUG = bool(fastbp_debug)
 TEAM_WORDS = team_words
 TEAM_STOP = team_stop  # the word that asks the ranks to stop
-BLAS_ROWS = _walk.BLAS_ROWS
-BLAS_INT_MAX = blas_int_max()
+BLAS_ROWS = N_BLAS_ROWS
+BLAS_INT_MAX = MOST  # the largest dimension
 ACTIVATIONS = {
-    "identity": _activations.IDENTITY, "logistic": _activations.LOGISTIC,
-    "tanh": _activations.TANH, "relu": _activations.RELU, "leaky_relu": _activations.LEAKY_RELU,
-    "elu": _activations.ELU, "selu": _activations.SELU, "softplus": _activations.SOFTPLUS,
-    "hard_sigmoid": _activations.HARD_SIGMOID, "step": _activations.STEP,
-    "gelu": _activations.GELU, "gelu_tanh": _activations.GELU_TANH, "silu": _activations.SILU,
-    "mish": _activations.MISH,
+    "identity": activations.IDENTITY, "logistic": activations.LOGISTIC,
+    "tanh": activations.TANH, "relu": activations.RELU, "leaky_relu": activations.LEAKY_RELU,
+    "elu": activations.ELU, "selu": activations.SELU, "softplus": activations.SOFTPLUS,
+    "hard_sigmoid": activations.HARD_SIGMOID, "step": activations.STEP,
+    "gelu": activations.GELU, "gelu_tanh": activations.GELU_TANH, "silu": activations.SILU,
+    "mish": activations.MISH,
 }
 LOSSES = {
-    "squared_error": _losses.SQUARED_ERROR, "absolute_error": _losses.ABSOLUTE_ERROR,
-    "huber": _losses.HUBER, "quantile": _losses.QUANTILE, "log_cosh": _losses.LOG_COSH,
-    "poisson": _losses.POISSON, "gamma": _losses.GAMMA, "tweedie": _losses.TWEEDIE,
-    "binary_log_loss": _losses.BINARY_LOG_LOSS, "log_loss": _losses.LOG_LOSS,
+    "squared_error": losses.SQUARED_ERROR, "absolute_error": losses.ABSOLUTE_ERROR,
+    "huber": losses.HUBER, "quantile": losses.QUANTILE, "log_cosh": losses.LOG_COSH,
+    "poisson": losses.POISSON, "gamma": losses.GAMMA, "tweedie": losses.TWEEDIE,
+    "binary_log_loss": losses.BINARY_LOG_LOSS, "log_loss": losses.LOG_LOSS,
 }
-LINKS = {"identity": _losses.LINK_IDENTITY, "exp": _losses.LINK_EXP,
-         "logistic": _losses.LINK_LOGISTIC, "softplus": _losses.LINK_SOFTPLUS,
-         "softmax": _losses.LINK_SOFTMAX}
-TAPES = _tape.TAPES  # the codes of tapes begin here
-OPTIMIZERS = {"sgd": _optimizers.SGD, "adam": _optimizers.ADAM}
+LINKS = {"identity": losses.LINK_IDENTITY, "exp": losses.LINK_EXP,
+         "logistic": losses.LINK_LOGISTIC, "softplus": losses.LINK_SOFTPLUS,
+         "softmax": losses.LINK_SOFTMAX}
+TAPES = tape.TAPES  # the codes of tapes begin here
+OPTIMIZERS = {"sgd": optimizers.SGD, "adam": optimizers.ADAM}
 TAPE_OPERATIONS = {
-    "add": _tape.T_ADD, "subtract": _tape.T_SUBTRACT, "multiply": _tape.T_MULTIPLY,
-    "divide": _tape.T_DIVIDE, "power": _tape.T_POWER, "maximum": _tape.T_MAXIMUM,
-    "minimum": _tape.T_MINIMUM, "less": _tape.T_LESS, "less_equal": _tape.T_LESS_EQUAL,
-    "equal": _tape.T_EQUAL, "where": _tape.T_WHERE, "negative": _tape.T_NEGATIVE,
-    "abs": _tape.T_ABS, "sign": _tape.T_SIGN, "relu": _tape.T_RELU, "sqrt": _tape.T_SQRT,
-    "exp": _tape.T_EXP, "expm1": _tape.T_EXPM1, "log": _tape.T_LOG, "log1p": _tape.T_LOG1P,
-    "sin": _tape.T_SIN, "cos": _tape.T_COS, "sinh": _tape.T_SINH, "cosh": _tape.T_COSH,
-    "tanh": _tape.T_TANH, "sigmoid": _tape.T_SIGMOID, "softplus": _tape.T_SOFTPLUS,
-    "erf": _tape.T_ERF, "sum": _tape.T_SUM, "largest": _tape.T_LARGEST,
-    "spread": _tape.T_SPREAD, "item": _tape.T_ITEM, "place": _tape.T_PLACE,
+    "add": tape.T_ADD, "subtract": tape.T_SUBTRACT, "multiply": tape.T_MULTIPLY,
+    "divide": tape.T_DIVIDE, "power": tape.T_POWER, "maximum": tape.T_MAXIMUM,
+    "minimum": tape.T_MINIMUM, "less": tape.T_LESS, "less_equal": tape.T_LESS_EQUAL,
+    "equal": tape.T_EQUAL, "where": tape.T_WHERE, "negative": tape.T_NEGATIVE,
+    "abs": tape.T_ABS, "sign": tape.T_SIGN, "relu": tape.T_RELU, "sqrt": tape.T_SQRT,
+    "exp": tape.T_EXP, "expm1": tape.T_EXPM1, "log": tape.T_LOG, "log1p": tape.T_LOG1P,
+    "sin": tape.T_SIN, "cos": tape.T_COS, "sinh": tape.T_SINH, "cosh": tape.T_COSH,
+    "tanh": tape.T_TANH, "sigmoid": tape.T_SIGMOID, "softplus": tape.T_SOFTPLUS,
+    "erf": tape.T_ERF, "sum": tape.T_SUM, "largest": tape.T_LARGEST,
+    "spread": tape.T_SPREAD, "item": tape.T_ITEM, "place": tape.T_PLACE,
 }
-MATMUL = ("native", "blas") if _matmul.gemm_has_fma else ("blas", "native")
-if not _matmul.gemm_has_tiles:
-    MATMUL = ("blas",)
-STATE_ROWS = {name: _optimizers.state_rows(code) for name, code in OPTIMIZERS.items()}
+BACKENDS = ("native", "blas") if matmul.gemm_has_fma else ("blas", "native")
+if not matmul.gemm_has_tiles:
+    BACKENDS = ("blas",)
+# The names are those of the estimators' parameters.
+RULE_CONSTANTS = {"sgd": ("momentum", "nesterovs_momentum"),
+                  "adam": ("beta_1", "beta_2", "epsilon")}
+ALL_CONSTANTS = tuple(name for names in RULE_CONSTANTS.values() for name in names)
+STATE_ROWS = {name: optimizers.state_rows(code) for name, code in OPTIMIZERS.items()}
+CORRECTS_RATE = {name: optimizers.corrects_rate(code) for name, code in OPTIMIZERS.items()}
+USES = {"epoch": EPOCH, "epoch_csr": EPOCH_CSR, "gradient": GRADIENT, "predict": PREDICT,
+        "examine": EXAMINE, "row_losses": ROW_LOSSES}
+
+cdef Layer a_layer
+PLAN = <Layer[:1]>&a_layer  # an array of one row of a plan, for its dtype
 
 
-def use_matmul(str way):
-    """Let all products go this way, one of MATMUL; before anything is computed."""
-    if way not in MATMUL:
-        raise ValueError(f"this build has no products of the way {way!r}, only {MATMUL}")
-    _matmul.matmul_native = way == "native"
+def use_backend(str name):
+    """Let all products go through this backend, one of BACKENDS; before anything is computed."""
+    if name not in BACKENDS:
+        raise ValueError(f"this build has no backend {name!r} of matrix products, only {BACKENDS}")
+    matmul.matmul_native = name == "native"
 
 
-def scratch_size(plan, Py_ssize_t batch, Py_ssize_t ranks, str use):
-    """Numbers of scratch for a use: 'epoch', 'epoch_csr', 'gradient', 'predict' or 'examine'."""
+def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use):
+    """Numbers of scratch for one of USES."""
     cdef Walk walk
-    if use not in ("epoch", "epoch_csr", "gradient", "predict", "examine"):
+    if use not in USES:
         raise ValueError(f"no scratch for the use {use!r}")
-    bind_plan(&walk, plan, min(batch, PREDICT_BLOCK) if use in ("predict", "examine") else batch)
+    bind_plan(&walk, program)
     walk.size = ranks
-    lay_out(&walk, use != "predict", use == "epoch", use == "epoch")
-    return walk.scratch_size + (walk.size_params if use == "epoch_csr" else 0)
+    bind_layout(&walk, USES[use], batch)
+    return walk.scratch_size
+
+
+def step_rates(dict rule, double[:, ::1] rates, Py_ssize_t first_step):
+    """rates[k, 1] := the rate by which step number first_step + k multiplies, from rates[k, 0].
+
+    Steps count from 1. The rates of Adam have its bias correction in them.
+    """
+    cdef Walk walk
+    cdef Py_ssize_t k
+    bind_rule(&walk, rule)
+    if rates.shape[1] < 2 or first_step < 1:
+        raise ValueError("rates have 2 columns, and steps count from 1")
+    for k in range(rates.shape[0]):
+        rates[k, 1] = optimizers.corrected_rate(&walk.rule, rates[k, 0], first_step + k)
 
 
 # ---- one rank's part ------------------------------------------------------------------------
 
 cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept nogil:
     """One rank's part of an epoch. tally = loss times samples so far, samples, steps ever."""
-    cdef Py_ssize_t k, first, rows
-    cdef double weight, rate = walk.hyper.rate, step = tally[2], loss = 0
-    begin(walk, <const floating*>params)
+    cdef Py_ssize_t k, first, rows, done = 0
+    cdef double weight, before = tally[2], loss = 0
+    fill_registers(walk, <const floating*>params)
     if not team_start(walk.words, walk.size):
         return
     for k in range((walk.samples + walk.batch - 1) // walk.batch):
@@ -149,27 +189,26 @@ cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept
             return
         weight = batch_weight(walk, first, rows)
         if weight > 0:
-            step += 1
-            if walk.hyper.optimizer == _optimizers.ADAM:
-                rate = adam_rate(&walk.hyper, step)
             if walk.rank == 0:
                 loss = sum_losses(walk, <const floating*>params, rows)
-            column_phase(walk, params, first, rows, DERIVE | STEP, rate, 1 / weight)
+            column_phase(walk, params, first, rows, DERIVE | STEP, step_rate(walk, done),
+                         1 / weight)
+            done += 1
         if not team_barrier(walk.words, walk.size):
             return
         if walk.rank == 0:
             if weight > 0:
-                loss = walk.hyper.loss_scale * loss + penalty(walk, <const floating*>params)
+                loss = walk.scale * loss + penalty(walk, <const floating*>params)
                 tally[0] += loss / weight * rows
             tally[1] += rows
-            tally[2] = step
+            tally[2] = before + done
 
 
 cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexcept nogil:
     """One rank's part of the objective's gradient over all samples, walked in chunks."""
     cdef Py_ssize_t k, first, rows
     cdef double loss = 0, weight = batch_weight(walk, 0, walk.samples)
-    begin(walk, <const floating*>params)
+    fill_registers(walk, <const floating*>params)
     if not team_start(walk.words, walk.size):
         return
     for k in range((walk.samples + walk.batch - 1) // walk.batch):
@@ -185,7 +224,7 @@ cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexc
             return
     column_phase(walk, params, 0, 0, FINISH, 0, 1 / weight)
     if team_barrier(walk.words, walk.size) and walk.rank == 0:
-        tally[0] = (walk.hyper.loss_scale * loss + penalty(walk, <const floating*>params)) / weight
+        tally[0] = (walk.scale * loss + penalty(walk, <const floating*>params)) / weight
         tally[1] = walk.samples
 
 
@@ -198,34 +237,32 @@ cdef bint all_finite(const floating* x, Py_ssize_t n) noexcept nogil:
     return odd == 0
 
 
-# ---- doors ----------------------------------------------------------------------------------
+# ---- training -------------------------------------------------------------------------------
 
-def train_epoch(plan, floating[::1] params, floating[:, ::1] state, floating[::1] scratch,
-                double[::1] tally, tuple data, dict hyper, tuple team):
-    """One epoch of mini-batch steps, in place; one rank of the team's part of it.
+def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[::1] scratch,
+                double[::1] tally, task, rank):
+    """One epoch of mini-batch steps, in place; one rank's part of it.
 
-    data is (X, y, sample_weight or None, order or None), with CSR as X = (data, indices, indptr,
-    features); hyper holds the fields of Hyper; team is (words, rank, size). tally receives the sum
-    of batch loss times batch size and the samples of the finished batches; steps are added to
-    tally[2]. A stop leaves parameters, state and tally at a batch boundary.
+    tally receives the sum of batch loss times batch size and the samples of the finished batches;
+    steps are added to tally[2]. A stop leaves parameters, state and tally at a batch boundary.
     """
     cdef Walk walk
     cdef uint64_t before
-    walk.hyper = hyper
-    bind_plan(&walk, plan, walk.hyper.batch)
-    bind_team(&walk, team)
-    bind_data(&walk, &params[0], data, hyper)
-    lay_out(&walk, True, walk.order != NULL and walk.indptr == NULL, walk.indptr == NULL)
+    bind_plan(&walk, program)
+    bind_rank(&walk, rank)
+    bind_samples(&walk, &params[0], task.samples, task.objective)
+    bind_order(&walk, task.order)
+    bind_rule(&walk, task.rule)
+    bind_layout(&walk, EPOCH if walk.indptr == NULL else EPOCH_CSR, task.batch)
+    bind_rates(&walk, task.rates)
+    check_sizes(&walk, params.shape[0], scratch.shape[0])
     walk.scratch, walk.state = &scratch[0], &state[0, 0]
-    walk.grads = NULL
-    check_sizes(&walk, params.shape[0], scratch.shape[0], tally.shape[0] - 1)
-    if walk.indptr != NULL:
-        if scratch.shape[0] < walk.scratch_size + walk.size_params:
-            raise ValueError("the scratch has no room for the gradient that CSR data needs")
-        walk.grads = &scratch[walk.scratch_size]
+    walk.grads = NULL if walk.indptr == NULL else &scratch[walk.gradient]
     if (state.shape[1] != walk.size_params
-            or state.shape[0] != _optimizers.state_rows(walk.hyper.optimizer)):
+            or state.shape[0] != optimizers.state_rows(walk.rule.optimizer)):
         raise ValueError("the optimizer's state does not fit the plan")
+    if tally.shape[0] < 3:
+        raise ValueError(f"the tally has 3 numbers, not {tally.shape[0]}")
     if walk.rank == 0:
         tally[0] = tally[1] = 0
     with nogil:
@@ -234,26 +271,27 @@ def train_epoch(plan, floating[::1] params, floating[:, ::1] state, floating[::1
         flush_restore(before)
 
 
-def loss_gradient(plan, floating[::1] params, floating[::1] grads, floating[::1] scratch,
-                  double[::1] tally, tuple data, dict hyper, tuple team):
-    """Reported loss and gradient of the objective over all samples, in chunks of hyper['batch'].
+def loss_gradient(program, floating[::1] params, floating[::1] grads, floating[::1] scratch,
+                  double[::1] tally, task, rank):
+    """Reported loss and gradient of the objective over all samples, in chunks of the task's batch.
 
-    Arguments as for train_epoch; tally receives the loss and the number of samples, which stays 0
-    after a stop.
+    One rank's part of it. tally receives the loss and the number of samples, which stays 0 after a
+    stop.
     """
     cdef Walk walk
     cdef uint64_t before
-    walk.hyper = hyper
-    bind_plan(&walk, plan, walk.hyper.batch)
-    bind_team(&walk, team)
-    bind_data(&walk, &params[0], data, hyper)
-    if walk.order != NULL:
-        raise ValueError("loss_gradient takes the rows as they stand")
-    lay_out(&walk, True, False, False)
+    bind_plan(&walk, program)
+    bind_rank(&walk, rank)
+    bind_samples(&walk, &params[0], task.samples, task.objective)
+    if task.order is not None:
+        raise ValueError("loss_gradient takes the rows in their own order")
+    bind_layout(&walk, GRADIENT, task.batch)
+    check_sizes(&walk, params.shape[0], scratch.shape[0])
     walk.scratch, walk.state, walk.grads = &scratch[0], NULL, &grads[0]
-    check_sizes(&walk, params.shape[0], scratch.shape[0], tally.shape[0])
     if grads.shape[0] != walk.size_params:
         raise ValueError("the gradient does not fit the plan")
+    if tally.shape[0] < 2:
+        raise ValueError(f"the tally has 2 numbers, not {tally.shape[0]}")
     if walk.rank == 0:
         tally[0] = tally[1] = 0
     with nogil:
@@ -262,7 +300,9 @@ def loss_gradient(plan, floating[::1] params, floating[::1] grads, floating[::1]
         flush_restore(before)
 
 
-def predict(plan, const floating[::1] params, floating[::1] scratch, x, floating[:, ::1] out,
+# ---- prediction, and inside the layers ------------------------------------------------------
+
+def predict(program, const floating[::1] params, floating[::1] scratch, x, floating[:, ::1] out,
             int link):
     """Predictions of all rows: forward in blocks of rows, then the link.
 
@@ -272,115 +312,146 @@ def predict(plan, const floating[::1] params, floating[::1] scratch, x, floating
     cdef Py_ssize_t k, first, rows, K = out.shape[1]
     cdef const Layer* last
     cdef bint finite = True
-    bind_plan(&walk, plan, min(out.shape[0], PREDICT_BLOCK))
-    walk.rank, walk.size, walk.order = 0, 1, NULL
+    bind_plan(&walk, program)
     bind_x(&walk, &params[0], x)
-    lay_out(&walk, False, False, False)
-    walk.scratch = &scratch[0]
+    check_link(link)
+    bind_layout(&walk, PREDICT, walk.samples)
     check_sizes(&walk, params.shape[0], scratch.shape[0])
+    walk.scratch = &scratch[0]
     last = walk.plan + walk.layers - 1
     if out.shape[0] != walk.samples or K != last.fan_out:
         raise ValueError("the output does not fit")
     with nogil:
-        begin(&walk, &params[0])
+        fill_registers(&walk, &params[0])
         for k in range((walk.samples + walk.batch - 1) // walk.batch):
             first = k * walk.batch
             rows = min(walk.batch, walk.samples - first)
             forward(&walk, &params[0], first, 0, rows, &finite)
             memcpy(&out[first, 0], layer_rows(&walk, &params[0], walk.activations, last, 0),
                    rows * K * sizeof(floating))
-            _losses.link_forward(link, &out[first, 0], rows, K)
+            losses.link_forward(link, &out[first, 0], rows, K)
     return finite
 
 
-def examine(plan, const floating[::1] params, floating[::1] scratch, tuple data, hyper,
-            tuple found):
-    """What training's forward and backward leave in all layers, for all rows.
+cdef int bind_examined(Walk* walk, const floating* params, Py_ssize_t size_params,
+                       floating[::1] scratch) except -1:
+    """The layout for the doors below, of samples that are bound."""
+    bind_layout(walk, EXAMINE, walk.samples)
+    check_sizes(walk, size_params, scratch.shape[0])
+    walk.scratch = &scratch[0]
+    fill_registers(walk, params)
+    return 0
 
-    found is (activations, slopes f'(z), deltas, dx), each an array or None. The first three are
-    flat, layer by layer with all rows of each; the last activation is the raw prediction, and dx
-    what comes back to X. Deltas are those of the loss, arguments as for train_epoch, and each row's
-    are times its weight. Where hyper is None, data is (X,) and they are those of any function of
-    the raw predictions: its derivatives by them come in the last layer of the deltas.
+
+def look(program, const floating[::1] params, floating[::1] scratch, x, a, s):
+    """Activations and slopes f'(z) of all layers for all rows, written into a and s.
+
+    Each is None or a flat array: layer after layer, with all rows of each. The last activation is
+    the raw prediction.
     """
     cdef Walk walk
     cdef Py_ssize_t k, first, rows
-    cdef const Layer* layer
-    cdef floating* activations
-    cdef floating* slopes
-    cdef floating* deltas
-    cdef floating* dx
-    cdef bint has_loss = hyper is not None
-    bind_plan(&walk, plan, 1)
-    if has_loss:
-        bind_data(&walk, &params[0], data, hyper)
-    else:
-        bind_x(&walk, &params[0], data[0])
-        walk.order = NULL
-    if walk.order != NULL:
-        raise ValueError("examine takes the rows as they stand")
-    walk.rank, walk.size, walk.batch = 0, 1, min(walk.samples, PREDICT_BLOCK)
-    lay_out(&walk, True, False, False)
-    walk.scratch = &scratch[0]
-    check_sizes(&walk, params.shape[0], scratch.shape[0])
-    activations = room(&params[0], found[0], walk.samples * walk.widths)
-    slopes = room(&params[0], found[1], walk.samples * walk.widths)
-    deltas = room(&params[0], found[2], walk.samples * walk.widths)
-    dx = room(&params[0], found[3], walk.samples * walk.plan.fan_in)
-    if deltas == NULL and (dx != NULL or has_loss):
-        raise ValueError("there is no room for the deltas")
+    cdef floating* out_a
+    cdef floating* out_s
+    bind_plan(&walk, program)
+    bind_x(&walk, &params[0], x)
+    bind_examined(&walk, &params[0], params.shape[0], scratch)
+    out_a = room(&params[0], a, walk.samples * walk.widths)
+    out_s = room(&params[0], s, walk.samples * walk.widths)
     with nogil:
-        begin(&walk, &params[0])
         for k in range((walk.samples + walk.batch - 1) // walk.batch):
             first = k * walk.batch
             rows = min(walk.batch, walk.samples - first)
             forward(&walk, &params[0], first, 0, rows, NULL)
-            if activations != NULL:
-                copy_layers(&walk, walk.activations, activations, first, rows)
-            if slopes != NULL:
-                copy_slopes(&walk, slopes, first, rows)
-            if deltas == NULL:
-                continue
-            if has_loss:
-                output_deltas(&walk, &params[0], first, 0, rows)
-            else:
-                layer = walk.plan + walk.layers - 1
-                memcpy(layer_rows(&walk, &params[0], walk.deltas, layer, 0),
-                       rows_of(&walk, deltas, layer, first),
-                       rows * layer.fan_out * sizeof(floating))
+            if out_a != NULL:
+                copy_layers(&walk, walk.activations, out_a, first, rows)
+            if out_s != NULL:
+                copy_slopes(&walk, out_s, first, rows)
+
+
+def deltas(program, const floating[::1] params, floating[::1] scratch, task,
+           floating[::1] deltas):
+    """dloss/dz of all layers for all rows, each row's times its weight; flat as those of `look`."""
+    cdef Walk walk
+    cdef Py_ssize_t k, first, rows
+    cdef floating* out
+    bind_plan(&walk, program)
+    bind_samples(&walk, &params[0], task.samples, task.objective)
+    if task.order is not None:
+        raise ValueError("deltas takes the rows in their own order")
+    bind_examined(&walk, &params[0], params.shape[0], scratch)
+    out = room(&params[0], deltas, walk.samples * walk.widths)
+    with nogil:
+        for k in range((walk.samples + walk.batch - 1) // walk.batch):
+            first = k * walk.batch
+            rows = min(walk.batch, walk.samples - first)
+            forward(&walk, &params[0], first, 0, rows, NULL)
+            output_deltas(&walk, &params[0], first, 0, rows)
             backward(&walk, &params[0], 0, rows)
-            copy_layers(&walk, walk.deltas, deltas, first, rows)
-            if dx != NULL:
-                layer = walk.plan
-                _affine.affine_backward_rows(
-                    dx + first * layer.fan_in, layer_rows(&walk, &params[0], walk.deltas, layer, 0),
-                    &params[layer.weight], rows, layer.fan_in, layer.fan_out)
+            copy_layers(&walk, walk.deltas, out, first, rows)
 
 
-def losses(plan, floating[:, ::1] z, const floating[:, ::1] y, dict hyper,
-           floating[:, ::1] delta, floating[::1] row_losses, floating[::1] scratch):
-    """Reported loss and delta of each row; z is used up."""
+def pull_back(program, const floating[::1] params, floating[::1] scratch, x,
+              floating[::1] deltas, floating[::1] dx):
+    """The derivatives of any function of the raw predictions, from the output back to x.
+
+    Its derivatives by the raw predictions are given in the last layer of `deltas`, flat as those of
+    `look`; the other layers are filled, and dx with their product with the first weights.
+    """
+    cdef Walk walk
+    cdef Py_ssize_t k, first, rows
+    cdef const Layer* layer
+    cdef floating* out
+    cdef floating* out_x
+    bind_plan(&walk, program)
+    bind_x(&walk, &params[0], x)
+    bind_examined(&walk, &params[0], params.shape[0], scratch)
+    out = room(&params[0], deltas, walk.samples * walk.widths)
+    out_x = room(&params[0], dx, walk.samples * walk.plan.fan_in)
+    with nogil:
+        for k in range((walk.samples + walk.batch - 1) // walk.batch):
+            first = k * walk.batch
+            rows = min(walk.batch, walk.samples - first)
+            forward(&walk, &params[0], first, 0, rows, NULL)
+            layer = walk.plan + walk.layers - 1
+            memcpy(layer_rows(&walk, &params[0], walk.deltas, layer, 0),
+                   rows_of(&walk, out, layer, first), rows * layer.fan_out * sizeof(floating))
+            backward(&walk, &params[0], 0, rows)
+            copy_layers(&walk, walk.deltas, out, first, rows)
+            layer = walk.plan
+            affine.affine_backward_rows(
+                out_x + first * layer.fan_in, layer_rows(&walk, &params[0], walk.deltas, layer, 0),
+                &params[layer.weight], rows, layer.fan_in, layer.fan_out)
+
+
+# ---- losses and links -----------------------------------------------------------------------
+
+def row_losses(program, floating[:, ::1] z, const floating[:, ::1] y, objective,
+               floating[:, ::1] delta, floating[::1] losses_b, floating[::1] scratch):
+    """Reported loss and delta of each row; the raw predictions z are overwritten."""
     cdef Walk walk
     cdef Py_ssize_t B = z.shape[0]
-    bind_plan(&walk, plan, B)
-    bind_loss(&walk, hyper, y.shape[1])
-    walk.rank, walk.size = 0, 1
-    lay_out(&walk, False, False, False)
-    walk.scratch, walk.registers = &scratch[0], B * walk.loss.K
+    bind_plan(&walk, program)
+    bind_objective(&walk, objective, y.shape[1])
+    bind_layout(&walk, ROW_LOSSES, B)
+    walk.scratch = &scratch[0]
     if (z.shape[1] != walk.loss.K or delta.shape[1] != walk.loss.K or y.shape[0] != B
-            or delta.shape[0] != B or row_losses.shape[0] != B
-            or scratch.shape[0] < walk.registers + walk.register_size):
+            or delta.shape[0] != B or losses_b.shape[0] != B
+            or scratch.shape[0] < walk.scratch_size):
         raise ValueError("the arrays of a loss do not fit each other")
     with nogil:
-        begin(&walk, &z[0, 0])
-        _walk.row_losses(&walk, &row_losses[0], &delta[0, 0], &z[0, 0], &scratch[0], &y[0, 0], NULL,
-                         B)
+        fill_registers(&walk, &z[0, 0])
+        losses_and_deltas(&walk, &losses_b[0], &delta[0, 0], &z[0, 0],
+                          &scratch[walk.loss_scratch], &y[0, 0], NULL, B)
 
 
-def links(int link, floating[:, ::1] z):
+def apply_link(int link, floating[:, ::1] z):
     """z := the prediction."""
-    _losses.link_forward(link, &z[0, 0], z.shape[0], z.shape[1])
+    check_link(link)
+    losses.link_forward(link, &z[0, 0], z.shape[0], z.shape[1])
 
+
+# ---- the rest -------------------------------------------------------------------------------
 
 def is_finite(const floating[::1] x):
     """Whether no element is NaN or infinite."""
@@ -398,107 +469,4 @@ def abort_team(int32_t[::1] words):
     team_write(&words[0], team_abort, 1)
 
 
-# ---- doors of single kernels, for the tests -------------------------------------------------
-
-def matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:, ::1] c, str form,
-           const floating[::1] bias=None, bint add=False):
-    """c := bias + a b ('nn'), a b^T ('nt') or a^T b ('tn'; added to c if `add`)."""
-    cdef Py_ssize_t m = c.shape[0], n = c.shape[1]
-    if form == "nn":
-        _matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1], &bias[0])
-    elif form == "nt":
-        _matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1])
-    else:
-        _matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, a.shape[0], add)
-
-
-def affine(const floating[:, ::1] a, const floating[:, ::1] w, const floating[::1] b,
-           floating[:, ::1] z):
-    """z := a w + b."""
-    _affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], &b[0], a.shape[0], w.shape[0], w.shape[1])
-
-
-def affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,
-                    const floating[:, ::1] delta, floating[:, ::1] da, floating[:, ::1] dw,
-                    floating[::1] db, bint add):
-    """da := delta w^T;  dw := a^T delta;  db := 1^T delta (dw and db added to if `add`)."""
-    cdef Py_ssize_t B = a.shape[0], I = w.shape[0], O = w.shape[1]
-    _affine.affine_backward_rows(&da[0, 0], &delta[0, 0], &w[0, 0], B, I, O)
-    _affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], B, I, O, add)
-    _affine.affine_backward_bias(&db[0], &delta[0, 0], B, O, add)
-
-
-def affine_csr(tuple x, const Py_ssize_t[::1] order, const floating[:, ::1] w,
-               const floating[::1] b, floating[:, ::1] z):
-    """z := a w + b for the CSR rows in order."""
-    cdef const floating[::1] data = x[0]
-    cdef const int32_t[::1] indices = x[1]
-    cdef const int64_t[::1] indptr = x[2]
-    _affine.affine_forward_csr(&z[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0,
-                               &w[0, 0], &b[0], z.shape[0], z.shape[1])
-
-
-def affine_csr_gradient(tuple x, const Py_ssize_t[::1] order, const floating[:, ::1] delta,
-                        floating[:, ::1] dw, Py_ssize_t top, Py_ssize_t end, bint add):
-    """dw := a^T delta for the CSR rows in order, in the rows top..end of dw."""
-    cdef const floating[::1] data = x[0]
-    cdef const int32_t[::1] indices = x[1]
-    cdef const int64_t[::1] indptr = x[2]
-    _affine.affine_backward_weights_csr(
-        &dw[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0, &delta[0, 0], delta.shape[0],
-        dw.shape[1], top, end, add)
-
-
-def activate(int activation, floating[::1] z, floating[::1] s):
-    """z := f(z), and s := f'(z) where the backward needs it."""
-    _activations.activation_forward(activation, &z[0], &s[0], z.shape[0])
-
-
-def activate_gradient(int activation, floating[::1] delta, const floating[::1] a,
-                      const floating[::1] s):
-    """delta := delta f'(z), given a = f(z) and what `activate` left in s."""
-    _activations.activation_backward(activation, &delta[0], &a[0], &s[0], a.shape[0])
-
-
-def elementary(str name, floating[::1] x):
-    """x := f(x), where f is an operation of one number on tapes, or 'reciprocal'."""
-    cdef Py_ssize_t i
-    cdef int operation = -1 if name == "reciprocal" else TAPE_OPERATIONS[name]
-    if operation < 0:
-        for i in range(x.shape[0]):
-            x[i] = scalar.reciprocal(x[i])
-    else:
-        _tape.unary(operation, &x[0], &x[0], x.shape[0])
-
-
-def run_tape(tuple plan, int which, floating[:, ::1] inputs, floating[::1] value,
-             floating[:, ::1] derivative, floating[::1] registers):
-    """Value and derivative of a tape that comes with a plan, over rows of its inputs.
-
-    Of an activation inputs has one row of numbers, of a loss two: raw predictions and targets.
-    """
-    cdef _tape.Program program
-    bind_program(&program, plan)
-    if registers.shape[0] < _tape.registers_before(&program, program.n_tapes):
-        raise ValueError("too few registers")
-    with nogil:
-        _tape.fill_constants(&program, &registers[0])
-        if inputs.shape[0] == 1:
-            memcpy(&value[0], &inputs[0, 0], value.shape[0] * sizeof(floating))
-            _tape.tape_activation(&program, which, &registers[0], &value[0], &derivative[0, 0],
-                                  value.shape[0])
-        else:
-            memcpy(&derivative[0, 0], &inputs[1, 0], inputs.shape[1] * sizeof(floating))
-            _tape.tape_loss(&program, which, &registers[0], &value[0], &derivative[0, 0],
-                            &inputs[0, 0], value.shape[0])
-
-
-def step(floating[::1] w, const floating[::1] dw, floating[:, ::1] state, dict hyper, double t,
-         double scale):
-    """The optimizer's step number t by the gradient (dw + alpha w) scale."""
-    cdef Hyper fields = hyper
-    cdef double rate = fields.rate
-    if fields.optimizer == _optimizers.ADAM:
-        rate = adam_rate(&fields, t)
-    _optimizers.optimizer_step(&w[0], &dw[0], &state[0, 0], state.shape[1], w.shape[0], &fields,
-                               rate, fields.alpha, scale)
+include "kernels/kernel_doors.pxi"

@@ -178,15 +178,15 @@ def loss_gradient(
     return reported, objective, dcoefs, dintercepts
 
 
-def step(optimizer, params, grads, state, t, hyper):
+def step(optimizer, params, grads, state, t, rate, rule):
     """One step of flat params, in place; state has the optimizer's rows."""
-    rate = hyper["rate"]
     if optimizer == "sgd":
-        state[0] = hyper["momentum"] * state[0] - rate * grads
-        params += hyper["momentum"] * state[0] - rate * grads if hyper["nesterov"] else state[0]
+        state[0] = rule["momentum"] * state[0] - rate * grads
+        nesterov = rule["momentum"] * state[0] - rate * grads
+        params += nesterov if rule["nesterovs_momentum"] else state[0]
     else:
-        b1, b2 = hyper["beta_1"], hyper["beta_2"]
+        b1, b2 = rule["beta_1"], rule["beta_2"]
         state[0] = b1 * state[0] + (1 - b1) * grads
         state[1] = b2 * state[1] + (1 - b2) * grads**2
         rate *= np.sqrt(1 - b2**t) / (1 - b1**t)
-        params -= rate * state[0] / (np.sqrt(state[1]) + hyper["epsilon"])
+        params -= rate * state[0] / (np.sqrt(state[1]) + rule["epsilon"])

@@ -5,15 +5,13 @@ import scipy.sparse
 
 import oracle
 from fastbp.estimators.inputs import as_rows
-from fastbp.kernels import core
+from fastbp.kernels import LoweredObjective, Rank, Task, core
 from fastbp.network import Network, make_plan
+from fastbp.training import Samples
 
-HYPER = dict(
-    loss_scale=1.0,
-    alpha=0.1,
-    rate=0.01,
+CONSTANTS = dict(
     momentum=0.9,
-    nesterov=True,
+    nesterovs_momentum=True,
     beta_1=0.9,
     beta_2=0.999,
     epsilon=1e-8,
@@ -31,21 +29,31 @@ LOSSES = [
 ]
 
 
-def loss_fields(loss, outputs, objective=False):
-    """The core's Loss of a name in LOSSES."""
+def rule_of(optimizer, **constants):
+    """The core's Rule of an optimizer's name."""
+    return {**CONSTANTS, **constants, "optimizer": core.OPTIMIZERS[optimizer]}
+
+
+def rates_of(rule, rate, steps=1, first_step=1):
+    """A row of rates for each step."""
+    rates = np.full((steps, 2), float(rate))
+    core.step_rates(rule, rates, first_step)
+    return rates
+
+
+def lowered(loss, outputs, alpha=0.0, exact=False):
+    """The core's objective of a name in LOSSES."""
     name, link = oracle.split(loss)
     parameters = {
         "huber": np.array([oracle.THRESHOLD]),
         "tweedie": np.array([oracle.POWER]),
         "quantile": np.resize(oracle.LEVELS, outputs),
     }.get(name)
-    return dict(
-        loss=core.LOSSES[name], link=core.LINKS[link], parameters=parameters, objective=objective
-    )
+    return LoweredObjective(core.LOSSES[name], core.LINKS[link], parameters, alpha, 1.0, exact)
 
 
 class Problem:
-    """A network, data and the hyperparameters of a step, drawn from a seed."""
+    """A network, data, an objective and the constants of a step, drawn from a seed."""
 
     def __init__(
         self,
@@ -60,19 +68,18 @@ class Problem:
         sparse=False,
         weighted=True,
         seed=0,
-        **hyper,
+        alpha=0.1,
+        exact=False,
+        batch=None,
+        rate=0.01,
+        optimizer="sgd",
     ):
         rng = np.random.RandomState(seed)
         outputs = outputs or {"log_loss": 4, "squared_error": 2}.get(loss, 3)
         name, link = oracle.split(loss)
         self.activation, self.loss, self.dtype, self.n = activation, loss, dtype, n
-        self.hyper = {
-            **HYPER,
-            **loss_fields(loss, outputs),
-            "batch": n,
-            "optimizer": core.OPTIMIZERS["sgd"],
-            **hyper,
-        }
+        self.objective = lowered(loss, outputs, alpha, exact)
+        self.alpha, self.batch, self.rate, self.rule = alpha, batch or n, rate, rule_of(optimizer)
         self.network = Network([features, *hidden, outputs], activation, dtype)
         self.network.initialize(rng, "glorot_uniform")  # biases that are not 0: no kink at z = 0
         X = rng.randn(n, features)
@@ -104,24 +111,39 @@ class Problem:
     def words(self):
         return np.zeros(core.TEAM_WORDS, np.int32)
 
+    def alone(self):
+        """The only rank of a team."""
+        return Rank(self.words(), 0, 1)
+
+    def task(self, *, weight=None, steps_done=0, **fields):
+        """The work of an epoch; steps_done is the number of steps before it."""
+        steps = -(-self.n // self.batch)
+        given = dict(
+            samples=Samples(self.x, self.y, weight),
+            objective=self.objective,
+            rule=self.rule,
+            batch=self.batch,
+            rates=rates_of(self.rule, self.rate, steps, steps_done + 1),
+        )
+        return Task(**{**given, **fields})
+
     def loss_gradient(self, params=None, chunk=None, x=None, y=None, weight="own"):
         """Reported loss and flat gradient, by the core."""
         params = self.network.params if params is None else params.astype(self.dtype)
         chunk = chunk or self.n
         weight = self.weight if isinstance(weight, str) else weight
         grads, tally = np.empty_like(params), np.zeros(2)
-        data = (self.x if x is None else x, self.y if y is None else y, weight, None)
+        samples = Samples(self.x if x is None else x, self.y if y is None else y, weight)
         core.loss_gradient(
             self.network.plan,
             params,
             grads,
             self.network.scratch(chunk, 1, "gradient"),
             tally,
-            data,
-            {**self.hyper, "batch": chunk},
-            (self.words(), 0, 1),
+            Task(samples, self.objective, batch=chunk),
+            self.alone(),
         )
-        assert tally[1] == len(data[1])
+        assert tally[1] == len(samples.y)
         return tally[0], grads
 
     def pack(self, coefs, intercepts):
@@ -142,12 +164,14 @@ class Problem:
         return coefs, intercepts
 
 
-def row_losses(loss, z, y, objective=False, core=core):
+def row_losses(loss, z, y, exact=False, core=core, **fields):
     """Row losses and deltas of raw predictions, by the core."""
     n, outputs = z.shape
     plan = make_plan([1, outputs], [])
-    delta, rows, scratch = np.empty_like(z), np.empty(n, z.dtype), np.full_like(z, np.nan).ravel()
-    core.losses(plan, z.copy(), y, loss_fields(loss, outputs, objective), delta, rows, scratch)
+    delta, rows = np.empty_like(z), np.empty(n, z.dtype)
+    scratch = np.full(core.scratch_size(plan, n, 1, "row_losses"), np.nan, z.dtype)
+    objective = lowered(loss, outputs, exact=exact)._replace(**fields)
+    core.row_losses(plan, z.copy(), y, objective, delta, rows, scratch)
     return rows, delta
 
 

@@ -37,9 +37,9 @@ def core_with(monkeypatch, mistake):
     """A core whose gradients, an arena as the parameters are, pass through a mistake."""
     door = core.loss_gradient
 
-    def loss_gradient(plan, params, grads, scratch, tally, data, hyper, member):
-        door(plan, params, grads, scratch, tally, data, hyper, member)
-        mistake(plan, params, grads, data, hyper)
+    def loss_gradient(plan, params, grads, scratch, tally, task, rank):
+        door(plan, params, grads, scratch, tally, task, rank)
+        mistake(plan, params, grads, task)
 
     monkeypatch.setattr(core, "loss_gradient", loss_gradient)
 
@@ -54,47 +54,53 @@ def biases_of(plan, arena, k):
     return arena[plan[k]["bias"] :][: plan[k]["fan_out"]]
 
 
-def one_element_1_percent_off(plan, params, grads, data, hyper):
+def one_element_1_percent_off(plan, params, grads, task):
     weights_of(plan, grads, 1)[2, 1] *= 1.01
 
 
-def one_element_a_millionth_off(plan, params, grads, data, hyper):
+def one_element_a_millionth_off(plan, params, grads, task):
     weights_of(plan, grads, 1)[2, 1] *= 1 + 4e-6
 
 
-def sign_of_biases(plan, params, grads, data, hyper):
+def sign_of_biases(plan, params, grads, task):
     biases_of(plan, grads, 2)[...] *= -1
 
 
-def no_penalty(plan, params, grads, data, hyper):
-    weights_of(plan, grads, 0)[...] -= hyper["alpha"] / len(data[1]) * weights_of(plan, params, 0)
+def no_penalty(plan, params, grads, task):
+    weights_of(plan, grads, 0)[...] -= (
+        task.objective.alpha / len(task.samples.y) * weights_of(plan, params, 0)
+    )
 
 
-def penalty_on_biases(plan, params, grads, data, hyper):
-    biases_of(plan, grads, 1)[...] += hyper["alpha"] / len(data[1]) * biases_of(plan, params, 1)
+def penalty_on_biases(plan, params, grads, task):
+    biases_of(plan, grads, 1)[...] += (
+        task.objective.alpha / len(task.samples.y) * biases_of(plan, params, 1)
+    )
 
 
-def weights_transposed(plan, params, grads, data, hyper):
+def weights_transposed(plan, params, grads, task):
     """The delta of the first layer is taken back through w where it should be its transpose."""
     coefs = [weights_of(plan, params, k) for k in range(3)]
     intercepts = [biases_of(plan, params, k) for k in range(3)]
-    activations = oracle.forward(coefs, intercepts, "tanh", data[0])
-    delta = (activations[3] - data[1]) / len(data[1])
+    activations = oracle.forward(coefs, intercepts, "tanh", task.samples.x)
+    delta = (activations[3] - task.samples.y) / len(task.samples.y)
     delta = delta @ coefs[2].T * (1 - activations[2] ** 2)
     delta = delta @ coefs[1] * (1 - activations[1] ** 2)
-    weights_of(plan, grads, 0)[...] = data[0].T @ delta + hyper["alpha"] / len(data[1]) * coefs[0]
+    weights_of(plan, grads, 0)[...] = (
+        task.samples.x.T @ delta + task.objective.alpha / len(task.samples.y) * coefs[0]
+    )
     biases_of(plan, grads, 0)[...] = delta.sum(axis=0)
 
 
-def sum_for_mean(plan, params, grads, data, hyper):
-    grads *= len(data[1])
+def sum_for_mean(plan, params, grads, task):
+    grads *= len(task.samples.y)
 
 
-def nan(plan, params, grads, data, hyper):
+def nan(plan, params, grads, task):
     weights_of(plan, grads, 0)[0, 0] = np.nan
 
 
-def infinite(plan, params, grads, data, hyper):
+def infinite(plan, params, grads, task):
     biases_of(plan, grads, 1)[0] = np.inf
 
 
@@ -155,7 +161,7 @@ def test_a_wrong_gradient_does_not_hide_behind_a_large_objective(
 
     visible = size < 1e12
     assert check().passed == visible
-    core_with(monkeypatch, lambda plan, params, grads, data, hyper: grads.__imul__(factor))
+    core_with(monkeypatch, lambda plan, params, grads, task: grads.__imul__(factor))
     assert not check().passed and (check().n_checked > 0) == visible
 
 
@@ -172,11 +178,11 @@ def test_a_wrong_gradient_is_seen_where_the_true_one_is_nearly_zero(method, monk
 def test_a_wrong_derivative_of_relu_is_no_kink(monkeypatch):
     """relu' taken for 1 everywhere: the differences settle, so that nothing is skipped."""
 
-    def mistake(plan, params, grads, data, hyper):
-        activation = data[0] @ weights_of(plan, params, 0) + biases_of(plan, params, 0)
+    def mistake(plan, params, grads, task):
+        activation = task.samples.x @ weights_of(plan, params, 0) + biases_of(plan, params, 0)
         raw = np.maximum(activation, 0) @ weights_of(plan, params, 1) + biases_of(plan, params, 1)
-        delta = (raw - data[1]) / len(data[1]) @ weights_of(plan, params, 1).T
-        weights_of(plan, grads, 0)[...] = data[0].T @ delta
+        delta = (raw - task.samples.y) / len(task.samples.y) @ weights_of(plan, params, 1).T
+        weights_of(plan, grads, 0)[...] = task.samples.x.T @ delta
 
     core_with(monkeypatch, mistake)
     check = check_gradient(regressor(hidden_layer_sizes=(6,), activation="relu", alpha=0), X, y)
@@ -274,7 +280,7 @@ def test_a_wrong_gradient_beside_a_kink(monkeypatch):
     assert np.argwhere(check.errors[0][0] > check.tolerance).tolist() == [[0, 0]]
 
 
-def one_element_off_beside(plan, params, grads, data, hyper):
+def one_element_off_beside(plan, params, grads, task):
     weights_of(plan, grads, 0)[0, :2] *= 1.01
 
 

@@ -14,9 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "fastbp"
-FILES = sorted(
-    path for path in SOURCE.rglob("*") if path.suffix in {".py", ".pyi", ".pyx", ".pxd", ".h"}
-)
+SUFFIXES = {".py", ".pyi", ".pyx", ".pxd", ".pxi", ".h"}
+FILES = sorted(path for path in SOURCE.rglob("*") if path.suffix in SUFFIXES)
 
 needs_source = pytest.mark.skipif(not FILES, reason="no source tree beside the tests")
 needs_wheel = pytest.mark.skipif(
@@ -62,7 +61,9 @@ def room_of(module):
 def is_module(module):
     """Whether there is a file or a folder for a module written in dots without "fastbp"."""
     path = SOURCE.joinpath(*module.split("."))
-    return path.is_dir() or any(path.with_suffix(end).exists() for end in (".py", ".pyx", ".pxd"))
+    return path.is_dir() or any(
+        path.with_suffix(end).exists() for end in (".py", ".pyx", ".pxd", ".pxi")
+    )
 
 
 def modules_of(module, names=()):
@@ -108,6 +109,8 @@ def imports_of_cython(text):
     for modules in re.findall(r"^[ \t]*c?import[ \t]+(.+)$", text, re.M):
         for module in modules.split(","):
             found |= modules_of(module.split()[0])
+    for included in re.findall(r"^include[ \t]+[\"']([\w/]+)\.pxi[\"']", text, re.M):
+        found.add(included.replace("/", "."))
     for header in re.findall(r"\bextern[ \t]+from[ \t]+[\"']([\w./]+\.h)[\"']", text):
         found |= {f"kernels.{header}"} if header in HEADERS else set()
     return found | includes_of_c(text)
@@ -178,7 +181,7 @@ def test_files_of_a_room_have_no_circle(room):
     [
         ("import numpy as np\nfrom scipy import linalg", set()),
         ("def f():\n    from fastbp import network", {"network"}),
-        ("from fastbp.network import Network, plan", {"network"}),
+        ("from fastbp.network import Network, make_plan", {"network"}),
         ("from fastbp.training import schedules", {"training.schedules"}),
         ("from fastbp._core_v4 import x", {"_core_v4"}),
         ("from fastbp import MLPClassifier", {""}),
@@ -202,6 +205,7 @@ def test_import_reader_sees_python(text, found):
         ),
         ("from fastbp.kernels.affine cimport (\n    affine_forward,\n)", {"kernels.affine"}),
         ("cimport fastbp.kernels.losses as losses, numpy", {"kernels.losses"}),
+        ('include "kernels/kernel_doors.pxi"', {"kernels.kernel_doors"}),
         ('"""from fastbp cimport scalar"""\n# from fastbp cimport scalar', set()),
     ],
 )
@@ -300,7 +304,7 @@ def test_installed_package_is_tested():
 def test_wheel_holds_what_runs():
     held = {Path(str(file)).name for file in importlib.metadata.files("fastbp")}
     assert {"py.typed", "_core.pyi", "LICENSE"} <= held
-    assert not [name for name in held if Path(name).suffix in {".pyx", ".pxd", ".c", ".h"}]
+    assert not [name for name in held if Path(name).suffix in {".pyx", ".pxd", ".pxi", ".c", ".h"}]
     if FILES:
         assert {path.name for path in FILES if path.suffix == ".py"} <= held
 

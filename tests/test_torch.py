@@ -115,7 +115,7 @@ def test_every_name_has_its_twin():
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", core.ACTIVATIONS)
 def test_values_and_gradients_of_nets(activation, loss, dtype):
-    problem = Problem(activation, loss, dtype, n=60, hidden=(7, 5), seed=1, objective=True)
+    problem = Problem(activation, loss, dtype, n=60, hidden=(7, 5), seed=1, exact=True)
     value, gradient = problem.loss_gradient()
     expected, grads = objective(
         problem.coefs,
@@ -124,7 +124,7 @@ def test_values_and_gradients_of_nets(activation, loss, dtype):
         lambda z: row_losses(loss, z, problem.y),
         problem.X,
         problem.weight,
-        problem.hyper["alpha"],
+        problem.alpha,
     )
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     grads = np.concatenate([array.ravel() for array in grads])

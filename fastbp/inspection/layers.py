@@ -131,7 +131,7 @@ def _network_and_rows(estimator, X):
 # ---- by the core
 
 
-def _per_layer(network, n_rows):
+def per_layer(network, n_rows):
     """An array (rows, fan_out) for each layer, and the flat one that they are views into."""
     flat = allocate(n_rows * sum(network.units[1:]), network.params.dtype)
     ends = n_rows * np.cumsum(network.units[1:])
@@ -141,7 +141,7 @@ def _per_layer(network, n_rows):
 def forward(network, x):
     """The activations of all layers for rows x, the raw prediction last: arrays (rows, fan_out)."""
     n_rows = count_rows(x)
-    layers, flat = _per_layer(network, n_rows)
+    layers, flat = per_layer(network, n_rows)
     core.look(network.program, network.params, _scratch(network, n_rows), x, flat, None)
     return layers
 
@@ -149,7 +149,7 @@ def forward(network, x):
 def slopes(network, x):
     """The slopes f'(z) of all layers for rows x: arrays (rows, fan_out)."""
     n_rows = count_rows(x)
-    layers, flat = _per_layer(network, n_rows)
+    layers, flat = per_layer(network, n_rows)
     core.look(network.program, network.params, _scratch(network, n_rows), x, None, flat)
     return layers
 
@@ -164,7 +164,7 @@ def raw_gradients(network, x):
     for first in range(0, n_rows, EXAMINE_CHUNK):
         part = slice(first, min(first + EXAMINE_CHUNK, n_rows))
         rows, size = row_slice(x, part), part.stop - first
-        layers, deltas = _per_layer(network, size)
+        layers, deltas = per_layer(network, size)
         dx = allocate(size * network.units[0], network.params.dtype)
         scratch = _scratch(network, size)
         for k in range(n_outputs):
@@ -182,7 +182,7 @@ def examine(job, part):
     """
     network, samples = job.network, job.samples[part]
     program, objective = job.objective.lower(network)
-    views, flat = zip(*(_per_layer(network, len(samples)) for _ in range(3)), strict=True)
+    views, flat = zip(*(per_layer(network, len(samples)) for _ in range(3)), strict=True)
     scratch = network.scratch(len(samples), 1, "examine", program)
     core.look(program, network.params, scratch, samples.x, *flat[:2])
     task = Task(replace(samples, weight=None), objective)

@@ -1,18 +1,38 @@
 """core = the widest build of the compiled core that this CPU runs; FASTBP_ISA forces one.
 
-matmul = the way its matrix products go: "native", its own tiles, or "blas"; FASTBP_MATMUL forces
-one. Where multiply and add are one instruction the tiles are ahead of BLAS at every shape; where
-they are not it is BLAS, which finds out by itself what the CPU has. `core.MATMUL` has the better
-way first.
+backend = what computes matrix products: "native", the core's own tiles, or "blas", that of SciPy;
+FASTBP_MATMUL forces one. Where multiply and add are one instruction the tiles are ahead of BLAS at
+every shape; elsewhere BLAS is, which detects by itself what the CPU has. `core.BACKENDS` has the
+better one first.
 """
 
 import importlib
 import os
+from types import ModuleType
+from typing import Any
+
+from fastbp.kernels.border import CSR, LoweredObjective, Plan, Program, Rank, Rows, Task
+
+__all__ = [
+    "CSR",
+    "LEVELS",
+    "LoweredObjective",
+    "Plan",
+    "Program",
+    "Rank",
+    "Rows",
+    "Task",
+    "backend",
+    "core",
+    "level",
+    "runnable_levels",
+    "variant",
+]
 
 LEVELS = {"v4": "_core_v4", "v3": "_core_v3", "baseline": "_core"}
 
 
-def runnable_levels():
+def runnable_levels() -> list[str]:
     """Names of the levels that this CPU runs, widest first."""
     try:  # NumPy's own run-time detection; private, so its absence means baseline
         from numpy._core._multiarray_umath import __cpu_features__ as cpu
@@ -23,7 +43,7 @@ def runnable_levels():
     return ["v4"] * bool(v4) + ["v3"] * bool(v3) + ["baseline"]
 
 
-def load_core(forced):
+def load_core(forced: str) -> tuple[str, ModuleType]:
     """The core of the forced level, or of the widest one that was built and runs here."""
     if forced and forced not in LEVELS:
         raise ImportError(f"FASTBP_ISA must be one of baseline, v3, v4, got {forced!r}")
@@ -38,16 +58,21 @@ def load_core(forced):
     raise ImportError(f"fastbp was built without its compiled core for {forced or 'this CPU'}")
 
 
-def choose_matmul(core, forced):
-    """Set and return the way of matrix products: the forced one, or the core's best."""
-    if forced and forced not in core.MATMUL:
+def choose_backend(core: ModuleType, forced: str) -> str:
+    """Set and return the backend of matrix products: the forced one, or the core's best."""
+    if forced and forced not in core.BACKENDS:
         raise ImportError(
-            f"FASTBP_MATMUL must be one of {', '.join(core.MATMUL)} here, got {forced!r}"
+            f"FASTBP_MATMUL must be one of {', '.join(core.BACKENDS)} here, got {forced!r}"
         )
-    way = forced or core.MATMUL[0]
-    core.use_matmul(way)
-    return way
+    backend = forced or core.BACKENDS[0]
+    core.use_backend(backend)
+    return backend
+
+
+def variant(door: Any, dtype: Any) -> Any:
+    """The variant of a door for this dtype; asking for it once is faster than at every call."""
+    return door["float" if dtype == "float32" else "double"]
 
 
 level, core = load_core(os.environ.get("FASTBP_ISA", ""))
-matmul = choose_matmul(core, os.environ.get("FASTBP_MATMUL", ""))
+backend = choose_backend(core, os.environ.get("FASTBP_MATMUL", ""))

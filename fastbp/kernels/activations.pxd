@@ -12,7 +12,13 @@ from fastbp.kernels cimport scalar
 
 cdef enum:
     IDENTITY, LOGISTIC, TANH, RELU, LEAKY_RELU, ELU, SELU, SOFTPLUS, HARD_SIGMOID, STEP
-    GELU, GELU_TANH, SILU, MISH  # these have slopes
+    GELU, GELU_TANH, SILU, MISH
+    ACTIVATIONS_END
+
+
+cdef inline bint is_activation(Py_ssize_t code) noexcept nogil:
+    """Whether a code is that of an activation with a name."""
+    return 0 <= code < ACTIVATIONS_END
 
 
 cdef inline void logistic_forward(floating* z, Py_ssize_t n) noexcept nogil:
@@ -203,14 +209,16 @@ cdef inline void slope_backward(floating* delta, const floating* s, Py_ssize_t n
 
 
 cdef inline bint has_slope(int activation) noexcept nogil:
-    """Whether the backward needs more than a; that of a tape does."""
-    return activation >= GELU
+    """Whether the backward takes f'(z), which the forward has left, in place of a."""
+    return activation in (GELU, GELU_TANH, SILU, MISH)
 
 
 cdef inline void activation_forward(int activation, floating* z, floating* s,
                                     Py_ssize_t n) noexcept nogil:
     """a := f(z), and s := f'(z) if has_slope."""
-    if activation == LOGISTIC:
+    if activation == IDENTITY:
+        pass
+    elif activation == LOGISTIC:
         logistic_forward(z, n)
     elif activation == TANH:
         tanh_forward(z, n)
@@ -259,3 +267,5 @@ cdef inline void activation_backward(int activation, floating* delta, const floa
         softplus_backward(delta, a, n)
     elif activation == HARD_SIGMOID:
         hard_sigmoid_backward(delta, a, n)
+    elif activation == IDENTITY or activation == STEP:
+        pass

@@ -1,39 +1,60 @@
-"""From Python's objects to a Walk: what the doors receive is looked at here, once.
+"""From Python's objects to a Walk: each door checks here, once, what it receives.
 
-The arrays stay the caller's: a Walk has their addresses alone.
+The arrays stay the caller's: a Walk holds only their addresses. A code that is bound here is one
+that every dispatch knows.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t
 
-from fastbp.kernels cimport losses as _losses
-from fastbp.kernels cimport matmul as _matmul
-from fastbp.kernels cimport tape as _tape
-from fastbp.kernels.losses cimport Loss
+from fastbp.kernels.activations cimport is_activation
+from fastbp.kernels.blas cimport bind_blas, blas_is_bound
+from fastbp.kernels.losses cimport (
+    HUBER,
+    LINK_SOFTMAX,
+    LOG_LOSS,
+    QUANTILE,
+    TWEEDIE,
+    Loss,
+    is_link,
+    is_loss,
+)
+from fastbp.kernels.matmul cimport matmul_native
+from fastbp.kernels.optimizers cimport is_optimizer
+from fastbp.kernels.scratch cimport Use, in_blocks, lay_out
+from fastbp.kernels.tape cimport TAPES, Instruction, Program, Tape, is_operation
 from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "team.h" nogil:
     enum: team_words
 
+cdef enum:
+    # The largest dimension: that of BLAS's integers where they are shortest.
+    MOST = 2147483647
 
-cdef inline int64_t blas_int_max() noexcept nogil:
-    """The largest dimension that BLAS's integers hold."""
-    return (<int64_t>1 << (8 * sizeof(_matmul.blas_int) - 2)) * 2 - 1
+
+cdef inline int bind_backend() except -1:
+    """Find BLAS, if products go through it and this is the first time."""
+    if not matmul_native and not blas_is_bound():
+        bind_blas()
+    return 0
 
 
-cdef inline int bind_plan(Walk* walk, plan, Py_ssize_t batch) except -1:
-    """The plan's rows, and every dimension within BLAS's integers; the caller keeps the plan.
+cdef inline int bind_plan(Walk* walk, program) except -1:
+    """The plan's rows: every dimension within BLAS's integers, every activation a known one.
 
-    With tapes the plan comes as (plan, tapes, code, constants).
+    With tapes the plan comes as a Program. The caller keeps it.
     """
-    cdef Py_ssize_t l, most = blas_int_max(), row
+    cdef Py_ssize_t l, row
     cdef const Layer* layer
     cdef Py_buffer rows
+    bind_backend()
+    plan = program
     walk.program.n_tapes = 0
-    if isinstance(plan, tuple):
-        bind_program(&walk.program, plan)
-        plan = plan[0]
+    if isinstance(program, tuple):
+        bind_program(&walk.program, program)
+        plan = program.plan
     # As mere bytes: NumPy takes longer to tell the names of the fields than we to predict a row.
     PyObject_GetBuffer(plan, &rows, PyBUF_SIMPLE)
     walk.plan, walk.layers = <const Layer*>rows.buf, rows.len // sizeof(Layer)
@@ -41,81 +62,97 @@ cdef inline int bind_plan(Walk* walk, plan, Py_ssize_t batch) except -1:
     PyBuffer_Release(&rows)
     if row != sizeof(Layer) or walk.layers < 1:
         raise ValueError(f"a plan has rows of {sizeof(Layer)} bytes, not of {row}")
-    walk.batch = batch
+    walk.rank, walk.size = 0, 1
     walk.size_params = 0
     for l in range(walk.layers):
         layer = walk.plan + l
-        if not (1 <= layer.fan_in <= most and 1 <= layer.fan_out <= most and 1 <= batch <= most):
-            for name, dimension in (("fan-in", layer.fan_in), ("fan-out", layer.fan_out),
-                                    ("batch", batch)):
-                if not 1 <= dimension <= most:
-                    raise OverflowError(f"layer {l}: a {name} of {dimension} is out of the range "
-                                        f"of BLAS, 1 to {most}")
-        if layer.activation >= _tape.TAPES + walk.program.n_tapes:
-            raise ValueError(f"layer {l} has the activation {layer.activation}, which is none")
+        if not (1 <= layer.fan_in <= MOST and 1 <= layer.fan_out <= MOST):
+            wide = ("fan-out", layer.fan_out)
+            if not 1 <= layer.fan_in <= MOST:
+                wide = ("fan-in", layer.fan_in)
+            raise OverflowError(f"layer {l}: a {wide[0]} of {wide[1]} is out of the range of BLAS, "
+                                f"1 to {MOST}")
+        if not (is_activation(layer.activation)
+                or is_tape(&walk.program, layer.activation, 1)):
+            raise ValueError(f"layer {l}: no activation has the code {layer.activation}")
         walk.size_params += (layer.fan_in + 1) * layer.fan_out
     return 0
 
 
-cdef inline int bind_program(_tape.Program* program, tuple plan) except -1:
-    """The tapes that come with a plan, within their arrays; the caller keeps them."""
-    cdef const int64_t[:, ::1] tapes = plan[1]
-    cdef const int32_t[:, ::1] code = plan[2]
-    cdef const double[::1] constants = plan[3]
-    cdef const _tape.Tape* tape
-    cdef Py_ssize_t t
-    program.n_tapes = tapes.shape[0]
-    program.tapes = <const _tape.Tape*>&tapes[0, 0]
-    program.code = <const _tape.Instruction*>&code[0, 0] if code.shape[0] else NULL
-    program.constants = &constants[0] if constants.shape[0] else NULL
-    if (tapes.shape[1] * sizeof(int64_t) != sizeof(_tape.Tape)
-            or code.shape[1] * sizeof(int32_t) != sizeof(_tape.Instruction)):
+cdef inline int bind_program(Program* bound, program) except -1:
+    """The tapes of a Program, within their arrays, of known operations; the caller keeps them."""
+    cdef const int64_t[:, ::1] tapes = program.tapes
+    cdef const int32_t[:, ::1] code = program.code
+    cdef const double[::1] constants = program.constants
+    cdef const Tape* tape
+    cdef Py_ssize_t t, i
+    bound.n_tapes = tapes.shape[0]
+    bound.tapes = <const Tape*>&tapes[0, 0] if tapes.shape[0] else NULL
+    bound.code = <const Instruction*>&code[0, 0] if code.shape[0] else NULL
+    bound.constants = &constants[0] if constants.shape[0] else NULL
+    if (tapes.shape[1] * sizeof(int64_t) != sizeof(Tape)
+            or code.shape[1] * sizeof(int32_t) != sizeof(Instruction)):
         raise ValueError("tapes or instructions have another length")
-    for t in range(program.n_tapes):
-        tape = program.tapes + t
-        if (tape.K < 1 or tape.code + tape.length > code.shape[0]
+    for t in range(bound.n_tapes):
+        tape = bound.tapes + t
+        if (tape.K < 1 or tape.code < 0 or not 0 <= tape.head <= tape.length
+                or tape.code + tape.length > code.shape[0]
+                or tape.constants < 0 or tape.n_constants < 0
                 or tape.constants + tape.n_constants * tape.K > constants.shape[0]):
-            raise ValueError(f"tape {t} is longer than what it stands on")
+            raise ValueError(f"tape {t} is longer than its instructions or constants")
+        for i in range(tape.code, tape.code + tape.length):
+            if not is_operation(bound.code[i].operation):
+                raise ValueError(f"tape {t}: no operation has the code {bound.code[i].operation}")
     return 0
 
 
-cdef inline int bind_loss(Walk* walk, dict hyper, Py_ssize_t targets) except -1:
-    """The loss of `hyper`, for that many columns of targets; the caller keeps its parameters."""
+cdef inline bint is_tape(const Program* program, Py_ssize_t code, Py_ssize_t K) noexcept nogil:
+    """Whether a code is that of a tape of K numbers a row."""
+    return TAPES <= code < TAPES + program.n_tapes and program.tapes[code - TAPES].K == K
+
+
+cdef inline int check_link(Py_ssize_t link) except -1:
+    """Refuse a code that is no link's."""
+    if not is_link(link):
+        raise ValueError(f"no link has the code {link}")
+    return 0
+
+
+cdef inline int bind_objective(Walk* walk, objective, Py_ssize_t targets) except -1:
+    """A LoweredObjective, for that many columns of targets; the caller keeps its parameters."""
     cdef const double[::1] parameters
     cdef Loss* loss = &walk.loss
-    loss.kind, loss.link, loss.objective = hyper["loss"], hyper["link"], hyper["objective"]
+    cdef Py_ssize_t kind = objective.loss, link = objective.link
+    walk.alpha, walk.scale, loss.exact = objective.alpha, objective.scale, objective.exact
     loss.K, loss.targets = walk.plan[walk.layers - 1].fan_out, targets
     loss.parameters = NULL
-    if loss.kind >= _tape.TAPES:
-        if (loss.kind >= _tape.TAPES + walk.program.n_tapes
-                or walk.program.tapes[loss.kind - _tape.TAPES].K != loss.K):
-            raise ValueError(f"there is no tape for the loss {loss.kind}")
-    elif not 0 <= loss.kind < _losses.LOSSES_END:
-        raise ValueError(f"no loss has the number {loss.kind}")
-    if not 0 <= loss.link < _losses.LINKS_END:
-        raise ValueError(f"no link has the number {loss.link}")
+    if not (is_loss(kind) or is_tape(&walk.program, kind, loss.K)):
+        raise ValueError(f"no loss has the code {kind}")
+    check_link(link)
+    loss.kind, loss.link = <int>kind, <int>link
     # One number tells a class; but an output of its own is one number too.
-    one_class = loss.kind == _losses.LOG_LOSS or loss.link == _losses.LINK_SOFTMAX
+    one_class = kind == LOG_LOSS or link == LINK_SOFTMAX
     if targets != (1 if one_class else loss.K):
         raise ValueError(f"y has {targets} columns, the plan {loss.K} outputs")
-    if loss.kind in (_losses.HUBER, _losses.QUANTILE, _losses.TWEEDIE):
-        parameters = hyper["parameters"]
-        if parameters.shape[0] != (loss.K if loss.kind == _losses.QUANTILE else 1):
+    if kind in (HUBER, QUANTILE, TWEEDIE):
+        parameters = objective.parameters
+        if parameters.shape[0] != (loss.K if kind == QUANTILE else 1):
             raise ValueError(f"the loss has {parameters.shape[0]} parameters")
         loss.parameters = &parameters[0]
     return 0
 
 
 cdef inline int bind_x(Walk* walk, const floating* _, x) except -1:
-    """X as rows, or as a tuple (data, indices, indptr, features) of CSR; the caller keeps it."""
+    """X as rows, or as CSR; the caller keeps it."""
     cdef const floating[:, ::1] dense
     cdef const floating[::1] values
     cdef const int32_t[::1] indices
     cdef const int64_t[::1] indptr
+    walk.order = NULL
     if isinstance(x, tuple):
-        values, indices, indptr = x[0], x[1], x[2]
+        values, indices, indptr = x.data, x.indices, x.indptr
         walk.samples, walk.features = indptr.shape[0] - 1, 0
-        features = x[3]
+        features = x.n_features
         walk.x = <const void*>&values[0] if values.shape[0] else NULL
         walk.indices = &indices[0] if indices.shape[0] else NULL
         walk.indptr = &indptr[0]
@@ -132,42 +169,75 @@ cdef inline int bind_x(Walk* walk, const floating* _, x) except -1:
     return 0
 
 
-cdef inline int bind_data(Walk* walk, const floating* tag, tuple data, dict hyper) except -1:
-    """data = (X, y, sample_weight or None, order or None)."""
-    cdef const floating[:, ::1] y = data[1]
+cdef inline int bind_samples(Walk* walk, const floating* tag, samples, objective) except -1:
+    """X, targets and weights of the samples, and the objective on them; the caller keeps them."""
+    cdef const floating[:, ::1] y = samples.y
     cdef const double[::1] sample_weight
-    cdef const Py_ssize_t[::1] order
-    bind_x(walk, tag, data[0])
-    bind_loss(walk, hyper, y.shape[1])
+    weight = samples.weight
+    bind_x(walk, tag, samples.x)
+    bind_objective(walk, objective, y.shape[1])
     walk.y = &y[0, 0]
-    walk.sample_weight, walk.order = NULL, NULL
+    walk.sample_weight = NULL
     if y.shape[0] != walk.samples:
         raise ValueError(f"y has {y.shape[0]} rows, X {walk.samples}")
-    if data[2] is not None:
-        sample_weight = data[2]
+    if weight is not None:
+        sample_weight = weight
         walk.sample_weight = &sample_weight[0]
         if sample_weight.shape[0] != walk.samples:
             raise ValueError(f"{sample_weight.shape[0]} weights, X has {walk.samples} rows")
-    if data[3] is not None:
-        order = data[3]
+    return 0
+
+
+cdef inline int bind_order(Walk* walk, rows) except -1:
+    """The rows that an epoch walks, in their order; None: all. The caller keeps them."""
+    cdef const Py_ssize_t[::1] order
+    if rows is not None:
+        order = rows
         walk.order = &order[0]
         walk.samples = order.shape[0]
     return 0
 
 
-cdef inline int bind_team(Walk* walk, tuple team) except -1:
-    """team = (words, rank, size)."""
-    cdef int32_t[::1] words = team[0]
-    walk.words, walk.rank, walk.size = &words[0], team[1], team[2]
+cdef inline int bind_rule(Walk* walk, rule) except -1:
+    """An optimizer with its constants."""
+    if rule is None:
+        raise ValueError("training needs a rule")
+    walk.rule = rule
+    if not is_optimizer(walk.rule.optimizer):
+        raise ValueError(f"no optimizer has the code {walk.rule.optimizer}")
+    return 0
+
+
+cdef inline int bind_rates(Walk* walk, const double[:, ::1] rates) except -1:
+    """A row of rates for all steps, or one for each; the caller keeps them."""
+    cdef Py_ssize_t steps = (walk.samples + walk.batch - 1) // walk.batch
+    if rates is None or rates.shape[1] < 2 or (rates.shape[0] != 1 and rates.shape[0] < steps):
+        raise ValueError(f"rates have 2 columns and a row for each of {steps} steps, or "
+                         "one for all")
+    walk.rates = &rates[0, 0]
+    walk.rate_stride = rates.shape[1] if rates.shape[0] > 1 else 0
+    return 0
+
+
+cdef inline int bind_rank(Walk* walk, rank) except -1:
+    """One rank of a team, which shares the team's words."""
+    cdef int32_t[::1] words = rank.words
+    walk.words, walk.rank, walk.size = &words[0], rank.rank, rank.size
     if words.shape[0] != team_words:
         raise ValueError(f"a team has {team_words} words, not {words.shape[0]}")
     return 0
 
 
-cdef inline int check_sizes(const Walk* walk, Py_ssize_t params, Py_ssize_t scratch,
-                     Py_ssize_t tally=3) except -1:
-    if tally < 2:
-        raise ValueError(f"the tally has 2 numbers or 3, not {tally}")
+cdef inline int bind_layout(Walk* walk, Use use, Py_ssize_t batch) except -1:
+    """The regions of the scratch that a use has, for batches of that many rows."""
+    if batch < 1 or (batch > MOST and not in_blocks(use)):
+        raise OverflowError(f"a batch of {batch} is out of the range of BLAS, 1 to {MOST}")
+    lay_out(walk, use, batch)
+    return 0
+
+
+cdef inline int check_sizes(const Walk* walk, Py_ssize_t params, Py_ssize_t scratch) except -1:
+    """Refuse an arena or a scratch of another size."""
     if params != walk.size_params:
         raise ValueError(f"the plan has {walk.size_params} parameters, the arena {params}")
     if scratch < walk.scratch_size:

@@ -18,8 +18,8 @@ from libc.string cimport memcpy
 from fastbp.kernels cimport scalar
 
 cdef enum:
-    POISSON, GAMMA, TWEEDIE, BINARY_LOG_LOSS, LOG_LOSS                # of z
-    SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE, LOG_COSH          # of p
+    POISSON, GAMMA, TWEEDIE, BINARY_LOG_LOSS, LOG_LOSS
+    SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE, LOG_COSH
     LOSSES_END
 
 cdef enum:
@@ -28,9 +28,24 @@ cdef enum:
 cdef struct Loss:
     int kind                # of LOSSES, or a tape
     int link                # of LINKS
-    bint objective          # the row loss is not that of clipped probabilities
+    bint exact              # whether the row loss has unclipped probabilities
     Py_ssize_t K, targets
     const double* parameters    # of quantile one for each output; of huber and tweedie one
+
+
+cdef inline bint is_loss(Py_ssize_t code) noexcept nogil:
+    """Whether a code is that of a loss with a name."""
+    return 0 <= code < LOSSES_END
+
+
+cdef inline bint is_link(Py_ssize_t code) noexcept nogil:
+    """Whether a code is that of a link."""
+    return 0 <= code < LINKS_END
+
+
+cdef inline bint is_of_prediction(int kind) noexcept nogil:
+    """Whether a loss is written in p; the others are written in z."""
+    return kind in (SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE, LOG_COSH)
 
 
 # ---- links
@@ -38,7 +53,9 @@ cdef struct Loss:
 cdef inline void link_forward(int link, floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept nogil:
     """z := p, which is z, exp(z), logistic(z), log(1 + exp(z)) or softmax(z)."""
     cdef Py_ssize_t i
-    if link == LINK_EXP:
+    if link == LINK_IDENTITY:
+        pass
+    elif link == LINK_EXP:
         for i in range(B * K):
             z_bk[i] = scalar.exp(z_bk[i])
     elif link == LINK_LOGISTIC:
@@ -56,7 +73,9 @@ cdef inline void link_backward(int link, floating* delta_bk, const floating* p_b
     """delta := dloss/dz, given dloss/dp."""
     cdef Py_ssize_t r, k, i
     cdef floating mean, one = 1
-    if link == LINK_EXP:
+    if link == LINK_IDENTITY:
+        pass
+    elif link == LINK_EXP:
         for i in range(B * K):
             delta_bk[i] *= p_bk[i]
     elif link == LINK_LOGISTIC:
@@ -143,7 +162,7 @@ cdef inline void log_cosh(floating* delta, floating* p, Py_ssize_t n) noexcept n
     """delta = tanh(e), e = p - y; loss = log(cosh(e)). With t = exp(|e|) - 1 and u = t (t + 2) they
     are u / (u + 2) and log(1 + t^2 / (2 t + 2)); for large |e| the loss is |e| - log(2)."""
     cdef Py_ssize_t i
-    cdef floating error, size, t, u, two = 2, most = scalar.one_is_nothing(p[0])
+    cdef floating error, size, t, u, two = 2, most = scalar.expm1_is_exp_above(p[0])
     for i in range(n):
         error = p[i] - delta[i]
         size = abs(error)
@@ -180,7 +199,7 @@ cdef inline void gamma(floating* delta, floating* z, Py_ssize_t n) noexcept nogi
         z[i] -= delta[i]
 
 
-cdef inline void tweedie(floating* delta, floating* z, floating* more, Py_ssize_t n,
+cdef inline void tweedie(floating* delta, floating* z, floating* scratch, Py_ssize_t n,
                          double power) noexcept nogil:
     """delta = exp(h z) - y exp(-l z), h = 2 - q and l = q - 1 of the variance's power q, 1 < q < 2;
     loss = y^h (expm1(h u) / h + expm1(-l u) / l), u = z - log(y), or for y = 0 exp(h z) / h: half
@@ -190,11 +209,11 @@ cdef inline void tweedie(floating* delta, floating* z, floating* more, Py_ssize_
     for i in range(n):
         z[i] -= scalar.log(delta[i] if delta[i] != 0 else one)
     for i in range(n):  # one exp to a loop: two are not rounded alike at all levels
-        more[i] = scalar.expm1(high * z[i])
+        scratch[i] = scalar.expm1(high * z[i])
     for i in range(n):
         z[i] = scalar.expm1(-low * z[i])
     for i in range(n):
-        y, rise, fall = delta[i], more[i], z[i]
+        y, rise, fall = delta[i], scratch[i], z[i]
         scale = scalar.general_power(y if y != 0 else one, high)
         delta[i] = scale * (rise - fall) if y != 0 else rise + one
         z[i] = scale * (rise / high + fall / low) if y != 0 else (rise + one) / high
@@ -208,11 +227,11 @@ cdef inline floating clip(floating p, floating eps) noexcept nogil:
 
 
 cdef inline void binary_log_loss(floating* delta, floating* z, Py_ssize_t n,
-                                 bint objective) noexcept nogil:
+                                 bint exact) noexcept nogil:
     """p = logistic(z), y in {0, 1}: delta = p - y; loss = -log(p if y else 1 - p)."""
     cdef Py_ssize_t i
     cdef floating y, p, one = 1, eps = scalar.machine_epsilon(z)
-    if objective:
+    if exact:
         for i in range(n):
             y = delta[i]
             delta[i] = scalar.logistic(z[i]) - y
@@ -278,21 +297,21 @@ cdef inline void gather_targets(const Loss* loss, floating* delta_bk, const floa
 
 
 cdef inline void loss_delta(const Loss* loss, floating* losses_b, floating* delta_bk,
-                            floating* z_bk, floating* more_bk, const floating* y,
+                            floating* z_bk, floating* scratch_bk, const floating* y,
                             const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
-    """Row losses and delta = dloss/dz; z is used up, and more_bk is scratch. Row r has the targets
-    in row order[r] of y, or in row r without an order."""
+    """Row losses and delta = dloss/dz; z is overwritten, and scratch_bk has room for as much. Row r
+    has the targets in row order[r] of y, or in row r without an order."""
     cdef Py_ssize_t r, K = loss.K, n = B * K
-    cdef bint composed = loss.kind >= SQUARED_ERROR and loss.link != LINK_IDENTITY
+    cdef bint composed = is_of_prediction(loss.kind) and loss.link != LINK_IDENTITY
     if loss.kind == LOG_LOSS:
         log_loss(loss, losses_b, delta_bk, z_bk, y, order, B)
-        if loss.objective:
+        if loss.exact:
             log_loss_objective(loss, losses_b, z_bk, y, order, B)
         return
     gather_targets(loss, delta_bk, y, order, B)
     if composed:
         link_forward(loss.link, z_bk, B, K)
-        memcpy(more_bk, z_bk, n * sizeof(floating))
+        memcpy(scratch_bk, z_bk, n * sizeof(floating))
     if loss.kind == SQUARED_ERROR:
         squared_error(delta_bk, z_bk, n)
     elif loss.kind == ABSOLUTE_ERROR:
@@ -308,10 +327,10 @@ cdef inline void loss_delta(const Loss* loss, floating* losses_b, floating* delt
     elif loss.kind == GAMMA:
         gamma(delta_bk, z_bk, n)
     elif loss.kind == TWEEDIE:
-        tweedie(delta_bk, z_bk, more_bk, n, loss.parameters[0])
-    else:
-        binary_log_loss(delta_bk, z_bk, n, loss.objective)
+        tweedie(delta_bk, z_bk, scratch_bk, n, loss.parameters[0])
+    elif loss.kind == BINARY_LOG_LOSS:
+        binary_log_loss(delta_bk, z_bk, n, loss.exact)
     if composed:
-        link_backward(loss.link, delta_bk, more_bk, B, K)
+        link_backward(loss.link, delta_bk, scratch_bk, B, K)
     for r in range(B):
         losses_b[r] = scalar.total(z_bk + r * K, K)

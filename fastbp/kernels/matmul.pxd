@@ -1,22 +1,25 @@
-"""Row-major matrix products, one door and two ways: the native tiles of gemm.h, or SciPy's BLAS.
+"""Row-major matrix products by one of two backends: the native tiles of gemm.h, or SciPy's BLAS.
 
-`matmul_native` chooses for the whole process, at import: on the tiles every element is one chain of
-multiply-adds, whatever the block of rows it is computed in. With BLAS the way of a product depends
-on its shape, so that callers fix the blocks by the problem's shape and never by the team. BLAS is
-column-major: the operands and their flags change places. Callers keep every dimension within
-`blas_int`.
+`matmul_native` chooses for the whole process, at import. On the tiles every element is one chain of
+multiply-adds, whatever the block of rows it is computed in. With BLAS the order of the sums depends
+on the shape of the product, so that callers fix the blocks by the problem's shape and never by the
+team. BLAS is column-major: the operands and their flags change places. Callers keep every dimension
+within 32-bit integers, and have bound BLAS.
 """
 
 from cython cimport floating
 from libc.string cimport memcpy
-from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
 
-# SciPy >= 1.18 can be built with 64-bit BLAS integers: this line, and nothing else, follows it.
-ctypedef int blas_int
+from fastbp.kernels.blas cimport (
+    blas_gemm_double,
+    blas_gemm_float,
+    blas_gemv_double,
+    blas_gemv_float,
+)
 
 cdef extern from "gemm.h" nogil:
     const int gemm_has_tiles, gemm_has_fma
-    int matmul_native
+    int matmul_native  # whether products go through the tiles, or through BLAS
     void gemm_float(float* c, Py_ssize_t ldc, const float* a, Py_ssize_t lda, int a_trans,
                     const float* b, Py_ssize_t ldb, int b_trans, Py_ssize_t m, Py_ssize_t n,
                     Py_ssize_t k, const float* init, Py_ssize_t init_step)
@@ -35,26 +38,22 @@ cdef inline void tiles(floating* c_mn, const floating* a, Py_ssize_t lda, bint a
         gemm_float(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step)
 
 
-cdef inline void gemm(char trans_b, char trans_a, blas_int n, blas_int m, blas_int k,
-                      const floating* b, blas_int ldb, const floating* a, blas_int lda,
-                      floating beta, floating* c, blas_int ldc) noexcept nogil:
-    cdef floating one = 1
+cdef inline void gemm(char trans_b, char trans_a, Py_ssize_t n, Py_ssize_t m, Py_ssize_t k,
+                      const floating* b, Py_ssize_t ldb, const floating* a, Py_ssize_t lda,
+                      floating beta, floating* c, Py_ssize_t ldc) noexcept nogil:
     if floating is double:
-        dgemm(&trans_b, &trans_a, &n, &m, &k, &one, <double*>b, &ldb, <double*>a, &lda,
-              &beta, c, &ldc)
+        blas_gemm_double(trans_b, trans_a, n, m, k, b, ldb, a, lda, beta, c, ldc)
     else:
-        sgemm(&trans_b, &trans_a, &n, &m, &k, &one, <float*>b, &ldb, <float*>a, &lda,
-              &beta, c, &ldc)
+        blas_gemm_float(trans_b, trans_a, n, m, k, b, ldb, a, lda, beta, c, ldc)
 
 
-cdef inline void gemv(char trans, blas_int m, blas_int n, const floating* a, blas_int lda,
-                      const floating* x, blas_int step_x, floating beta,
-                      floating* y, blas_int step_y) noexcept nogil:
-    cdef floating one = 1
+cdef inline void gemv(char trans, Py_ssize_t m, Py_ssize_t n, const floating* a, Py_ssize_t lda,
+                      const floating* x, Py_ssize_t step_x, floating beta,
+                      floating* y, Py_ssize_t step_y) noexcept nogil:
     if floating is double:
-        dgemv(&trans, &m, &n, &one, <double*>a, &lda, <double*>x, &step_x, &beta, y, &step_y)
+        blas_gemv_double(trans, m, n, a, lda, x, step_x, beta, y, step_y)
     else:
-        sgemv(&trans, &m, &n, &one, <float*>a, &lda, <float*>x, &step_x, &beta, y, &step_y)
+        blas_gemv_float(trans, m, n, a, lda, x, step_x, beta, y, step_y)
 
 
 cdef inline void matmul_nn(floating* c_mn, const floating* a_mk, const floating* b_kn,
@@ -69,12 +68,11 @@ cdef inline void matmul_nn(floating* c_mn, const floating* a_mk, const floating*
     for r in range(m):
         memcpy(c_mn + r * n, bias_n, n * sizeof(floating))
     if n == 1:
-        gemv(c"T", <blas_int>k, <blas_int>m, a_mk, <blas_int>k, b_kn, 1, one, c_mn, 1)
+        gemv(c"T", k, m, a_mk, k, b_kn, 1, one, c_mn, 1)
     elif m == 1:
-        gemv(c"N", <blas_int>n, <blas_int>k, b_kn, <blas_int>n, a_mk, 1, one, c_mn, 1)
+        gemv(c"N", n, k, b_kn, n, a_mk, 1, one, c_mn, 1)
     else:
-        gemm(c"N", c"N", <blas_int>n, <blas_int>m, <blas_int>k, b_kn, <blas_int>n,
-             a_mk, <blas_int>k, one, c_mn, <blas_int>n)
+        gemm(c"N", c"N", n, m, k, b_kn, n, a_mk, k, one, c_mn, n)
 
 
 cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating* b_nk,
@@ -84,10 +82,9 @@ cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating*
     if matmul_native:
         tiles(c_mn, a_mk, k, False, b_nk, k, True, m, n, k, NULL, 0)
     elif m == 1:
-        gemv(c"T", <blas_int>k, <blas_int>n, b_nk, <blas_int>k, a_mk, 1, zero, c_mn, 1)
+        gemv(c"T", k, n, b_nk, k, a_mk, 1, zero, c_mn, 1)
     else:
-        gemm(c"T", c"N", <blas_int>n, <blas_int>m, <blas_int>k, b_nk, <blas_int>k,
-             a_mk, <blas_int>k, zero, c_mn, <blas_int>n)
+        gemm(c"T", c"N", n, m, k, b_nk, k, a_mk, k, zero, c_mn, n)
 
 
 cdef inline void matmul_tn(floating* c_mn, const floating* a_km, Py_ssize_t lda,
@@ -97,7 +94,6 @@ cdef inline void matmul_tn(floating* c_mn, const floating* a_km, Py_ssize_t lda,
     if matmul_native:
         tiles(c_mn, a_km, lda, True, b_kn, n, False, m, n, k, c_mn if add else NULL, n)
     elif n == 1:
-        gemv(c"N", <blas_int>m, <blas_int>k, a_km, <blas_int>lda, b_kn, 1, <floating>add, c_mn, 1)
+        gemv(c"N", m, k, a_km, lda, b_kn, 1, <floating>add, c_mn, 1)
     else:
-        gemm(c"N", c"T", <blas_int>n, <blas_int>m, <blas_int>k, b_kn, <blas_int>n,
-             a_km, <blas_int>lda, <floating>add, c_mn, <blas_int>n)
+        gemm(c"N", c"T", n, m, k, b_kn, n, a_km, lda, <floating>add, c_mn, n)

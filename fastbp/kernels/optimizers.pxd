@@ -2,49 +2,70 @@
 
 The gradient that arrives is a sum over the batch, without the penalty: `g = (dw + alpha w) * scale`
 is the gradient of the objective, where scale is 1 / (sum of the batch's weights).
-OPTIMIZERS in _core.pyx gives the names.
+OPTIMIZERS and RULE_CONSTANTS in _core.pyx give the names.
 """
 
 from cython cimport floating
+from libc cimport math
 
 from fastbp.kernels cimport scalar
 
 cdef enum:
     SGD, ADAM
+    OPTIMIZERS_END
 
-cdef struct Hyper:
-    int optimizer         # of OPTIMIZERS
-    bint nesterov
-    Py_ssize_t batch      # samples of a batch
-    double loss_scale     # reported loss = loss_scale * mean row loss + penalty
-    double alpha          # L2
-    double rate           # learning rate; Adam's without the bias correction
+cdef struct Rule:           # an optimizer and its constants; 0 for those that it does not have
+    int optimizer           # of OPTIMIZERS
+    bint nesterovs_momentum
     double momentum
     double beta_1
     double beta_2
     double epsilon
 
 
+cdef inline bint is_optimizer(Py_ssize_t code) noexcept nogil:
+    """Whether a code is that of an optimizer."""
+    return 0 <= code < OPTIMIZERS_END
+
+
 cdef inline int state_rows(int optimizer) noexcept nogil:
-    """Numbers that an optimizer keeps for each parameter."""
-    return 1 if optimizer == SGD else 2
+    """Numbers that an optimizer keeps for each parameter; -1 of an unknown code."""
+    if optimizer == SGD:
+        return 1
+    if optimizer == ADAM:
+        return 2
+    return -1
 
 
-cdef inline double adam_rate(const Hyper* hyper, double step) noexcept nogil:
+cdef inline bint corrects_rate(int optimizer) noexcept nogil:
+    """Whether the rate that an optimizer multiplies by changes from step to step."""
+    return optimizer == ADAM
+
+
+cdef inline double corrected_rate(const Rule* rule, double rate, double step) noexcept nogil:
+    """The rate that step number 1, 2, ... multiplies by: Adam's has the bias correction in it."""
+    if rule.optimizer == SGD:
+        return rate
+    if rule.optimizer == ADAM:
+        return adam_rate(rule, rate, step)
+    return math.NAN
+
+
+cdef inline double adam_rate(const Rule* rule, double rate, double step) noexcept nogil:
     """rate sqrt(1 - beta_2^t) / (1 - beta_1^t) at step t = 1, 2, ... (Kingma and Ba, 2015, sec. 2).
     """
-    return (hyper.rate * scalar.sqrt(1 - scalar.power(hyper.beta_2, step))
-            / (1 - scalar.power(hyper.beta_1, step)))
+    return (rate * scalar.sqrt(1 - scalar.power(rule.beta_2, step))
+            / (1 - scalar.power(rule.beta_1, step)))
 
 
 cdef inline void sgd_step(floating* w, const floating* dw, floating* velocity, Py_ssize_t n,
-                          const Hyper* hyper, double step_rate, double decay,
+                          const Rule* rule, double step_rate, double decay,
                           double grad_scale) noexcept nogil:
     """v := momentum v - rate g;  w := w + v, or w + momentum v - rate g (Nesterov)."""
     cdef Py_ssize_t i
     cdef floating g, v, alpha = decay, scale = grad_scale, rate = step_rate
-    cdef floating momentum = hyper.momentum
-    if hyper.nesterov:
+    cdef floating momentum = rule.momentum
+    if rule.nesterovs_momentum:
         for i in range(n):
             g = (dw[i] + alpha * w[i]) * scale
             v = momentum * velocity[i] - rate * g
@@ -59,13 +80,13 @@ cdef inline void sgd_step(floating* w, const floating* dw, floating* velocity, P
 
 
 cdef inline void adam_step(floating* w, const floating* dw, floating* first, floating* second,
-                           Py_ssize_t n, const Hyper* hyper, double step_rate, double decay,
+                           Py_ssize_t n, const Rule* rule, double step_rate, double decay,
                            double grad_scale) noexcept nogil:
     """m := b1 m + (1 - b1) g;  v := b2 v + (1 - b2) g^2;  w := w - rate m / (sqrt(v) + eps)."""
     cdef Py_ssize_t i
     cdef floating g, m, v, alpha = decay, scale = grad_scale, rate = step_rate
-    cdef floating beta_1 = hyper.beta_1, beta_2 = hyper.beta_2, epsilon = hyper.epsilon
-    cdef floating fresh_1 = 1 - hyper.beta_1, fresh_2 = 1 - hyper.beta_2
+    cdef floating beta_1 = rule.beta_1, beta_2 = rule.beta_2, epsilon = rule.epsilon
+    cdef floating fresh_1 = 1 - rule.beta_1, fresh_2 = 1 - rule.beta_2
     for i in range(n):
         g = (dw[i] + alpha * w[i]) * scale
         m = beta_1 * first[i] + fresh_1 * g
@@ -76,13 +97,13 @@ cdef inline void adam_step(floating* w, const floating* dw, floating* first, flo
 
 
 cdef inline void optimizer_step(floating* w, const floating* dw, floating* state,
-                                Py_ssize_t stride, Py_ssize_t n, const Hyper* hyper, double rate,
+                                Py_ssize_t stride, Py_ssize_t n, const Rule* rule, double rate,
                                 double alpha, double scale) noexcept nogil:
     """One step of w's slice; row k of its state begins at state + k * stride."""
-    if hyper.optimizer == SGD:
-        sgd_step(w, dw, state, n, hyper, rate, alpha, scale)
-    else:
-        adam_step(w, dw, state, state + stride, n, hyper, rate, alpha, scale)
+    if rule.optimizer == SGD:
+        sgd_step(w, dw, state, n, rule, rate, alpha, scale)
+    elif rule.optimizer == ADAM:
+        adam_step(w, dw, state, state + stride, n, rule, rate, alpha, scale)
 
 
 cdef inline void objective_gradient(floating* dw, const floating* w, Py_ssize_t n, double decay,

@@ -3,8 +3,8 @@
 exp, log, tanh and logistic are polynomials on a reduced argument, after Cody and Waite (1980) and
 fdlibm. Selects take the place of branches. Infinities, NaN and -0.0 come out as in C; results of
 exp below the smallest normal number are zero. Worst of all float32 and of many float64 (`make
-exhaustive`): exp 1.05 ULP, log 1.3, logistic 2.5, softplus 2.1, tanh 2.6; tests/exhaustive.py has
-the bounds of all.
+exhaustive`): exp 1.05 ULP, log 1.3, logistic 2.5, softplus 2.1, tanh 2.6. The bounds of all are in
+tests/kernels/exhaustive.py.
 
 The coefficients are minimax in the relative error: Remez's exchange in 60 digits, then rounded.
 Each sum has one product in it, so that fused multiply-adds can be formed in one way only.
@@ -124,13 +124,13 @@ cdef inline floating logistic(floating x) noexcept nogil:
     return one / (one + exp(-x))
 
 
-cdef inline floating one_is_nothing(floating _) noexcept nogil:
-    """Beside exp(x) for larger x than this."""
+cdef inline floating expm1_is_exp_above(floating _) noexcept nogil:
+    """Above this x, exp(x) - 1 rounds to exp(x)."""
     return 40 if floating is double else 20
 
 
 cdef inline floating expm1_near(floating x) noexcept nogil:
-    """exp(x) - 1 = 2^n exp(r) - 1 for |x| <= one_is_nothing."""
+    """exp(x) - 1 = 2^n exp(r) - 1 for |x| <= expm1_is_exp_above."""
     cdef floating n, r, power, one = 1
     r = reduce(x, &n)
     power = ldexp(one, n)
@@ -139,14 +139,14 @@ cdef inline floating expm1_near(floating x) noexcept nogil:
 
 cdef inline floating expm1_negative(floating x) noexcept nogil:
     """exp(x) - 1 for x <= 0."""
-    cdef floating most = one_is_nothing(x)
+    cdef floating most = expm1_is_exp_above(x)
     return expm1_near(-most if x < -most else x)
 
 
 cdef inline floating expm1(floating x) noexcept nogil:
     """exp(x) - 1; for large x exp(x / 2)^2, since one exp beside another is not rounded alike at
     all levels."""
-    cdef floating half = 0.5, most = one_is_nothing(x), t, root
+    cdef floating half = 0.5, most = expm1_is_exp_above(x), t, root
     root = exp(half * x)
     t = most if x > most else x
     t = expm1_near(-most if t < -most else t)
@@ -155,7 +155,7 @@ cdef inline floating expm1(floating x) noexcept nogil:
 
 cdef inline floating tanh(floating x) noexcept nogil:
     """t / (t + 2) with t = exp(2 |x|) - 1, and the sign of x."""
-    cdef floating one = 1, most = one_is_nothing(x), t = abs(x)
+    cdef floating one = 1, most = expm1_is_exp_above(x), t = abs(x)
     t += t
     t = expm1_near(most if t > most else t)
     return copysign(t / (t + (one + one)), x)
@@ -163,7 +163,7 @@ cdef inline floating tanh(floating x) noexcept nogil:
 
 cdef inline floating sinh(floating x) noexcept nogil:
     """(t + t / (t + 1)) / 2 with t = exp(|x|) - 1; for large x exp(|x| / 2)^2 / 2."""
-    cdef floating one = 1, half = 0.5, most = one_is_nothing(x), a = abs(x), t, root
+    cdef floating one = 1, half = 0.5, most = expm1_is_exp_above(x), a = abs(x), t, root
     t = expm1_near(most if a > most else a)
     root = exp(half * a)
     t = half * (t + t / (t + one))
@@ -172,7 +172,7 @@ cdef inline floating sinh(floating x) noexcept nogil:
 
 cdef inline floating cosh(floating x) noexcept nogil:
     """(t + 1 / t) / 2 with t = exp(|x|); for large x exp(|x| / 2)^2 / 2."""
-    cdef floating one = 1, half = 0.5, most = one_is_nothing(x), a = abs(x), t, root
+    cdef floating one = 1, half = 0.5, most = expm1_is_exp_above(x), a = abs(x), t, root
     t = exp(most if a > most else a)
     root = exp(half * a)
     t = half * (t + one / t)

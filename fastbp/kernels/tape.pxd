@@ -5,8 +5,8 @@ K of them; each instruction is one plain loop over a block small enough that all
 the first cache, so that what it costs to find the loop is little beside the loop. Instructions work
 on every number alone, or on every row alone: how rows are cut into blocks changes nothing.
 
-TAPE_OPERATIONS in _core.pyx gives the names. _lowering.py writes tapes, each of which ends with the
-value and the derivative.
+TAPE_OPERATIONS in _core.pyx gives the names. graph/tape.py writes tapes, each of which ends with
+the value and the derivative.
 """
 
 from cython cimport floating
@@ -70,8 +70,37 @@ cdef inline Py_ssize_t registers_before(const Program* program, Py_ssize_t which
     return size
 
 
-cdef inline void unary(int operation, floating* to, const floating* a, Py_ssize_t n) noexcept nogil:
-    """to := f(a)."""
+cdef inline bint is_algebraic(int operation) noexcept nogil:
+    """Whether an operation takes one number, and is one of `algebraic`."""
+    return operation in (T_NEGATIVE, T_ABS, T_SIGN, T_RELU, T_SQRT)
+
+
+cdef inline bint is_transcendental(int operation) noexcept nogil:
+    """Whether an operation takes one number, and is one of `transcendental`."""
+    return operation in (T_EXP, T_EXPM1, T_LOG, T_LOG1P, T_SIN, T_COS, T_SINH, T_COSH, T_TANH,
+                         T_SIGMOID, T_SOFTPLUS, T_ERF)
+
+
+cdef inline bint is_binary(int operation) noexcept nogil:
+    """Whether an operation takes two numbers."""
+    return operation in (T_ADD, T_SUBTRACT, T_MULTIPLY, T_DIVIDE, T_POWER, T_MAXIMUM, T_MINIMUM,
+                         T_LESS, T_LESS_EQUAL, T_EQUAL)
+
+
+cdef inline bint is_across(int operation) noexcept nogil:
+    """Whether an operation turns rows into numbers, or numbers into rows."""
+    return operation in (T_SUM, T_LARGEST, T_SPREAD, T_ITEM, T_PLACE)
+
+
+cdef inline bint is_operation(int operation) noexcept nogil:
+    """Whether a code is that of an operation."""
+    return (is_algebraic(operation) or is_transcendental(operation) or is_binary(operation)
+            or is_across(operation) or operation == T_WHERE)
+
+
+cdef inline void algebraic(int operation, floating* to, const floating* a,
+                           Py_ssize_t n) noexcept nogil:
+    """to := f(a) of an operation without exp, log or their like."""
     cdef Py_ssize_t i
     cdef floating zero = 0, one = 1
     if operation == T_NEGATIVE:
@@ -89,7 +118,13 @@ cdef inline void unary(int operation, floating* to, const floating* a, Py_ssize_
     elif operation == T_SQRT:
         for i in range(n):
             to[i] = scalar.sqrt(a[i])
-    elif operation == T_EXP:
+
+
+cdef inline void transcendental(int operation, floating* to, const floating* a,
+                                Py_ssize_t n) noexcept nogil:
+    """to := f(a) of the other operations on single numbers."""
+    cdef Py_ssize_t i
+    if operation == T_EXP:
         for i in range(n):
             to[i] = scalar.exp(a[i])
     elif operation == T_EXPM1:
@@ -217,8 +252,8 @@ cdef inline void fill_constants(const Program* program, floating* registers) noe
             to += size
 
 
-cdef inline void run(const Program* program, Py_ssize_t which, floating* registers, Py_ssize_t B,
-                     Py_ssize_t length) noexcept nogil:
+cdef inline void run_tape(const Program* program, Py_ssize_t which, floating* registers,
+                          Py_ssize_t B, Py_ssize_t length) noexcept nogil:
     """So many instructions of a tape, on B rows; constants and inputs are in their registers."""
     cdef const Tape* tape = program.tapes + which
     cdef Py_ssize_t i, n, size = register_size(tape.K)
@@ -230,17 +265,19 @@ cdef inline void run(const Program* program, Py_ssize_t which, floating* registe
         to = registers + line.to * size
         a = registers + line.a * size
         n = B * tape.K if line.wide else B
-        if line.operation >= T_SUM:
+        if is_binary(line.operation):
+            binary(line.operation, to, a, registers + line.b * size, n)
+        elif is_transcendental(line.operation):
+            transcendental(line.operation, to, a, n)
+        elif is_algebraic(line.operation):
+            algebraic(line.operation, to, a, n)
+        elif is_across(line.operation):
             across(line.operation, to, a, line.b, B, tape.K)
-        elif line.operation >= T_NEGATIVE:
-            unary(line.operation, to, a, n)
         elif line.operation == T_WHERE:
             select(to, a, registers + line.b * size, registers + line.c * size, n)
-        else:
-            binary(line.operation, to, a, registers + line.b * size, n)
 
 
-cdef inline void give(floating* to, const floating* result, Py_ssize_t n) noexcept nogil:
+cdef inline void store(floating* to, const floating* result, Py_ssize_t n) noexcept nogil:
     """to := result, with one NaN for all: which of two NaN a sum hands on is left to compilers."""
     cdef Py_ssize_t i
     for i in range(n):
@@ -257,10 +294,10 @@ cdef inline void tape_activation(const Program* program, Py_ssize_t which, float
         top = k * block
         rows = min(block, n - top)
         memcpy(own + tape.n_constants * size, z + top, rows * sizeof(floating))
-        run(program, which, own, rows, tape.length if s != NULL else tape.head)
-        give(z + top, own + tape.value * size, rows)
+        run_tape(program, which, own, rows, tape.length if s != NULL else tape.head)
+        store(z + top, own + tape.value * size, rows)
         if s != NULL:
-            give(s + top, own + tape.derivative * size, rows)
+            store(s + top, own + tape.derivative * size, rows)
 
 
 cdef inline void tape_loss(const Program* program, Py_ssize_t which, floating* registers,
@@ -277,6 +314,6 @@ cdef inline void tape_loss(const Program* program, Py_ssize_t which, floating* r
         rows = min(block, B - top)
         memcpy(inputs, z_bk + top * K, rows * K * sizeof(floating))
         memcpy(inputs + size, delta_bk + top * K, rows * K * sizeof(floating))
-        run(program, which, own, rows, tape.length)
-        give(losses_b + top, own + tape.value * size, rows)
-        give(delta_bk + top * K, own + tape.derivative * size, rows * K)
+        run_tape(program, which, own, rows, tape.length)
+        store(losses_b + top, own + tape.value * size, rows)
+        store(delta_bk + top * K, own + tape.derivative * size, rows * K)

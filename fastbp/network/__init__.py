@@ -1,26 +1,28 @@
-"""The network: plan, parameters and initial weights."""
+"""The network: plan, parameters, initial weights, and inference."""
 
-from fastbp.network.initializers import INITIALIZERS
-from fastbp.network.network import (
-    EXAMINE_CHUNK,
+from fastbp.network.activations import (
+    assemble,
+    hidden_activations,
+    trace_activation,
+    trace_loss,
+)
+from fastbp.network.inference import (
     LEAST_CHUNK,
     PREDICT_CHUNK,
-    Network,
-    allocate,
-    assemble,
     chunk_rows,
-    count_params,
     count_rows,
-    hidden_activations,
-    make_plan,
+    predict_chunks,
     row_slice,
-    trace,
 )
+from fastbp.network.initializers import INITIALIZERS
+from fastbp.network.network import Network
+from fastbp.network.plan import PLAN, count_params, make_plan
+from fastbp.network.scratch import allocate, epoch_use
 
 __all__ = [
-    "EXAMINE_CHUNK",
     "INITIALIZERS",
     "LEAST_CHUNK",
+    "PLAN",
     "PREDICT_CHUNK",
     "Network",
     "allocate",
@@ -28,8 +30,11 @@ __all__ = [
     "chunk_rows",
     "count_params",
     "count_rows",
+    "epoch_use",
     "hidden_activations",
     "make_plan",
+    "predict_chunks",
     "row_slice",
-    "trace",
+    "trace_activation",
+    "trace_loss",
 ]

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import joblib
 
-from fastbp.kernels import core, matmul
+from fastbp.kernels import backend, core
 
 # Costs are counted in multiply-adds, some 50 to a nanosecond. Measured on two cores with nets of 20
 # to 784 inputs, widths of 30 to 300, batches of 10 to 1000.
@@ -52,7 +52,7 @@ def reserved_cores(n_threads: int | None, cost: Cost, rows: int) -> Iterator[int
     rank without a block has nothing to do.
     """
     token = object()
-    blocks = rows if matmul == "native" else -(-rows // core.BLAS_ROWS)
+    blocks = rows if backend == "native" else -(-rows // core.BLAS_ROWS)
     try:
         try:
             size = min(n_threads or 1, MOST_RANKS)

@@ -15,9 +15,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastbp.kernels import core, matmul
+from fastbp.kernels import Rank, backend, core
 from fastbp.threads.blas import limit_own_thread, single_threaded_blas
 from fastbp.threads.cores import Cost, reserved_cores
 
@@ -26,8 +25,7 @@ from fastbp.threads.cores import Cost, reserved_cores
 INLINE_WORK = 2_000_000  # multiply-adds, before the first run
 INLINE_SECONDS = 0.05  # of the last run
 
-# What runs in every rank: a function of (words of the team, rank, number of ranks).
-Door: TypeAlias = Callable[[tuple[NDArray[np.int32], int, int]], object]
+Door: TypeAlias = Callable[[Rank], object]  # what runs in every rank
 Part = TypeVar("Part")
 
 
@@ -53,7 +51,7 @@ def team(n_threads: int | None, cost: Cost, rows: int, epoch_work: float) -> Ite
     ------
     Team
     """
-    blas = single_threaded_blas() if matmul == "blas" else nullcontext()
+    blas = single_threaded_blas() if backend == "blas" else nullcontext()
     with reserved_cores(n_threads, cost, rows) as size, blas:
         ranks = Team(size, inline=size == 1 and epoch_work < INLINE_WORK)
         try:
@@ -117,13 +115,13 @@ class Team:
         self.words[:] = 0
         if not self._started:
             began = time.perf_counter()
-            door((self.words, 0, 1))
+            door(Rank(self.words, 0, 1))
             self._inline = time.perf_counter() - began < INLINE_SECONDS
             return
         reports: SimpleQueue[BaseException | None] = SimpleQueue()
         try:
             for number, inbox in enumerate(self._inboxes):
-                inbox.put((door, (self.words, number, self.size), reports))
+                inbox.put((door, Rank(self.words, number, self.size), reports))
             for _ in self._inboxes:
                 failure = reports.get()
                 if failure is not None:
@@ -140,7 +138,7 @@ class Team:
         left = deque(parts)
 
         def door(rank):
-            while left and not rank[0][core.TEAM_STOP]:
+            while left and not rank.words[core.TEAM_STOP]:
                 try:
                     part = left.popleft()
                 except IndexError:  # another rank was faster
@@ -176,7 +174,7 @@ def _serve(inbox, gone, bell):
             door(rank)
             reports.put(None)
         except BaseException as failure:
-            core.abort_team(rank[0])  # or the other ranks would wait for this one
+            core.abort_team(rank.words)  # or the other ranks would wait for this one
             reports.put(failure)
         del door, rank, reports  # so that an idle rank keeps no arrays alive
     gone.append(None)

@@ -26,6 +26,7 @@ import fastbp
 import oracle
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.inspection import activations, input_gradients, layer_statistics
+from fastbp.inspection.layers import per_layer
 from fastbp.kernels import core
 from problems import LOSSES, Problem
 
@@ -36,8 +37,12 @@ over_losses = pytest.mark.parametrize("loss", LOSSES)
 
 def examined(problem):
     """Activations, slopes and deltas of a problem, by the core."""
-    fields = {name: problem.hyper[name] for name in ("loss", "link", "parameters", "objective")}
-    return problem.network.examine(problem.x, problem.y, None, fields)
+    network, n = problem.network, problem.n
+    (activations, a), (slopes, s), (deltas, d) = (per_layer(network, n) for _ in range(3))
+    scratch = network.scratch(n, 1, "examine")
+    core.look(network.program, network.params, scratch, problem.x, a, s)
+    core.deltas(network.program, network.params, scratch, problem.task(), d)
+    return activations, slopes, deltas
 
 
 def expected_of(problem):
@@ -81,46 +86,42 @@ def test_deltas_are_those_that_training_has(activation):
 def test_weights_multiply_deltas():
     problem = Problem("tanh", "log_loss")
     deltas = np.zeros((2, problem.n * sum(problem.network.units[1:])))
-    for found, weight in zip(deltas, (None, problem.weight), strict=True):
-        core.examine(
+    for out, weight in zip(deltas, (None, problem.weight), strict=True):
+        core.deltas(
             problem.network.plan,
             problem.network.params,
             problem.network.scratch(problem.n, 1, "examine"),
-            (problem.x, problem.y, weight, None),
-            problem.hyper,
-            (None, None, found, None),
+            problem.task(weight=weight),
+            out,
         )
     ends = problem.n * np.cumsum(problem.network.units[1:-1])
-    for plain, weighted in zip(*(np.split(found, ends) for found in deltas), strict=True):
+    for plain, weighted in zip(*(np.split(out, ends) for out in deltas), strict=True):
         rows = plain.reshape(problem.n, -1) * problem.weight[:, None]
         np.testing.assert_allclose(weighted.reshape(problem.n, -1), rows, rtol=1e-13)
 
 
-def test_the_door_refuses_what_does_not_fit():
+def test_the_doors_refuse_what_does_not_fit():
     problem = Problem()
     network, room = problem.network, np.zeros(problem.n * sum(problem.network.units[1:]))
     scratch, dx = network.scratch(problem.n, 1, "examine"), np.zeros(problem.X.size)
-    data = (problem.x, problem.y, None, None)
-
-    def examine(found, data=data, hyper=problem.hyper, scratch=scratch):
-        core.examine(network.plan, network.params, scratch, data, hyper, found)
-
-    for found in (
-        (room[1:], None, room, None),
-        (None, room[1:], room, None),
-        (None, None, room[1:], None),
-        (None, None, room, dx[1:]),
-    ):
+    given = network.plan, network.params, scratch
+    for arrays in ((room[1:], None), (None, room[1:])):
         with pytest.raises(ValueError, match="an array of"):
-            examine(found)
-    with pytest.raises(ValueError, match="room for the deltas"):
-        examine((room, None, None, None))
-    with pytest.raises(ValueError, match="room for the deltas"):
-        examine((None, None, None, dx), data[:1], None)
-    with pytest.raises(ValueError, match="as they stand"):
-        examine((None, None, room, None), (*data[:3], np.arange(problem.n)))
+            core.look(*given, problem.x, *arrays)
+    with pytest.raises(ValueError, match="an array of"):
+        core.deltas(*given, problem.task(), room[1:])
+    for arrays in ((room[1:], dx), (room, dx[1:])):
+        with pytest.raises(ValueError, match="an array of"):
+            core.pull_back(*given, problem.x, *arrays)
+    with pytest.raises(ValueError, match="in their own order"):
+        core.deltas(*given, problem.task(order=np.arange(problem.n)), room)
+    small = network.plan, network.params, scratch[1:]
     with pytest.raises(ValueError, match="scratch"):
-        examine((None, None, room, None), scratch=scratch[1:])
+        core.look(*small, problem.x, room, None)
+    with pytest.raises(ValueError, match="scratch"):
+        core.deltas(*small, problem.task(), room)
+    with pytest.raises(ValueError, match="scratch"):
+        core.pull_back(*small, problem.x, room, dx)
 
 
 # ---- activations and derivatives

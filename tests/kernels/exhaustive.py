@@ -4,8 +4,8 @@ Every float32 there is, and a sample of float64, at every instruction-set level 
 Where the exact result is below the smallest normal number, anything from there to zero will do;
 infinities, NaN and the sign of zero have to be right, and v3 and v4 have to agree in every bit.
 
-    python tests/exhaustive.py                  18 minutes on two busy cores
-    python tests/exhaustive.py --only tanh      one function
+    python tests/kernels/exhaustive.py                  18 minutes on two busy cores
+    python tests/kernels/exhaustive.py --only tanh      one function
 """
 
 import argparse
@@ -78,7 +78,7 @@ def levels():
 
 def value(core, name, x):
     y = x.copy()
-    core.elementary(name, y)
+    core.kernel_elementary(name, y)
     return y
 
 

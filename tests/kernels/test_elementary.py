@@ -18,7 +18,7 @@ from exhaustive import (
 )
 
 from fastbp.kernels import core
-from problems import DTYPES, LOSSES, Problem, row_losses
+from problems import DTYPES, LOSSES, Problem, row_losses, rule_of
 
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 over_names = pytest.mark.parametrize("name", EXACT)
@@ -55,7 +55,7 @@ def test_the_tail_of_an_array_is_computed_like_its_body(name, dtype):
     np.testing.assert_array_equal(alone, whole)
     for n in (3, 7, 31, 129):
         part = x.copy()[1 : n + 1]
-        core.elementary(name, part)
+        core.kernel_elementary(name, part)
         np.testing.assert_array_equal(part, whole[1 : n + 1])
 
 
@@ -78,8 +78,8 @@ def test_v3_and_v4_activate_alike(name, dtype):
     for level in ("v3", "v4"):
         core = levels()[level]
         a, s, delta = z.copy(), np.zeros_like(z), np.linspace(-2, 2, z.size).astype(dtype)
-        core.activate(core.ACTIVATIONS[name], a, s)
-        core.activate_gradient(core.ACTIVATIONS[name], delta, a, s)
+        core.kernel_activate(core.ACTIVATIONS[name], a, s)
+        core.kernel_activate_gradient(core.ACTIVATIONS[name], delta, a, s)
         found.append(np.concatenate([a, s, delta]).view(np.uint8))
     np.testing.assert_array_equal(*found)
 
@@ -110,7 +110,7 @@ def test_a_row_has_its_loss_whatever_rows_are_beside_it(loss, outputs, dtype):
 
     def computed(rows):
         p = z[rows].copy()
-        core.links(problem.hyper["link"], p)
+        core.apply_link(problem.objective.link, p)
         return *row_losses(loss, z[rows], problem.y[rows]), p
 
     whole = computed(slice(None))
@@ -129,11 +129,11 @@ def test_an_adam_update_is_within_3_ulp(dtype):
     dw = (np.exp(rng.uniform(-30, 30, n)) * rng.choice([-1, 1], n)).astype(dtype)
     dw[:6] = 0, 1e-20, 1e25, np.inf, np.nan, -1e-30  # float: v = 0, denormal, inf, inf, NaN, 0
     w, state = np.zeros(n, dtype), np.zeros((2, n), dtype)
-    hyper = {**Problem(alpha=0.0).hyper, "optimizer": core.OPTIMIZERS["adam"]}
+    rule = rule_of("adam")
     with np.errstate(all="ignore"):
-        core.step(w, dw, state, hyper, 1e6, 1.0)  # no bias is left to correct after so many steps
+        core.kernel_step(w, dw, state, rule, 0.01, 0.0, 1.0)
         m, v = state.astype(wide)
-        update = wide(dtype(hyper["rate"])) * m / (np.sqrt(v) + wide(dtype(hyper["epsilon"])))
+        update = wide(dtype(0.01)) * m / (np.sqrt(v) + wide(dtype(rule["epsilon"])))
         if dtype == np.float32:
             assert w[2] == 0 and state[1, 2] == np.inf
         assert np.isnan(w[[3, 4]]).all()

@@ -15,9 +15,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRe
 import oracle
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_rows
-from fastbp.kernels import core
+from fastbp.kernels import CSR, Rank, core
 from fastbp.network import PREDICT_CHUNK, Network, make_plan
-from problems import DTYPES, LOSSES, Problem, loss_fields, row_losses, state_of
+from problems import DTYPES, LOSSES, Problem, Samples, rates_of, row_losses, rule_of, state_of
 
 TABLE = [
     pytest.param(
@@ -53,7 +53,7 @@ def objective(problem, params):
         problem.X.astype(float),
         problem.y.astype(float),
         problem.weight,
-        problem.hyper["alpha"],
+        problem.alpha,
     )[1]
 
 
@@ -114,7 +114,7 @@ def test_law_2_loss_and_gradient_agree_with_the_oracle(activation, loss, dtype, 
             problem.X.astype(float),
             problem.y.astype(float),
             problem.weight,
-            problem.hyper["alpha"],
+            problem.alpha,
             eps=np.finfo(dtype).eps,
         )
         expected = problem.pack(dcoefs, dintercepts)
@@ -170,8 +170,9 @@ def run_epoch(problem, optimizer="sgd", *, weight=None, order=None, size=1, t=0.
     """Parameters, state and tally after one epoch, by the core, in a team of that size."""
     network, state = problem.network.copy(), state_of(problem.network, optimizer)
     tally, words = np.array([0, 0, t]), problem.words()
-    hyper = {**problem.hyper, "optimizer": core.OPTIMIZERS[optimizer]}
-    scratch = network.scratch(hyper["batch"], size, use)
+    problem.rule = rule_of(optimizer)
+    task = problem.task(weight=weight, order=order, steps_done=int(t))
+    scratch = network.scratch(problem.batch, size, use)
     ranks = [
         threading.Thread(
             target=core.train_epoch,
@@ -181,9 +182,8 @@ def run_epoch(problem, optimizer="sgd", *, weight=None, order=None, size=1, t=0.
                 state,
                 scratch,
                 tally,
-                (problem.x, problem.y, weight, order),
-                hyper,
-                (words, rank, size),
+                task,
+                Rank(words, rank, size),
             ),
         )
         for rank in range(size)
@@ -252,7 +252,7 @@ def test_law_7_log_losses_stay_finite_and_clipped(loss, dtype):
         assert np.isfinite(rows).all() and np.isfinite(delta).all()
         expected = oracle.row_reported(loss, z.astype(float), y, float(np.finfo(dtype).eps))
         np.testing.assert_allclose(rows, expected, rtol=1e-5, atol=1e-6)
-        unclipped, same = row_losses(loss, z, y, objective=True)
+        unclipped, same = row_losses(loss, z, y, exact=True)
         np.testing.assert_allclose(
             unclipped, oracle.row_objective(loss, z.astype(float), y), rtol=1e-6
         )
@@ -263,11 +263,7 @@ def test_law_7_log_losses_stay_finite_and_clipped(loss, dtype):
 @pytest.mark.parametrize("power", [1.1, 1.5, 1.9])
 def test_a_target_of_0_is_far_from_no_tweedie_prediction(power, dtype):
     z = np.full((1, 1), -2000.0 if dtype == np.float64 else -300.0, dtype)
-    fields = {**loss_fields("tweedie", 1), "parameters": np.array([power])}
-    delta, losses = np.zeros_like(z), np.zeros(1, dtype)
-    core.losses(
-        make_plan([1, 1], []), z.copy(), np.zeros_like(z), fields, delta, losses, np.empty(1, dtype)
-    )
+    losses, delta = row_losses("tweedie", z, np.zeros_like(z), parameters=np.array([power]))
     expected = np.exp((2 - power) * z[0])
     tiny = 20 * float(np.finfo(dtype).eps)
     assert losses == pytest.approx(expected / (2 - power), abs=tiny)
@@ -280,9 +276,7 @@ def test_the_tweedie_loss_does_not_cancel_near_its_ends(power, dtype):
     rng = np.random.RandomState(0)
     z, y = rng.randn(2, 50, 1).astype(dtype)
     y = np.exp(y)
-    fields = {**loss_fields("tweedie", 1), "parameters": np.array([power])}
-    delta, losses = np.zeros_like(z), np.zeros(50, dtype)
-    core.losses(make_plan([1, 1], []), z.copy(), y, fields, delta, losses, np.empty(50, dtype))
+    losses, _ = row_losses("tweedie", z, y, parameters=np.array([power]))
     high, low = (np.longdouble(dtype(one)) for one in (2 - power, power - 1))
     z, y = z[:, 0].astype(np.longdouble), y[:, 0].astype(np.longdouble)
     u = z - np.log(y)
@@ -298,8 +292,8 @@ def test_slopes_of_huge_preactivations_are_numbers(activation, dtype):
     huge = np.finfo(dtype).max / 4
     a = np.array([1, -1, 1e-19, -1e-19, 1e-25, -1e-25], dtype) * dtype(huge)
     slopes, delta = np.empty_like(a), np.ones_like(a)
-    core.activate(core.ACTIVATIONS[activation], a, slopes)
-    core.activate_gradient(core.ACTIVATIONS[activation], delta, a, slopes)
+    core.kernel_activate(core.ACTIVATIONS[activation], a, slopes)
+    core.kernel_activate_gradient(core.ACTIVATIONS[activation], delta, a, slopes)
     assert np.isfinite(a).all() and np.isfinite(delta).all()
 
 
@@ -337,12 +331,12 @@ def test_steps_agree_with_the_oracle(optimizer, nesterov, dtype):
     rng = np.random.RandomState(1)
     w, state = rng.randn(37), np.zeros((core.STATE_ROWS[optimizer], 37))
     ours, our_state = w.astype(dtype), state.astype(dtype)
-    hyper = {**Problem().hyper, "optimizer": core.OPTIMIZERS[optimizer], "nesterov": nesterov}
-    for t in range(1, 6):
+    rule = rule_of(optimizer, nesterovs_momentum=nesterov)
+    for t, (_, rate) in enumerate(rates_of(rule, 0.01, 5), start=1):
         dw = rng.randn(37)
-        grads = (dw + hyper["alpha"] * w) / 7
-        core.step(ours, dw.astype(dtype), our_state, hyper, float(t), 1 / 7)
-        oracle.step(optimizer, w, grads, state, t, hyper)
+        grads = (dw + 0.1 * w) / 7
+        core.kernel_step(ours, dw.astype(dtype), our_state, rule, rate, 0.1, 1 / 7)
+        oracle.step(optimizer, w, grads, state, t, 0.01, rule)
         tolerance = 1e-12 if dtype == np.float64 else 1e-4
         np.testing.assert_allclose(ours, w, rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(our_state, state, rtol=tolerance, atol=tolerance)
@@ -379,12 +373,11 @@ def test_an_epoch_agrees_with_the_oracle(optimizer, is_sparse, shuffled, shape):
             problem.X[rows],
             problem.y[rows],
             problem.weight[rows],
-            problem.hyper["alpha"],
+            problem.alpha,
         )
         total += loss * len(rows)
-        oracle.step(
-            optimizer, expected, problem.pack(dcoefs, dintercepts), moments, t, problem.hyper
-        )
+        grads = problem.pack(dcoefs, dintercepts)
+        oracle.step(optimizer, expected, grads, moments, t, problem.rate, problem.rule)
     small = size == 1
     np.testing.assert_allclose(params, expected, rtol=1e-11 if small else 1e-9, atol=1e-12)
     np.testing.assert_allclose(state, moments, rtol=1e-10 if small else 1e-9, atol=1e-12)
@@ -440,24 +433,23 @@ def ten_losses(optimizer):
         weighted=False,
         alpha=0.01,
         rate=0.05,
-        optimizer=core.OPTIMIZERS[optimizer],
+        optimizer=optimizer,
     )
     state, tally, losses = state_of(problem.network, optimizer), np.zeros(3), []
     network = problem.network
     # Weights that do not depend on a random generator, nor on its version.
     network.params[:] = np.sin(np.arange(network.params.size) + 1.0)
-    x = np.cos(np.arange(96.0)).reshape(16, 6)
-    y = (np.arange(16.0) % 4).reshape(16, 1)
-    for _ in range(10):
+    problem.x = np.cos(np.arange(96.0)).reshape(16, 6)
+    problem.y = (np.arange(16.0) % 4).reshape(16, 1)
+    for done in range(10):
         core.train_epoch(
             network.plan,
             network.params,
             state,
             network.scratch(16, 1, "epoch"),
             tally,
-            (x, y, None, None),
-            problem.hyper,
-            (problem.words(), 0, 1),
+            problem.task(steps_done=done),
+            problem.alone(),
         )
         losses.append(tally[0] / 16)
     return losses
@@ -476,13 +468,13 @@ def test_affine_and_its_gradient(dtype):
     rng = np.random.RandomState(0)
     a, w, b, delta = (rng.randn(*s).astype(dtype) for s in ((9, 5), (5, 3), (3,), (9, 3)))
     z, da, dw, db = (np.full(s, np.nan, dtype) for s in ((9, 3), (9, 5), (5, 3), (3,)))
-    core.affine(a, w, b, z)
-    core.affine_gradient(a, w, delta, da, dw, db, False)
+    core.kernel_affine(a, w, b, z)
+    core.kernel_affine_gradient(a, w, delta, da, dw, db, False)
     tolerance = np.finfo(dtype).eps * 20
     expected = (a @ w + b, delta @ w.T, a.T @ delta, delta.sum(axis=0))
     for ours, theirs in zip((z, da, dw, db), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
-    core.affine_gradient(a, w, delta, da, dw, db, True)
+    core.kernel_affine_gradient(a, w, delta, da, dw, db, True)
     np.testing.assert_allclose(dw, 2 * expected[2], rtol=tolerance, atol=2 * tolerance)
     np.testing.assert_allclose(db, 2 * expected[3], rtol=tolerance, atol=2 * tolerance)
 
@@ -498,13 +490,14 @@ def test_affine_of_csr_rows(dtype):
     w, b = rng.randn(4, 5).astype(dtype), rng.randn(5).astype(dtype)
     order = np.array([2, 0, 3, 1, 0])
     z = np.full((5, 5), np.nan, dtype)
-    core.affine_csr((data, indices, indptr, 4), order, w, b, z)
+    x = CSR(data, indices, indptr, 4)
+    core.kernel_affine_csr(x, order, w, b, z)
     tolerance = np.finfo(dtype).eps * 20
     np.testing.assert_allclose(z, dense[order] @ w + b, rtol=tolerance, atol=tolerance)
     delta, dw = rng.randn(5, 5).astype(dtype), np.full((4, 5), np.nan, dtype)
     for times, add in ((1, False), (2, True)):
         for top, end in ((0, 1), (1, 4)):
-            core.affine_csr_gradient((data, indices, indptr, 4), order, delta, dw, top, end, add)
+            core.kernel_affine_csr_gradient(x, order, delta, dw, top, end, add)
         np.testing.assert_allclose(
             dw, times * dense[order].T @ delta, rtol=tolerance, atol=20 * tolerance
         )
@@ -516,12 +509,12 @@ def test_activations(activation, dtype):
     z = np.array([-1e4, -30, -1, -1e-3, 0, 1e-3, 0.5, 1, 30, 1e4, np.nan], dtype)
     f, derivative = oracle.ACTIVATIONS[activation]
     a, delta, s = z.copy(), np.linspace(1, 2, z.size).astype(dtype), np.empty_like(z)
-    core.activate(core.ACTIVATIONS[activation], a, s)
+    core.kernel_activate(core.ACTIVATIONS[activation], a, s)
     exact, tolerance = z.astype(float), np.finfo(dtype).eps * 4
     with np.errstate(over="ignore", invalid="ignore"):
         np.testing.assert_allclose(a, f(exact), rtol=tolerance, atol=tolerance)  # NaN stays NaN
         expected = delta[:-1] * derivative(exact[:-1])
-    core.activate_gradient(core.ACTIVATIONS[activation], delta, a, s)
+    core.kernel_activate_gradient(core.ACTIVATIONS[activation], delta, a, s)
     np.testing.assert_allclose(delta[:-1], expected, rtol=tolerance * 10, atol=tolerance)
 
 
@@ -531,12 +524,12 @@ def test_the_tail_of_a_layer_is_activated_like_its_body(activation, dtype):
     code = core.ACTIVATIONS[activation]
     z = (np.random.RandomState(0).randn(333) * 3).astype(dtype)
     whole, slopes, deltas = z.copy(), np.ones_like(z), np.ones_like(z)
-    core.activate(code, whole, slopes)
-    core.activate_gradient(code, deltas, whole, slopes)
+    core.kernel_activate(code, whole, slopes)
+    core.kernel_activate_gradient(code, deltas, whole, slopes)
     for i in range(z.size):
         a, s, delta = z[i : i + 1].copy(), np.ones(1, dtype), np.ones(1, dtype)
-        core.activate(code, a, s)
-        core.activate_gradient(code, delta, a, s)
+        core.kernel_activate(code, a, s)
+        core.kernel_activate_gradient(code, delta, a, s)
         assert (a, s, delta) == (whole[i], slopes[i], deltas[i])
 
 
@@ -548,7 +541,7 @@ def test_losses_and_links(loss, outputs, dtype):
     z = np.random.RandomState(2).randn(40, problem.network.units[-1]).astype(dtype) * 3
     p = z.copy()
     rows, delta = row_losses(loss, z, problem.y)
-    core.links(problem.hyper["link"], p)
+    core.apply_link(problem.objective.link, p)
     tolerance = np.finfo(dtype).eps * 50
     exact = z.astype(float)
     np.testing.assert_allclose(p, oracle.predicted(loss, exact), rtol=tolerance)
@@ -589,7 +582,9 @@ def test_the_penalty_is_measured_before_each_step():
 @pytest.mark.parametrize("door", ["epoch", "gradient"])
 def test_training_flushes_denormals_and_restores_the_mode(door):
     """Adam's moments of inputs that are always zero would end as denormals, which are slow."""
-    problem = Problem("tanh", "squared_error", alpha=0.0, weighted=False, batch=23)
+    problem = Problem(
+        "tanh", "squared_error", alpha=0.0, weighted=False, batch=23, optimizer="adam"
+    )
     tiny = 1e-310
     if door == "epoch":
         problem.x = problem.X = np.zeros_like(problem.X)
@@ -601,9 +596,8 @@ def test_training_flushes_denormals_and_restores_the_mode(door):
             state,
             network.scratch(23, 1, "epoch"),
             np.zeros(3),
-            (problem.x, problem.y, None, None),
-            {**problem.hyper, "optimizer": core.OPTIMIZERS["adam"]},
-            (problem.words(), 0, 1),
+            problem.task(),
+            problem.alone(),
         )
         first = network.coefs[0].size  # no input: no gradient of the first weights
         assert not state[:, :first].any()
@@ -619,16 +613,15 @@ def test_a_stop_before_a_batch_changes_nothing(stop):
     problem = Problem(n=200, batch=200, features=200, hidden=(150,))
     network, words, tally = problem.network.copy(), problem.words(), np.ones(3)
     words[48] = stop  # team_stop
-    data, team = (problem.x, problem.y, None, None), (words, 0, 1)
+    task, rank = problem.task(), Rank(words, 0, 1)
     core.train_epoch(
         network.plan,
         network.params,
         state_of(network, "sgd"),
         network.scratch(200, 1, "epoch"),
         tally,
-        data,
-        problem.hyper,
-        team,
+        task,
+        rank,
     )
     assert np.array_equal(network.params, problem.network.params) == bool(stop)
     assert tally[1] == (0 if stop else 200) and tally[2] == (1 if stop else 2)
@@ -641,9 +634,8 @@ def test_a_stop_before_a_batch_changes_nothing(stop):
         grads,
         network.scratch(200, 1, "gradient"),
         tally,
-        data,
-        problem.hyper,
-        team,
+        task,
+        rank,
     )
     assert (grads == 7.0).all() == bool(stop) and tally[1] == (0 if stop else 200)
 
@@ -664,12 +656,14 @@ def test_doors_check_sizes():
         x=problem.x,
         y=problem.y,
         tally=tally,
-        hyper=problem.hyper,
+        weight=None,
+        words=None,
+        **task,
     ):
+        words = problem.words() if words is None else words
         state = state_of(network, "sgd") if state is None else state
-        core.train_epoch(
-            plan, params, state, scratch, tally, (x, y, None, None), hyper, (problem.words(), 0, 1)
-        )
+        task = problem.task(samples=Samples(x, y, weight), **task)
+        core.train_epoch(plan, params, state, scratch, tally, task, Rank(words, 0, 1))
 
     for message, wrong in {
         "parameters": dict(params=network.params[:-1].copy()),
@@ -679,7 +673,12 @@ def test_doors_check_sizes():
         "state": dict(state=np.zeros((1, 3))),
         "columns": dict(y=problem.y[:, :1].copy()),
         "tally": dict(tally=np.zeros(2)),
-        "no loss": dict(hyper={**problem.hyper, "loss": 10}),
+        "weights": dict(weight=np.ones(22)),
+        "words": dict(words=np.zeros(3, np.int32)),
+        "needs a rule": dict(rule=None),
+        "rates have 2 columns and a row for each of 1 steps": dict(rates=None),
+        "or one for all": dict(batch=5, rates=np.ones((4, 2))),
+        "rates have": dict(rates=np.ones((23, 1))),
         "dtype mismatch": dict(y=problem.y.astype(np.float32)),
     }.items():
         with pytest.raises(ValueError, match=message):

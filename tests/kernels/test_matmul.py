@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastbp.kernels import core, matmul
+from fastbp.kernels import backend, core
 
 FORMS = ["nn", "nt", "tn"]
 # Around the edges of the tiles (4 or 8 rows; up to 3 vectors of 2 to 16 numbers), of the blocks of
@@ -36,7 +36,7 @@ SHAPES = [
     (2, 100, 513),
 ]
 
-needs_tiles = pytest.mark.skipif(matmul != "native", reason="products go through BLAS")
+needs_tiles = pytest.mark.skipif(backend != "native", reason="products go through BLAS")
 
 
 def guarded(array):
@@ -56,9 +56,9 @@ def operands(form, m, n, k, dtype):
 
 def run(form, a, b, c, bias, add):
     if form == "nn":
-        core.matmul(a, b, c, form, bias=bias)
+        core.kernel_matmul(a, b, c, form, bias=bias)
     else:
-        core.matmul(a, b, c, form, add=add and form == "tn")
+        core.kernel_matmul(a, b, c, form, add=add and form == "tn")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -117,9 +117,9 @@ def test_sums_go_on_where_they_stopped(n):
     rng = np.random.RandomState(0)
     a, b = rng.randn(90, 40).astype("f"), rng.randn(90, n).astype("f")
     whole, halves = np.empty((40, n), "f"), np.empty((40, n), "f")
-    core.matmul(a, b, whole, "tn")
-    core.matmul(a[:31].copy(), b[:31].copy(), halves, "tn")
-    core.matmul(a[31:].copy(), b[31:].copy(), halves, "tn", add=True)
+    core.kernel_matmul(a, b, whole, "tn")
+    core.kernel_matmul(a[:31].copy(), b[:31].copy(), halves, "tn")
+    core.kernel_matmul(a[31:].copy(), b[31:].copy(), halves, "tn", add=True)
     np.testing.assert_array_equal(halves, whole)
 
 
@@ -135,7 +135,7 @@ def test_an_unaligned_product_has_the_same_bits():
             view = memory[shift : shift + array.size].reshape(array.shape)
             view[...] = array
             shifted.append(view)
-        core.matmul(*shifted[:3], "nn", bias=shifted[3])
+        core.kernel_matmul(*shifted[:3], "nn", bias=shifted[3])
         results.append(shifted[2].copy())
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
@@ -145,5 +145,5 @@ def test_not_finite_numbers_pass_through():
     a, b = np.ones((5, 20), "f"), np.ones((20, 9), "f")
     a[2, 3], b[4, 5] = np.nan, np.inf
     out = np.empty((5, 9), "f")
-    core.matmul(a, b, out, "nn", bias=np.zeros(9, "f"))
+    core.kernel_matmul(a, b, out, "nn", bias=np.zeros(9, "f"))
     np.testing.assert_array_equal(out, a @ b)

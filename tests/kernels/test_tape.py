@@ -11,7 +11,7 @@ from fastbp import graph as fg
 from fastbp.graph.expression import ACTIVATION, LOSS, Expression
 from fastbp.graph.operations import OPERATIONS
 from fastbp.graph.tape import compile_tape
-from fastbp.kernels import core
+from fastbp.kernels import core, variant
 from fastbp.network import assemble
 from problems import DTYPES
 
@@ -25,7 +25,7 @@ def in_core(tape, *inputs, core=core):
     rows, K = inputs[0].shape
     value, derivative = np.empty(rows, stacked.dtype), np.empty((rows, K), stacked.dtype)
     registers = np.full(tape.registers * (4096 + K), np.nan, stacked.dtype)
-    core.run_tape[{"f": "float", "d": "double"}[stacked.dtype.char]](
+    variant(core.kernel_run_tape, stacked.dtype)(
         assemble(None, [tape]), 0, stacked.reshape(len(inputs), -1), value, derivative, registers
     )
     return value, derivative

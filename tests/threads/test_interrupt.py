@@ -14,9 +14,10 @@ from sklearn.base import clone
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_targets
-from fastbp.kernels import core
+from fastbp.kernels import Rank, Task, core
 from fastbp.threads import cores
-from problems import loss_fields
+from fastbp.training import Samples
+from problems import lowered, rates_of
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to oneself"),
@@ -70,28 +71,20 @@ def batch_boundaries(model, X, y, epochs):
     optimizer = clone(twin).fit(X, y)._optimizer
     optimizer.state[:], optimizer.tally[:] = 0, 0
     targets, size = as_targets(y, X.dtype), min(model.batch_size, len(X))
-    settings = dict(
-        optimizer.fields,
-        **loss_fields("log_loss", 5),
-        loss_scale=1.0,
-        rate=1e-3,
-        optimizer=core.OPTIMIZERS[model.solver],
-        batch=size,
-        alpha=model.alpha,
-    )
+    objective, rule = lowered("log_loss", 5, alpha=model.alpha), optimizer.rule.lower()
     seen = [network.params.tobytes()]
     for _ in range(epochs):
         for first in range(0, len(X), size):
             order = np.arange(first, min(first + size, len(X)))
+            rates = rates_of(rule, 1e-3, first_step=int(optimizer.tally[2]) + 1)
             core.train_epoch(
                 network.plan,
                 network.params,
                 optimizer.state,
                 network.scratch(size, 1, "epoch"),
                 optimizer.tally,
-                (X, targets, None, order),
-                settings,
-                (np.zeros(core.TEAM_WORDS, np.int32), 0, 1),
+                Task(Samples(X, targets), objective, rule, order, size, rates),
+                Rank(np.zeros(core.TEAM_WORDS, np.int32), 0, 1),
             )
             seen.append(network.params.tobytes())
     return seen

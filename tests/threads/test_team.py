@@ -16,7 +16,7 @@ from scipy import sparse
 
 import fits
 from fastbp import MLPClassifier, MLPRegressor
-from fastbp.kernels import core, level, runnable_levels
+from fastbp.kernels import Rank, core, level, runnable_levels
 from fastbp.threads import (
     Team,
     blas,
@@ -183,7 +183,7 @@ def epoch_of(problem, failing):
     network = problem.network
 
     def door(rank):
-        if failing and rank[1] == 1:
+        if failing and rank.rank == 1:
             raise RuntimeError("rank 1 fails")
         core.train_epoch(
             network.plan,
@@ -191,8 +191,7 @@ def epoch_of(problem, failing):
             state_of(network, "sgd"),
             network.scratch(200, 2, "epoch"),
             np.zeros(3),
-            (problem.x, problem.y, None, None),
-            problem.hyper,
+            problem.task(),
             rank,
         )
 
@@ -398,9 +397,8 @@ def test_a_cancelled_launch_runs_nothing():
             state_of(network, "sgd"),
             network.scratch(10, 2, "epoch"),
             tally,
-            (problem.x, problem.y, None, None),
-            problem.hyper,
-            (words, 0, 2),
+            problem.task(),
+            Rank(words, 0, 2),
         ),
     )
     rank.start()
@@ -416,6 +414,7 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
     problem = Problem(n=500_000, batch=10, hidden=())
     network, words = problem.network, problem.words()
     state, scratch = state_of(network, "sgd"), network.scratch(10, 2, "epoch")
+    task = problem.task()
     ranks = [
         threading.Thread(
             target=core.train_epoch,
@@ -425,9 +424,8 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
                 state,
                 scratch,
                 np.zeros(3),
-                (problem.x, problem.y, None, None),
-                problem.hyper,
-                (words, rank, 2),
+                task,
+                Rank(words, rank, 2),
             ),
         )
         for rank in (0, 1)

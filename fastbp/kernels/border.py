@@ -1,0 +1,73 @@
+"""The values that cross the border of the compiled core: plain tuples with names."""
+
+from typing import Any, NamedTuple, TypeAlias
+
+from numpy import float64, int32, int64, intp
+from numpy.typing import NDArray
+
+Floating: TypeAlias = NDArray[Any]  # of float32 or of float64: one dtype for all of a call
+
+
+class CSR(NamedTuple):
+    """Rows of a sparse matrix. Their indices may be unsorted and may repeat."""
+
+    data: Floating
+    indices: NDArray[int32]
+    indptr: NDArray[int64]
+    n_features: int
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows; `len` is that of the tuple."""
+        return len(self.indptr) - 1
+
+    def slice(self, first: int, stop: int) -> "CSR":
+        """The rows first..stop, as row pointers into the same entries."""
+        return self._replace(indptr=self.indptr[first : stop + 1])
+
+
+Rows: TypeAlias = Floating | CSR
+
+
+class Program(NamedTuple):
+    """A plan with the tapes of its own functions. Without tapes the bare plan takes its place."""
+
+    plan: NDArray[Any]  # one row per layer, of network.PLAN
+    tapes: NDArray[int64]  # one row per tape
+    code: NDArray[int32]  # one row per instruction, of all tapes
+    constants: NDArray[float64]
+
+
+Plan: TypeAlias = NDArray[Any] | Program
+
+
+class Rank(NamedTuple):
+    """One rank of a team."""
+
+    words: NDArray[int32]  # the memory that the ranks share: barrier, start, stop and abort
+    rank: int
+    size: int
+
+
+class LoweredObjective(NamedTuple):
+    """An objective as the core computes it."""
+
+    loss: int  # a code of core.LOSSES, or of a tape
+    link: int  # a code of core.LINKS
+    parameters: NDArray[float64] | None = None  # of quantile one for each output, of others one
+    alpha: float = 0.0  # L2
+    scale: float = 1.0  # reported loss = scale * mean row loss + penalty
+    exact: bool = False  # whether the row loss is that of probabilities that are not clipped
+
+
+class Task(NamedTuple):
+    """The work of the ranks of a team."""
+
+    samples: Any  # with the attributes x (array or CSR), y and weight (or None)
+    objective: LoweredObjective
+    rule: dict[str, Any] | None = None  # the fields of the core's Rule
+    order: NDArray[intp] | None = None  # None: the rows in their own order
+    batch: int = 1
+    # A row per performed step, or one row for all steps: the scheduled rate, and the rate that the
+    # optimizer multiplies by.
+    rates: NDArray[float64] | None = None

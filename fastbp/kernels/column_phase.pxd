@@ -1,0 +1,144 @@
+"""The column phase: slices of the weights, their gradient over all rows and a step by it."""
+
+from cython cimport floating
+from libc.stdint cimport int32_t
+
+from fastbp.kernels.affine cimport (
+    affine_backward_bias,
+    affine_backward_weights,
+    affine_backward_weights_csr,
+)
+from fastbp.kernels.optimizers cimport objective_gradient, optimizer_step, sum_of_squares
+from fastbp.kernels.scratch cimport batch_input, layer_rows, slice_rows
+from fastbp.kernels.walk cimport Layer, Walk
+
+cdef extern from "team.h" nogil:
+    void team_own(const void* memory, Py_ssize_t bytes)
+
+cdef enum:          # parts of a column phase
+    DERIVE = 1      # compute the gradient of the slice,
+    STEP = 2        # step the slice by it,
+    FINISH = 4      # or scale it into the gradient of the objective;
+    ADD = 8         # add the gradient to that of the chunks before
+
+
+cdef inline void use_gradient(const Walk* walk, floating* params, floating* dw, Py_ssize_t offset,
+                              Py_ssize_t n, int parts, double rate, double alpha,
+                              double scale) noexcept nogil:
+    """Step n parameters by their gradient, or scale it into that of the objective."""
+    if parts & STEP:
+        optimizer_step(params + offset, dw, <floating*>walk.state + offset, walk.size_params, n,
+                       &walk.rule, rate, alpha, scale)
+    elif parts & FINISH:
+        objective_gradient(dw, params + offset, n, alpha, scale)
+
+
+cdef inline bint is_mine(const Walk* walk, Py_ssize_t before) noexcept nogil:
+    """Whether this rank has the slice that follows that many weights."""
+    return walk.size == 1 or before * walk.size // walk.size_params == walk.rank
+
+
+cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t first,
+                            Py_ssize_t rows, bint add) noexcept nogil:
+    """The gradient of this rank's slices of the first layer, in one pass over the CSR rows.
+
+    The slices are neighbours, although columns may be sorted by their number of entries: dealt out
+    in turn they took up to twice as long.
+    """
+    cdef const Layer* layer = walk.plan
+    cdef Py_ssize_t k, O = layer.fan_out, step = slice_rows(layer), top = layer.fan_in, end = 0
+    for k in range((layer.fan_in + step - 1) // step):
+        if is_mine(walk, k * step * O):
+            top = min(top, k * step)
+            end = min((k + 1) * step, layer.fan_in)
+    if end > 0:
+        affine_backward_weights_csr(
+            <floating*>walk.grads + layer.weight, <const floating*>walk.x, walk.indices,
+            walk.indptr, walk.order + first if walk.order != NULL else NULL, first,
+            layer_rows(walk, params, walk.deltas, layer, 0), rows, O, top, end, add)
+
+
+cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t first,
+                              Py_ssize_t rows, int parts, double rate,
+                              double scale) noexcept nogil:
+    """This rank's slices of all weights: their gradient over all rows, then its use."""
+    cdef Py_ssize_t l, k, i, n, O, step, offset, index = 0, before = 0
+    cdef const Layer* layer
+    cdef const floating* a_bi
+    cdef const floating* delta_bo
+    cdef floating* dw_io = <floating*>walk.scratch + walk.slices + walk.rank * walk.slice_size
+    cdef floating* dw_o = dw_io
+    cdef floating* squares = <floating*>walk.scratch + walk.squares
+    cdef bint add = (parts & ADD) != 0
+    if parts & DERIVE and walk.indptr != NULL:
+        derive_csr(walk, <const floating*>params, first, rows, add)
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        O = layer.fan_out
+        delta_bo = layer_rows(walk, params, walk.deltas, layer, 0)
+        a_bi = NULL
+        if l > 0:
+            a_bi = layer_rows(walk, params, walk.activations, layer - 1, 0)
+        elif walk.indptr == NULL:
+            a_bi = batch_input(walk, params, first)
+        step = slice_rows(layer)
+        for k in range((layer.fan_in + step - 1) // step):
+            i = k * step
+            n = min(step, layer.fan_in - i)
+            if is_mine(walk, before):
+                offset = layer.weight + i * O
+                if walk.grads != NULL:
+                    dw_io = <floating*>walk.grads + offset
+                    dw_o = <floating*>walk.grads + layer.bias
+                if parts & STEP and walk.size > 1:
+                    team_own(params + offset, n * O * sizeof(floating))
+                if parts & DERIVE and a_bi != NULL:
+                    affine_backward_weights(dw_io, a_bi + i, layer.fan_in, delta_bo, rows, n, O,
+                                            add)
+                if walk.alpha != 0 and parts & (STEP | FINISH):
+                    squares[index] = <floating>sum_of_squares(params + offset, n * O)
+                use_gradient(walk, params, dw_io, offset, n * O, parts, rate, walk.alpha, scale)
+                if i == 0:
+                    if parts & DERIVE:
+                        affine_backward_bias(dw_o, delta_bo, rows, O, add)
+                    use_gradient(walk, params, dw_o, layer.bias, O, parts, rate, 0, scale)
+            before += n * O
+            index += 1
+
+
+cdef inline double batch_weight(const Walk* walk, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+    """The sum of the samples' weights; their number without weights."""
+    cdef double total = 0
+    cdef Py_ssize_t r
+    if walk.sample_weight == NULL:
+        return rows
+    for r in range(first, first + rows):
+        total += walk.sample_weight[walk.order[r] if walk.order != NULL else r]
+    return total
+
+
+cdef inline double step_rate(const Walk* walk, Py_ssize_t done) noexcept nogil:
+    """The rate that the optimizer multiplies by, after that many steps of the epoch."""
+    return walk.rates[done * walk.rate_stride + 1]
+
+
+cdef inline double sum_losses(const Walk* walk, const floating* _, Py_ssize_t rows) noexcept nogil:
+    """The sum of the batch's row losses, in the order of the rows."""
+    cdef const floating* losses = <const floating*>walk.scratch + walk.losses
+    cdef double total = 0
+    cdef Py_ssize_t r
+    for r in range(rows):
+        total += losses[r]
+    return total
+
+
+cdef inline double penalty(const Walk* walk, const floating* _) noexcept nogil:
+    """alpha / 2 * sum w^2, from the slices' sums."""
+    cdef const floating* squares = <const floating*>walk.scratch + walk.squares
+    cdef double total = 0
+    cdef Py_ssize_t index
+    if walk.alpha == 0:
+        return 0
+    for index in range(walk.n_slices):
+        total += squares[index]
+    return walk.alpha / 2 * total

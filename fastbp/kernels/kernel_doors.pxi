@@ -1,0 +1,123 @@
+"""Doors of single kernels, for the tests; included by _core.pyx."""
+
+
+def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:, ::1] c, str form,
+                  const floating[::1] bias=None, bint add=False):
+    """c := bias + a b ('nn'), a b^T ('nt') or a^T b ('tn'; added to c if `add`)."""
+    cdef Py_ssize_t m = c.shape[0], n = c.shape[1]
+    bind_backend()
+    if form == "nn":
+        matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1], &bias[0])
+    elif form == "nt":
+        matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1])
+    elif form == "tn":
+        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, a.shape[0], add)
+    else:
+        raise ValueError(f"no product has the form {form!r}")
+
+
+def kernel_affine(const floating[:, ::1] a, const floating[:, ::1] w, const floating[::1] b,
+                  floating[:, ::1] z):
+    """z := a w + b."""
+    bind_backend()
+    affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], &b[0], a.shape[0], w.shape[0], w.shape[1])
+
+
+def kernel_affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,
+                           const floating[:, ::1] delta, floating[:, ::1] da,
+                           floating[:, ::1] dw, floating[::1] db, bint add):
+    """da := delta w^T;  dw := a^T delta;  db := 1^T delta (dw and db added to if `add`)."""
+    cdef Py_ssize_t B = a.shape[0], I = w.shape[0], O = w.shape[1]
+    bind_backend()
+    affine.affine_backward_rows(&da[0, 0], &delta[0, 0], &w[0, 0], B, I, O)
+    affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], B, I, O, add)
+    affine.affine_backward_bias(&db[0], &delta[0, 0], B, O, add)
+
+
+def kernel_affine_csr(x, const Py_ssize_t[::1] order, const floating[:, ::1] w,
+                      const floating[::1] b, floating[:, ::1] z):
+    """z := a w + b for the CSR rows in order."""
+    cdef const floating[::1] data = x.data
+    cdef const int32_t[::1] indices = x.indices
+    cdef const int64_t[::1] indptr = x.indptr
+    affine.affine_forward_csr(&z[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0,
+                              &w[0, 0], &b[0], z.shape[0], z.shape[1])
+
+
+def kernel_affine_csr_gradient(x, const Py_ssize_t[::1] order, const floating[:, ::1] delta,
+                               floating[:, ::1] dw, Py_ssize_t top, Py_ssize_t end, bint add):
+    """dw := a^T delta for the CSR rows in order, in the rows top..end of dw."""
+    cdef const floating[::1] data = x.data
+    cdef const int32_t[::1] indices = x.indices
+    cdef const int64_t[::1] indptr = x.indptr
+    affine.affine_backward_weights_csr(
+        &dw[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0, &delta[0, 0], delta.shape[0],
+        dw.shape[1], top, end, add)
+
+
+cdef int check_activation(Py_ssize_t code) except -1:
+    """Refuse a code that is no activation's with a name."""
+    if not activations.is_activation(code):
+        raise ValueError(f"no activation has the code {code}")
+    return 0
+
+
+def kernel_activate(int activation, floating[::1] z, floating[::1] s):
+    """z := f(z), and s := f'(z) where the backward needs it."""
+    check_activation(activation)
+    activations.activation_forward(activation, &z[0], &s[0], z.shape[0])
+
+
+def kernel_activate_gradient(int activation, floating[::1] delta, const floating[::1] a,
+                             const floating[::1] s):
+    """delta := delta f'(z), given a = f(z) and the s of `kernel_activate`."""
+    check_activation(activation)
+    activations.activation_backward(activation, &delta[0], &a[0], &s[0], a.shape[0])
+
+
+def kernel_elementary(str name, floating[::1] x):
+    """x := f(x), where f is an operation of one number on tapes, or 'reciprocal'."""
+    cdef Py_ssize_t i
+    cdef int operation = TAPE_OPERATIONS.get(name, -1)
+    if name == "reciprocal":
+        for i in range(x.shape[0]):
+            x[i] = scalar.reciprocal(x[i])
+    elif tape.is_transcendental(operation):
+        tape.transcendental(operation, &x[0], &x[0], x.shape[0])
+    elif tape.is_algebraic(operation):
+        tape.algebraic(operation, &x[0], &x[0], x.shape[0])
+    else:
+        raise ValueError(f"no operation of one number has the name {name!r}")
+
+
+def kernel_run_tape(program, Py_ssize_t which, floating[:, ::1] inputs, floating[::1] value,
+                    floating[:, ::1] derivative, floating[::1] registers):
+    """Value and derivative of a tape of a Program, whose plan may be None, over rows of its inputs.
+
+    Of an activation inputs has one row of numbers, of a loss two: raw predictions and targets.
+    """
+    cdef tape.Program bound
+    bind_program(&bound, program)
+    if not 0 <= which < bound.n_tapes or inputs.shape[0] not in (1, 2):
+        raise ValueError(f"no tape {which} of {inputs.shape[0]} inputs")
+    if registers.shape[0] < tape.registers_before(&bound, bound.n_tapes):
+        raise ValueError("too few registers")
+    with nogil:
+        tape.fill_constants(&bound, &registers[0])
+        if inputs.shape[0] == 1:
+            memcpy(&value[0], &inputs[0, 0], value.shape[0] * sizeof(floating))
+            tape.tape_activation(&bound, which, &registers[0], &value[0], &derivative[0, 0],
+                                 value.shape[0])
+        else:
+            memcpy(&derivative[0, 0], &inputs[1, 0], inputs.shape[1] * sizeof(floating))
+            tape.tape_loss(&bound, which, &registers[0], &value[0], &derivative[0, 0],
+                           &inputs[0, 0], value.shape[0])
+
+
+def kernel_step(floating[::1] w, const floating[::1] dw, floating[:, ::1] state, dict rule,
+                double rate, double alpha, double scale):
+    """One step of the optimizer at this rate, by the gradient (dw + alpha w) scale."""
+    cdef Walk walk
+    bind_rule(&walk, rule)
+    optimizers.optimizer_step(&w[0], &dw[0], &state[0, 0], state.shape[1], w.shape[0], &walk.rule,
+                              rate, alpha, scale)

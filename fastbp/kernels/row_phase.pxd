@@ -1,0 +1,192 @@
+"""The row phase: blocks of rows through forward, loss and delta, by one rank."""
+
+from cython cimport floating
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy
+
+from fastbp.kernels.activations cimport activation_backward, activation_forward, slope_backward
+from fastbp.kernels.affine cimport affine_backward_rows, affine_forward, affine_forward_csr
+from fastbp.kernels.losses cimport gather_targets, loss_delta
+from fastbp.kernels.scratch cimport batch_input, layer_rows, own_registers
+from fastbp.kernels.tape cimport TAPES, fill_constants, tape_activation, tape_loss
+from fastbp.kernels.walk cimport Layer, Walk
+
+cdef extern from "team.h" nogil:
+    enum: team_stop, team_leave
+    int team_read(const int32_t* words, int which)
+    void team_write(int32_t* words, int which, int value)
+
+
+cdef inline void fill_registers(const Walk* walk, const floating* params) noexcept nogil:
+    """Write the constants of all tapes into this rank's registers: once, before its first rows."""
+    fill_constants(&walk.program, own_registers(walk, params))
+
+
+cdef inline void activate(const Walk* walk, const Layer* layer, floating* z, floating* s,
+                          Py_ssize_t n) noexcept nogil:
+    """a := f(z), and s := f'(z) where the backward needs it."""
+    if layer.activation >= TAPES:
+        tape_activation(&walk.program, layer.activation - TAPES, own_registers(walk, z), z,
+                        s if walk.has_slopes_of_tapes else NULL, n)
+    else:
+        activation_forward(<int>layer.activation, z, s, n)
+
+
+cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t first,
+                         Py_ssize_t top, Py_ssize_t B, bint* finite) noexcept nogil:
+    """All layers, for rows top..top + B of the batch that begins at sample `first`.
+
+    `finite`, unless NULL, becomes False where x is not: NaN and infinity stay in every sum of their
+    row, whatever the weights, so that the first unit's tells. That of a finite x may overflow, too.
+    """
+    cdef Py_ssize_t l, r
+    cdef const Layer* layer
+    cdef floating* z_bo
+    cdef const floating* a_bi = NULL
+    cdef floating* gathered
+    if walk.indptr == NULL:
+        a_bi = batch_input(walk, params, first) + top * walk.features
+        if walk.order != NULL and walk.batch > 1:
+            gathered = <floating*>a_bi
+            for r in range(B):
+                memcpy(gathered + r * walk.features,
+                       <const floating*>walk.x + walk.order[first + top + r] * walk.features,
+                       walk.features * sizeof(floating))
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        z_bo = layer_rows(walk, params, walk.activations, layer, top)
+        if a_bi == NULL:
+            affine_forward_csr(z_bo, <const floating*>walk.x, walk.indices, walk.indptr,
+                               walk.order + first + top if walk.order != NULL else NULL,
+                               first + top, params + layer.weight, params + layer.bias,
+                               B, layer.fan_out)
+        else:
+            affine_forward(z_bo, a_bi, params + layer.weight, params + layer.bias,
+                           B, layer.fan_in, layer.fan_out)
+        if finite != NULL and l == 0:
+            for r in range(B):
+                finite[0] &= z_bo[r * layer.fan_out] - z_bo[r * layer.fan_out] == 0
+        activate(walk, layer, z_bo, layer_rows(walk, params, walk.slopes, layer, top),
+                 B * layer.fan_out)
+        a_bi = z_bo
+
+
+cdef inline void times_slope(const Walk* walk, const Layer* layer, floating* delta, Py_ssize_t top,
+                             Py_ssize_t B) noexcept nogil:
+    """delta := delta f'(z), after the forward of rows top..top + B."""
+    cdef floating* s = layer_rows(walk, delta, walk.slopes, layer, top)
+    if layer.activation >= TAPES:
+        slope_backward(delta, s, B * layer.fan_out)
+    else:
+        activation_backward(<int>layer.activation, delta,
+                            layer_rows(walk, delta, walk.activations, layer, top), s,
+                            B * layer.fan_out)
+
+
+cdef inline void losses_and_deltas(const Walk* walk, floating* losses_b, floating* delta_bk,
+                                   floating* z_bk, floating* scratch_bk, const floating* y,
+                                   const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
+    """The losses of B rows and their deltas; arguments as for loss_delta."""
+    if walk.loss.kind >= TAPES:
+        gather_targets(&walk.loss, delta_bk, y, order, B)
+        tape_loss(&walk.program, walk.loss.kind - TAPES, own_registers(walk, z_bk), losses_b,
+                  delta_bk, z_bk, B)
+    else:
+        loss_delta(&walk.loss, losses_b, delta_bk, z_bk, scratch_bk, y, order, B)
+
+
+cdef inline void output_deltas(const Walk* walk, const floating* params, Py_ssize_t first,
+                               Py_ssize_t top, Py_ssize_t B) noexcept nogil:
+    """Row losses and the deltas of the raw predictions, which are overwritten."""
+    cdef Py_ssize_t r, k, row
+    cdef const Layer* layer = walk.plan + walk.layers - 1
+    cdef Py_ssize_t K = layer.fan_out
+    cdef floating* z_bk = layer_rows(walk, params, walk.activations, layer, top)
+    cdef floating* delta_bk = layer_rows(walk, params, walk.deltas, layer, top)
+    cdef floating* losses = <floating*>walk.scratch + walk.losses + top
+    cdef const floating* y = <const floating*>walk.y
+    cdef const Py_ssize_t* order = NULL
+    cdef floating weight
+    if walk.order != NULL:
+        order = walk.order + first + top
+    else:
+        y += (first + top) * walk.loss.targets
+    losses_and_deltas(walk, losses, delta_bk, z_bk,
+                      <floating*>walk.scratch + walk.loss_scratch + top * K, y, order, B)
+    if walk.sample_weight != NULL:
+        for r in range(B):
+            row = order[r] if order != NULL else first + top + r
+            weight = walk.sample_weight[row]
+            if weight == 0:  # a sample of weight 0 is absent, even where its loss is not finite
+                losses[r] = 0
+            else:
+                losses[r] *= weight
+            for k in range(K):
+                delta_bk[r * K + k] = delta_bk[r * K + k] * weight if weight != 0 else 0
+
+
+cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t top,
+                          Py_ssize_t B) noexcept nogil:
+    """The deltas of the hidden layers from those of the output, for rows top..top + B."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    cdef floating* delta_bi
+    cdef floating* delta_bo = layer_rows(walk, params, walk.deltas, walk.plan + walk.layers - 1,
+                                         top)
+    for l in range(walk.layers - 1, 0, -1):
+        layer = walk.plan + l
+        delta_bi = layer_rows(walk, params, walk.deltas, layer - 1, top)
+        affine_backward_rows(delta_bi, delta_bo, params + layer.weight, B, layer.fan_in,
+                             layer.fan_out)
+        times_slope(walk, layer - 1, delta_bi, top, B)
+        delta_bo = delta_bi
+
+
+cdef inline void row_phase(const Walk* walk, const floating* params, Py_ssize_t first,
+                           Py_ssize_t rows) noexcept nogil:
+    """This rank's blocks of the batch: forward, loss, deltas. Left early when asked to stop."""
+    cdef Py_ssize_t blocks = (rows + walk.block - 1) // walk.block
+    cdef Py_ssize_t k, top, B
+    for k in range(blocks * walk.rank // walk.size, blocks * (walk.rank + 1) // walk.size):
+        if team_read(walk.words, team_stop):
+            team_write(walk.words, team_leave, 1)
+            return
+        top = k * walk.block
+        B = min(walk.block, rows - top)
+        forward(walk, params, first, top, B, NULL)
+        output_deltas(walk, params, first, top, B)
+        backward(walk, params, top, B)
+
+
+# ---- of all layers, for the doors that look inside
+
+
+cdef inline floating* rows_of(const Walk* walk, floating* out, const Layer* layer,
+                              Py_ssize_t first) noexcept nogil:
+    """Row `first` of a layer in a flat array that has all samples of each layer."""
+    return out + walk.samples * layer.output + first * layer.fan_out
+
+
+cdef inline void copy_layers(const Walk* walk, Py_ssize_t region, floating* out,
+                             Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+    """Copy the batch's activations or deltas to a flat array of all samples."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        memcpy(rows_of(walk, out, layer, first), layer_rows(walk, out, region, layer, 0),
+               rows * layer.fan_out * sizeof(floating))
+
+
+cdef inline void copy_slopes(const Walk* walk, floating* out, Py_ssize_t first,
+                             Py_ssize_t rows) noexcept nogil:
+    """Write f'(z) of the batch into a flat array of all samples."""
+    cdef Py_ssize_t l, i
+    cdef const Layer* layer
+    cdef floating* slopes
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        slopes = rows_of(walk, out, layer, first)
+        for i in range(rows * layer.fan_out):
+            slopes[i] = 1
+        times_slope(walk, layer, slopes, 0, rows)

@@ -1,0 +1,128 @@
+"""The layout of the scratch: which regions a use of the core has, and where their rows lie."""
+
+from cython cimport floating
+
+from fastbp.kernels.activations cimport has_slope
+from fastbp.kernels.matmul cimport matmul_native
+from fastbp.kernels.tape cimport TAPES, registers_before
+from fastbp.kernels.walk cimport Layer, Walk
+
+cdef enum Use:
+    EPOCH       # steps on dense rows: each slice is stepped while it is in cache
+    EPOCH_CSR   # steps on CSR rows, whose gradient is materialized first
+    GRADIENT    # the gradient of the objective, in chunks
+    PREDICT
+    EXAMINE     # activations, slopes and deltas of all layers
+    ROW_LOSSES
+
+cdef enum:
+    # Rows that pass through all layers together. With BLAS their number changes the bits, so it is
+    # fixed.
+    BLAS_ROWS = 64
+    # The same on the tiles, where it changes no bits: more rows make products more efficient, but
+    # their activations leave the cache.
+    BLOCK_ROWS = 256
+    # Multiply-adds of a block on the tiles. A stop is heard between blocks: more let it wait.
+    BLOCK_WORK = 500000000
+    # Weights of a slice, about. Larger slices and their optimizer state leave the first cache.
+    SLICE_ELEMENTS = 2048
+    # Rows of a slice, at least. Fewer leave the register tiles partly empty.
+    SLICE_ROWS = 16
+    # The same with BLAS, which is slow on few rows.
+    BLAS_SLICE_ROWS = 64
+    # Columns for each row of a slice, at most. Each slice reads the deltas of all columns, so that
+    # wide layers need higher slices.
+    SLICE_SHAPE = 16
+    # Rows of a block where nothing is trained.
+    PREDICT_BLOCK = 256
+
+
+cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
+    """n rounded up to whole cache lines of float32."""
+    return (n + 15) // 16 * 16
+
+
+cdef inline Py_ssize_t slice_rows(const Layer* layer) noexcept nogil:
+    """Rows of the layer's weights in one slice of the column phase."""
+    cdef Py_ssize_t rows = max(SLICE_ELEMENTS // layer.fan_out, layer.fan_out // SLICE_SHAPE)
+    rows = max((rows + 7) // 8 * 8, SLICE_ROWS if matmul_native else BLAS_SLICE_ROWS)
+    return min(rows, layer.fan_in)
+
+
+cdef inline Py_ssize_t block_rows(const Walk* walk) noexcept nogil:
+    """Rows of a block in training; on the tiles as many blocks for each rank as for the others."""
+    cdef Py_ssize_t most = BLAS_ROWS, blocks
+    if matmul_native:
+        most = max(BLAS_ROWS, min(BLOCK_ROWS, BLOCK_WORK // walk.size_params))
+    blocks = (walk.batch + most - 1) // most
+    if matmul_native:
+        blocks = (blocks + walk.size - 1) // walk.size * walk.size
+    return (walk.batch + blocks - 1) // blocks
+
+
+cdef inline bint in_blocks(Use use) noexcept nogil:
+    """Whether all rows are walked in blocks of a fixed size, whatever their number."""
+    return use in (PREDICT, EXAMINE)
+
+
+cdef inline bint has_backward(Use use) noexcept nogil:
+    """Whether there are deltas of all layers."""
+    return use in (EPOCH, EPOCH_CSR, GRADIENT, EXAMINE)
+
+
+cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
+    """Set the offsets of all regions and their total, in numbers, for batches of that many rows."""
+    cdef Py_ssize_t l, outputs, slice_size = 0
+    cdef const Layer* layer
+    cdef bint has_slopes = False, backward = has_backward(use), fused = use == EPOCH
+    walk.batch = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
+    walk.has_slopes_of_tapes, walk.n_slices = backward, 0
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        walk.n_slices += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
+        slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
+        has_slopes |= layer.activation >= TAPES or has_slope(<int>layer.activation)
+    outputs = walk.plan[walk.layers - 1].fan_out
+    walk.block = block_rows(walk) if backward else walk.batch
+    walk.widths = walk.plan[walk.layers - 1].output + outputs
+    walk.slice_size = padded(slice_size)
+    walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
+    walk.gathered = 0
+    walk.activations = padded(walk.batch * walk.plan[0].fan_in) if fused else 0
+    walk.slopes = walk.activations
+    if use != ROW_LOSSES:
+        walk.slopes += padded(walk.batch * walk.widths)
+    walk.loss_scratch = walk.slopes
+    if use != ROW_LOSSES and has_slopes:
+        walk.loss_scratch += padded(walk.batch * walk.widths)
+    walk.deltas = walk.loss_scratch
+    if backward or use == ROW_LOSSES:
+        walk.deltas += padded(walk.batch * outputs)
+    walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if backward else 0)
+    walk.squares = walk.losses + (padded(walk.batch) if backward else 0)
+    walk.registers = walk.squares + (padded(walk.n_slices) if backward else 0)
+    walk.slices = walk.registers + walk.size * walk.register_size
+    walk.gradient = walk.slices + (walk.size * walk.slice_size if fused else 0)
+    walk.scratch_size = walk.gradient + (walk.size_params if use == EPOCH_CSR else 0)
+
+
+cdef inline const floating* batch_input(const Walk* walk, const floating* _,
+                                        Py_ssize_t first) noexcept nogil:
+    """The dense rows of the batch that begins at sample `first`, gathered if they are several."""
+    if walk.order != NULL and walk.batch == 1:
+        return <const floating*>walk.x + walk.order[first] * walk.features
+    if walk.order != NULL:
+        return <const floating*>walk.scratch + walk.gathered
+    return <const floating*>walk.x + first * walk.features
+
+
+cdef inline floating* layer_rows(const Walk* walk, const floating* _, Py_ssize_t region,
+                                 const Layer* layer, Py_ssize_t top) noexcept nogil:
+    """Row `top` of the layer's activations, slopes or deltas."""
+    return (<floating*>walk.scratch + region + walk.batch * layer.output
+            + top * layer.fan_out)
+
+
+cdef inline floating* own_registers(const Walk* walk, const floating* _) noexcept nogil:
+    """This rank's registers of all tapes."""
+    return <floating*>walk.scratch + walk.registers + walk.rank * walk.register_size
