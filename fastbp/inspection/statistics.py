@@ -179,7 +179,7 @@ def layer_statistics(
         data = (inputs.as_rows(X[present], dtype), data[1][present], weight[present])
     settings = Settings(objective, alpha, max_iter=1, tol=0.0)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        seen = [layer.summary() for layer in _look(network, data, settings.objective)]
+        seen = [layer.summary() for layer in _sums_of_layers(network, data, settings.objective)]
         _, grads = loss_gradient(network, data, settings)
         gradient_rms, update_ratio = _updates(network, grads, twin)
     mean, std, saturated, dead, delta_rms = np.array(seen).T
@@ -198,7 +198,7 @@ def layer_statistics(
     return statistics
 
 
-class _Layer:
+class _LayerSums:
     """Sums of one layer over chunks of rows."""
 
     def __init__(self, fan_out, greatest):
@@ -230,13 +230,13 @@ class _Layer:
         )
 
 
-def _look(network, data, objective):
+def _sums_of_layers(network, data, objective):
     """The sums of each layer, over chunks of rows."""
     x, y, weight = data
     program, loss_fields = objective.program(network)
     activations = [*network.activations, "identity"]
     layers = [
-        _Layer(fan_out, greatest_slope(activation, network.params.dtype))
+        _LayerSums(fan_out, greatest_slope(activation, network.params.dtype))
         for fan_out, activation in zip(network.units[1:], activations, strict=True)
     ]
     for first in range(0, len(y), EXAMINE_CHUNK):
