@@ -343,7 +343,7 @@ def _as_pairs(layer, weight, bias):
 # ---- the result
 
 # Numbers of a layer: one for each direction, or arrays for its weights and its biases.
-Layer: TypeAlias = NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]
+LayerNumbers: TypeAlias = NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class GradientCheck:
@@ -378,7 +378,7 @@ class GradientCheck:
         self,
         method: Method,
         units: Sequence[int],
-        layers: Sequence[tuple[Layer, Layer, Layer]],
+        layers: Sequence[tuple[LayerNumbers, LayerNumbers, LayerNumbers]],
         straight_through: int,
         n_directions: int | None,
     ) -> None:
@@ -502,7 +502,7 @@ class GradientCheck:
                 ax.scatter(analytic[shown], numeric[shown], color=[color], label=label, **style)
 
 
-def _flat(layer: Layer) -> NDArray[np.float64]:
+def _flat(layer: LayerNumbers) -> NDArray[np.float64]:
     """The numbers of a layer in one array, its weights before its biases."""
     return np.concatenate([array.ravel() for array in layer]) if isinstance(layer, tuple) else layer
 

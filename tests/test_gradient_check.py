@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 def core_with(monkeypatch, mistake):
-    """A core whose gradients, an arena as the parameters are, pass through a mistake."""
+    """Replace the core's gradient (an arena, like the parameters) by one with a mistake."""
     door = core.loss_gradient
 
     def loss_gradient(plan, params, grads, scratch, tally, task, rank):
@@ -170,13 +170,13 @@ def test_a_wrong_gradient_is_seen_where_the_true_one_is_nearly_zero(method, monk
     estimator = regressor(solver="lbfgs", max_iter=2000, tol=1e-9).fit(X, y)
     check = check_gradient(estimator, X, y, method=method)
     assert check.passed and check.n_checked + check.n_skipped == 47
-    assert check.n_skipped <= 5  # so small here that rounding may hide one
+    assert check.n_skipped <= 5  # a slope may be so small that rounding hides it
     core_with(monkeypatch, no_penalty)
     assert not check_gradient(estimator, X, y, method=method).passed
 
 
 def test_a_wrong_derivative_of_relu_is_no_kink(monkeypatch):
-    """relu' taken for 1 everywhere: the differences settle, so that nothing is skipped."""
+    """relu' is taken as 1 everywhere: the differences are right, so nothing is skipped."""
 
     def mistake(plan, params, grads, task):
         activation = task.samples.x @ weights_of(plan, params, 0) + biases_of(plan, params, 0)
@@ -193,7 +193,7 @@ def test_a_wrong_derivative_of_relu_is_no_kink(monkeypatch):
 
 
 def with_kink(distance=0.0, activation="relu"):
-    """A net of which one sample puts the second unit at a kink, or beside it."""
+    """A network in which one sample puts the second unit at a kink, or at a distance from it."""
     estimator = regressor(hidden_layer_sizes=(6,), activation=activation, max_iter=1).fit(X, y)
     estimator.intercepts_[0] = estimator.intercepts_[0].copy()
     estimator.intercepts_[0][1] = distance - X[7] @ estimator.coefs_[0][:, 1]
@@ -210,7 +210,7 @@ def test_where_the_objective_is_not_finite_there_is_no_difference(beyond, method
     estimator.set_params(loss=lambda raw, y: fg.where(raw < 1 + 1e-12, raw * y, beyond(raw)))
     check = check_gradient(estimator, X[:1], y[:1], method=method)
     assert (check.n_checked, check.n_skipped) == (0, 5)
-    # At the end of the step alone.
+    # Not finite only at the end of the step.
     estimator.set_params(loss=lambda raw, y: fg.where(raw < 1 + 3e-4, raw * y, beyond(raw)))
     check = check_gradient(estimator, X[:1], y[:1], method=method, step=4e-4)
     assert np.isnan(check.numeric[0][1]).all()
@@ -232,7 +232,7 @@ def test_where_the_objective_is_not_finite_there_is_no_difference(beyond, method
 )
 def test_kinks_are_skipped_and_counted(activation, method):
     check = check_gradient(with_kink(activation=activation), X, y, method=method)
-    agrees(check, 37, skipped=5)  # all that move this unit's preactivation
+    agrees(check, 37, skipped=5)  # all parameters that move this unit's preactivation
     weights, biases = check.numeric[0]
     assert np.isnan(weights[:, 1]).all() and np.isnan(biases[1])
     assert np.isnan(check.errors[0][0][:, 1]).all()
@@ -269,7 +269,7 @@ def test_no_place_within_the_step_hides_a_kink(fraction):
     estimator = with_kink(fraction * 1e-4)
     check = check_gradient(estimator, X, y, step=1e-4)
     assert np.isnan(check.numeric[0][1][1])
-    default = check_gradient(estimator, X, y)  # shorter steps come past it, unless it is very near
+    default = check_gradient(estimator, X, y)  # shorter steps avoid the kink
     assert default.n_skipped == 0 and default.passed
 
 
@@ -285,7 +285,7 @@ def one_element_off_beside(plan, params, grads, task):
 
 
 def test_units_that_never_fire_have_no_kink():
-    """Zeros in sparse rows and biases of 0 put preactivations at 0 that no weight moves."""
+    """With zeros in a row and biases of 0, preactivations are 0 and no weight moves them."""
     data = ZEROS.copy()
     data[:, 2] = 0
     data[5] = 0
@@ -327,11 +327,11 @@ def test_behind_step_units_a_wrong_gradient_fails(monkeypatch):
 
 
 def seen_steps(monkeypatch, estimator, **options):
-    """How far the first weight is moved."""
+    """Distances by which the first weight is moved."""
     seen = []
     core_with(monkeypatch, lambda plan, params, *_: seen.append(params[0]))
     check_gradient(estimator, X, y, **options)
-    return [w - seen[0] for w in seen[33:37]]  # after those that are to tell the noise
+    return [w - seen[0] for w in seen[33:37]]  # the first 33 evaluations estimate the noise
 
 
 @pytest.mark.parametrize("method, power", [("central", 1 / 3), ("forward", 1 / 2)])
@@ -346,7 +346,7 @@ def test_default_steps(method, power, first, monkeypatch):
 
 
 def test_default_steps_along_directions(monkeypatch):
-    """Each of the layer's parameters moves as far as it would alone, in the mean."""
+    """On average, each parameter of the layer moves as far as it would alone."""
     seen = []
     core_with(monkeypatch, lambda plan, params, *_: seen.append(params.copy()))
     estimator = regressor(hidden_layer_sizes=()).fit(X, y)
@@ -400,7 +400,7 @@ def test_directions():
 
 @over_methods
 def test_directions_in_a_larger_net(method):
-    """Thousands of samples and many units: there are kinks wherever one goes, and shorter steps."""
+    """With thousands of samples and many units, kinks are everywhere: shorter steps are used."""
     data = np.random.RandomState(0).randn(2000, 10)
     estimator = regressor(hidden_layer_sizes=(60, 40), activation="relu", init="glorot_uniform")
     check = check_gradient(
@@ -409,7 +409,7 @@ def test_directions_in_a_larger_net(method):
     assert check.passed and check.n_checked >= 12, str(check)
 
 
-# ---- what is shown
+# ---- the table and the plot
 
 
 def test_it_prints_as_a_table():
@@ -459,7 +459,7 @@ def test_plot_names_the_extra_where_matplotlib_is_missing(monkeypatch):
         check.plot()
 
 
-# ---- refusals
+# ---- errors
 
 
 @pytest.mark.parametrize(

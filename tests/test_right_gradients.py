@@ -36,14 +36,14 @@ SMOOTH = [name for name in core.ACTIVATIONS if name not in (*oracle.KINKED, "ste
 @over_methods
 @pytest.mark.parametrize("activation", SMOOTH)
 def test_smooth_activations(activation, method):
-    """And nothing is taken for a kink."""
+    """They pass, and nothing is mistaken for a kink."""
     agrees(check_gradient(regressor(activation=activation), X, y, method=method), 47)
 
 
 @over_methods
 @pytest.mark.parametrize("activation", oracle.KINKED)
 def test_activations_with_kinks(activation, method):
-    """Glorot's weights and biases put no preactivation next to a kink."""
+    """With Glorot's weights and biases, no preactivation is next to a kink."""
     estimator = regressor(activation=activation, init="glorot_uniform")
     agrees(check_gradient(estimator, X, y, method=method), 47)
 
@@ -141,7 +141,7 @@ def test_no_hidden_layer_and_wide_data():
 def test_scales(scale, method):
     check = check_gradient(regressor(), X * scale, y / scale, method=method)
     assert check.passed and check.n_checked + check.n_skipped == 47
-    # The objective is 1e12, and the slopes by the first weights, 1, are but its rounding.
+    # The objective is 1e12, so that rounding hides the slopes of the first weights, about 1.
     assert check.n_checked >= (26 if scale < 1 else 47)
     agrees(check_gradient(regressor(loss="poisson"), X, Y * scale, method=method), 51)
 
@@ -213,8 +213,8 @@ def test_a_fitted_estimator_is_checked_at_its_weights_and_stays_as_it_is(dtype):
     assert all(vars(estimator)[name] is value for name, value in before.items())
     assert all(map(np.array_equal, weights, estimator.coefs_ + estimator.intercepts_))
     everything = check_gradient(estimator, X, LABELS).analytic
-    assert max(abs(w).max() for w, _ in everything) < 0.1  # lbfgs has nearly made it 0
-    estimator.coefs_[2] = 2 * estimator.coefs_[2]  # weights that are assigned count
+    assert max(abs(w).max() for w, _ in everything) < 0.1  # nearly 0 after lbfgs
+    estimator.coefs_[2] = 2 * estimator.coefs_[2]  # assigned weights are used
     assert abs(check_gradient(estimator, X, LABELS).analytic[2][0] - everything[2][0]).max() > 0.01
 
 

@@ -227,8 +227,8 @@ class GradientFlowDisplay:
         TypeError, ValueError
             As `layer_statistics`.
         """
-        found = layer_statistics(estimator, X, y, sample_weight)
-        display = cls(delta_rms=found.delta_rms, gradient_rms=found.gradient_rms)
+        statistics = layer_statistics(estimator, X, y, sample_weight)
+        display = cls(delta_rms=statistics.delta_rms, gradient_rms=statistics.gradient_rms)
         return display.plot(ax, **kwargs)
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:

@@ -148,24 +148,24 @@ class NetworkDisplay:
         self.ax_.set_axis_off()
         top = max(widths) / 2
         self.ax_.set(xlim=(-0.2, len(widths) - 0.8), ylim=(-top, top))
-        places = [
+        positions = [
             np.column_stack([np.full(width, layer), (width - 1) / 2 - np.arange(width)])
             for layer, width in enumerate(widths)
         ]
         height = self.ax_.bbox.height / self.figure_.dpi * 72
         diameter = min(0.62 * height / max(widths), 28)  # points
-        self._draw_links(places, kwargs)
-        self._draw_units(places, diameter)
-        self._write_names(places, diameter, top)
+        self._draw_links(positions, kwargs)
+        self._draw_units(positions, diameter)
+        self._write_names(positions, diameter, top)
         self._explain()
         return self
 
-    def _draw_links(self, places, options):
+    def _draw_links(self, positions, options):
         from matplotlib.collections import LineCollection
 
         weights = np.concatenate([np.ravel(w) for w in self.coefs]).astype(np.float64)
         lines = [
-            (begin, end) for left, right in pairwise(places) for begin in left for end in right
+            (begin, end) for left, right in pairwise(positions) for begin in left for end in right
         ]
         self.largest_weight_ = abs(weights).max()
         thin, thick = LINK_WIDTHS
@@ -190,7 +190,7 @@ class NetworkDisplay:
         ways = np.concatenate(
             [
                 np.full(len(left) * len(right), _free_way(left, right))
-                for left, right in pairwise(places)
+                for left, right in pairwise(positions)
             ]
         )
         for (begin, end), way, weight, colour in zip(lines, ways, weights, colours, strict=True):
@@ -206,17 +206,17 @@ class NetworkDisplay:
                 bbox=dict(facecolor=plot.PAPER, edgecolor="none", pad=0.8),
             )
 
-    def _draw_units(self, places, diameter):
+    def _draw_units(self, positions, diameter):
         largest = max(float(abs(b).max()) for b in self.intercepts) or 1.0
         shade = plot.diverging()
         options = {"s": diameter**2, "edgecolors": plot.GREY, "linewidths": 1.0, "zorder": 3}
-        self.units_ = [self.ax_.scatter(*places[0].T, c=plot.PAPER, **options)]
-        for place, biases in zip(places[1:], self.intercepts, strict=True):
+        self.units_ = [self.ax_.scatter(*positions[0].T, c=plot.PAPER, **options)]
+        for position, biases in zip(positions[1:], self.intercepts, strict=True):
             colours = shade(0.5 + np.asarray(biases, np.float64) / (2 * largest))
-            self.units_.append(self.ax_.scatter(*place.T, c=colours, **options))
+            self.units_.append(self.ax_.scatter(*position.T, c=colours, **options))
             if diameter < 16:  # points; less is too little for four characters
                 continue
-            for at, bias, colour in zip(place, biases, colours, strict=True):
+            for at, bias, colour in zip(position, biases, colours, strict=True):
                 dark = colour[:3] @ (0.299, 0.587, 0.114) < 0.55
                 text = _number(bias, ".1g" if abs(bias) < 0.1 else ".2g")
                 self.ax_.text(
@@ -229,12 +229,12 @@ class NetworkDisplay:
                     color=plot.PAPER if dark else plot.INK,
                 )
 
-    def _write_names(self, places, diameter, top):
+    def _write_names(self, positions, diameter, top):
         beside = dict(textcoords="offset points", va="center", color=plot.INK, fontsize=9.5)
         away = diameter / 2 + 5
-        for at, name in zip(places[0], self.feature_names, strict=True):
+        for at, name in zip(positions[0], self.feature_names, strict=True):
             self.ax_.annotate(name, at, (-away, 0), ha="right", **beside)
-        for at, name in zip(places[-1], self.output_names, strict=True):
+        for at, name in zip(positions[-1], self.output_names, strict=True):
             self.ax_.annotate(name, at, (away, 0), ha="left", **beside)
         n_hidden = len(self.activations) - 1
         heads = ["input", *(f"layer {k + 1}" for k in range(n_hidden)), "output"]

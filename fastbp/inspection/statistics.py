@@ -169,7 +169,7 @@ def layer_statistics(
     if weight is not None and not weight.all():  # samples of weight 0 are left out
         job = replace(job, samples=job.samples.take(np.flatnonzero(weight)))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        seen = [layer.summary() for layer in _look(job)]
+        seen = [layer.summary() for layer in _sums_of_layers(job)]
         grads = Gradient(job).compute().grads
         gradient_rms, update_ratio = _updates(network, grads, estimator)
     mean, std, saturated, dead, delta_rms = np.array(seen).T
@@ -188,7 +188,7 @@ def layer_statistics(
     return statistics
 
 
-class _Layer:
+class _LayerSums:
     """Sums of one layer over chunks of rows."""
 
     def __init__(self, fan_out, greatest):
@@ -220,12 +220,12 @@ class _Layer:
         )
 
 
-def _look(job):
+def _sums_of_layers(job):
     """The sums of each layer, over chunks of rows."""
     network, samples = job.network, job.samples
     activations = [*network.activations, "identity"]
     layers = [
-        _Layer(fan_out, greatest_slope(activation, network.params.dtype))
+        _LayerSums(fan_out, greatest_slope(activation, network.params.dtype))
         for fan_out, activation in zip(network.units[1:], activations, strict=True)
     ]
     for first in range(0, len(samples), EXAMINE_CHUNK):

@@ -1,4 +1,4 @@
-"""Networks in plain NumPy, layer by layer, and what the tests of inspection share."""
+"""Networks in plain NumPy, layer by layer, and other helpers of the tests of inspection."""
 
 import warnings
 
@@ -12,7 +12,7 @@ from problems import DTYPES
 
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 over_layouts = pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "csr"])
-# Functions as users write them, and the oracle's names of the same.
+# Activations as functions of users, by the names that the oracle has for them.
 CUSTOM = {
     "silu": lambda z: z * fg.sigmoid(z),
     "softplus": lambda z: fg.log(1 + fg.exp(z)),
@@ -44,7 +44,7 @@ def slopes(names, zs):
 
 
 def back(coefs, slope, delta):
-    """Deltas of all layers from that of the output."""
+    """Deltas of all layers, given the delta of the output layer."""
     deltas = [delta]
     for w, s in zip(coefs[:0:-1], slope[-2::-1], strict=True):
         deltas.insert(0, deltas[0] @ w.T * s)

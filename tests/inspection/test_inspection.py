@@ -1,4 +1,4 @@
-"""activations and input_gradients against plain NumPy; what all functions of the room refuse."""
+"""activations and input_gradients against plain NumPy; errors that all functions raise."""
 
 import subprocess
 import sys
@@ -155,7 +155,7 @@ def test_activations_and_input_gradients_agree_with_numpy(activation, names, dty
 
 @pytest.mark.parametrize("activation, names", ACTIVATIONS)
 def test_input_gradients_are_derivatives(activation, names):
-    """Central differences of what the estimator predicts; its link is the identity."""
+    """They agree with central differences of the predictions; the link is the identity."""
     if "step" in names:
         pytest.skip("its derivative is not that of its output, on purpose")
     estimator, X = regressor(activation)
@@ -221,7 +221,7 @@ def test_assigned_weights_are_seen():
     )
 
 
-# ---- bad input, and what it costs to have it
+# ---- bad input, imports
 
 
 def functions():

@@ -42,7 +42,7 @@ def problem_of(loss="log_loss", weighted=False, is_sparse=False, **params):
 
 
 def by_numpy(estimator, X, y, weight):
-    """What layer_statistics has to find."""
+    """The statistics that layer_statistics must return."""
     X = X.toarray() if sparse.issparse(X) else X
     name = estimator.activation
     zs, a = walk(estimator.coefs_, estimator.intercepts_, [name] * 2, X)
@@ -122,7 +122,7 @@ def test_weight_2_is_a_sample_twice_and_weight_0_none():
 
 
 def test_a_sample_of_no_weight_may_be_anything():
-    """It wakes no dead unit, and what overflows in it is not seen."""
+    """It does not revive dead units, and its overflows have no effect."""
     estimator, X, y, _ = problem_of("squared_error", activation="relu")
     odd, weight = np.vstack([np.full((1, 4), 1e300), X]), np.r_[0, np.ones(50)]
     estimator.coefs_[0][:, 0] = 1.0
@@ -152,7 +152,7 @@ def test_the_estimator_stays_as_it_was():
 
 
 def test_labels_are_those_of_the_fit():
-    """One class alone still is the one that it was in fit."""
+    """A single class keeps the meaning that it had in fit."""
     estimator, X, y, _ = problem_of()
     rows = y == "yes"
     found = layer_statistics(estimator, X[rows], y[rows]).delta_rms[-1]
@@ -180,7 +180,7 @@ def test_saturated_units_are_counted(activation):
     estimator.intercepts_[0] = np.array([-12.0, -900.0, 0.5, 0.9])
     found = layer_statistics(estimator, X, X[:, 0])
     np.testing.assert_array_equal(found.saturated, [0.5, 0])
-    # At -12 gelu has the slope -1e-30, less than rounding leaves of 1.
+    # At -12 the slope of gelu is -1e-30, far below machine epsilon.
     assert found.dead[0] == (0.5 if activation in ("hard_sigmoid", "gelu") else 0.25)
 
 
@@ -232,7 +232,7 @@ def test_a_vanishing_gradient_is_named():
     ids=str,
 )
 def test_relu_is_proposed_where_the_activation_shrinks_delta(activation, scale, is_proposed):
-    """Whatever its name: its slope is below 1 nearly everywhere."""
+    """The slope decides, not the name: it is below 1 nearly everywhere."""
     vanishes = [text for text in deep(activation, scale).messages if "vanishes" in text]
     assert len(vanishes) == 1
     assert ("an activation of the relu family" in vanishes[0]) == is_proposed
