@@ -14,9 +14,23 @@ take plain numbers and arrays.
 from fastbp.graph import operations
 from fastbp.graph.expression import Expression
 from fastbp.graph.operations import *  # noqa: F403
+from fastbp.graph.operations import absolute as abs
+from fastbp.graph.operations import operation_named
+from fastbp.graph.operations import total as sum
+from fastbp.graph.reverse import Adjoint
 from fastbp.graph.variable import Variable, primitive
 
-for _public in (Expression, Variable, primitive, *map(vars(operations).get, operations.__all__)):
-    _public.__module__ = __name__
+__all__ = ["Expression", "Variable", "abs", "primitive", "sum"]
+__all__ += operations.__all__
 
-__all__ = ["Expression", "Variable", "primitive", *operations.__all__]
+# Users and pickles know all of it under this module's name, so that files may move.
+# Pickles also name `operation_named` and `Adjoint`.
+for _public in (
+    Expression,
+    Variable,
+    primitive,
+    operation_named,
+    Adjoint,
+    *operations.FUNCTIONS.values(),
+):
+    _public.__module__ = __name__

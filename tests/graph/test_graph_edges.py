@@ -244,7 +244,7 @@ def test_choices_behind_choices_take_no_longer_each():
     with np.errstate(divide="ignore"):
         fg.sum(fg.where(y > 0, fg.log(y), 0.0)).backward()
     np.testing.assert_array_equal(x.grad, [0, 1])
-    assert len(x._back.choices) < 10
+    assert len(x._adjoint.conditions) < 10
 
 
 def test_shared_nodes_of_many_paths():
