@@ -1,4 +1,4 @@
-"""Computational graphs: forward they give values, backward the derivatives.
+"""Computational graphs: values forward, derivatives backward.
 
     >>> from fastbp import graph as fg
     >>> price, number, tax = fg.Variable(100.0), fg.Variable(2.0), fg.Variable(1.1)
@@ -7,8 +7,8 @@
     >>> print(f"{total.value:.9g} {price.grad:.9g}")
     220 2.2
 
-An operation of Variables is a Variable again, which knows its inputs. The same functions
-take plain numbers and arrays.
+An operation on Variables gives a Variable, which knows its inputs. The same functions also take
+plain numbers and arrays.
 """
 
 from fastbp.graph import operations
@@ -23,8 +23,8 @@ from fastbp.graph.variable import Variable, primitive
 __all__ = ["Expression", "Variable", "abs", "primitive", "sum"]
 __all__ += operations.__all__
 
-# Users and pickles know all of it under this module's name, so that files may move.
-# Pickles also name `operation_named` and `Adjoint`.
+# Users and pickles find everything under the name of this module, so that files can move.
+# Only pickles need `operation_named` and `Adjoint`.
 for _public in (
     Expression,
     Variable,

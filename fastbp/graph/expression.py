@@ -77,12 +77,12 @@ class Expression:
     def trace(
         cls, function: Callable[..., Any] | Expression, inputs: tuple[str, ...]
     ) -> Expression:
-        """The formula that a function writes when it is called with symbols.
+        """The formula of a function, from one call with symbols.
 
         Parameters
         ----------
         function : callable
-            Of as many arguments as `inputs`, made of the functions and operators of `fastbp.graph`.
+            Its arguments are `inputs`. It uses the functions and operators of `fastbp.graph`.
         inputs : tuple of str
             ``('raw', 'y')`` for a loss, rows with a number for each output; ``('z',)`` for an
             activation, a single number.
@@ -90,9 +90,9 @@ class Expression:
         Raises
         ------
         TypeError
-            Where the function uses what cannot be differentiated, or branches on a symbol.
+            If the function uses an operation without a derivative, or branches on a symbol.
         ValueError
-            Where the result does not depend on all arguments.
+            If the result does not depend on all arguments.
         """
         if isinstance(function, cls):
             if function.inputs != inputs:
@@ -109,7 +109,7 @@ class Expression:
             inspect.signature(function).bind(*symbols)
         except TypeError as error:
             raise TypeError(f"a function is called with ({names}), but this one: {error}") from None
-        except ValueError:  # NumPy's functions do not say
+        except ValueError:  # NumPy's ufuncs have no signature
             pass
         result = function(*symbols)
         if not isinstance(result, Variable):
@@ -142,7 +142,7 @@ class Expression:
     def __call__(self, *values: Any) -> Any:
         """The value for one row (a loss), or for any numbers (an activation).
 
-        Of Variables, or of the arguments of another function that is traced, it is more graph.
+        For Variables, and inside another traced function, the result is a node of their graph.
         """
         if not any(isinstance(value, Variable) for value in values):
             values = tuple(np.asarray(value, np.float64)[()] for value in values)
@@ -153,13 +153,14 @@ class Expression:
         return self.replay(*values)
 
     def with_derivative(self) -> tuple[tuple[Step, ...], list[int]]:
-        """Steps that lead to the value and to its derivative by the first input.
+        """The steps of the value and of its derivative with respect to the first input.
 
         Returns
         -------
         steps : tuple
         results : list of int
-            The steps that are value and derivative. A value in columns is summed over them.
+            Numbers of the steps of value and derivative. A value with a number for each output is
+            summed.
         """
         symbols = _symbols(self.inputs)
         for symbol in symbols[1:]:

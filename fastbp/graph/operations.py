@@ -4,8 +4,8 @@
 that users call. Called with numbers they give numbers, for `backward`; called with nodes they give
 more graph, so that an Expression is differentiated once and compiled.
 
-Where a function has a kink its derivative is that of one side: 0 for abs and relu at 0; maximum and
-minimum of equal numbers pass it on to their second argument; clip passes it on at its ends.
+At a kink the derivative is that of one side: 0 for abs and relu at 0. For equal numbers, maximum
+and minimum have the derivative of their second argument. At its ends, clip has that of x.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ __all__ = [  # without abs and sum, which would hide Python's: __init__.py names
 Shape: TypeAlias = tuple[str, ...] | tuple[int, ...]
 ROW: Shape = ("n_outputs",)  # shapes of symbols: a number for each output,
 NUMBER: Shape = ()  # or a single one
-IF, ELSE = True, False  # derivatives: the adjoint where a condition holds, or where it does not
+IF, ELSE = True, False  # derivatives: 1 where a condition holds, or where it does not
 Derivative: TypeAlias = Callable[..., Any] | bool | None
 
 
@@ -69,17 +69,17 @@ class Operation:
         ``value(*inputs, **options)``, of numbers and arrays.
     derivatives : tuple of callable, IF, ELSE or None
         One for each input, ``derivative(grad, output, *inputs, **options)``: the adjoint of the
-        input, from `grad`, the adjoint of the output. IF: grad where the condition holds, and
-        nothing elsewhere; ELSE: the other way round. None: no adjoint. Sums over broadcast axes
-        are added by the sweep.
+        input, from `grad`, the adjoint of the output. IF: `grad` where the condition holds, and no
+        adjoint elsewhere. ELSE: the opposite. None: no adjoint. The sweep sums over broadcast
+        axes.
     condition : callable or None
-        ``condition(*inputs)``, which IF and ELSE refer to.
+        ``condition(*inputs)``, for IF and ELSE.
     shape : tuple or None
-        Of the result, if inputs are symbols; None: the operation is elementwise.
+        Shape of the result for symbols as inputs. None: the operation is elementwise.
     mask : callable or None
-        The derivative that takes the mask of an adjoint in place of the adjoint; None: the same.
+        The derivative rule for the mask of an adjoint. None: the rule for the adjoint.
     joint : callable or None
-        A function that returns the adjoints of all inputs in one tuple, in place of `derivatives`.
+        Replaces `derivatives`: a function that returns the adjoints of all inputs in a tuple.
     """
 
     name: str
@@ -251,23 +251,27 @@ subtract = _binary(
     "subtract", "x - y.", np.subtract, lambda g, out, x, y: g, lambda g, out, x, y: -g
 )
 multiply = _binary(
-    "multiply", "x y.", np.multiply, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x
+    "multiply", "x * y.", np.multiply, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x
 )
 divide = _binary(
     "divide", "x / y.", np.divide, lambda g, out, x, y: g / y, lambda g, out, x, y: -(g * out / y)
 )
 power = _binary(
     "power",
-    "x ** y, of a negative x for whole numbers y.",
+    "x ** y. A negative x needs an integer y.",
     np.power,
     _power_by_base,
     _power_by_exponent,
 )
 negative = _unary("negative", "-x.", np.negative, lambda g, out, x: -g)
 exp = _unary("exp", "e ** x.", np.exp, lambda g, out, x: g * out)
-expm1 = _unary("expm1", "e ** x - 1, exact for small x.", np.expm1, lambda g, out, x: g * (out + 1))
+expm1 = _unary(
+    "expm1", "e ** x - 1, accurate for small x.", np.expm1, lambda g, out, x: g * (out + 1)
+)
 log = _unary("log", "The natural logarithm of x.", np.log, lambda g, out, x: g / x)
-log1p = _unary("log1p", "log(1 + x), exact for small x.", np.log1p, lambda g, out, x: g / (1 + x))
+log1p = _unary(
+    "log1p", "log(1 + x), accurate for small x.", np.log1p, lambda g, out, x: g / (1 + x)
+)
 sqrt = _unary("sqrt", "The square root of x.", np.sqrt, lambda g, out, x: g * 0.5 / out)
 sin = _unary("sin", "The sine of x, in radians.", np.sin, lambda g, out, x: g * cos(x))
 cos: Unary = _unary("cos", "The cosine of x, in radians.", np.cos, lambda g, out, x: -(g * sin(x)))
@@ -287,8 +291,8 @@ erf = _unary(
     lambda g, out, x: g * (TWO_OVER_ROOT_PI * exp(-(x * x))),
 )
 relu = _unary("relu", "max(x, 0).", lambda x: np.maximum(x, 0), IF, condition=lambda x: x > 0)
-absolute = _unary("abs", "x without its sign.", np.abs, lambda g, out, x: g * sign(x))
-sign: Unary = _unary("sign", "-1, 0 or 1; its derivative is 0 everywhere.", np.sign, None)
+absolute = _unary("abs", "The absolute value of x.", np.abs, lambda g, out, x: g * sign(x))
+sign: Unary = _unary("sign", "The sign of x: -1, 0 or 1. Its derivative is 0.", np.sign, None)
 maximum = _binary(
     "maximum", "The larger of x and y.", np.maximum, IF, ELSE, condition=lambda x, y: x > y
 )
@@ -307,13 +311,13 @@ _enter("where", _where, None, IF, ELSE, condition=lambda condition, x, y: condit
 def where(condition: Operand, x: Operand, y: Operand) -> Any:
     """x where the condition holds, else y: the `if` of a graph.
 
-    Both are computed everywhere. What the side not taken is there, NaN or infinite, changes neither
-    the value nor the derivatives.
+    Both sides are computed everywhere. NaN or infinity on the side that is not taken changes
+    neither the value nor the derivatives.
 
     Parameters
     ----------
     condition : Variable, float or array-like
-        It holds where it is not 0; comparisons give 0 and 1, and combine by &, | and ~.
+        True where it is not 0. Comparisons give 0 and 1; combine them with &, | and ~.
     x, y : Variable, float or array-like
 
     Returns
@@ -324,7 +328,7 @@ def where(condition: Operand, x: Operand, y: Operand) -> Any:
 
 
 def clip(x: Operand, low: Operand, high: Operand) -> Any:
-    """x, but at least `low` and at most `high`.
+    """x limited to the interval from `low` to `high`.
 
     Parameters
     ----------
@@ -348,9 +352,9 @@ ACROSS = """{}
     ----------
     x : Variable, float or array-like
     axis : int, tuple of int or None, default=None
-        None: over all numbers. In a traced function a row has the axis None, 0 or -1.
+        None: over all numbers. In a traced function the axis of a row is None, 0 or -1.
     keepdims : bool, default=False
-        Whether the axis stays, with one number on it; not in a traced function.
+        Whether to keep the axis, with length 1. Not in a traced function.
 
     Returns
     -------
@@ -403,7 +407,7 @@ def _logsumexp(x: Any, axis: Axis, keepdims: bool) -> Any:
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore", over="ignore"):  # of infinities
         result = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
-    return result if keepdims else np.sum(result, axis=axis)  # of one number each
+    return result if keepdims else np.sum(result, axis=axis)  # over axes of length 1
 
 
 def _place(g: Any, x: Any, index: Any) -> Any:
@@ -415,13 +419,13 @@ def _place(g: Any, x: Any, index: Any) -> Any:
 
 total = _reduction(
     "sum",
-    "The sum.",
+    "The sum of x along an axis.",
     lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
     _sum_derivative,
 )
 mean = _reduction(
     "mean",
-    "The mean.",
+    "The mean of x along an axis.",
     lambda x, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims),
     lambda g, out, x, axis, keepdims: _spread_like(
         g / apply("count", x, axis=axis), x, axis, keepdims
@@ -429,7 +433,7 @@ mean = _reduction(
 )
 logsumexp = _reduction(
     "logsumexp",
-    "log(sum(exp(x))), without overflow; its derivatives are softmax(x).",
+    "log(sum(exp(x))) along an axis, without overflow. Its derivative is softmax(x).",
     _logsumexp,
     lambda g, out, x, axis, keepdims: (
         _spread_like(g, x, axis, keepdims) * exp(x - _spread_like(out, x, axis, keepdims))

@@ -1,10 +1,11 @@
 """Pictures of computational graphs: Mermaid, Graphviz, and SVG for notebooks.
 
-Each edge shows the value that goes forward over it and, once `backward` ran, the derivative of the
-result by it, which comes back.
+Each edge shows the value that it passes forward. After `backward` it also shows the derivative of
+the result that it passes back.
 
-All take nodes, (label, whether it is an operation), inputs before results, the result last; and
-edges, (from, to, value, derivative or None). `to` is None behind the result.
+All functions take nodes and edges. A node is (label, whether it is an operation); inputs come
+before results, and the result is last. An edge is (from, to, value, derivative or None); `to` is
+None for the edge that leaves the result.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Edge: TypeAlias = tuple[int, int | None, Any, Any]
 Point: TypeAlias = tuple[float, float]
 Box: TypeAlias = tuple[float, float, float, float]  # its middle, half its width and height
 
-SYMBOLS = {  # of operations; all others are shown by their names
+SYMBOLS = {  # by operation; all others are shown by name
     "add": "+",
     "subtract": "-",
     "multiply": "×",
@@ -31,14 +32,14 @@ SYMBOLS = {  # of operations; all others are shown by their names
     "less_equal": "≤",
     "equal": "=",
 }
-GAP, LINE, MARGIN = 130, 64, 30  # pixels of the SVG
-CHARACTER = 7  # pixels of its width, about
-LONGEST = 18  # characters of a value
-MOST_NODES = 300  # of a picture in a notebook
+GAP, LINE, MARGIN = 130, 64, 30  # in pixels of the SVG
+CHARACTER = 7  # approximate width of a letter, in pixels
+LONGEST = 18  # most characters of a value
+MOST_NODES = 300  # in a picture of a notebook
 
 
 def shown(value: Any) -> str:
-    """A number in few digits; of an array its shape, unless it is short."""
+    """A number with few digits; a short array, or the shape of a long one."""
     if value is None:
         return ""
     if np.ndim(value) == 0:
@@ -48,7 +49,7 @@ def shown(value: Any) -> str:
 
 
 def both(value: Any, grad: Any) -> str:
-    """What stands on an edge."""
+    """The label of an edge."""
     forward = [] if value is None else [f"{shown(value)} →"]
     back = [] if grad is None else [f"← {shown(grad)}"]
     return " / ".join(forward + back)
@@ -88,7 +89,7 @@ def dot(nodes: Sequence[Node], edges: Sequence[Edge]) -> str:
 
 
 def columns(nodes: Sequence[Node], edges: Sequence[Edge]) -> list[list[int]]:
-    """The nodes from left to right: results right of all their inputs, inputs next to their use."""
+    """The nodes of each column: results right of their inputs, inputs next to their first use."""
     depth = [0] * len(nodes)
     users: list[list[int]] = [[] for _ in nodes]
     for start, end, _, _ in edges:
@@ -106,7 +107,7 @@ def half_width(label: str) -> float:
 
 
 def placed(nodes: Sequence[Node], edges: Sequence[Edge]) -> tuple[dict[int, Point], Point]:
-    """x and y of each node, and the size of the picture."""
+    """The position of each node, and the size of the picture."""
     members_of = columns(nodes, edges)
     tallest = max(map(len, members_of))
     points: dict[int, Point] = {}
@@ -114,7 +115,7 @@ def placed(nodes: Sequence[Node], edges: Sequence[Edge]) -> tuple[dict[int, Poin
     for d, members in enumerate(members_of):
         half = max(half_width(nodes[k][0]) for k in members)
         for row, k in enumerate(members):
-            # Every other column a little lower: an edge does not run through a node between.
+            # Every other column is a little lower, so that edges do not cross nodes between them.
             y = MARGIN + (row + (tallest - len(members)) / 2) * 2 * LINE + d % 2 * LINE / 3
             points[k] = right + half, y
         right += 2 * half + GAP
@@ -122,7 +123,7 @@ def placed(nodes: Sequence[Node], edges: Sequence[Edge]) -> tuple[dict[int, Poin
 
 
 def free_point(start: Point, end: Point, half: float, taken: list[Box]) -> Point:
-    """Where on an edge its text meets neither nodes nor other texts, if anywhere."""
+    """The point of an edge where its text overlaps the fewest nodes and other texts."""
 
     def crowd(point: Point) -> int:
         return sum(
@@ -139,7 +140,7 @@ def free_point(start: Point, end: Point, half: float, taken: list[Box]) -> Point
 
 
 def text(x: float, y: float, what: str, color: str) -> str:
-    """Text with a rim that keeps lines off it."""
+    """Text with a white outline, readable on lines."""
     return (
         f'<text x="{x:.0f}" y="{y:.0f}" fill="{color}" stroke="#fff" stroke-width="4" '
         f'paint-order="stroke" text-anchor="middle">{escape(what)}</text>'
@@ -147,7 +148,7 @@ def text(x: float, y: float, what: str, color: str) -> str:
 
 
 def svg(nodes: Sequence[Node], edges: Sequence[Edge]) -> str | None:
-    """SVG, forward values in blue and derivatives in red; None of a graph too large to be read."""
+    """SVG, values in blue and derivatives in red; None for a graph that is too large to read."""
     if len(nodes) > MOST_NODES:
         return None
     points, (width, height) = placed(nodes, edges)

@@ -15,7 +15,7 @@ from fastbp.graph import operations, pictures
 from fastbp.graph.operations import NUMBER, ROW, Axis, Node, Operand, Operation, Shape
 from fastbp.graph.reverse import Adjoint, input_adjoints, sweep, topological_order
 
-# NumPy's names of what Variables do, operators among them.
+# NumPy's ufuncs that Variables support, by name. Operators are ufuncs, too.
 UFUNCS: dict[str, Callable[..., Any]] = {
     **operations.FUNCTIONS,
     "true_divide": operations.divide,
@@ -32,9 +32,8 @@ UFUNCS: dict[str, Callable[..., Any]] = {
     "bitwise_or": operations.maximum,
     "invert": lambda x: 1 - x,
 }
-ARRAY_FUNCTIONS: dict[
-    str, Callable[..., Any]
-] = {  # with NumPy's order of arguments, as far as it is ours
+# NumPy's other functions that Variables support, with those of its arguments that we have.
+ARRAY_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sum": lambda x, axis=None, *, keepdims=False: operations.total(x, axis, keepdims),
     "mean": lambda x, axis=None, *, keepdims=False: operations.mean(x, axis, keepdims),
     "where": operations.where,
@@ -45,28 +44,28 @@ WAY_OUT = (
     "where(condition, x, y) takes the place of an `if`, and primitive(forward, backward) makes an "
     "operation of your own for graphs that run in Python."
 )
-_clock = count()  # says which of two values is older
+_clock = count()  # tells which of two values is older
 
 
 class Variable(NDArrayOperatorsMixin, Node):
     """A node of a graph: an input that can be set, or the result of an operation.
 
-    It takes + - * / ** and comparisons, the functions of `fastbp.graph` and their namesakes in
-    NumPy, and indices.
+    It supports + - * / ** and comparisons, indices, the functions of `fastbp.graph` and NumPy's
+    functions of the same names.
 
     Parameters
     ----------
     value : float or array-like
         Its value, copied as float64.
     name : str, default=None
-        What it is called in pictures.
+        Label in pictures.
 
     Attributes
     ----------
     value : float or ndarray
-        Settable where the node is an input; results follow with `forward`.
+        The value of an input can be set; `forward` then updates the results.
     grad : float, ndarray or None
-        Derivative of the scalar whose `backward` ran last, of the shape of `value`.
+        Derivative of the scalar whose `backward` ran last, with the shape of `value`.
 
     Examples
     --------
@@ -130,7 +129,7 @@ class Variable(NDArrayOperatorsMixin, Node):
         if self.operation is None:
             return
         self._set(self.operation.value(*(i._value for i in self.inputs), **self.options))
-        if self._shape:  # results follow their inputs
+        if self._shape:  # only inputs can be set
             self._value.flags.writeable = False
 
     @property
@@ -154,11 +153,11 @@ class Variable(NDArrayOperatorsMixin, Node):
 
     @property
     def shape(self) -> Shape:
-        """Of the value."""
+        """The shape of the value."""
         return self._shape
 
     def forward(self) -> Any:
-        """Compute all results anew, after inputs were set.
+        """Recompute this node and all nodes that it depends on, after inputs were set.
 
         Returns
         -------
@@ -171,12 +170,12 @@ class Variable(NDArrayOperatorsMixin, Node):
         return self.value
 
     def backward(self) -> None:
-        """Set `grad` of all nodes behind this one to the derivatives of its value.
+        """Set `grad` of this node and of all nodes that it depends on.
 
         Raises
         ------
         ValueError
-            If the value is no scalar, or if inputs were set since it was computed.
+            If the value is not a scalar, or if inputs were set after it was computed.
         """
         if self._shape != NUMBER:
             raise ValueError(
@@ -186,7 +185,7 @@ class Variable(NDArrayOperatorsMixin, Node):
         nodes = topological_order(self)
         if any(i._time > node._time for node in nodes for i in node.inputs):
             raise ValueError("inputs were set after this result was computed: call forward() first")
-        with np.errstate(all="ignore"):  # infinite derivatives are seen in grad
+        with np.errstate(all="ignore"):  # grad shows infinite derivatives
             adjoints = sweep(nodes, lambda node: node._value)
             for node in nodes:
                 node._adjoint = adjoints.get(node)
@@ -195,18 +194,18 @@ class Variable(NDArrayOperatorsMixin, Node):
                 )
 
     def to_mermaid(self) -> str:
-        """The graph as Mermaid text, values and derivatives on its edges."""
+        """The graph as Mermaid text, with values and derivatives on its edges."""
         return pictures.mermaid(*self._drawn())
 
     def to_dot(self) -> str:
-        """The graph as Graphviz text, values and derivatives on its edges."""
+        """The graph as Graphviz text, with values and derivatives on its edges."""
         return pictures.dot(*self._drawn())
 
     def _repr_svg_(self) -> str | None:
         return pictures.svg(*self._drawn())
 
     def _drawn(self) -> tuple[list[pictures.Node], list[pictures.Edge]]:
-        """Nodes and edges of the graph behind this node, as pictures.py takes them."""
+        """The nodes and edges of this node's graph, in the format of pictures.py."""
         nodes = topological_order(self)
         number = {node: k for k, node in enumerate(nodes)}
         labels, edges = [], []
@@ -233,12 +232,12 @@ class Variable(NDArrayOperatorsMixin, Node):
         return f"Variable({'a formula' if self._value is None else self._value}{what})"
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Variable:
-        """The sum along an axis, or of all."""
+        """The sum along an axis, or of all numbers."""
         result: Variable = operations.total(self, axis, keepdims)
         return result
 
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Variable:
-        """The mean along an axis, or of all."""
+        """The mean along an axis, or of all numbers."""
         result: Variable = operations.mean(self, axis, keepdims)
         return result
 
@@ -248,13 +247,13 @@ class Variable(NDArrayOperatorsMixin, Node):
             raise TypeError(
                 "an index is made of numbers, and a Variable is none: use where(condition, x, y)"
             )
-        # The index may be an array of the caller's, who goes on writing into it.
+        # A copy, since the caller may change an index array later.
         item: Variable = operations.apply("item", self, index=deepcopy(index))
         return item
 
     __hash__ = object.__hash__  # == makes a node
 
-    # NDArrayOperatorsMixin makes a ufunc of each operator, and they all come here.
+    # NDArrayOperatorsMixin turns operators into ufuncs, and NumPy calls this method for ufuncs.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         function = UFUNCS.get(ufunc.__name__)
@@ -273,7 +272,7 @@ class Variable(NDArrayOperatorsMixin, Node):
             raise TypeError(f"there is no derivative of np.{function.__name__}. {WAY_OUT}")
         return ours(*inputs, **options)
 
-    # What would take the value out of the graph, unseen, is refused.
+    # Conversions that would silently take the value out of the graph are errors.
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -301,7 +300,7 @@ class Variable(NDArrayOperatorsMixin, Node):
 
 
 def _plain(value: Any) -> Any:
-    """float64, copied: an array, or a number of no dimensions."""
+    """A float64 copy of the value: an array, or a NumPy scalar."""
     if isinstance(value, Variable):
         raise TypeError("the value of a Variable is a number or an array, not a Variable")
     array = np.asarray(value)
@@ -311,7 +310,7 @@ def _plain(value: Any) -> Any:
 
 
 def constant(value: Any) -> Variable:
-    """A node that stays as it is and has no derivative."""
+    """A node of a fixed value, without a derivative. A Variable is returned as it is."""
     if isinstance(value, Variable):
         return value
     node = Variable(value)
@@ -322,23 +321,24 @@ def constant(value: Any) -> Variable:
 def primitive(
     forward: Callable[..., Any], backward: Callable[..., Any], name: str | None = None
 ) -> Callable[..., Variable]:
-    """An operation of one's own, from its pair; for graphs that run in Python.
+    """A new operation, from its value and its derivatives, for graphs that run in Python.
 
     Parameters
     ----------
     forward : callable
-        ``forward(*inputs)``: the value, from numbers and arrays, which it may not write into.
+        ``forward(*inputs)`` returns the value. Its inputs are numbers and read-only arrays.
     backward : callable
-        ``backward(grad, output, *inputs)``: what comes back to each input, in a tuple (or alone, if
-        there is one input), of the shapes of the inputs; None where nothing does. `grad` is what
-        has come back to the output, and its own to write into.
+        ``backward(grad, output, *inputs)`` returns the derivatives of the result with respect to
+        the inputs, in a tuple (or alone, if there is one input). Each has the shape of its input;
+        None means zero. `grad` is the derivative with respect to `output`; `backward` may overwrite
+        it.
     name : str, default=None
-        For pictures and messages; None: that of `forward`.
+        Name in pictures and messages. None: the name of `forward`.
 
     Returns
     -------
     callable
-        It takes Variables and numbers, and gives a Variable.
+        A function of Variables, numbers and arrays that returns a Variable.
 
     Examples
     --------
@@ -383,7 +383,7 @@ def primitive(
 
 
 def _read_only(value: Any) -> Any:
-    """The value, which others may look at."""
+    """A read-only view of the value."""
     if not np.ndim(value):
         return value
     view = value.view()

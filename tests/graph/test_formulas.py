@@ -1,4 +1,4 @@
-"""Random formulas: traced, simplified and compiled they are what the Python function is."""
+"""Random formulas: traced, simplified and compiled they equal the Python function."""
 
 import numpy as np
 import pytest
@@ -22,11 +22,11 @@ def rows(seed, outputs):
 
 
 def by_variables(function, raw, y):
-    """Value and derivative by `backward`, and by central differences; row by row."""
+    """Value, derivative by `backward` and derivative by central differences, row by row."""
     values, grads, differences = [], [], []
     for row, target in zip(raw, y, strict=True):
         x = Variable(row)
-        with np.errstate(all="ignore"):  # of sides not taken
+        with np.errstate(all="ignore"):  # on sides that are not taken
             result = fg.sum(function(x, target))
             result.backward()
             values.append(result.value)
@@ -36,7 +36,7 @@ def by_variables(function, raw, y):
 
 
 def slope(function, row, target, k):
-    """The derivative by column k; NaN where differences of two lengths see a kink."""
+    """The derivative with respect to column k; NaN where two step sizes disagree, at a kink."""
     found = []
     for step in (1e-5, 2.5e-6):
         ahead, behind = row.copy(), row.copy()
@@ -49,7 +49,7 @@ def slope(function, row, target, k):
     return found[1] if abs(found[0] - found[1]) < 1e-6 * max(1, abs(found[1])) else np.nan
 
 
-def test_formulas_are_of_all_operations():
+def test_formulas_contain_all_operations():
     names = set()
     for seed in SEEDS:
         expression = Expression.trace(Formula(seed), LOSS)
