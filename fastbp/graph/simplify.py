@@ -4,8 +4,8 @@ A rule takes a Writer and the steps of the arguments. It returns the step of a s
 operation, or None where it does not apply. The first rule of an operation that applies wins. An
 operation without rules is written as it is.
 
-The rules of SIMPLER give the same value; those of FASTER round differently. To add a rule, write a
-function and enter it.
+Every expression is written with SIMPLER. Tapes are also written with FASTER, whose rules round
+differently. To add a rule, write a function and enter it in one of the two.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def either_order(*rules: Rule) -> Rule:
     return rule
 
 
-# ---- the same value
+# ---- for every expression
 
 
 def zero_plus(w: Writer, x: int, y: int) -> int | None:
@@ -80,7 +80,7 @@ def double_negative(w: Writer, x: int) -> int | None:
     return args[0] if name == "negative" else None
 
 
-def known_condition(w: Writer, condition: int, x: int, y: int) -> int | None:
+def constant_condition(w: Writer, condition: int, x: int, y: int) -> int | None:
     """where(condition, x, y) of a constant condition is x or y."""
     value = w.constant_value(condition)
     return None if value is None else x if value else y
@@ -117,12 +117,12 @@ SIMPLER: dict[str, list[Rule]] = {
     "subtract": [minus_zero, zero_minus],
     "divide": [over_one],
     "negative": [double_negative],
-    "where": [known_condition],
+    "where": [constant_condition],
     "power": [square_root, integer_power],
     "spread": [spread_of_a_row],
 }
 
-# ---- fewer or cheaper steps, with other rounding
+# ---- for tapes: fewer or cheaper steps, with other rounding
 
 
 def is_safe(number: float | None) -> bool:

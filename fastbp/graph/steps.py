@@ -99,8 +99,8 @@ class Writer:
         self.inputs, self.tables = inputs, tables
         self.steps: list[Step] = []
         self.shapes: list[Shape] = []
-        self.numbers: dict[Step, int] = {}  # of steps by what they hold
-        self.written: dict[Any, int] = {}  # numbers of steps by node
+        self.numbers: dict[Step, int] = {}  # the number of each step
+        self.written: dict[Any, int] = {}  # the number of the step of each node
 
     def write(self, nodes: Sequence[Any]) -> int:
         """The number of the last node's step, after writing all nodes, inputs before results."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from fastbp.graph.expression import Expression
 from fastbp.graph.operations import Rules
 from fastbp.graph.steps import Step
 
@@ -34,15 +35,7 @@ class Tape:
     derivative: int
 
 
-class Differentiable(Protocol):
-    """What a tape is compiled from: an Expression."""
-
-    inputs: tuple[str, ...]
-
-    def with_derivative(self) -> tuple[tuple[Step, ...], list[int]]: ...
-
-
-def compile_tape(expression: Differentiable, n_outputs: int, operations: Mapping[str, int]) -> Tape:
+def compile_tape(expression: Expression, n_outputs: int, operations: Mapping[str, int]) -> Tape:
     """The tape of an expression and its derivative.
 
     Parameters

@@ -331,8 +331,8 @@ def test_an_edge_shows_its_own_part_of_the_derivative():
 
 def boxes(picture):
     """(left, right, top) of the boxes of an SVG."""
-    found = re.findall(r'<rect x="(-?\d+)" y="(-?\d+)" width="(\d+)"', picture)
-    return [(int(x), int(x) + int(width), int(y)) for x, y, width in found]
+    rectangles = re.findall(r'<rect x="(-?\d+)" y="(-?\d+)" width="(\d+)"', picture)
+    return [(int(x), int(x) + int(width), int(y)) for x, y, width in rectangles]
 
 
 def test_boxes_do_not_overlap_and_stay_inside():

@@ -98,8 +98,8 @@ def sides_of(x, a):
     ],
 )
 def test_sides_not_taken_change_nothing(function, x, value, grad):
-    found, *grads = value_and_grads(function, np.array(x, float))
-    np.testing.assert_allclose(found, value, rtol=1e-15)
+    result, *grads = value_and_grads(function, np.array(x, float))
+    np.testing.assert_allclose(result, value, rtol=1e-15)
     np.testing.assert_allclose(grads, [grad], rtol=1e-14, atol=1e-15)
 
 
@@ -206,8 +206,8 @@ def test_a_column_and_a_row_are_broadcast():
     ],
 )
 def test_arrays_without_numbers(function, value):
-    found, grad = value_and_grads(function, np.empty((0, 3)))
-    np.testing.assert_array_equal(found, value)
+    result, grad = value_and_grads(function, np.empty((0, 3)))
+    np.testing.assert_array_equal(result, value)
     assert grad.shape == (0, 3)
 
 

@@ -57,10 +57,10 @@ def wrote(rule, *arguments, inputs=("x", "y")):
         ("over_one", (1.0, "x"), None),
         ("double_negative", ("-x",), "x"),
         ("double_negative", ("x",), None),
-        ("known_condition", (1.0, "x", "y"), "x"),
-        ("known_condition", (0.0, "x", "y"), "y"),
-        ("known_condition", (np.nan, "x", "y"), "x"),
-        ("known_condition", ("x", "x", "y"), None),
+        ("constant_condition", (1.0, "x", "y"), "x"),
+        ("constant_condition", (0.0, "x", "y"), "y"),
+        ("constant_condition", (np.nan, "x", "y"), "x"),
+        ("constant_condition", ("x", "x", "y"), None),
         ("square_root", ("x", 0.5), "sqrt(x)"),
         ("square_root", ("x", 1.5), None),
         ("integer_power", ("x", 0.0), "1"),
@@ -122,7 +122,7 @@ def test_the_first_table_and_the_first_rule_win():
 
 
 def test_tables_name_operations():
-    known = {*OPERATIONS, "input", "constant"}
+    names = {*OPERATIONS, "input", "constant"}
     for table in (
         SIMPLER,
         FASTER,
@@ -134,7 +134,7 @@ def test_tables_name_operations():
         steps.COMMUTATIVE,
         simplify.COMPARISONS,
     ):
-        assert {*table} <= known
+        assert {*table} <= names
 
 
 def test_operations_across_numbers_have_rules():
@@ -198,8 +198,8 @@ def test_steps_of_derivatives_are_replayed(name):
     raw, y = np.random.RandomState(0).randn(2, 3)
     x = fg.Variable(raw)
     fg.sum(function(x, y)).backward()
-    found = Expression(steps[: derivative + 1], LOSS).replay(raw, y)
-    np.testing.assert_allclose(np.broadcast_to(found, 3), x.grad, rtol=1e-13, atol=1e-15)
+    replayed = Expression(steps[: derivative + 1], LOSS).replay(raw, y)
+    np.testing.assert_allclose(np.broadcast_to(replayed, 3), x.grad, rtol=1e-13, atol=1e-15)
 
 
 # ---- pickles
