@@ -374,12 +374,12 @@ def _reduction(
 ) -> Reduction:
     """Enter an operation that takes many numbers to one; the function that users call."""
     _enter(name, value, derivative, shape=NUMBER, mask=_sum_derivative)
-
-    def function(x, axis=None, keepdims=False):  # type: ignore[no-untyped-def]
-        return apply(name, x, axis=axis, keepdims=keepdims)
-
-    reduction: Reduction = _public(function, name, ACROSS.format(text))
-    return reduction
+    function: Reduction = _public(
+        lambda x, axis=None, keepdims=False: apply(name, x, axis=axis, keepdims=keepdims),
+        name,
+        ACROSS.format(text),
+    )
+    return function
 
 
 def _spread(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
