@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fastbp
-from fastbp.graph.operations import __all__ as FUNCTIONS
+from fastbp.graph.operations import FUNCTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
