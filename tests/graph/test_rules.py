@@ -175,11 +175,11 @@ def test_an_unknown_operation_is_an_error():
 
 
 def test_an_operation_that_the_core_lacks_is_an_error(monkeypatch):
-    operation = Operation("atan", np.arctan, (lambda g, out, x: g / (1 + x * x),))
-    monkeypatch.setitem(OPERATIONS, "atan", operation)
-    expression = Expression.trace(lambda z: z * apply("atan", z), ACTIVATION)
-    assert str(expression) == "z * atan(z)" and expression(1.0) == np.pi / 4
-    with pytest.raises(TypeError, match="'atan' cannot be compiled: the core lacks it"):
+    operation = Operation("unheard", np.arctan, (lambda g, out, x: g / (1 + x * x),))
+    monkeypatch.setitem(OPERATIONS, "unheard", operation)
+    expression = Expression.trace(lambda z: z * apply("unheard", z), ACTIVATION)
+    assert str(expression) == "z * unheard(z)" and expression(1.0) == np.pi / 4
+    with pytest.raises(TypeError, match="'unheard' cannot be compiled: the core lacks it"):
         compile_tape(expression, 1, CODES)
 
 
