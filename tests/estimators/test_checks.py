@@ -133,71 +133,13 @@ def test_checks_not_yielded(name, estimator):
     check(type(estimator).__name__, estimator)
 
 
-# ---- docstrings -------------------------------------------------------------------------------
+# ---- manners ----------------------------------------------------------------------------------
 
 ESTIMATORS = pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
 FITTED = {
     MLPClassifier: load_iris(return_X_y=True),
     MLPRegressor: load_diabetes(return_X_y=True),
 }
-
-
-def documented(cls, section):
-    """Names with a description in a numpydoc section, {name: text after the colon}."""
-    lines = inspect.getdoc(cls).splitlines()
-    start = next(i for i, line in enumerate(lines) if line == section) + 2
-    assert lines[start - 1] == "-" * len(section)
-    names = {}
-    for here, below in zip(lines[start:], lines[start + 1 :], strict=False):
-        if re.fullmatch("-{3,}", below):
-            break
-        if here and not here.startswith(" "):
-            name, colon, kind = here.partition(" : ")
-            assert colon and kind, f"no type for {name!r}"
-            assert below.startswith("    "), f"no description of {name!r}"
-            names[name] = kind
-    return names
-
-
-@ESTIMATORS
-def test_every_parameter_is_documented(Estimator):
-    parameters = inspect.signature(Estimator).parameters
-    described = documented(Estimator, "Parameters")
-    assert list(described) == list(parameters)
-    for name, parameter in parameters.items():
-        default = parameter.default
-        written = re.search(r"default=(.+)$", described[name])
-        assert written, name
-        text = written.group(1)
-        if isinstance(default, float):
-            assert float(text) == default
-        else:
-            assert text in (repr(default), str(default)), name
-
-
-@ESTIMATORS
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_every_attribute_is_documented(Estimator, solver, early_stopping):
-    pd = pytest.importorskip("pandas")
-    X, y = FITTED[Estimator]
-    X = pd.DataFrame(X, columns=[f"column {i}" for i in range(X.shape[1])])
-    estimator = Estimator(max_iter=2, solver=solver, early_stopping=early_stopping).fit(X, y)
-    fitted = {n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")}
-    described = set(documented(Estimator, "Attributes"))
-    assert fitted <= described
-    if solver == "adam":
-        assert described == fitted
-
-
-@ESTIMATORS
-def test_public_methods_are_documented(Estimator):
-    for name, method in inspect.getmembers(Estimator, inspect.isfunction):
-        if not name.startswith("_"):
-            assert method.__doc__, name
-
-
-# ---- manners ----------------------------------------------------------------------------------
 
 
 def small(Estimator, **params):
