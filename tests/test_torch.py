@@ -1,6 +1,7 @@
-"""Every activation, loss and link beside PyTorch: values and gradients of nets, and formulas.
+"""Values and gradients of networks, compared with PyTorch's, and those of formulas.
 
-Optional, for PyTorch is large: `make test-torch`. The dtype of PyTorch's side is always float64.
+Each activation, loss and link is tested. `make test-torch` runs this, apart from the other tests,
+since PyTorch is large. PyTorch computes in float64 in all tests.
 """
 
 from functools import partial
@@ -33,7 +34,7 @@ def row_losses(loss, z, y):
 
 
 def objective(coefs, intercepts, activation, row_losses, X, weight, alpha):
-    """The weighted mean of the row losses of a net, with the penalty; and its gradient."""
+    """The objective of a network, and its gradient: weighted mean loss and penalty."""
     coefs, intercepts = (
         [tensor(array).requires_grad_() for array in arrays] for arrays in (coefs, intercepts)
     )
@@ -70,7 +71,7 @@ def test_values_and_gradients_of_nets(activation, loss, dtype):
     np.testing.assert_allclose(gradient, grads, rtol=tolerance, atol=tolerance * abs(grads).max())
 
 
-# ---- formulas, written once for both: f is fastbp.graph, or these names of PyTorch
+# ---- formulas, written once for both: f is fastbp.graph or TORCH
 
 TORCH = SimpleNamespace(
     **{
@@ -156,7 +157,7 @@ def test_formulas(activation, loss):
         init="glorot_uniform",
         random_state=2,
     )
-    estimator.partial_fit(X, y, weight)  # at this rate the weights stay where they began
+    estimator.partial_fit(X, y, weight)  # at this rate the weights do not change
 
     def row_losses(raw):
         return torch.stack(
@@ -189,6 +190,6 @@ def test_the_formulas_use_every_operation():
         for formula in formulas.values():
             expression = Expression.trace(lambda *args, f=formula: f(fg, *args), inputs)
             used |= {name for name, _, _ in expression.with_derivative()[0]}
-    # Conditions like "less", and a part of logsumexp.
+    # Comparisons that are like "less", and a part of logsumexp.
     assert {*core.TAPE_OPERATIONS} - used <= {"less_equal", "equal", "largest"}
     assert "logsumexp" in used

@@ -1,4 +1,4 @@
-"""Losses and activations that are functions, lists of activations, new names: whole fits."""
+"""Fits with functions as losses and activations, with lists of activations, and with new names."""
 
 import copy
 import pickle
@@ -49,7 +49,7 @@ def assert_twins(own, builtin, X, tolerance=1e-9):
     np.testing.assert_allclose(own.predict(X), builtin.predict(X), rtol=tolerance, atol=tolerance)
 
 
-# ---- functions train as their built-in twins do
+# ---- functions train like the built-in losses and activations
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
@@ -65,7 +65,7 @@ def test_a_loss_trains_as_its_built_in_twin(name, outputs, solver):
     builtin = MLPRegressor(name, **twins.LOSSES[name].parameters, **settings)
     for model in (own, builtin):
         model.fit(X, y, sample_weight=weight)
-    # lbfgs minimizes the reported loss, whose constants differ here: equal to its own tolerance.
+    # lbfgs minimizes the reported loss. Its constants differ here, so its stopping rule does too.
     assert_twins(own, builtin, X, 1e-9 if solver != "lbfgs" else 1e-4)
 
 
@@ -128,7 +128,7 @@ def test_a_list_has_an_activation_for_each_layer():
     np.testing.assert_allclose(mixed.predict(X), raw[:, 0], rtol=1e-12)
     twin = MLPRegressor(activation=("relu", "silu"), **SMALL).fit(X, y)
     assert_twins(mixed, twin, X)
-    mixed.activation[0] = "tanh"  # as for a name: the activation is the parameter's
+    mixed.activation[0] = "tanh"  # the parameter decides, as with a name
     assert not np.allclose(mixed.predict(X), raw[:, 0])
 
 
@@ -139,7 +139,7 @@ def test_one_function_in_two_layers_is_one_tape():
     assert len(set(model._network.plan["activation"])) == 2  # and the identity of the output
 
 
-# ---- what a function may be, and what becomes of it
+# ---- kinds of functions, and how they are kept
 
 
 def test_an_expression_is_a_legal_value():
@@ -166,7 +166,7 @@ def test_pickles_hold_the_expression_in_place_of_the_function(is_fitted):
             np.testing.assert_array_equal(twin.predict(X), model.predict(X))
         refitted = twin.fit(X, y).predict(X)
         np.testing.assert_array_equal(refitted, clone(model).fit(X, y).predict(X))
-    assert callable(model.loss) and not isinstance(model.loss, Expression)  # as it was
+    assert callable(model.loss) and not isinstance(model.loss, Expression)  # unchanged
     assert joblib.hash(model) == joblib.hash(clone(model) if not is_fitted else model)
 
 
@@ -180,7 +180,7 @@ def test_a_fitted_function_stays_what_it_was():
 
     model = MLPRegressor(activation=function, **SMALL).fit(X.astype(np.float32), y)
     expected = model.predict(X)
-    factor[0] = 2.0  # as in a loop, where all functions see the last value
+    factor[0] = 2.0  # as in a loop, in which all functions see the last value
     calls.clear()
     for twin in (model, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         np.testing.assert_array_equal(twin.predict(X), expected)
@@ -246,7 +246,7 @@ def test_training_goes_on():
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_a_loss_of_nan_stops_training(solver):
-    """log(raw) is NaN for raw < 0, but its slope 1 / raw is not."""
+    """log(raw) is NaN for raw < 0, but its derivative 1 / raw is not."""
     X, y = data()
     model = MLPRegressor(lambda raw, y: fg.log(raw) + (raw - y) ** 2, solver=solver, **SMALL)
     with pytest.raises(ValueError, match="The loss is NaN"):
@@ -258,7 +258,7 @@ def test_a_loss_of_nan_stops_training(solver):
             model.fit(X, y)
 
 
-# ---- the new losses are what they say
+# ---- the new losses, compared with scikit-learn
 
 
 def test_linear_models_agree_with_those_of_scikit_learn():
@@ -420,7 +420,7 @@ def test_xor_is_gates_stacked():
         classes=["even", "odd"],
     )
     assert model.predict(X).tolist() == ["even", "odd", "odd", "even"]
-    model.partial_fit(X, ["even", "odd", "odd", "even"])  # trains on, straight through the step
+    model.partial_fit(X, ["even", "odd", "odd", "even"])  # by step's straight-through gradient
     assert model.classes_.tolist() == ["even", "odd"]
 
 
@@ -469,7 +469,7 @@ def test_a_model_of_scikit_learn_is_taken_over(kind, dtype, activation):
         activation=activation, max_iter=4, random_state=0
     ).fit(X.astype(dtype), y)
     ours = cls.from_sklearn(model)
-    # scikit-learn computes in float64 where X is; in float32 both round.
+    # Both compute in the dtype of X; in float32 they round differently.
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
     method = "predict_proba" if cls is MLPClassifier else "predict"
     np.testing.assert_allclose(
