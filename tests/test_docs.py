@@ -1,4 +1,4 @@
-"""What the pages say is true: their code runs, and the reference names all that is public."""
+"""The code of the pages and docstrings runs, and the reference lists every public name."""
 
 import doctest
 import re
@@ -19,13 +19,13 @@ needs_docs = pytest.mark.skipif(not DOCS.is_dir(), reason="no docs beside the te
 
 
 def blocks(text):
-    """(line, code) of each block of Python in a page."""
+    """The line and the code of each block of Python in a page."""
     for match in re.finditer(r"^( *)```python\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL):
         yield text[: match.start(2)].count("\n"), textwrap.dedent(match[2])
 
 
 class Runner(doctest.DocTestRunner):
-    """Runs examples, and keeps what there is to say about those that fail."""
+    """Runs examples and keeps the reports of those that fail."""
 
     def __init__(self):
         super().__init__(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
@@ -50,7 +50,7 @@ def public_modules():
     ids=lambda page: page.name,
 )
 def test_code_of_pages_runs(page, monkeypatch, tmp_path):
-    """Top to bottom, in one namespace; what stands below a prompt is what comes out."""
+    """The blocks of a page run in one namespace, and the results after a prompt are right."""
     pytest.importorskip("matplotlib", reason="some pages draw").use("Agg")
     monkeypatch.chdir(tmp_path)
     names, runner = {"__name__": "__main__"}, Runner()
@@ -77,7 +77,7 @@ def test_examples_of_docstrings(module):
 
 @pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
 def test_public_names_say_where_they_are_public(module):
-    """In pickles too: files may move without breaking one."""
+    """Pickles use these names: so files may move, and old pickles can still be loaded."""
     for name in module.__all__:
         assert getattr(module, name).__module__ == module.__name__, name
         assert name in dir(module)
@@ -85,7 +85,7 @@ def test_public_names_say_where_they_are_public(module):
 
 @needs_docs
 def test_reference_is_complete():
-    """Each `__all__` of a public module is listed, and each function that graphs are made of."""
+    """It lists the `__all__` of each public module, and each function of fastbp.graph."""
     text = (DOCS / "api.rst").read_text(encoding="utf-8")
     listed = set(re.findall(r"^   ([\w.]+)$", text, re.MULTILINE))
     for module in public_modules():
