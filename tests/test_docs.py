@@ -98,6 +98,16 @@ def test_reference_is_complete():
 
 
 @needs_docs
+def test_architecture_names_files_that_exist():
+    """The page and its picture name files relative to the root or to `fastbp/`."""
+    page = (DOCS / "guide" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+\.(?:pyx|pyi|pxd|py|rst|md))`", page))
+    named |= runpy.run_path(str(DOCS / "extensions" / "fit_picture.py"))["files"]()
+    missing = {name for name in named if not (ROOT / name).exists()}
+    assert not {name for name in missing if not (ROOT / "fastbp" / name).exists()}
+
+
+@needs_docs
 def test_picture_of_a_fit_is_legible():
     """Texts fit into their boxes, boxes do not overlap, and rooms are those of the package."""
     picture = runpy.run_path(str(DOCS / "extensions" / "fit_picture.py"))
