@@ -8,7 +8,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from fastbp import MLPClassifier
-from fastbp.kernels import matmul
+from fastbp.kernels import backend
 from fastbp.threads import Team, blas, cores, single_threaded_blas
 from fits import FITS, bits, data, fitted
 from interrupts import blas_threads, ranks_alive
@@ -40,7 +40,7 @@ def test_blas_is_held_to_one_thread_where_it_is_called_and_nowhere_else(solver, 
     X, y, _ = data(100)
     with threadpool_limits(2, user_api="blas"):
         MLPClassifier((5,), solver=solver, max_iter=2, random_state=0).fit(X, y)
-    held = solver == "lbfgs" or matmul == "blas"
+    held = solver == "lbfgs" or backend == "blas"
     assert seen and all(threads == ({1} if held else {2}) for threads in seen)
 
 

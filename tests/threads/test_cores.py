@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastbp.kernels import core, matmul
+from fastbp.kernels import backend, core
 from fastbp.threads import MOST_RANKS, available_cores, call_cost, cores, step_cost
 from fastbp.threads.cores import reserved_cores
 
@@ -21,7 +21,7 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     ):
         with reserved_cores(n_threads, cost, 1000) as size:
             assert size == expected
-    block = 1 if matmul == "native" else core.BLAS_ROWS
+    block = 1 if backend == "native" else core.BLAS_ROWS
     with reserved_cores(None, large, 2 * block) as size:  # a rank for each of two blocks of rows
         assert size == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
