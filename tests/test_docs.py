@@ -66,12 +66,11 @@ def test_code_of_pages_runs(page, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
 def test_examples_of_docstrings(module):
-    runner = Runner()
-    for name in module.__all__:
-        public = getattr(module, name)
-        for test in doctest.DocTestFinder().find(public, name, module=False, globs=vars(module)):
+    runner, names = Runner(), {name: getattr(module, name) for name in module.__all__}
+    for name, public in names.items():
+        for test in doctest.DocTestFinder().find(public, name, module=False, globs=names):
             runner.run(test)
-    runner.run(doctest.DocTestParser().get_doctest(module.__doc__, {}, module.__name__, None, 0))
+    runner.run(doctest.DocTestParser().get_doctest(module.__doc__, names, module.__name__, None, 0))
     runner.assert_no_complaints()
 
 

@@ -378,7 +378,8 @@ def test_the_import_leaves_to_others_what_few_fits_need():
     """Modules that cost more than ours together, and that an import of fastbp need not pay for."""
     program = (
         "import sklearn.base, scipy.linalg.cython_blas, sys; before = set(sys.modules)\n"
-        "from fastbp import MLPClassifier, check_gradient; print(*sorted(set(sys.modules) - before))"
+        "from fastbp import MLPClassifier, check_gradient\n"
+        "print(*sorted(set(sys.modules) - before))"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

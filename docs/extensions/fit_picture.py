@@ -101,7 +101,7 @@ BOXES = {
         (
             "chooses the loop;",
             "knows no estimator",
-            "training/run.py",
+            "training/running.py",
         ),
     ),
     "epoch": Box(

@@ -55,6 +55,9 @@ def current_model(estimator) -> Model:
     model = attributes.get("_model")
     if model is not None and model.is_that_of(attributes):
         return model
+    for name in ("coefs_", "intercepts_"):
+        if name not in attributes:
+            getattr(estimator, name)  # raises AttributeError
     model = _made_of(attributes)
     # The lists of the moment get views into the new network, and the estimator the model. If a fit
     # in another thread was faster, these lists are not the estimator's any more, and the next call

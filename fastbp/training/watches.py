@@ -91,10 +91,10 @@ class Patience(Watch):
     def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
         improves = self.improves(course, epoch)
         course.no_improvement_count = 0 if improves else course.no_improvement_count + 1
-        course.best_loss = min(course.best_loss, epoch.loss)
         return epoch
 
     def after_epoch(self, course: Course, team: Team) -> bool:
+        course.best_loss = min(course.best_loss, course.epochs[-1].loss)
         if course.no_improvement_count <= self.most:
             return False
         optimizer = course.optimizer

@@ -344,7 +344,7 @@ def test_set_output_of_a_pipeline_leaves_predictions_alone(Estimator):
 
 
 @ESTIMATORS
-def test_pickle_keeps_predictions_and_goes_on(Estimator):
+def test_an_unpickled_estimator_predicts_and_trains_alike(Estimator):
     X, y = FITTED[Estimator]
     estimator = small(Estimator).fit(X, y)
     copy = pickle.loads(pickle.dumps(estimator))

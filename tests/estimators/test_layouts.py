@@ -362,7 +362,7 @@ def test_predict_walks_big_input_in_chunks():
     assert peak_of(lambda: est.predict_proba(x.astype(np.float32))) < 32 * MIB + 16 * MIB + output
 
 
-def test_chunks_do_not_show(big):
+def test_chunks_do_not_change_predictions(big):
     """A row's prediction is the same in a slice of X as in the whole X, up to rounding."""
     est = MLPRegressor(hidden_layer_sizes=(30,), max_iter=1, random_state=0)
     est.fit(big[:500], big[:500, :3])

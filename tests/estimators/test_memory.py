@@ -88,7 +88,7 @@ def test_available_memory(tmp_path, files, expected):
     assert available_memory(tmp_path / "proc", tmp_path / "cg") == expected
 
 
-def test_here_there_is_some():
+def test_this_machine_has_memory():
     assert available_memory() > 2**20
 
 

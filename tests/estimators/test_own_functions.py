@@ -234,7 +234,7 @@ def test_an_infinite_power_is_a_power():
     assert Expression.trace(lambda z: z**np.inf, ACTIVATION)(0.5) == 0
 
 
-def test_training_goes_on():
+def test_training_continues():
     X, y = data()
     own = MLPRegressor(LOSSES["log_cosh"], warm_start=True, **SMALL).fit(X, y)
     first = own.loss_

@@ -316,7 +316,9 @@ def test_labels_are_what_the_binarizer_says(names, classes):
         found = getattr(est._label_binarizer, name)
         np.testing.assert_array_equal(found, value)
         assert getattr(found, "dtype", None) == getattr(value, "dtype", None)
-    probability = est.predict_proba(X) if len(binarizer.classes_) == 3 else est._predict(X).ravel()
+    probability = (
+        est.predict_proba(X) if len(binarizer.classes_) == 3 else est._predict(X)[1].ravel()
+    )
     expected, found = binarizer.inverse_transform(probability), est.predict(X)
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == expected.dtype

@@ -2,6 +2,7 @@
 
 import ast
 import warnings
+from numbers import Real
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -42,7 +43,7 @@ def test_constraints_check_and_name_the_parameter():
 
 def test_parameters_of_a_function_are_checked():
     @scikit_learn.validate_params(
-        {"step": [scikit_learn.Interval(float, 0, None, closed="neither"), None]},
+        {"step": [scikit_learn.Interval(Real, 0, None, closed="neither"), None]},
         prefer_skip_nested_validation=False,
     )
     def function(step=None):
