@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 PACKAGES = ("fastbp", "scikit-learn", "torch", "jax", "onnxruntime", "numpy", "scipy")
-# Kernels that OpenBLAS may be told to take instead of its own choice, which is not always the best.
+# OpenBLAS kernels to try: its own choice is not always the fastest.
 CORE_TYPES = ("", "SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS", "ZEN", "HASWELL")
 
 PRODUCTS = """
@@ -29,7 +29,7 @@ print(2e-9 * n**3 / median(seconds))
 
 
 def cpu():
-    """The processor's name, as far as the system tells."""
+    """The processor's name, if the system gives one."""
     try:
         return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
     except (OSError, TypeError):
@@ -68,7 +68,7 @@ def facts():
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
-        # What changes the threads or the kernels of anybody.
+        # Variables that change a library's threads or kernels.
         "environment": {
             k: v
             for k, v in sorted(os.environ.items())
@@ -79,7 +79,7 @@ def facts():
 
 
 def gflops(dtype, core_type, products=12):
-    """GFLOP/s of a 2048 x 2048 product by NumPy's OpenBLAS on these kernels; 0 where it fails."""
+    """GFLOP/s of a 2048 x 2048 product by NumPy's OpenBLAS with these kernels; 0 if it fails."""
     environment = dict(os.environ, OPENBLAS_CORETYPE=core_type)
     done = subprocess.run(
         [sys.executable, "-c", PRODUCTS, dtype, str(products)],
@@ -91,7 +91,7 @@ def gflops(dtype, core_type, products=12):
 
 
 def peak(dtype, before=None):
-    """The best kernels and what they reach; given `before`, only whether they reach more now."""
+    """The fastest kernels and their GFLOP/s; given `before`, only its kernels are tried again."""
     if before:
         again = gflops(dtype, before["core_type"])
         return {**before, "gflops": round(max(again, before["gflops"]), 1)}

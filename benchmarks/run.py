@@ -5,12 +5,13 @@
 
 Each peer runs in a process of its own, and they take turns at each workload (turns.py). The figure
 is the median of all epochs (of all fits, of all calls). All get the same data, first weights,
-orders, batches, optimizer and hyperparameters, and whoever arrives at another loss is named.
+orders, batches, optimizer and hyperparameters. Peers with another final loss are named.
 
-The peers are at their best. PyTorch: fused optimizers, tensors in memory, all cores or one. JAX:
-the whole epoch in one compiled scan, on all cores or one, the scan unrolled or not; its compilation
-is not counted. ONNX Runtime: the bare session. scikit-learn: BLAS threads as they come. Of several
-ways a trial finds the best one for each workload. fastbp: as it comes.
+Each peer runs in its fastest way. PyTorch: fused optimizers, tensors in memory, all cores or one.
+JAX: the whole epoch in one compiled scan, on all cores or one, the scan unrolled or not; its
+compilation is not counted. ONNX Runtime: the bare session. scikit-learn: BLAS with its default
+threads. Where a peer has several ways, a trial finds the fastest for each workload. fastbp: its
+defaults.
 """
 
 import argparse
@@ -31,7 +32,7 @@ PARTIAL = HERE.parent / "build" / "bench.json"
 
 
 def measure(name, dtype, wanted, rounds):
-    """One workload by all who take part in it."""
+    """The figures of a workload, for all its peers among `wanted`."""
     workload = WORKLOADS[name]
     contestants, trials = [], {}
     for peer in workload.peers:
@@ -61,10 +62,10 @@ def measure(name, dtype, wanted, rounds):
 
 
 def mark_strangers(found):
-    """Who arrives at another number than the first did not do the same work."""
+    """Mark peers whose result differs from the first one's: they did other work."""
     results = [result for result in found.values() if "result" in result]
     for result in results:
-        # L2 is part of the loss that estimators report, and rounding takes other paths.
+        # Estimators report the loss with L2, and rounding differs.
         expected = results[0]["result"]
         if not abs(result["result"] - expected) <= 0.02 * abs(expected) + 0.002:
             result["disagrees"] = True
@@ -120,10 +121,10 @@ def main():
         for name in names:
             if dtype in WORKLOADS[name].dtypes and (name, dtype) not in done:
                 stored["results"].append(measure(name, dtype, wanted, options.rounds))
-                # Again and again, since the machine may have been slow when it was measured.
+                # Measured again: the machine may have been slow the first time.
                 stored["peak"][dtype] = machine.peak(dtype, stored["peak"][dtype])
                 print(report.line(stored["results"][-1], stored), flush=True)
-                write(PARTIAL, stored)  # a long run may be cut short
+                write(PARTIAL, stored)  # a long run may be interrupted
     stored["results"].sort(
         key=lambda result: (BOTH.index(result["dtype"]), list(WORKLOADS).index(result["name"]))
     )

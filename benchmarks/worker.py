@@ -16,7 +16,7 @@ from time import perf_counter
 
 from turns import TURN
 
-# Libraries may print; answers go where nothing else does.
+# Libraries may print on stdout, so answers have a descriptor of their own.
 answers = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)
 
@@ -55,7 +55,7 @@ def main():
 
 
 def do_amount(module, workload, X, y, way, amount):
-    """So many epochs of one fit, fits, or hundreds of calls. An epoch has few batches."""
+    """Do `amount` epochs of one fit, fits, or hundreds of calls. An epoch has few batches."""
     if workload.timed == "epoch":
         rows = max(20 * workload.batch, 5000)
         module.prepare(replace(workload, epochs=amount), X[:rows], y[:rows], way)()

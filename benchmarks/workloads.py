@@ -1,7 +1,7 @@
-"""The work: nets and data, the same for every peer, and how many FLOPs a step takes.
+"""The workloads: networks and data, the same for every peer, and the FLOPs of a step.
 
-First weights and orders are drawn as scikit-learn draws them, so that all walk the same path and
-the losses at its end tell whether they did the same work.
+Initial weights and orders are drawn as scikit-learn draws them. All peers then take the same steps,
+and their final losses show whether they did the same work.
 """
 
 import sys
@@ -27,7 +27,7 @@ SHAPES = {
 }
 FILES = {"mnist": "mnist.npz", "mnist5000": "mnist.npz", "housing": "housing.csv"}
 
-# scikit-learn's defaults, which everyone gets.
+# scikit-learn's defaults, for all peers.
 RATE, ALPHA, MOMENTUM, BETA_1, BETA_2, EPSILON = 0.001, 0.0001, 0.9, 0.9, 0.999, 1e-8
 
 # What is timed: every epoch of a fit, per step; whole fits; one call.
@@ -40,7 +40,7 @@ PREDICTORS = ("scikit-learn", "PyTorch", "ONNX Runtime", "fastbp")
 
 @dataclass(frozen=True)
 class Workload:
-    """A net, its data and what is timed of it, in scikit-learn's words."""
+    """A network, its data and what is timed, with scikit-learn's names."""
 
     what: str
     data: str
@@ -66,7 +66,7 @@ class Workload:
 
     @property
     def parameters(self):
-        """What the estimators are told."""
+        """Constructor parameters of the estimators."""
         batch = {} if self.solver == "lbfgs" else {"batch_size": self.batch}
         return {
             "hidden_layer_sizes": self.hidden,
@@ -87,7 +87,7 @@ class Workload:
 
     @property
     def flops(self):
-        """FLOPs of what a figure stands for; None where they are not those of dense products."""
+        """FLOPs of the timed work; None where it is not mostly dense products."""
         if self.timed == PREDICT:
             return forward_flops(self.sizes, self.rows)
         if self.data == "text" or self.timed == FIT:
@@ -100,7 +100,7 @@ def forward_flops(sizes, batch):
 
 
 def step_flops(sizes, batch):
-    """Forward, dW = aT delta and delta WT; the first layer has no use for the last."""
+    """Forward, dW = aT delta and delta WT; the first layer does not need the last."""
     return 3 * forward_flops(sizes, batch) - forward_flops(sizes[:2], batch)
 
 
@@ -174,7 +174,7 @@ WORKLOADS = {
 
 
 def initial(workload, random, dtype):
-    """First weights and biases of each layer, drawn from `random` as scikit-learn draws them."""
+    """Initial weights and biases of each layer, drawn from `random` as scikit-learn draws them."""
     layers = []
     for fan_in, fan_out in pairwise(workload.sizes):
         bound = ((2 if workload.activation == "logistic" else 6) / (fan_in + fan_out)) ** 0.5
@@ -185,7 +185,7 @@ def initial(workload, random, dtype):
 
 
 def load(name, dtype):
-    """X and y; random numbers of the same shape where there is no file, or it is not at hand."""
+    """X and y; random numbers of the same shape if there is no file."""
     random = np.random.RandomState(0)
     rows, columns, outputs = SHAPES[name]
     path = _data.find(FILES[name]) if name in FILES else None
@@ -216,7 +216,7 @@ def load(name, dtype):
 
 
 def text(random, rows, columns, topics):
-    """What tf-idf makes of texts: 50 words in each row, some frequent and most of them rare."""
+    """A matrix like that of tf-idf: 50 words in each row, few of them frequent."""
     words = (columns * random.rand(rows, 50) ** 3).astype(np.int32)
     weights = random.rand(rows, 50)
     weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
@@ -227,5 +227,5 @@ def text(random, rows, columns, topics):
 
 
 def real(name):
-    """Whether the data set `name` is the real one or made of random numbers for want of it."""
+    """Whether the data set is the real one, not random numbers in its place."""
     return name not in FILES or _data.find(FILES[name]) is not None

@@ -1,4 +1,4 @@
-"""The libraries that are compared, and the ways to run each; of several ways the best one counts.
+"""The libraries that are compared, and the ways to run each; the fastest way counts.
 
 A module of this folder has `prepare(workload, X, y, way)`. It returns a function without
 parameters that does the workload's work once, from the same start every time. It returns "seconds",
