@@ -56,7 +56,7 @@ print(1000 * (perf_counter() - start))
 """
 
 
-def run(code, *arguments):
+def run(code: str, *arguments: object) -> float:
     """The number that `code` prints in a new interpreter."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, *map(str, arguments)],
@@ -67,9 +67,11 @@ def run(code, *arguments):
     return float(done.stdout or "nan")
 
 
-def measure(codes, arguments, rounds):
+def measure(
+    codes: dict[str, str], arguments: dict[str, tuple], rounds: int
+) -> dict[str, float | None]:
     """The median of the numbers of each code, run in turns; None if a run fails."""
-    seen = {name: [] for name in codes}
+    seen: dict[str, list[float]] = {name: [] for name in codes}
     for _ in range(rounds):
         for name, code in codes.items():
             try:
@@ -80,7 +82,7 @@ def measure(codes, arguments, rounds):
     return {name: None if np.isnan(value) else value for name, value in medians.items()}
 
 
-def fit_mebibytes(rounds=3):
+def fit_mebibytes(rounds: int = 3) -> dict[str, float | None]:
     """Peak memory of a fit beyond its data, MiB."""
     with tempfile.TemporaryDirectory() as folder:
         run(PREPARE, folder, HERE)
@@ -89,7 +91,7 @@ def fit_mebibytes(rounds=3):
     return {name: value and round(value, 1) for name, value in found.items()}
 
 
-def import_milliseconds(rounds=11):
+def import_milliseconds(rounds: int = 11) -> dict[str, float | None]:
     """An import beyond scikit-learn's estimator base and SciPy's BLAS, milliseconds."""
     arguments = {name: (module,) for name, module in MODULES.items()}
     measure(dict.fromkeys(MODULES, IMPORT), arguments, 1)  # files into the system's cache

@@ -5,6 +5,7 @@ and their final losses show whether they did the same work.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -55,17 +56,17 @@ class Workload:
     rows: int = 0  # to predict
 
     @property
-    def loss(self):
+    def loss(self) -> str:
         if self.data == "housing":
             return "squared"
         return "logistic" if self.sizes[-1] == 1 else "multinomial"
 
     @property
-    def estimator(self):
+    def estimator(self) -> str:
         return "MLPRegressor" if self.loss == "squared" else "MLPClassifier"
 
     @property
-    def parameters(self):
+    def parameters(self) -> dict[str, Any]:
         """Constructor parameters of the estimators."""
         batch = {} if self.solver == "lbfgs" else {"batch_size": self.batch}
         return {
@@ -76,17 +77,17 @@ class Workload:
         }
 
     @property
-    def sizes(self):
+    def sizes(self) -> tuple[int, ...]:
         _, columns, outputs = SHAPES[self.data]
         return (columns, *self.hidden, outputs)
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Optimization steps of an epoch."""
         return -(-SHAPES[self.data][0] // self.batch)
 
     @property
-    def flops(self):
+    def flops(self) -> int | None:
         """FLOPs of the timed work; None where it is not mostly dense products."""
         if self.timed == PREDICT:
             return forward_flops(self.sizes, self.rows)
@@ -95,11 +96,11 @@ class Workload:
         return step_flops(self.sizes, self.batch)
 
 
-def forward_flops(sizes, batch):
+def forward_flops(sizes: Sequence[int], batch: int) -> int:
     return sum(2 * batch * fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
 
 
-def step_flops(sizes, batch):
+def step_flops(sizes: Sequence[int], batch: int) -> int:
     """Forward, dW = aT delta and delta WT; the first layer does not need the last."""
     return 3 * forward_flops(sizes, batch) - forward_flops(sizes[:2], batch)
 
@@ -173,7 +174,9 @@ WORKLOADS = {
 }
 
 
-def initial(workload, random, dtype):
+def initial(
+    workload: Workload, random: np.random.RandomState, dtype: Any
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Initial weights and biases of each layer, drawn from `random` as scikit-learn draws them."""
     layers = []
     for fan_in, fan_out in pairwise(workload.sizes):
@@ -184,7 +187,7 @@ def initial(workload, random, dtype):
     return layers
 
 
-def load(name, dtype):
+def load(name: str, dtype: str) -> tuple[Any, np.ndarray]:
     """X and y; random numbers of the same shape if there is no file."""
     random = np.random.RandomState(0)
     rows, columns, outputs = SHAPES[name]
@@ -215,7 +218,9 @@ def load(name, dtype):
     return (X.astype(dtype) if name == "text" else np.ascontiguousarray(X, dtype)), y
 
 
-def text(random, rows, columns, topics):
+def text(
+    random: np.random.RandomState, rows: int, columns: int, topics: int
+) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
     """A matrix like that of tf-idf: 50 words in each row, few of them frequent."""
     words = (columns * random.rand(rows, 50) ** 3).astype(np.int32)
     weights = random.rand(rows, 50)
@@ -226,6 +231,6 @@ def text(random, rows, columns, topics):
     return X, np.argmax(X @ random.randn(columns, topics), axis=1)
 
 
-def real(name):
+def real(name: str) -> bool:
     """Whether the data set is the real one, not random numbers in its place."""
     return name not in FILES or _data.find(FILES[name]) is not None
