@@ -12,7 +12,8 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 import fastbp
-from fastbp import MLPClassifier, MLPRegressor, schedules
+from fastbp import MLPClassifier, MLPRegressor
+from fastbp.training import schedules
 
 X, y = load_iris(return_X_y=True)
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
