@@ -113,7 +113,7 @@ make_venv = $(1)/bin/python -c "import pip" 2> /dev/null || { \
   for python in $(or $(python$(1)),.venv/bin/python); do \
   "$$python" tools/check_python.py $(newest$(1)) || continue; \
   echo "making $(1) with $$python"; exec "$$python" -m venv --clear $(1); done; \
-  echo "None of these Pythons will do: $(python$(1)). PYTHON=... names another." >&2; exit 1; }
+  echo "No Python to build fastbp with (see above); PYTHON=... names another." >&2; exit 1; }
 
 # $(call install,environment,folder): the wheel's requirements, and it in place of the last one
 install = $(1)/bin/python -P $(PIP) install $(2)/*.whl \

@@ -3,10 +3,10 @@
     make bench-expressions                            # ARGS="--dtype float32 --rounds 5"
 
 Ten expressions of 12 operations, drawn from a fixed seed, and gelu and log_cosh; each with its
-derivative, on as many numbers as a batch of 200 has in a layer of 100 units. A twin takes the very
-steps that the tape takes, as ufuncs that write into arrays allocated before; on blocks of several
-sizes, the tape's among them, and on the whole array, of which the fastest counts. Both run in one
-thread and take turns. The ratio is the median over the rounds of tape time over NumPy's.
+derivative, on as many numbers as a batch of 200 has in a layer of 100 units. A twin executes the
+steps of the tape as ufuncs that write into preallocated arrays, on blocks of several sizes, the
+tape's among them, and on the whole array; the fastest counts. Both run in one thread and take
+turns. The ratio is the median over the rounds of tape time over NumPy's.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def drawn(seed):
 
 
 def written(expression):
-    """The steps, one after the other."""
+    """The steps as text."""
     text, results, names = [], [], iter("abcdefghijklmnopqrstuvwxy")
     for name, args, option in expression.steps:
         given = ", ".join(results[i] for i in args)
@@ -214,7 +214,7 @@ def fastest(name, given, out, scratch):
     """The call that is fastest on arrays of this size."""
     calls = [partial(way, *given, out=out) for way in ways(name, scratch)]
     key = name, out.dtype, len(out)
-    calls[0]()  # what comes next is measured on its result
+    calls[0]()  # later calls are measured on its result
     if key not in known:
         times = [
             min(timed(call, 0.002) for _ in range(5)) if len(calls) > 1 else 0 for call in calls

@@ -7,9 +7,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("fastbp", "scikit-learn", "torch", "jax", "onnxruntime", "numpy", "scipy")
-# Kernels that OpenBLAS may be told to take instead of its own choice, which is not always the best.
+# OpenBLAS kernels to try: its own choice is not always the fastest.
 CORE_TYPES = ("", "SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS", "ZEN", "HASWELL")
 
 PRODUCTS = """
@@ -28,29 +29,28 @@ print(2e-9 * n**3 / median(seconds))
 """
 
 
-def cpu():
-    """The processor's name, as far as the system tells."""
-    try:
-        return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
-    except (OSError, TypeError):
-        return platform.processor() or platform.machine()
+def cpu() -> str:
+    """The processor's name, if the system gives one."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
-def cores():
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+    return os.cpu_count() or 1
 
 
-def version(package):
+def version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def revision():
+def revision() -> str | None:
     """The commit that is measured, with a + if its files were changed since; None without git."""
     here = ["git", "-C", str(Path(__file__).parent)]
     try:
@@ -61,14 +61,14 @@ def revision():
     return commit.strip() + "+" * bool(changed)
 
 
-def facts():
+def facts() -> dict[str, Any]:
     return {
         "cpu": cpu(),
         "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
-        # What changes the threads or the kernels of anybody.
+        # Variables that change a library's threads or kernels.
         "environment": {
             k: v
             for k, v in sorted(os.environ.items())
@@ -78,8 +78,8 @@ def facts():
     }
 
 
-def gflops(dtype, core_type, products=12):
-    """GFLOP/s of a 2048 x 2048 product by NumPy's OpenBLAS on these kernels; 0 where it fails."""
+def gflops(dtype: str, core_type: str, products: int = 12) -> float:
+    """GFLOP/s of a 2048 x 2048 product by NumPy's OpenBLAS with these kernels; 0 if it fails."""
     environment = dict(os.environ, OPENBLAS_CORETYPE=core_type)
     done = subprocess.run(
         [sys.executable, "-c", PRODUCTS, dtype, str(products)],
@@ -90,13 +90,13 @@ def gflops(dtype, core_type, products=12):
     return float(done.stdout) if done.returncode == 0 else 0.0
 
 
-def peak(dtype, before=None):
-    """The best kernels and what they reach; given `before`, only whether they reach more now."""
+def peak(dtype: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The fastest kernels and their GFLOP/s; given `before`, only its kernels are tried again."""
     if before:
         again = gflops(dtype, before["core_type"])
         return {**before, "gflops": round(max(again, before["gflops"]), 1)}
     reached = {core_type: gflops(dtype, core_type) for core_type in CORE_TYPES}
-    best = max(reached, key=reached.get)
+    best = max(reached, key=lambda core_type: reached[core_type])
     return {
         "gflops": round(reached[best], 1),
         "core_type": best,

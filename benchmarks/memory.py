@@ -1,11 +1,11 @@
-"""What a fit and an import cost in fresh processes: peak memory beyond the data, milliseconds.
+"""Peak memory of a fit beyond its data, and the time of an import, in new processes.
 
 Memory: one epoch of 784-100-10 on MNIST (60,000 float32 images). The figure is the peak of resident
-memory at the end minus the peak just before `fit`, when the data (188 MB) lie in memory and nothing
-bigger ever did. Import: medians, taking turns, of what comes on top of the imports that no such
-estimator can do without. These come first in the same process: how long SciPy takes to load varies
-by 50 ms with how deep in the stack that begins, since at the end of a chunk of the interpreter's
-stack each call costs an allocation.
+memory at the end minus the peak just before `fit`. By then the data (188 MB) are in memory, and
+nothing larger has been. Import: the median time beyond the imports that every such estimator
+needs, in turns. Those come first in the same process: the time to load SciPy varies by 50 ms with
+the depth of the stack where it begins, since at the end of a chunk of the interpreter's stack each
+call costs an allocation.
 """
 
 import subprocess
@@ -37,7 +37,7 @@ import numpy as np
 folder, module = sys.argv[1:]
 MLPClassifier = importlib.import_module(module).MLPClassifier
 warnings.simplefilter("ignore")
-# A small fit first: code and buffers that every fit needs once are no part of the figure.
+# A small fit first: code and buffers that a process needs once are not counted.
 MLPClassifier((4,), max_iter=1).fit(np.ones((400, 4), np.float32), np.arange(400) % 10)
 X, y = np.load(folder + "/X.npy"), np.load(folder + "/y.npy")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -56,8 +56,8 @@ print(1000 * (perf_counter() - start))
 """
 
 
-def run(code, *arguments):
-    """What `code` prints in a fresh interpreter, as a number."""
+def run(code: str, *arguments: object) -> float:
+    """The number that `code` prints in a new interpreter."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, *map(str, arguments)],
         check=True,
@@ -67,9 +67,11 @@ def run(code, *arguments):
     return float(done.stdout or "nan")
 
 
-def measure(codes, arguments, rounds):
-    """The median of what each code prints, taking turns; None where one fails."""
-    seen = {name: [] for name in codes}
+def measure(
+    codes: dict[str, str], arguments: dict[str, tuple], rounds: int
+) -> dict[str, float | None]:
+    """The median of the numbers of each code, run in turns; None if a run fails."""
+    seen: dict[str, list[float]] = {name: [] for name in codes}
     for _ in range(rounds):
         for name, code in codes.items():
             try:
@@ -80,7 +82,7 @@ def measure(codes, arguments, rounds):
     return {name: None if np.isnan(value) else value for name, value in medians.items()}
 
 
-def fit_mebibytes(rounds=3):
+def fit_mebibytes(rounds: int = 3) -> dict[str, float | None]:
     """Peak memory of a fit beyond its data, MiB."""
     with tempfile.TemporaryDirectory() as folder:
         run(PREPARE, folder, HERE)
@@ -89,7 +91,7 @@ def fit_mebibytes(rounds=3):
     return {name: value and round(value, 1) for name, value in found.items()}
 
 
-def import_milliseconds(rounds=11):
+def import_milliseconds(rounds: int = 11) -> dict[str, float | None]:
     """An import beyond scikit-learn's estimator base and SciPy's BLAS, milliseconds."""
     arguments = {name: (module,) for name, module in MODULES.items()}
     measure(dict.fromkeys(MODULES, IMPORT), arguments, 1)  # files into the system's cache

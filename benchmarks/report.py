@@ -1,8 +1,8 @@
-"""Stored figures into what is read: lines on the screen, and the tables of README.md.
+"""Lines for the screen and tables for README.md, from the stored figures of a run.
 
     python benchmarks/report.py [--readme]      # of the newest results/<version>.json
 
-Knows nothing but the stored file; every number in README's section comes from here.
+Only the stored file is read. Every number in README's section comes from here.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def newest():
 
 
 def us(result, peer):
-    """Microseconds of a peer at a workload; None where it took no part or failed."""
+    """Microseconds of a peer at a workload; None if it did not run or failed."""
     return result["peers"].get(peer, {}).get("us")
 
 
@@ -52,7 +52,7 @@ def over_best(result):
 
 
 def threads_gain(result):
-    """Time with one thread over time with as many as fastbp decides: median over the rounds."""
+    """Time with one thread over time with as many as fastbp chooses: median over the rounds."""
     one, free = (result["peers"].get(peer, {}).get("us_of_turns") for peer in (ONE_THREAD, US))
     return median(a / b for a, b in zip(one, free, strict=True)) if one and free else None
 
@@ -63,7 +63,7 @@ def gflops(result):
 
 
 def share(result, stored):
-    """Of the peak measured in the same run."""
+    """The share of the peak measured in the same run."""
     peak = stored["peak"][result["dtype"]]["gflops"]
     return gflops(result) / peak if gflops(result) and peak else None
 
@@ -72,7 +72,7 @@ def share(result, stored):
 
 
 def number(value):
-    """Three digits that mean something, thousands set apart."""
+    """Three significant digits, thousands separated."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 99.95 else f"{value:.3g}"
@@ -87,7 +87,7 @@ def percent(value):
 
 
 def duration(microseconds):
-    """With the unit that suits it."""
+    """A time with a suitable unit."""
     if microseconds is None:
         return "-"
     for unit, size in (("s", 1e6), ("ms", 1e3)):
@@ -107,7 +107,7 @@ HEADER = (
 
 
 def line(result, stored):
-    """One workload on the screen; HEADER stands above."""
+    """The row of a workload, below HEADER."""
     cells = [f"{number(us(result, peer)):>{width}}" for peer, width in WIDTHS.items()]
     over_sklearn = ratio(us(result, "scikit-learn"), us(result, US))
     gain = threads_gain(result)
@@ -132,7 +132,7 @@ def line(result, stored):
 
 
 def rest(stored):
-    """What is not of a workload."""
+    """The lines that belong to no workload."""
     lines = [
         f"peak {dtype}: {number(peak['gflops'])} GFLOP/s, OpenBLAS "
         f"{peak['core_type'] or 'with its own choice of kernels'}"
@@ -214,7 +214,7 @@ def sentence(stored, dtype, value, **wanted):
 
 
 def revisions(stored):
-    """What was measured; a run that was cut short may have gone on after a change."""
+    """The measured commits: an interrupted run may be resumed after a change."""
     names = {}
     for result in stored["results"]:
         names.setdefault(result.get("revision"), []).append(result["name"])
@@ -238,7 +238,7 @@ def caption(stored):
 
 
 def section(stored):
-    """What stands between the marks."""
+    """The text between the marks."""
     double = sentence(stored, "float64", over_best)
     gains = sentence(stored, "float32", threads_gain)
     return "\n\n".join(
@@ -253,7 +253,7 @@ def section(stored):
 
 
 def in_readme():
-    """The section as it stands in README.md."""
+    """The present section of README.md."""
     return README.read_text(encoding="utf-8").split(MARK)[1].strip("\n")
 
 

@@ -1,4 +1,4 @@
-"""Losses and activations that are functions beside their built-in twins, step by step.
+"""Time per step with a user's loss or activation, beside the built-in one.
 
     make bench-expressions
 
@@ -30,7 +30,7 @@ ROWS = 12_000
 
 
 def data(name, dtype):
-    """Numbers of the workload's shape; what they are makes no difference to the time."""
+    """Random numbers of the workload's shape; their values do not change the time."""
     _, columns, outputs = SHAPES[WORKLOADS[name].data]
     random = np.random.RandomState(0)
     X, y = random.uniform(-1, 1, (ROWS, columns)), random.uniform(-1, 1, (ROWS, outputs))

@@ -1,39 +1,61 @@
-"""Contestants in processes of their own take turns at the same work, so that a machine which is
-slow for a while is slow for all of them."""
+"""Processes that take turns at the same work: a slow phase of the machine slows all of them."""
 
 import json
 import os
+import resource
 import select
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from time import sleep
+from time import perf_counter, sleep
+from typing import Any
 
 PATIENCE = 600  # seconds
 SETTLE = 0.25  # seconds: threads of the last turn may spin for a while
+TURN = 0.5  # seconds of work in a turn
+AMOUNTS = 1, 4  # of work whose instructions are counted: epochs, fits or hundreds of calls
 WORKER = Path(__file__).with_name("worker.py")
+
+
+def environment(path: Path | None, one_thread: bool) -> dict[str, str]:
+    """Of a worker that imports the package installed in `path`, if any."""
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    if path:
+        variables["PYTHONPATH"] = str(path)
+    if one_thread:
+        variables.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    return variables
 
 
 class Contestant:
     """A worker process, what it measured, and why it failed if it did."""
 
-    def __init__(self, peer, workload, dtype, way, path=None):
+    def __init__(
+        self,
+        peer: str,
+        workload: str,
+        dtype: str,
+        way: dict[str, Any],
+        path: Path | None = None,
+        one_thread: bool = False,
+    ) -> None:
         self.peer, self.way = peer, way
         self.job = {"peer": peer, "workload": workload, "dtype": dtype, "way": way}
-        self.path = path  # of another revision's package
-        self.turns, self.last, self.error = [], {}, None
+        self.environment = environment(path, one_thread)  # path: of another revision's package
+        self.turns: list[list[float]] = []  # seconds
+        self.cpu_turns: list[list[float]] = []
+        self.last: dict[str, float] = {}
+        self.error: str | None = None
 
-    def start(self):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        if self.path:
-            environment["PYTHONPATH"] = str(self.path)
+    def start(self) -> "Contestant":
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [sys.executable, str(WORKER), json.dumps(self.job)],
-            env=environment,
+            self.command(self.job),
+            env=self.environment,
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -43,8 +65,17 @@ class Contestant:
         self._read()
         return self
 
-    def _read(self):
+    @staticmethod
+    def command(job: dict[str, Any]) -> list[str]:
+        return [sys.executable, str(WORKER), json.dumps(job)]
+
+    def fixed_work(self, more: bool) -> tuple[list[str], dict[str, str]]:
+        """Command and environment of a process that does a fixed amount of the work and ends."""
+        return self.command({**self.job, "amount": AMOUNTS[more]}), fixed(self.environment)
+
+    def _read(self) -> dict[str, Any] | None:
         """The worker's next answer, or None, with the reason in `error`."""
+        assert self.process.stdout
         if select.select([self.process.stdout], [], [], PATIENCE)[0]:
             if line := self.process.stdout.readline():
                 return json.loads(line)
@@ -55,20 +86,24 @@ class Contestant:
         else:
             self.error = f"no answer in {PATIENCE} seconds"
             self.process.kill()
+        return None
 
-    def turn(self, count=True):
-        """One turn; it counts, or it only warms up. Nothing once the worker has failed."""
+    def turn(self, count: bool = True) -> None:
+        """A turn, measured or only to warm up. Nothing once the worker has failed."""
         if self.error:
             return
+        assert self.process.stdin
         sleep(SETTLE)
-        with suppress(BrokenPipeError):  # the reason is about to be read
+        with suppress(BrokenPipeError):  # _read finds the reason
             self.process.stdin.write("\n")
         done = self._read()
         if done and count:
             self.turns.append(done.pop("seconds"))
+            self.cpu_turns.append(done.pop("cpu_seconds"))
             self.last = done
 
-    def stop(self):
+    def stop(self) -> None:
+        assert self.process.stdin and self.process.stdout
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         try:
@@ -79,16 +114,16 @@ class Contestant:
         self.process.stdout.close()
         self.log.close()
 
-    def microseconds(self):
-        """The median of all that was timed."""
+    def microseconds(self) -> float:
+        """The median of all measured times."""
         return median(s for seconds in self.turns for s in seconds) * 1e6
 
-    def least(self):
-        """The least that was timed."""
+    def least(self) -> float:
+        """The least of all measured times."""
         return min(s for seconds in self.turns for s in seconds) * 1e6
 
-    def result(self):
-        """What is stored of it."""
+    def result(self) -> dict[str, Any]:
+        """The figures to store."""
         if self.error:
             return {"error": self.error, "way": self.way}
         return {
@@ -100,8 +135,58 @@ class Contestant:
         }
 
 
-def best_way(peer, ways, workload, dtype):
-    """A contestant going the way that was best in a first turn or two, and what each way took."""
+class Program(Contestant):
+    """A whole Python program, run by new processes in each turn."""
+
+    def __init__(self, code: str, path: Path | None = None, one_thread: bool = False) -> None:
+        super().__init__("program", code, "", {}, path, one_thread)
+        self.code = code
+
+    def start(self) -> "Program":
+        return self
+
+    def stop(self) -> None:
+        pass
+
+    def turn(self, count: bool = True) -> None:
+        seconds: list[float] = []
+        cpu_seconds: list[float] = []
+        start = perf_counter()
+        while not self.error and (not seconds or perf_counter() - start < TURN):
+            begin, before = perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+            done = subprocess.run(
+                [sys.executable, "-P", "-c", self.code],
+                env=self.environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            seconds.append(perf_counter() - begin)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
+            cpu_seconds.append(user + system)
+            if done.returncode:
+                said = done.stderr.strip().splitlines()
+                self.error = said[-1] if said else f"exit code {done.returncode}"
+        if count and not self.error:
+            self.turns.append(seconds)
+            self.cpu_turns.append(cpu_seconds)
+
+    def fixed_work(self, more: bool) -> tuple[list[str], dict[str, str]]:
+        """The program, or an empty one as the smaller amount."""
+        code = self.code if more else ""
+        return [sys.executable, "-P", "-c", code], fixed(self.environment)
+
+
+def fixed(variables: dict[str, str]) -> dict[str, str]:
+    """Without what makes two runs of a program differ."""
+    return {**variables, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def best_way(
+    peer: str, ways: Sequence[dict[str, Any]], workload: str, dtype: str
+) -> tuple[Contestant, dict[str, Any]]:
+    """The contestant with the fastest of the ways in two trial turns, and the time of each way."""
     tried = [Contestant(peer, workload, dtype, way).start() for way in ways]
     if len(tried) == 1:
         tried[0].turn(count=False)
@@ -115,12 +200,12 @@ def best_way(peer, ways, workload, dtype):
         if contestant is not best:
             contestant.stop()
     trial = {json.dumps(c.way): c.error or round(c.microseconds(), 4) for c in tried}
-    best.turns = []
+    best.turns, best.cpu_turns = [], []
     return best, trial
 
 
-def race(contestants, rounds):
-    """Let them take turns, `rounds` of them; every other time in the other direction."""
+def race(contestants: Sequence[Contestant], rounds: int) -> None:
+    """Let them take turns, `rounds` of them; every other round in the opposite direction."""
     for i in range(rounds):
         for contestant in contestants[:: -1 if i % 2 else 1]:
             contestant.turn()

@@ -2,7 +2,8 @@
 
     python benchmarks/worker.py '{"peer": ..., "workload": ..., "dtype": ..., "way": {...}}'
 
-A turn repeats the work for half a second, since short ones drown in the noise of the machine.
+A turn repeats the work for half a second: shorter ones are lost in the noise of the machine. With
+an "amount" the process does that amount of work, the same in each run, and ends.
 """
 
 import importlib
@@ -10,9 +11,12 @@ import importlib.metadata
 import json
 import os
 import sys
+from dataclasses import replace
 from time import perf_counter
 
-# Libraries may print; answers go where nothing else does.
+from turns import TURN
+
+# Libraries may print on stdout, so answers have a descriptor of their own.
 answers = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)
 
@@ -32,14 +36,33 @@ def main():
     peer, workload = peers.PEERS[job["peer"]], workloads.WORKLOADS[job["workload"]]
     module = importlib.import_module(f"peers.{peer.module}")
     X, y = workloads.load(workload.data, job["dtype"])
+    if "amount" in job:
+        do_amount(module, workload, X, y, way, job["amount"])
+        return
     turn = module.prepare(workload, X, y, way)
     answer(ready=True)
     for _ in sys.stdin:
-        seconds, start = [], perf_counter()
-        while not seconds or perf_counter() - start < 0.5:
+        seconds, cpu_seconds, start = [], [], perf_counter()
+        while not seconds or perf_counter() - start < TURN:
             done = turn()
             seconds += done.pop("seconds")
-        answer(seconds=[float(s) for s in seconds], **{k: float(v) for k, v in done.items()})
+            cpu_seconds += done.pop("cpu_seconds", [])
+        answer(
+            seconds=[float(s) for s in seconds],
+            cpu_seconds=[float(s) for s in cpu_seconds],
+            **{k: float(v) for k, v in done.items()},
+        )
+
+
+def do_amount(module, workload, X, y, way, amount):
+    """Do `amount` epochs of one fit, fits, or hundreds of calls. An epoch has few batches."""
+    if workload.timed == "epoch":
+        rows = max(20 * workload.batch, 5000)
+        module.prepare(replace(workload, epochs=amount), X[:rows], y[:rows], way)()
+        return
+    turn = module.prepare(workload, X, y, {**way, "calls": 100})
+    for _ in range(amount):
+        turn()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The work: nets and data, the same for every peer, and how many FLOPs a step takes.
+"""The workloads: networks and data, the same for every peer, and the FLOPs of a step.
 
-First weights and orders are drawn as scikit-learn draws them, so that all walk the same path and
-the losses at its end tell whether they did the same work.
+Initial weights and orders are drawn as scikit-learn draws them. All peers then take the same steps,
+and their final losses show whether they did the same work.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +28,7 @@ SHAPES = {
 }
 FILES = {"mnist": "mnist.npz", "mnist5000": "mnist.npz", "housing": "housing.csv"}
 
-# scikit-learn's defaults, which everyone gets.
+# scikit-learn's defaults, for all peers.
 RATE, ALPHA, MOMENTUM, BETA_1, BETA_2, EPSILON = 0.001, 0.0001, 0.9, 0.9, 0.999, 1e-8
 
 # What is timed: every epoch of a fit, per step; whole fits; one call.
@@ -40,7 +41,7 @@ PREDICTORS = ("scikit-learn", "PyTorch", "ONNX Runtime", "fastbp")
 
 @dataclass(frozen=True)
 class Workload:
-    """A net, its data and what is timed of it, in scikit-learn's words."""
+    """A network, its data and what is timed, with scikit-learn's names."""
 
     what: str
     data: str
@@ -55,18 +56,18 @@ class Workload:
     rows: int = 0  # to predict
 
     @property
-    def loss(self):
+    def loss(self) -> str:
         if self.data == "housing":
             return "squared"
         return "logistic" if self.sizes[-1] == 1 else "multinomial"
 
     @property
-    def estimator(self):
+    def estimator(self) -> str:
         return "MLPRegressor" if self.loss == "squared" else "MLPClassifier"
 
     @property
-    def parameters(self):
-        """What the estimators are told."""
+    def parameters(self) -> dict[str, Any]:
+        """Constructor parameters of the estimators."""
         batch = {} if self.solver == "lbfgs" else {"batch_size": self.batch}
         return {
             "hidden_layer_sizes": self.hidden,
@@ -76,18 +77,18 @@ class Workload:
         }
 
     @property
-    def sizes(self):
+    def sizes(self) -> tuple[int, ...]:
         _, columns, outputs = SHAPES[self.data]
         return (columns, *self.hidden, outputs)
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Optimization steps of an epoch."""
         return -(-SHAPES[self.data][0] // self.batch)
 
     @property
-    def flops(self):
-        """FLOPs of what a figure stands for; None where they are not those of dense products."""
+    def flops(self) -> int | None:
+        """FLOPs of the timed work; None where it is not mostly dense products."""
         if self.timed == PREDICT:
             return forward_flops(self.sizes, self.rows)
         if self.data == "text" or self.timed == FIT:
@@ -95,12 +96,12 @@ class Workload:
         return step_flops(self.sizes, self.batch)
 
 
-def forward_flops(sizes, batch):
+def forward_flops(sizes: Sequence[int], batch: int) -> int:
     return sum(2 * batch * fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
 
 
-def step_flops(sizes, batch):
-    """Forward, dW = aT delta and delta WT; the first layer has no use for the last."""
+def step_flops(sizes: Sequence[int], batch: int) -> int:
+    """Forward, dW = aT delta and delta WT; the first layer does not need the last."""
     return 3 * forward_flops(sizes, batch) - forward_flops(sizes[:2], batch)
 
 
@@ -173,8 +174,10 @@ WORKLOADS = {
 }
 
 
-def initial(workload, random, dtype):
-    """First weights and biases of each layer, drawn from `random` as scikit-learn draws them."""
+def initial(
+    workload: Workload, random: np.random.RandomState, dtype: Any
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Initial weights and biases of each layer, drawn from `random` as scikit-learn draws them."""
     layers = []
     for fan_in, fan_out in pairwise(workload.sizes):
         bound = ((2 if workload.activation == "logistic" else 6) / (fan_in + fan_out)) ** 0.5
@@ -184,8 +187,8 @@ def initial(workload, random, dtype):
     return layers
 
 
-def load(name, dtype):
-    """X and y; random numbers of the same shape where there is no file, or it is not at hand."""
+def load(name: str, dtype: str) -> tuple[Any, np.ndarray]:
+    """X and y; random numbers of the same shape if there is no file."""
     random = np.random.RandomState(0)
     rows, columns, outputs = SHAPES[name]
     path = _data.find(FILES[name]) if name in FILES else None
@@ -215,8 +218,10 @@ def load(name, dtype):
     return (X.astype(dtype) if name == "text" else np.ascontiguousarray(X, dtype)), y
 
 
-def text(random, rows, columns, topics):
-    """What tf-idf makes of texts: 50 words in each row, some frequent and most of them rare."""
+def text(
+    random: np.random.RandomState, rows: int, columns: int, topics: int
+) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
+    """A matrix like that of tf-idf: 50 words in each row, few of them frequent."""
     words = (columns * random.rand(rows, 50) ** 3).astype(np.int32)
     weights = random.rand(rows, 50)
     weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
@@ -226,6 +231,6 @@ def text(random, rows, columns, topics):
     return X, np.argmax(X @ random.randn(columns, topics), axis=1)
 
 
-def real(name):
-    """Whether the data set `name` is the real one or made of random numbers for want of it."""
+def real(name: str) -> bool:
+    """Whether the data set is the real one, not random numbers in its place."""
     return name not in FILES or _data.find(FILES[name]) is not None

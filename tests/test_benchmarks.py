@@ -1,6 +1,7 @@
 """The benchmark counts right, its workers work, and README.md shows what it stored."""
 
 import json
+import subprocess
 import sys
 import warnings
 from importlib import import_module
@@ -97,6 +98,105 @@ def test_worker_that_fails_says_why(benchmarks):
     finally:
         contestant.stop()
     assert "nowhere" in contestant.result()["error"]
+
+
+# ---- two revisions
+
+
+@pytest.fixture
+def against(benchmarks, monkeypatch):
+    """benchmarks/against.py with the least work, and the fastbp under test as both revisions."""
+    turns = benchmarks("turns")
+    monkeypatch.setattr(turns, "SETTLE", 0)
+    monkeypatch.setattr(turns, "TURN", 0)
+    of_revision = turns.environment
+    path = Path(fastbp.__file__).parents[1]
+    monkeypatch.setattr(turns, "environment", lambda _, one_thread: of_revision(path, one_thread))
+    return benchmarks("against")
+
+
+@pytest.mark.parametrize(("name", "dtype", "rounds"), [("iris", "float32", 2), ("import", "", 1)])
+def test_race_of_two_revisions(against, name, dtype, rounds):
+    free, single = against.run_pairs(name, dtype, ROOT, rounds)
+    assert not [c.error for pair in (free, single) for c in pair if c.error]
+    for pair, clock in ((free, "turns"), (single, "cpu_turns")):
+        ratios = pair.ratios(clock)
+        assert len(ratios) == rounds and min(ratios) > 0
+    row = against.line(name, dtype, free, single)
+    assert row.startswith(f"{name:<6}{dtype:<9}")
+    assert " to " in row
+
+
+def test_race_names_the_revision_that_fails(against):
+    turns = sys.modules["turns"]
+    program = turns.Program("raise ValueError('wrong')")
+    program.turn()
+    well = turns.Program("pass")
+    well.turn()
+    pair = against.Pair(program, well)
+    row = against.line("import", "", pair, pair)
+    assert "other: ValueError: wrong; this: no error" in row
+    assert against.counted(pair) == ""
+
+
+def test_ratios_are_paired_turn_by_turn(against):
+    other, ours = (sys.modules["turns"].Program("") for _ in range(2))
+    other.turns = other.cpu_turns = [[2.0, 2.0, 9.0], [4.0], [8.0], [1.0], [6.0]]
+    ours.turns = ours.cpu_turns = [[1.0], [1.0], [1.0], [1.0], [1.0, 2.0, 3.0]]
+    pair = against.Pair(other, ours)
+    assert pair.ratios("turns") == [2.0, 4.0, 8.0, 1.0, 3.0]
+    assert against.quartiles(pair.ratios("cpu_turns")) == (2.0, 4.0)
+    assert against.quartiles([1.5]) == (1.5, 1.5)
+    assert " 3.000  2.000 to 4.000" in against.line("W1", "float32", pair, pair)
+
+
+def test_instructions_are_the_difference_of_two_amounts(against, monkeypatch):
+    """Of the same job; what both amounts need cancels out."""
+    jobs = []
+
+    def count(command, environment):
+        assert environment["OMP_NUM_THREADS"] == "1"
+        jobs.append(json.loads(command[-1]))
+        return 1000 + 7 * jobs[-1]["amount"] * (3 if len(jobs) <= 2 else 1)
+
+    monkeypatch.setattr(against.instructions, "count", count)
+    pair = against.enter("W3", "float32", ROOT, one_thread=True)
+    assert against.instructions_ratio(pair) == 3
+    assert jobs[0] == jobs[2] and jobs[1] == jobs[3] and jobs[0]["amount"] < jobs[1]["amount"]
+    assert against.counted(pair).strip() == "1.0000"
+
+
+@pytest.mark.parametrize("name", ["W3", "iris", "row"])
+def test_worker_does_a_fixed_amount(against, name):
+    pair = against.enter(name, "float32", ROOT, one_thread=True)
+    command, environment = pair.ours.fixed_work(False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+
+
+def test_counters_are_read(benchmarks):
+    instructions = benchmarks("instructions")
+    assert instructions.parse_perf("# started\n\n123456,,instructions:u,99,100.00,,\n") == 123456
+    two_kinds = "10,,cpu_core/instructions:u/,9,60.00,,\n5,,cpu_atom/instructions:u/,9,40.00,,\n"
+    assert instructions.parse_perf(two_kinds) == 15
+    assert instructions.parse_perf("<not supported>,,instructions:u,0,100.00,,\n") is None
+    assert instructions.parse_callgrind("==1== Events    : Ir\n==1== Collected : 1234\n") == 1234
+    assert instructions.parse_callgrind("valgrind: no such tool") is None
+
+
+def test_instructions_are_counted_or_the_reason_is_given(benchmarks):
+    instructions = benchmarks("instructions")
+
+    def loop(repeats):
+        return [sys.executable, "-I", "-S", "-c", f"for _ in range({repeats}): pass"]
+
+    try:
+        less, more = (instructions.count(loop(repeats)) for repeats in (1, 100_000))
+    except instructions.NotCountedError as error:
+        assert "perf" in str(error)
+        assert "valgrind" in str(error)
+    else:
+        assert more - less > 100_000
 
 
 def test_strangers_are_marked(benchmarks):

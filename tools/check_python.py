@@ -19,7 +19,8 @@ def numbers(version):
 def reason(newest):
     """What is missing, or None."""
     if not numbers(OLDEST) <= sys.version_info[:2] <= numbers(newest or "99.0"):
-        return "is Python %d.%d" % sys.version_info[:2]
+        allowed = OLDEST + (" to " + newest if newest else " or newer")
+        return "is Python %d.%d, not %s" % (sys.version_info[0], sys.version_info[1], allowed)
     import importlib.util
     import shlex
     import shutil
@@ -40,11 +41,7 @@ def main():
     newest = sys.argv[1] if len(sys.argv) > 1 else None
     found = reason(newest)
     if found:
-        versions = "to " + newest if newest else "or newer"
-        sys.exit(
-            "%s %s: fastbp is built with Python %s %s, its venv module and C headers, "
-            "and a C compiler." % (sys.executable, found, OLDEST, versions)
-        )
+        sys.exit("%s %s" % (sys.executable, found))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""SHA-256 of what fits give, for 389 configurations: whether two builds have equal numbers.
+"""Whether fits of this fastbp give the same bits as those of another build, in 389 configurations.
 
-    python tools/digests.py                     # of the fastbp that is imported
     python tools/digests.py --against FOLDER    # beside the build installed in FOLDER
+    python tools/digests.py                     # print the digests of the fastbp that is imported
 
-`make digests REV=...` builds another revision and compares it with the working tree, at every
-instruction-set level and with both ways of matrix products that this CPU has. Weights, curves,
-counters, predictions, warnings and the numbers of `inspection` and `check_gradient` are hashed.
+Compares at each instruction-set level of this CPU, with matrix products by BLAS and by the tiles,
+and prints the configurations that differ and the number of those that are equal. A digest is the
+SHA-256 of weights, curves, counters, predictions, warnings and the numbers of `inspection` and
+`check_gradient`. Only public names are used, so that older revisions can be compared too; `make
+digests REV=...` builds one.
 """
 
 import argparse
@@ -15,10 +17,13 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
+from levels import levels
 
 SOLVERS = ("sgd", "adam", "lbfgs")
 DTYPES = (np.float64, np.float32)
@@ -52,7 +57,7 @@ REGRESSION_LOSSES = (
     "tweedie",
     "own",
 )
-MODES = {
+MODES: dict[str, dict[str, Any]] = {
     "plain": {},
     "batch 1": dict(batch_size=1, max_iter=2),
     "batch 7": dict(batch_size=7),
@@ -84,10 +89,95 @@ CALLS = (
     "fit then partial_fit",
     "solver changed",
 )
+REAL = ("number", "numbers", "positive", "share")  # kinds of targets for a regressor
+ATTRIBUTES = (
+    "loss_",
+    "best_loss_",
+    "loss_curve_",
+    "validation_scores_",
+    "t_",
+    "n_iter_",
+    "validation_loss_curve_",
+    "best_validation_score_",
+    "n_layers_",
+    "n_outputs_",
+    "out_activation_",
+)
+STATISTICS = ("mean", "std", "saturated", "dead", "delta_rms", "gradient_rms", "update_ratio")
 
 
-def functions(name):
-    """The value of a parameter: names of own functions stand for the functions."""
+class Configuration(NamedTuple):
+    """A fit: which data, which parameters, which calls."""
+
+    kind: str  # of the targets
+    parameters: dict[str, Any]
+    dtype: type
+    sparse: bool
+    call: str
+
+    def __str__(self) -> str:
+        parameters = ", ".join(f"{name}={value}" for name, value in self.parameters.items())
+        layout = "CSR" if self.sparse else "dense"
+        return f"{self.kind}, {parameters}, {self.dtype.__name__}, {layout}, {self.call}"
+
+
+def configurations() -> Iterator[Configuration]:
+    """All configurations, in a fixed order. Lengths of names serve as arbitrary fixed choices."""
+    yield from grids()
+    yield from modes_and_calls()
+    rng = np.random.RandomState(11)
+    for _ in range(80):
+        kind = ("number", "numbers", "binary", "classes", "labels", "multilabel")[rng.randint(6)]
+        mode = [*MODES.values()][rng.randint(len(MODES))]
+        solver = SOLVERS[rng.randint(3)]
+        activation = ACTIVATIONS[rng.randint(len(ACTIVATIONS) - 1)]
+        call = CALLS[rng.randint(len(CALLS) - 1)]
+        parameters = dict(mode, solver=solver, activation=activation)
+        dtype, sparse = DTYPES[rng.randint(2)], rng.rand() < 0.3
+        yield Configuration(kind, parameters, dtype, sparse, call)
+
+
+def grids() -> Iterator[Configuration]:
+    """Each activation, loss and link with each solver."""
+    for activation, solver, dtype in itertools.product(ACTIVATIONS, SOLVERS, DTYPES):
+        kind = "classes" if len(activation) % 2 else "number"
+        parameters: dict[str, Any] = dict(activation=activation, solver=solver)
+        yield Configuration(kind, parameters, dtype, len(solver) % 2 == 1, "fit")
+    for loss, solver, dtype in itertools.product(REGRESSION_LOSSES, SOLVERS, DTYPES):
+        kind = "positive" if loss in ("poisson", "gamma", "tweedie") else "numbers"
+        parameters = dict(loss=loss, solver=solver)
+        if loss == "quantile":
+            parameters["quantile"] = [0.1, 0.5, 0.9]
+        yield Configuration(kind, parameters, dtype, dtype is np.float32, "X_val")
+    for link, loss in itertools.product(
+        ("logistic", "softplus", "exp"), ("squared_error", "huber")
+    ):
+        parameters = dict(loss=loss, out_activation=link)
+        yield Configuration("share", parameters, np.float64, False, "fit")
+    for kind, loss, solver in itertools.product(
+        ("binary", "classes", "labels", "multilabel"),
+        ("log_loss", "squared_error", "own classes"),
+        SOLVERS,
+    ):
+        parameters = dict(loss=loss, solver=solver)
+        yield Configuration(kind, parameters, np.float64, solver == "sgd", "fit")
+
+
+def modes_and_calls() -> Iterator[Configuration]:
+    """Each mode of training and each sequence of calls with each solver."""
+    for (mode, parameters), solver in itertools.product(MODES.items(), SOLVERS):
+        kind = "number" if len(mode) % 2 else "labels"
+        parameters = dict(parameters, solver=solver)
+        yield Configuration(kind, parameters, np.float64, len(mode) % 3 == 0, "fit")
+    for call, solver, kind in itertools.product(CALLS, SOLVERS, ("number", "classes")):
+        dtype, sparse = DTYPES[len(call) % 2], len(call) % 3 == 0
+        yield Configuration(kind, dict(solver=solver), dtype, sparse, call)
+
+
+def resolve(value):
+    """The value of a parameter, with a user's function in place of its name."""
+    if not isinstance(value, str):
+        return value
     from fastbp import graph as fg
 
     return {
@@ -96,11 +186,11 @@ def functions(name):
         "list": ["tanh", lambda z: fg.maximum(z, 0.1 * z)],
         "own": lambda raw, y: fg.log(fg.cosh(raw - y)) + 0.1 * abs(raw - y),
         "own classes": lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y),
-    }.get(name, name)
+    }.get(value, value)
 
 
 def data(kind, dtype, sparse):
-    """X and y of a kind of targets."""
+    """X and y with targets of a kind."""
     rng = np.random.RandomState(7)
     X = rng.randn(240, 11) * (rng.rand(240, 11) < 0.6)
     signal = X[:, 0] + np.sin(2 * X[:, 1]) + X[:, 2] * X[:, 3] + 0.1 * rng.randn(240)
@@ -118,57 +208,10 @@ def data(kind, dtype, sparse):
     return scipy.sparse.csr_matrix(X) if sparse else X, y
 
 
-def configurations():
-    """(estimator, parameters, kind of targets, dtype, sparse, call) of all, in a fixed order."""
-    for activation, solver, dtype in itertools.product(ACTIVATIONS, SOLVERS, DTYPES):
-        kind = "classes" if len(activation) % 2 else "number"
-        yield kind, dict(activation=activation, solver=solver), dtype, len(solver) % 2, "fit"
-    for loss, solver, dtype in itertools.product(REGRESSION_LOSSES, SOLVERS, DTYPES):
-        kind = "positive" if loss in ("poisson", "gamma", "tweedie") else "numbers"
-        parameters = dict(loss=loss, solver=solver)
-        if loss == "quantile":
-            parameters["quantile"] = [0.1, 0.5, 0.9]
-        yield kind, parameters, dtype, dtype == np.float32, "X_val"
-    for link, loss in itertools.product(
-        ("logistic", "softplus", "exp"), ("squared_error", "huber")
-    ):
-        yield "share", dict(loss=loss, out_activation=link), np.float64, False, "fit"
-    for kind, loss, solver in itertools.product(
-        ("binary", "classes", "labels", "multilabel"),
-        ("log_loss", "squared_error", "own classes"),
-        SOLVERS,
-    ):
-        yield kind, dict(loss=loss, solver=solver), np.float64, solver == "sgd", "fit"
-    for (mode, parameters), solver in itertools.product(MODES.items(), SOLVERS):
-        kind = "number" if len(mode) % 2 else "labels"
-        yield kind, dict(parameters, solver=solver), np.float64, len(mode) % 3 == 0, "fit"
-    for call, solver, kind in itertools.product(CALLS, SOLVERS, ("number", "classes")):
-        yield kind, dict(solver=solver), DTYPES[len(call) % 2], len(call) % 3 == 0, call
-    rng = np.random.RandomState(11)
-    for _ in range(80):
-        kind = ("number", "numbers", "binary", "classes", "labels", "multilabel")[rng.randint(6)]
-        mode = [*MODES.values()][rng.randint(len(MODES))]
-        solver = SOLVERS[rng.randint(3)]
-        activation = ACTIVATIONS[rng.randint(len(ACTIVATIONS) - 1)]
-        call = CALLS[rng.randint(len(CALLS) - 1)]
-        yield (
-            kind,
-            dict(mode, solver=solver, activation=activation),
-            DTYPES[rng.randint(2)],
-            rng.rand() < 0.3,
-            call,
-        )
-
-
 def train(model, X, y, call, kind):
-    """Call the model's methods as `call` says."""
+    """Fit the model by the methods that `call` names."""
     n = X.shape[0]
     weight = np.arange(n) % 4 + 0.5
-    classes = (
-        {}
-        if kind in ("number", "numbers", "positive", "share")
-        else dict(classes=np.unique(y) if kind != "multilabel" else np.arange(3))
-    )
     if call == "fit":
         return model.fit(X, y)
     if call == "weights":
@@ -192,31 +235,19 @@ def train(model, X, y, call, kind):
     model.set_params(early_stopping=False)
     if call == "fit then partial_fit":
         return model.fit(X, y).partial_fit(X[:100], y[:100]).partial_fit(X[50:], y[50:])
-    for part in (slice(0, 100), slice(100, 120), slice(60, 240)):
-        model.partial_fit(X[part], y[part], **classes)
-        classes = {}
-    return model
+    classes = np.arange(3) if kind == "multilabel" else np.unique(y)
+    first = {} if kind in REAL else {"classes": classes}
+    model.partial_fit(X[:100], y[:100], **first)
+    return model.partial_fit(X[100:120], y[100:120]).partial_fit(X[60:], y[60:])
 
 
 def facts(model, X, y):
     """All numbers that the fitted model has and gives."""
     from fastbp import check_gradient, inspection
 
-    for name in ("coefs_", "intercepts_"):
-        yield from getattr(model, name)
-    for name in (
-        "loss_",
-        "best_loss_",
-        "loss_curve_",
-        "validation_scores_",
-        "t_",
-        "n_iter_",
-        "validation_loss_curve_",
-        "best_validation_score_",
-        "n_layers_",
-        "n_outputs_",
-        "out_activation_",
-    ):
+    yield from model.coefs_
+    yield from model.intercepts_
+    for name in ATTRIBUTES:
         yield getattr(model, name, "none")
     yield model.predict(X)
     yield model.predict(X[:1])
@@ -226,31 +257,29 @@ def facts(model, X, y):
     yield from inspection.activations(model, X[:9])
     yield inspection.input_gradients(model, X[:9])
     statistics = inspection.layer_statistics(model, X, y)
-    yield from (getattr(statistics, name) for name in statistics.NUMBERS)
+    for name in STATISTICS:
+        yield getattr(statistics, name)
     if sum(w.size for w in model.coefs_) < 400:
         check = check_gradient(model, X[:60], y[:60], n_directions=2, random_state=0)
         yield check.max_error
-        yield from (part for layer in check.analytic for part in layer)
+        for layer in check.analytic:
+            yield from layer
 
 
-def digest(kind, parameters, dtype, sparse, call, n_threads):
-    """SHA-256 of what one configuration gives."""
+def digest(configuration: Configuration, n_threads: int) -> str:
+    """The SHA-256 of a fit; of its message where it raises an error."""
     import fastbp
 
-    is_regression = kind in ("number", "numbers", "positive", "share")
-    Estimator = fastbp.MLPRegressor if is_regression else fastbp.MLPClassifier
+    kind, parameters, dtype, sparse, call = configuration
     parameters = {
-        name: functions(value) if isinstance(value, str) else value
-        for name, value in parameters.items()
+        "hidden_layer_sizes": (9, 6),
+        "max_iter": 5,
+        "random_state": 3,
+        "learning_rate_init": 0.01,
+        "n_threads": n_threads,
+        **{name: resolve(value) for name, value in parameters.items()},
     }
-    defaults = dict(
-        hidden_layer_sizes=(9, 6),
-        max_iter=5,
-        random_state=3,
-        n_threads=n_threads,
-        learning_rate_init=0.01,
-    )
-    model = Estimator(**{**defaults, **parameters})
+    model = (fastbp.MLPRegressor if kind in REAL else fastbp.MLPClassifier)(**parameters)
     X, y = data(kind, dtype, sparse)
     total = hashlib.sha256()
     with warnings.catch_warnings(record=True) as caught:
@@ -263,76 +292,52 @@ def digest(kind, parameters, dtype, sparse, call, n_threads):
                 total.update(str(fact).encode() if array.dtype.kind in "OU" else array.tobytes())
         except ValueError as error:
             total.update(str(error).encode())
-            print(error, file=sys.stderr)
     for warning in caught:
         total.update(str(warning.message).encode())
     return total.hexdigest()
 
 
-def run():
-    """Print a line for each configuration and number of threads."""
-    for k, (kind, parameters, dtype, sparse, call) in enumerate(configurations()):
-        told = ", ".join(f"{name}={value}" for name, value in parameters.items())
-        name = f"{k:3} {kind}, {told}, {np.dtype(dtype)}, {'CSR' if sparse else 'dense'}, {call}"
-        for n_threads in (1, 2):
-            if n_threads == 2 and k % 3:
-                continue
-            print(
-                f"{digest(kind, parameters, dtype, sparse, call, n_threads)}  {name}, "
-                f"{n_threads} threads",
-                flush=True,
-            )
+def print_digests() -> None:
+    """A line for each configuration with one thread, and for each third one with two."""
+    for k, configuration in enumerate(configurations()):
+        for n_threads in (1, 2) if k % 3 == 0 else (1,):
+            found = digest(configuration, n_threads)
+            print(f"{found}  {k:3} {configuration}, {n_threads} threads", flush=True)
 
 
-def builds():
-    """(level, way of products) of all that the installed fastbp runs here."""
-    found = []
-    for level in ("baseline", "v3", "v4"):
-        for way in ("blas", "native"):
-            environment = dict(os.environ, FASTBP_ISA=level, FASTBP_MATMUL=way)
-            done = subprocess.run(
-                [sys.executable, "-c", "from fastbp import MLPRegressor"],
-                env=environment,
-                capture_output=True,
-                check=False,
-            )
-            if done.returncode == 0:
-                found.append((level, way))
-    return found
-
-
-def lines(level, way, path=None):
-    """What this script prints for a build, in a process of its own."""
+def read_digests(level: str, way: str, path: Path | None = None) -> list[str]:
+    """The printed lines of a process with this level and way of matrix products."""
     environment = dict(os.environ, FASTBP_ISA=level, FASTBP_MATMUL=way)
     if path:
         environment["PYTHONPATH"] = str(path)
-    command = [sys.executable, __file__, "--run"]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    command = [sys.executable, __file__]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"no digests of {path or 'the installed fastbp'} at {level}, {way}")
     return done.stdout.splitlines()
 
 
-def main():
+def compare(path: Path) -> bool:
+    """Whether all digests are equal; prints those that are not."""
+    equal = True
+    for level, way in itertools.product(levels(), ("blas", "native")):
+        ours, theirs = read_digests(level, way), read_digests(level, way, path)
+        differ = [new for new, old in zip(ours, theirs, strict=True) if new != old]
+        print(f"{level}, {way}: {len(ours) - len(differ)} of {len(ours)} are equal", flush=True)
+        for line in differ:
+            print(f"    {line.split('  ', 1)[1]}", flush=True)
+        equal = equal and not differ
+    return equal
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--against", type=Path, help="where another build is installed")
-    parser.add_argument("--run", action="store_true", help="print the digests of this very process")
     options = parser.parse_args()
-    if options.run:
-        run()
-        return
-    differ = 0
-    for level, way in builds():
-        print(f"== {level}, {way}", flush=True)
-        ours = lines(level, way)
-        if not options.against:
-            print(*ours, sep="\n")
-            continue
-        theirs = lines(level, way, options.against.resolve())
-        if len(ours) != len(theirs):
-            sys.exit("the two builds ran different configurations")
-        bad = [new for new, old in zip(ours, theirs, strict=True) if new != old]
-        print(*bad, f"{len(ours) - len(bad)} of {len(ours)} are equal", sep="\n")
-        differ += len(bad)
-    sys.exit(differ != 0)
+    if options.against is None:
+        print_digests()
+    elif not compare(options.against.resolve()):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

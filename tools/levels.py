@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-# The feature of /proc/cpuinfo that stands for a level; all CPUs with it have the others.
+# A feature in /proc/cpuinfo for each level; all CPUs with it have the others of the level.
 FEATURES = {"v3": "avx2", "v4": "avx512vl"}
 
 

@@ -1,13 +1,15 @@
-"""The libraries that are compared, and the ways to run each; of several ways the best one counts.
+"""The libraries that are compared, and the ways to run each; the fastest way counts.
 
 A module of this folder has `prepare(workload, X, y, way)`. It returns a function without
-parameters that does the workload's work once, from the same start every time, and returns
-"seconds", a list of what was timed (per step, fit or call), and "result", a number that all peers
-should arrive at.
+parameters that does the workload's work once, from the same start every time. It returns "seconds",
+a list of measured times (per step, fit or call), "result", a number that all peers should agree on,
+and maybe "cpu_seconds", the CPU time of the process over the same work.
 """
 
 from collections import namedtuple
-from time import perf_counter
+from time import perf_counter, process_time
+
+import numpy as np
 
 Peer = namedtuple("Peer", "module package ways")
 PEERS = {
@@ -24,18 +26,25 @@ PEERS = {
 }
 
 
-def calls(predict, X):
-    """A turn of calls `predict(X)`: so many at a time that the clock does not show."""
+def now():
+    """The clock's time and the CPU time of this process, in seconds."""
+    return np.array((perf_counter(), process_time()))
+
+
+def calls(predict, X, repeats=None):
+    """A turn of `repeats` calls `predict(X)`; by default enough to hide the cost of the clock."""
     predict(X)
-    start = perf_counter()
-    predict(X)
-    repeats = 1 + int(0.01 / (perf_counter() - start))
+    if repeats is None:
+        start = perf_counter()
+        predict(X)
+        repeats = 1 + int(0.01 / (perf_counter() - start))
 
     def turn():
-        start = perf_counter()
+        start = now()
         for _ in range(repeats):
             P = predict(X)
-        seconds = (perf_counter() - start) / repeats
-        return {"seconds": [seconds], "result": float(P.max(axis=1).mean())}
+        seconds, cpu_seconds = (now() - start) / repeats
+        result = float(P.max(axis=1).mean())
+        return {"seconds": [seconds], "cpu_seconds": [cpu_seconds], "result": result}
 
     return turn

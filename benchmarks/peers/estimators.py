@@ -1,19 +1,18 @@
 """scikit-learn and fastbp, through the interface they share.
 
-Both draw the order of each epoch from the RandomState they are given. Theirs notes the time of each
-draw, and an epoch lasts from one draw to the next: what is paid once per fit (validation, the first
-weights, the ends) lies outside, as JAX's compilation does.
+Both draw the order of each epoch from the RandomState that they are given. This one records the
+times of the draws, and an epoch lasts from one draw to the next. Costs that occur once per fit
+(checks, initial weights) are not counted, as JAX's compilation is not.
 """
 
 import importlib
 import warnings
-from time import perf_counter
 
 import numpy as np
 import workloads as w
 from sklearn.exceptions import ConvergenceWarning
 
-from peers import calls
+from peers import calls, now
 
 
 class Clock(np.random.RandomState):
@@ -26,7 +25,7 @@ class Clock(np.random.RandomState):
     def _draw(self, draw, x):
         if self.inside:  # `permutation` may shuffle
             return draw(x)
-        self.ticks.append(perf_counter())
+        self.ticks.append(now())
         self.inside = True
         try:
             return draw(x)
@@ -43,9 +42,15 @@ class Clock(np.random.RandomState):
 def prepare(workload, X, y, way):
     warnings.simplefilter("ignore", ConvergenceWarning)
     way = dict(way)
+    repeats = way.pop("calls", None)  # of each turn
     make = getattr(importlib.import_module(way.pop("module")), workload.estimator)
-    turn = {w.EPOCH: epochs, w.FIT: fit, w.PREDICT: predict}[workload.timed]
-    return turn(workload, X, y, lambda **more: make(**workload.parameters, **way, **more))
+
+    def estimator(**more):
+        return make(**workload.parameters, **way, **more)
+
+    if workload.timed == w.PREDICT:
+        return predict(workload, X, y, estimator, repeats)
+    return {w.EPOCH: epochs, w.FIT: fit}[workload.timed](workload, X, y, estimator)
 
 
 def epochs(workload, X, y, make):
@@ -58,8 +63,12 @@ def epochs(workload, X, y, make):
         ).fit(X, y)
         if not len(clock.ticks) == estimator.n_iter_ == workload.epochs + 1:
             raise RuntimeError(f"{len(clock.ticks)} orders drawn in {estimator.n_iter_} epochs")
-        seconds = np.diff(clock.ticks) / workload.steps
-        return {"seconds": list(seconds), "result": estimator.loss_curve_[workload.epochs - 1]}
+        seconds, cpu_seconds = np.diff(clock.ticks, axis=0).T / workload.steps
+        return {
+            "seconds": list(seconds),
+            "cpu_seconds": list(cpu_seconds),
+            "result": estimator.loss_curve_[workload.epochs - 1],
+        }
 
     return turn
 
@@ -69,16 +78,21 @@ def fit(workload, X, y, make):
 
     def turn():
         estimator = make(max_iter=workload.epochs, random_state=0, **stop)
-        start = perf_counter()
+        start = now()
         estimator.fit(X, y)
-        seconds = perf_counter() - start
-        return {"seconds": [seconds], "result": estimator.loss_, "iterations": estimator.n_iter_}
+        seconds, cpu_seconds = now() - start
+        return {
+            "seconds": [seconds],
+            "cpu_seconds": [cpu_seconds],
+            "result": estimator.loss_,
+            "iterations": estimator.n_iter_,
+        }
 
     return turn
 
 
-def predict(workload, X, y, make):
+def predict(workload, X, y, make, repeats):
     estimator = make(max_iter=1, random_state=0).fit(X[:1000], y[:1000])
     layers = w.initial(workload, np.random.RandomState(0), X.dtype)
     estimator.coefs_, estimator.intercepts_ = map(list, zip(*layers, strict=True))
-    return calls(estimator.predict_proba, X[: workload.rows])
+    return calls(estimator.predict_proba, X[: workload.rows], repeats)

@@ -28,7 +28,7 @@ def network(workload, layers):
 
 
 def optimizer_of(workload, model):
-    # L2 on the biases too, for one group of parameters is quicker than two.
+    # L2 applies to the biases too: one group of parameters is faster than two.
     more = {"lr": w.RATE, "weight_decay": w.ALPHA / workload.batch, "fused": True}
     if workload.solver == "adam":
         return torch.optim.Adam(
