@@ -16,6 +16,7 @@ from layer_oracle import (
 from scipy import sparse
 
 import oracle
+import twins
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
 from fastbp.inspection import layer_statistics
@@ -56,7 +57,7 @@ def by_numpy(estimator, X, y, weight):
     gradient = oracle.loss_gradient(
         estimator.coefs_, estimator.intercepts_, name, loss, X, target, weight, estimator.alpha
     )[2]
-    greatest = [oracle.ACTIVATIONS[name][1](np.linspace(-10, 10, 2001)).max()] * 2 + [1]
+    greatest = [twins.ACTIVATIONS[name].derivative(np.linspace(-10, 10, 2001)).max()] * 2 + [1]
     mean = np.array([(w * layer).sum(axis=0).mean() for layer in a])
     change = estimator.learning_rate_init * np.array(
         [
