@@ -20,6 +20,8 @@ import twins
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
 from fastbp.inspection import layer_statistics
+from fastbp.inspection.statistics import FIRST_STEPS
+from fastbp.kernels import core
 
 
 def problem_of(loss="log_loss", weighted=False, is_sparse=False, **params):
@@ -40,6 +42,10 @@ def problem_of(loss="log_loss", weighted=False, is_sparse=False, **params):
     weight = random.randint(0, 4, 50).astype(float) if weighted else None
     quietly(estimator, X, y, sample_weight=weight)
     return estimator, sparse.csr_array(X) if is_sparse else X, y, weight
+
+
+def test_every_optimizer_has_a_first_step():
+    assert set(FIRST_STEPS) == set(core.OPTIMIZERS)
 
 
 def by_numpy(estimator, X, y, weight):
