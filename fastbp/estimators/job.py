@@ -18,20 +18,15 @@ from fastbp.kernels import core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
     LBFGS,
-    BestWeights,
     Course,
     Job,
     Optimizer,
-    Patience,
-    PatienceWithScore,
-    PrintLoss,
-    PrintScore,
     Rule,
     Samples,
     Schedule,
-    Validation,
     ValidationSet,
     Watch,
+    watches,
 )
 
 FIT, PARTIAL_FIT, INSPECT = "fit", "partial_fit", "inspect"  # purposes of a job
@@ -216,8 +211,8 @@ def _optimizer(estimator, network, incremental):
     if last is not None:
         return last.copy(network.params.dtype)
     constants = {name: getattr(estimator, name) for name in core.RULE_CONSTANTS[estimator.solver]}
-    # scikit-learn's Adam knows no schedule.
-    name = estimator.learning_rate if estimator.solver == "sgd" else "constant"
+    # Adam ignores the schedule, as in scikit-learn.
+    name = "constant" if estimator.solver == "adam" else estimator.learning_rate
     schedule = Schedule(name, float(estimator.learning_rate_init), estimator.power_t)
     return Optimizer.start(
         Rule(estimator.solver, constants), schedule, network.params.size, network.params.dtype
@@ -270,18 +265,18 @@ def _score(metric, decode, truth, sample_weight, out):
 
 def watches_of(estimator, job: EstimatorJob) -> list[Watch]:
     """What looks at each epoch, as the parameters say."""
-    watches: list[Watch] = []
+    chosen: list[Watch] = []
     steps = not isinstance(job.rule, LBFGS)
     verbose = bool(estimator.verbose)
     if verbose and steps:
-        watches.append(PrintLoss())
+        chosen.append(watches.PrintLoss())
     if job.validation_set is not None:
-        watches.append(Validation(job.validation_set))
+        chosen.append(watches.Validation(job.validation_set))
         if verbose:
-            watches.append(PrintScore())
+            chosen.append(watches.PrintScore())
     if steps:
-        patience = PatienceWithScore if job.early_stopping else Patience
-        watches.append(patience(estimator.tol, estimator.n_iter_no_change, verbose))
+        patience = watches.PatienceWithScore if job.early_stopping else watches.Patience
+        chosen.append(patience(estimator.tol, estimator.n_iter_no_change, verbose))
     if job.early_stopping:
-        watches.append(BestWeights())
-    return watches
+        chosen.append(watches.BestWeights())
+    return chosen
