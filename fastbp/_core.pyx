@@ -164,12 +164,10 @@ def step_rates(dict rule, double[:, ::1] rates, Py_ssize_t first_step):
     Steps count from 1. The rates of Adam have its bias correction in them.
     """
     cdef Walk walk
-    cdef Py_ssize_t k
     bind_rule(&walk, rule)
-    if rates.shape[1] < 2 or first_step < 1:
-        raise ValueError("rates have 2 columns, and steps count from 1")
-    for k in range(rates.shape[0]):
-        rates[k, 1] = optimizers.corrected_rate(&walk.rule, rates[k, 0], first_step + k)
+    if rates.shape[0] < 1 or rates.shape[1] < 2 or first_step < 1:
+        raise ValueError("rates have rows of 2 columns, and steps count from 1")
+    optimizers.correct_rates(&walk.rule, &rates[0, 0], rates.shape[0], rates.shape[1], first_step)
 
 
 # ---- one rank's part ------------------------------------------------------------------------
