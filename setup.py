@@ -1,4 +1,10 @@
-"""Metadata lives in pyproject.toml; here is only what needs code: compiler flags and levels."""
+"""Metadata lives in pyproject.toml; here is only what needs code: compiler flags and levels.
+
+    FASTBP_LEVELS=v3 python setup.py build_ext --inplace    # one level
+
+Modules of other levels that an earlier build left in fastbp/ are still imported where the CPU has
+their level; FASTBP_ISA=v3 asks for the new one. FASTBP_DEBUG=1 builds with bounds checks.
+"""
 
 import os
 import platform
@@ -61,7 +67,9 @@ def levels():
                 built[suffix] = flags
             else:
                 print(f"fastbp._core{suffix} is left out: the C compiler rejects {flags[0]}")
-    return built
+    wanted = os.environ.get("FASTBP_LEVELS", "baseline,v3,v4").split(",")
+    suffixes = {"baseline": "", "v3": "_v3", "v4": "_v4"}
+    return {suffixes[level]: built[suffixes[level]] for level in wanted if suffixes[level] in built}
 
 
 class BuildCore(build_ext):

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -103,7 +104,7 @@ def step_flops(sizes, batch):
     return 3 * forward_flops(sizes, batch) - forward_flops(sizes[:2], batch)
 
 
-NET = {
+NET: dict[str, Any] = {
     "data": "mnist",
     "hidden": (100,),
     "timed": PREDICT,

@@ -9,7 +9,7 @@ import fastbp
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
 sys.path.append(str(HERE / "extensions"))
-# Where examples/_data.py looks as well; the gallery does without what is not there.
+# Where examples/_data.py looks too; the examples of the gallery also run without these data.
 os.environ.setdefault("FASTBP_DATA", str(EXAMPLES.parents[1] / "shared" / "data"))
 
 project = "fastbp"
@@ -23,16 +23,17 @@ extensions = [
     "myst_parser",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "fit_picture",
 ]
 templates_path = ["templates"]
 exclude_patterns = ["build", "templates", "gallery/**/*.ipynb", "gallery/**/*.py"]
 default_role = "code"
 autodoc_default_options = {
-    # What scikit-learn adds to every estimator; its docstrings lead into scikit-learn's pages.
+    # scikit-learn adds these to every estimator; their docstrings link to scikit-learn's pages.
     "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
 }
-toc_object_entries_show_parents = "hide"  # beside the page there is room for fit(), not more
-autodoc_typehints = "none"  # numpydoc's types stand beside each parameter
+toc_object_entries_show_parents = "hide"  # the sidebar has room for fit(), not for more
+autodoc_typehints = "none"  # numpydoc shows the type beside each parameter
 numpydoc_show_class_members = False  # templates/autosummary shows them, each with its docstring
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
@@ -64,7 +65,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "reading_order.ReadingOrder",
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("fastbp",),
-    "capture_repr": (),  # what an example prints and draws is shown, not what a line returns
+    "capture_repr": (),  # show prints and figures of an example, not the values of its lines
     "image_srcset": ["2x"],
     "min_reported_time": 1,
     "write_computation_times": False,

@@ -1,7 +1,8 @@
-"""Where the larger data sets are, for the examples and the benchmarks. Nothing here is needed.
+"""Paths and loaders of the larger data sets of examples and benchmarks. All are optional.
 
-A data set is looked for in the directory named by the environment variable FASTBP_DATA or, without
-it, in `../shared/data` beside the checkout. Every caller says what it does when there is none.
+A data set is searched for in the directory that the environment variable FASTBP_DATA names. Without
+the variable it is searched for in `../shared/data` beside the checkout. Each caller decides what to
+do if it is not found.
 """
 
 import os
@@ -36,7 +37,7 @@ def housing(path):
         names = file.readline().strip().split(",")[:8]
     table = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=range(9))
     X, y = table[:, :8], table[:, 8] / 1e5
-    # 207 block groups do not say how many bedrooms they have: they get the median.
+    # 207 block groups have no number of bedrooms: they get the median.
     missing = np.isnan(X)
     X[missing] = np.broadcast_to(np.nanmedian(X, axis=0), X.shape)[missing]
     return X, y, names

@@ -1,4 +1,4 @@
-"""Ink, paper and the place of the pictures: what the examples share when they draw."""
+"""Colours, style and output path of the pictures that the examples draw."""
 
 from pathlib import Path
 
@@ -44,14 +44,14 @@ plt.rcParams.update(
 
 
 def headline(fig, title, below):
-    """A title at the left edge of the figure, and one quiet sentence under it."""
+    """Draw a title at the left edge of the figure, and one grey sentence under it."""
     height = fig.get_figheight()
     fig.text(0.03, 1 - 0.36 / height, title, fontsize=15, weight="bold", va="center")
     fig.text(0.03, 1 - 0.66 / height, below, fontsize=10, color=GREY, va="center")
 
 
 def save(fig, path, default):
-    """Write the picture to `path` or, without one, to examples/output; print where it is."""
+    """Write the picture to `path`, or to examples/output if it is None; print the path."""
     path = Path(path) if path else Path(__file__).parent / "output" / default
     path.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(path)

@@ -1,7 +1,7 @@
 """Learn the 1797 handwritten digits that ship with scikit-learn: `make demo`.
 
-The same pipeline is trained twice, with scikit-learn's MLPClassifier and with fastbp's: same
-parameters, same seed, taking turns. The import line is all that differs, and so is the time.
+The same pipeline is trained with scikit-learn's MLPClassifier and with fastbp's, in turn, with the
+same parameters and the same seed. Only the import line is different, and the time.
 
     python examples/digits.py [picture.png] [--repeats 5]
 """
@@ -48,7 +48,7 @@ def train(X, y, repeats):
 
 
 def draw_curves(ax, curves):
-    """Both losses on one scale: a wide line for scikit-learn, ours inside it."""
+    """Draw both loss curves on one scale: scikit-learn's as a wide line, ours inside it."""
     epochs = np.arange(1, EPOCHS + 1)
     ax.plot(epochs, curves["scikit-learn"], color=ORANGE, alpha=0.45, lw=7, label="scikit-learn")
     ax.plot(epochs, curves["fastbp"], color=BLUE, lw=1.8, label="fastbp")
@@ -61,7 +61,7 @@ def draw_curves(ax, curves):
 
 
 def draw_confusion(ax, y, predicted):
-    """Rows: what was written. Columns: what was read. The mistakes stand out, in orange."""
+    """Draw the confusion matrix: a row for each true digit; mistakes are orange."""
     counts = confusion_matrix(y, predicted)
     right = np.where(np.eye(10, dtype=bool), counts, 0)
     ax.imshow(right, cmap=BLUES, vmin=0, vmax=counts.max() * 1.25)
@@ -82,7 +82,7 @@ def draw_confusion(ax, y, predicted):
 
 
 def draw_weights(fig, cell, weights):
-    """One 8 x 8 image per hidden unit: blue ink speaks for the unit, orange against it."""
+    """Draw the weights of each hidden unit as 8 x 8 pixels: positive blue, negative orange."""
     limit = np.quantile(np.abs(weights), 0.995)
     grid = cell.subgridspec(7, 7, wspace=0.12, hspace=0.12)
     for unit, image in enumerate(weights.T.reshape(-1, 8, 8)):
@@ -113,7 +113,7 @@ def main():
     X_train, X_test, y_train, y_test = train_test_split(
         X, y, test_size=0.25, stratify=y, random_state=0
     )
-    # The number of epochs is fixed so that both do the same work: no word about convergence.
+    # The number of epochs is fixed so that both do the same work: no warning about convergence.
     warnings.simplefilter("ignore", ConvergenceWarning)
     models, times = train(X_train, y_train, options.repeats)
     curves = {name: np.array(model[-1].loss_curve_) for name, model in models.items()}

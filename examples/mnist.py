@@ -1,11 +1,11 @@
 """Train 784-100-10 on MNIST, at the defaults, in ten epochs.
 
-97.3 to 97.7 % of the test images come out right, depending on the seed; this one gives 97.6 %.
+It classifies 97.3 to 97.7 % of the test images right, depending on the seed; this one gives 97.6 %.
 
     python examples/mnist.py
 
-Takes `mnist.npz` from the directory FASTBP_DATA (or ../shared/data beside the checkout); without
-it, asks OpenML for the same 70,000 images, which takes a minute and a connection.
+Reads `mnist.npz` from the directory FASTBP_DATA (or ../shared/data beside the checkout). Without
+the file it downloads the same 70,000 images from OpenML, which takes a minute.
 """
 
 import sys
@@ -41,7 +41,7 @@ def main():
     X_train, y_train, X_test, y_test = load()
     print(f"{len(X_train)} images to learn from, {len(X_test)} to be read, {X_train.dtype} pixels")
 
-    # Ten epochs are what this example is about: no word about convergence.
+    # The example trains for ten epochs: no warning about convergence.
     warnings.simplefilter("ignore", ConvergenceWarning)
     model = MLPClassifier(max_iter=10, random_state=5, verbose=True)
     start = perf_counter()

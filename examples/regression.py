@@ -1,9 +1,9 @@
-"""Predict what houses cost in California or, without that data, how diabetes goes on.
+"""Predict house values in California or, without that data, the progression of diabetes.
 
     python examples/regression.py [picture.png]
 
-Takes `housing.csv` from the directory FASTBP_DATA (or ../shared/data beside the checkout);
-otherwise scikit-learn's 442 diabetes patients. Draws prediction against truth.
+Reads `housing.csv` from the directory FASTBP_DATA (or ../shared/data beside the checkout). Without
+the file it uses scikit-learn's 442 diabetes patients. Draws prediction against truth.
 """
 
 import sys
@@ -24,16 +24,16 @@ from fastbp import MLPRegressor
 
 
 def load():
-    """X, y, what y is, and the parameters that suit that much data."""
+    """X, y, the meaning of y, and parameters that suit the number of samples."""
     path = _data.find("housing.csv")
     if path:
         X, y, _ = _data.housing(path)
-        # Counts of rooms and people are skewed over four decades: logarithms spread them.
+        # Counts of rooms and people are skewed over four decades: take their logarithms.
         X[:, 3:] = np.log(X[:, 3:])
         return X, y, "house value in 100,000 dollars", {"hidden_layer_sizes": (64, 64)}
     print("housing.csv is not at hand; diabetes it is")
     X, y = load_diabetes(return_X_y=True)
-    # 331 patients to learn from are few: a small network, and a penalty that keeps it smooth.
+    # 331 training samples are few: a small network, and a penalty that keeps it smooth.
     return (
         X,
         y,
@@ -48,7 +48,7 @@ def load():
 
 
 def draw_predictions(ax, truth, predicted, what):
-    """Each point a sample (or the darker, the more of them); on the diagonal all is right."""
+    """Draw the samples, or their density if there are many; the diagonal is a right prediction."""
     ends = np.array([min(truth.min(), predicted.min()), max(truth.max(), predicted.max())])
     ends = ends + np.array([-0.02, 0.02]) * np.ptp(ends)
     if len(truth) > 1000:
@@ -72,7 +72,7 @@ def draw_predictions(ax, truth, predicted, what):
 
 
 def draw_learning(upper, lower, model):
-    """Epoch by epoch: the loss of the training samples, and the score of those held out."""
+    """Draw the training loss and the score of the held-out samples by epoch."""
     epochs = np.arange(1, model.n_iter_ + 1)
     best = int(np.argmax(model.validation_scores_))
     upper.plot(epochs, model.loss_curve_, color=BLUE, lw=1.8)

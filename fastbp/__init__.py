@@ -5,6 +5,8 @@
 
 from typing import TYPE_CHECKING
 
+from fastbp import kernels as _kernels  # noqa: F401  picks the core, or says why it cannot
+
 if TYPE_CHECKING:
     from fastbp.estimators import MLPClassifier, MLPRegressor
     from fastbp.gradient_check import GradientCheck, check_gradient

@@ -1,4 +1,4 @@
-"""The class Expression of `fastbp.graph`, under the path that it had first."""
+"""`Expression` of `fastbp.graph`, under its first path."""
 
 from fastbp.graph.expression import ACTIVATION, LOSS, Expression
 

@@ -1,33 +1,43 @@
-"""Gradient check: backpropagation against finite differences of the objective.
+"""Gradient check: backpropagation compared with finite differences of the objective.
 
-A difference is taken from five values, E(w - e), E(w - e/2), E(w), E(w + e/2), E(w + e). Both
-third differences among them are of order e^3 where E is smooth, and of order e wherever within the
-step E has a kink: at no place do both vanish. Their sum, divided by e, bounds what a kink adds to
-the slope, and it knows nothing of backpropagation: a wrong gradient is never taken for a kink.
+Each difference uses five values: E(w - e), E(w - e/2), E(w), E(w + e/2) and E(w + e). They have two
+third differences. Both are of order e^3 where E is smooth. If E has a kink within the step, at
+least one of them is of order e, wherever the kink is. The sum of both, divided by e, therefore
+bounds the error of the slope by a kink. It does not depend on backpropagation: a wrong gradient is
+never mistaken for a kink.
 """
 
-import copy
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-from sklearn.base import clone
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from fastbp.estimators import inputs, memory
 from fastbp.estimators.base import BaseMLP
-from fastbp.network import Network, count_params
-from fastbp.threads.team import step_cost, team
-from fastbp.training.trainer import GRADIENT_CHUNK, Settings, gradient_door, work_per_sample
+from fastbp.estimators.job import INSPECT
+from fastbp.estimators.scikit_learn import Interval, StrOptions, validate_params
+from fastbp.threads import step_cost, team
+from fastbp.training import Gradient, Job, chunk_size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Method: TypeAlias = Literal["central", "forward"]
 
 EPSILON = np.finfo(np.float64).eps
 STEPS = {"forward": EPSILON ** (1 / 2), "central": EPSILON ** (1 / 3)}  # relative to the weights
 TOLERANCES = {"forward": 1e-4, "central": 1e-6}
-SHORTER = {"forward": (1.0,), "central": (1.0, 2.0**-4, 2.0**-8)}
-LONGER = (2.0**4, 2.0**8)  # where the objective is so large that rounding hides its slope
-CAUTION = 40  # standard deviations of rounding in a third difference, and a margin
-ARRAYS = 6  # of the parameters' size, that a check keeps
+SHORTER_STEPS = {"forward": (1.0,), "central": (1.0, 2.0**-4, 2.0**-8)}
+LONGER_STEPS = (2.0**4, 2.0**8)  # for an objective so large that rounding hides its slope
+CAUTION = 40  # standard deviations of rounding in a third difference, with a margin
+STRAIGHT_THROUGH = {"step"}  # activations with an estimate for their derivative
 
 
 @validate_params(
@@ -40,51 +50,51 @@ ARRAYS = 6  # of the parameters' size, that a check keeps
     prefer_skip_nested_validation=False,
 )
 def check_gradient(
-    estimator,
-    X,
-    y,
-    sample_weight=None,
+    estimator: BaseMLP,
+    X: ArrayLike | sparse.sparray | sparse.spmatrix,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     *,
-    method="central",
-    step=None,
-    n_directions=None,
-    random_state=None,
-):
+    method: Method = "central",
+    step: float | None = None,
+    n_directions: int | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> GradientCheck:
     """Compare the gradient by backpropagation with finite differences of the objective.
 
-    The objective is the mean loss of the samples with the L2 penalty, over all of X, in float64
-    whatever the dtype of X or of the fitted weights. (For log losses it is not quite the number
-    that is reported as loss, which is that of clipped probabilities.)
+    The objective is the mean loss of all samples plus the L2 penalty, always in float64. (For log
+    losses it differs slightly from the reported loss, which clips probabilities.)
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-        The gradient is that at its weights if it is fitted, or else at those that `fit` would begin
-        with. It is left as it is.
+        The gradient is taken at its weights if it is fitted, or else at the initial weights of
+        `fit`. The estimator is not changed.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Samples.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets, as `fit` takes them.
+        Targets, as for `fit`.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples, not negative.
+        Weights of the samples, which must not be negative.
     method : {'central', 'forward'}, default='central'
         ``(E(w + e) - E(w - e)) / (2 e)`` or ``(E(w + e) - E(w)) / e``.
     step : float, default=None
         The step e. None takes ``eps ** (1 / 3) * |w|`` for 'central' and ``eps ** (1 / 2) * |w|``
-        for 'forward', where eps is the machine epsilon 2.2e-16, and where \\|w| is at least the
-        root mean square of the layer's weights (1 if these are all 0). See Notes.
+        for 'forward'. Here eps is the machine epsilon, 2.2e-16, and \\|w| is at least the root mean
+        square of the layer's weights, or 1 if these are all 0. See Notes.
     n_directions : int, default=None
-        None compares every parameter, each by four evaluations of the objective on all samples. For
-        more than some thousand parameters take a number, 10 say: the slopes along so many random
-        unit vectors in the parameters of each layer are compared. An error in any parameter of the
-        layer shows in nearly all of them, but not in which one it is.
+        None compares the derivatives by all parameters, with four evaluations of the objective on
+        all samples for each. With more than a few thousand parameters, give a number such as 10.
+        Then the slopes along this number of random unit vectors in the parameters of each layer are
+        compared. An error in any parameter of the layer shows in nearly all of them, but they do
+        not show which parameter it is.
     random_state : int, RandomState instance or None, default=None
-        Draws the directions.
+        Source of the random directions.
 
     Returns
     -------
     check : GradientCheck
-        Gradients, errors, and whether they agree; it prints as a table.
+        Gradients, errors, and whether the gradients agree. It prints as a table.
 
     Raises
     ------
@@ -95,29 +105,31 @@ def check_gradient(
 
     Notes
     -----
-    The step is a compromise [1]_. What the difference cuts off of Taylor's series grows with e: it
-    is ``e / 2 * |E''|`` for 'forward', ``e ** 2 / 6 * |E'''|`` for 'central'. Rounding leaves about
-    ``eps * |E| / e``, which grows as e shrinks. If E changes with w on a scale of \\|w|, the sum is
-    least near the steps above, and half of the digits are right, or two thirds.
+    The step is a compromise [1]_. The truncation error of Taylor's series grows with e: it is
+    ``e / 2 * |E''|`` for 'forward' and ``e ** 2 / 6 * |E'''|`` for 'central'. The rounding error is
+    about ``eps * |E| / e`` and grows as e shrinks. If E changes with w on a scale of \\|w|, their
+    sum is smallest near the default steps. Then half of the digits are right for 'forward', and two
+    thirds for 'central'.
 
-    The relative error of a derivative a by backpropagation and n by differences is
-    ``|a - n| / max(|a|, |n|, floor)``, and the check passes if none is above 1e-6 ('central') or
-    1e-4 ('forward'). The floor is what the difference may be off by, over that tolerance, so that
-    rounding alone never fails: 80 times the rounding error of E over e, and for 'forward' the
-    second difference over e too. The rounding error is that seen in a table of E at neighbouring
-    parameters [2]_, at least that of its last digit. Where that leaves too few digits, steps of
-    16 e and 256 e are tried as well (not in place of a given `step`); a derivative that is no
-    larger than what the difference may be off by is skipped and counted: beside so large an
-    objective no difference can tell whether it is right.
+    The relative error between a, the derivative by backpropagation, and n, that by differences, is
+    ``|a - n| / max(|a|, |n|, floor)``. The check passes if no error is above 1e-6 ('central') or
+    1e-4 ('forward'). The floor is a bound on the error of the difference, divided by this
+    tolerance, so that rounding alone never fails. The bound is 80 times the rounding error of E
+    divided by e; 'forward' adds the second difference divided by e. The rounding error is estimated
+    from a table of E at neighbouring parameters [2]_; it is at least that of the last digit of E.
 
-    Where a kink of E lies within the step, such as that of a relu, no difference says what the
-    slope is. 'central' then tries steps of e / 16 and e / 256 (not in place of a given `step`); if
-    they meet it as well, the derivative is skipped and counted. So is one for which `step` is much
-    too large.
+    If the bound is too large for the tolerance, steps of 16 e and 256 e are tried as well, unless
+    `step` is given. A derivative that is not larger than the bound is skipped and counted, since
+    with so large an objective no difference can show whether it is right.
 
-    The gradient of step units is straight-through: on purpose not that of the objective, which is
-    constant in all parameters in front of them. Only the layers behind the last step units are
-    compared, and the result says so.
+    If E has a kink within the step, such as that of a relu, a difference does not give the slope.
+    'central' then tries steps of e / 16 and e / 256, unless `step` is given. If they contain the
+    kink as well, the derivative is skipped and counted. The same happens if `step` is much too
+    large.
+
+    The gradient of step units is the straight-through estimate, on purpose not that of the
+    objective, which is constant in all parameters in front of these units. Only the layers behind
+    the last step units are compared, and the result says so.
 
     References
     ----------
@@ -135,28 +147,31 @@ def check_gradient(
     """
     if not isinstance(estimator, BaseMLP):
         raise TypeError(
-            f"estimator must be an MLPClassifier or MLPRegressor of fastbp, got {estimator!r}. Of "
-            "a pipeline it is the last step, and X what the steps before it make."
+            f"estimator must be an MLPClassifier or MLPRegressor of fastbp, got {estimator!r}. "
+            "For a pipeline, give its last step, and X as transformed by the steps before it."
         )
-    network, data, objective, alpha = _prepare(estimator, X, y, sample_weight)
-    first = _behind_steps(network.activations)
+    estimator._validate_params()
+    job = estimator._job(X, y, sample_weight, purpose=INSPECT, dtype=np.float64)
+    job = replace(job, objective=replace(job.objective, exact=True))
+    network = job.network
+    first = _first_exact_layer(network.activations)
     random_state = check_random_state(random_state)
-    with _evaluation(network, data, objective, alpha, estimator.n_threads) as (evaluate, grads):
+    with _evaluation(job) as (evaluate, grads):
         here = evaluate()
         if not np.isfinite(here):
             raise ValueError(f"the objective is {here} at these weights: it has no gradient")
         gradient = network.copy()
-        gradient.params[...] = grads  # the one here, while others are overwritten
+        gradient.params[...] = grads  # a copy: each evaluation overwrites grads
         noise = _noise(evaluate, network.params)
         layers = []
         for k in range(len(network.coefs)):
             parameters = _pair(network, k), _pair(gradient, k)
-            places = (
-                _elements(*parameters)
+            directions = (
+                _coordinate_directions(*parameters)
                 if n_directions is None
-                else _directions(*parameters, n_directions, random_state)
+                else _random_directions(*parameters, n_directions, random_state)
             )
-            layers.append(_compare(places, evaluate, here, noise, method, step, k >= first))
+            layers.append(_compare(directions, evaluate, here, noise, method, step, k >= first))
     if n_directions is None:
         layers = [_as_pairs(layer, *_pair(network, k)) for k, layer in enumerate(layers)]
     return GradientCheck(method, network.units, layers, first, n_directions)
@@ -165,51 +180,30 @@ def check_gradient(
 # ---- the objective
 
 
-def _prepare(estimator, X, y, sample_weight):
-    """(network, data, objective, alpha) as `fit` would have them, but in float64 and on a copy."""
-    fitted = hasattr(estimator, "coefs_")
-    twin = copy.copy(estimator) if fitted else clone(estimator)
-    twin._validate_params()
-    twin.warm_start = False  # which would ask for samples of all classes
-    hidden = inputs.check_hidden_layer_sizes(twin.hidden_layer_sizes)
-    X, y, data, objective, alpha = twin._prepare(
-        X, y, sample_weight, np.float64, incremental=fitted, reset=not fitted
-    )
-    objective.exact = True
-    if fitted:
-        network = twin._current_network().astype(np.float64)
-        twin._check_shape(network.units, list(network.units[1:-1]), y.shape[1])
-        return network, data, objective, alpha
-    units = [X.shape[1], *hidden, y.shape[1]]
-    memory.check_fits(8 * ARRAYS * count_params(units), f"hidden_layer_sizes={tuple(hidden)}")
-    network = Network(units, twin.activation, np.float64)
-    network.initialize(check_random_state(twin.random_state), twin.init)
-    return network, data, objective, alpha
-
-
 @contextmanager
-def _evaluation(network, data, objective, alpha, n_threads):
-    """(evaluate, gradient): evaluate() gives the objective at the network's parameters, and sets
-    the gradient."""
-    settings = Settings(objective, alpha, max_iter=1, tol=0.0)
-    chunk, work = min(GRADIENT_CHUNK, len(data[1])), work_per_sample(network, data[0])
-    cost = step_cost(work * chunk, network.params.size)
-    with team(n_threads, cost, chunk, work * len(data[1])) as members:
-        door, gradient, tally = gradient_door(network, data, settings, members.size)
+def _evaluation(job: Job):
+    """(evaluate, grads): evaluate() gives the objective at the network's parameters.
+
+    It also sets grads.
+    """
+    chunk, work = chunk_size(job.samples), job.work_per_sample
+    cost = step_cost(work * chunk, job.network.params.size)
+    with team(job.n_threads, cost, chunk, work * len(job.samples)) as ranks:
+        gradient = Gradient(job, ranks.size)
 
         def evaluate():
-            members.run(door)
-            return float(tally[0])
+            ranks.run(gradient)
+            return gradient.loss
 
-        yield evaluate, gradient
+        yield evaluate, gradient.grads
 
 
 def _noise(evaluate, params):
-    """The standard deviation of rounding in the objective, as far as it shows.
+    """An estimate of the standard deviation of rounding errors in the objective.
 
-    A table of its values at parameters that differ by 1e-9 of themselves: all that is smooth
-    vanishes in third differences, and those of independent errors have 20 times the variance of
-    one. The median does not see the few that a kink would make large.
+    It uses a table of the objective at parameters with relative distances of 1e-9. In its third
+    differences the smooth part vanishes, and independent errors have 20 times the variance of one
+    error. The median ignores the few large differences at a kink.
     """
     start = params.copy()
     signs = np.random.RandomState(0).choice([-1.0, 1.0], params.size)
@@ -221,8 +215,8 @@ def _noise(evaluate, params):
     with np.errstate(invalid="ignore"):
         differences = abs(np.diff(table, 3))
     differences = differences[np.isfinite(differences)]
-    seen = np.median(differences) / (0.6745 * 20**0.5) if differences.size else 0.0
-    return max(seen, np.finfo(np.float64).tiny)
+    deviation = np.median(differences) / (0.6745 * 20**0.5) if differences.size else 0.0
+    return max(deviation, np.finfo(np.float64).tiny)
 
 
 # ---- differences
@@ -232,18 +226,18 @@ def _pair(network, k):
     return network.coefs[k], network.intercepts[k]
 
 
-def _behind_steps(activations):
-    """The first layer with no step units behind it, its own included."""
-    return max((k + 1 for k, one in enumerate(activations) if one == "step"), default=0)
+def _first_exact_layer(activations):
+    """The first layer without step units in itself and behind it: its gradient is exact."""
+    return max((k + 1 for k, one in enumerate(activations) if one in STRAIGHT_THROUGH), default=0)
 
 
 def _typical(weight):
-    """The root mean square of a layer's weights, or 1."""
+    """The root mean square of a layer's weights, or 1 if these are 0."""
     return float(np.sqrt(np.mean(weight**2))) or 1.0
 
 
-def _elements(parameters, gradient):
-    """(move, derivative, size) of every parameter: move(t) adds t to it, as it was at first."""
+def _coordinate_directions(parameters, gradient):
+    """(move, derivative, size) of each parameter: move(t) sets it to its first value plus t."""
     typical = _typical(parameters[0])
     for array, slopes in zip(parameters, gradient, strict=True):
         flat = array.reshape(-1)  # a view
@@ -255,8 +249,8 @@ def _elements(parameters, gradient):
             yield move, slope, max(abs(w), typical)
 
 
-def _directions(parameters, gradient, n_directions, random_state):
-    """The same of random unit vectors in the parameters of a layer."""
+def _random_directions(parameters, gradient, n_directions, random_state):
+    """(move, derivative, size) of random unit vectors in the parameters of a layer."""
     count = sum(array.size for array in parameters)
     size = _typical(parameters[0]) * count**0.5
     starts = [array.copy() for array in parameters]
@@ -272,50 +266,50 @@ def _directions(parameters, gradient, n_directions, random_state):
         yield move, float(sum(map(np.vdot, draws, gradient))), size
 
 
-def _compare(places, evaluate, here, noise, method, step, has_gradient):
-    """Three arrays of all places: derivatives by backpropagation, differences, relative errors.
+def _compare(directions, evaluate, here, noise, method, step, has_gradient):
+    """Derivatives by backpropagation, differences and relative errors of all directions.
 
-    Where there is no difference, it and the error are NaN.
+    Three arrays. The difference and the error are NaN if the direction is skipped.
     """
     rows = []
-    for move, slope, size in places:
+    for move, slope, size in directions:
         first = STEPS[method] * size
-        steps = [first * shorter for shorter in SHORTER[method]] if step is None else [step]
-        longer = [first * longer for longer in LONGER] if step is None else []
-        numeric = off = np.nan
+        steps = [first * shorter for shorter in SHORTER_STEPS[method]] if step is None else [step]
+        longer = [first * longer for longer in LONGER_STEPS] if step is None else []
+        numeric = bound = np.nan
         if has_gradient:
-            numeric, off = _best_difference(move, evaluate, here, noise, method, steps, longer)
-            if slope != 0 and max(abs(slope), abs(numeric)) <= off:  # which is nothing but rounding
-                numeric = off = np.nan
-        rows.append((slope, numeric, off))
-    slopes, numeric, off = np.array(rows).T
+            numeric, bound = _best_difference(move, evaluate, here, noise, method, steps, longer)
+            if slope != 0 and max(abs(slope), abs(numeric)) <= bound:  # rounding hides the slope
+                numeric = bound = np.nan
+        rows.append((slope, numeric, bound))
+    slopes, numeric, bounds = np.array(rows).T
     with np.errstate(invalid="ignore"):
-        floor = off / TOLERANCES[method]
+        floor = bounds / TOLERANCES[method]
         errors = abs(slopes - numeric) / np.maximum(np.maximum(abs(slopes), abs(numeric)), floor)
     errors[~np.isfinite(slopes) & ~np.isnan(numeric)] = np.inf
     return slopes, numeric, errors
 
 
 def _best_difference(move, evaluate, here, noise, method, steps, longer):
-    """_difference within the first of `steps`, or in a longer one that is off by less."""
+    """The result of _difference with `steps`, or with a longer step that has a smaller bound."""
     best = _difference(move, evaluate, here, noise, method, steps)
     for e in longer:
         if not best[1] > TOLERANCES[method] * abs(best[0]):  # exact enough, or NaN
             break
-        found = _difference(move, evaluate, here, noise, method, [e])
-        if not found[1] < best[1]:
+        candidate = _difference(move, evaluate, here, noise, method, [e])
+        if not candidate[1] < best[1]:
             break
-        best = found
+        best = candidate
     return best
 
 
 def _difference(move, evaluate, here, noise, method, steps):
-    """(difference quotient, how far off it may be); NaN where there is a kink within all steps.
+    """(difference quotient, bound on its error) for the first step without a kink; NaN if none.
 
-    What is off by a kink is at most 1.5 times the sum of both third differences, what Taylor's
-    series has beyond the quotient of 'central' less than that sum.
+    A kink adds an error of at most 1.5 times the sum of both third differences. The truncation
+    error of 'central' is less than that sum.
     """
-    slope = off = np.nan
+    slope = bound = np.nan
     for e in steps:
         values = []
         for t in (-e, -e / 2, e / 2, e):
@@ -328,18 +322,18 @@ def _difference(move, evaluate, here, noise, method, steps):
         ) / e
         rounding = CAUTION * max(noise, EPSILON * abs(left), EPSILON * abs(right)) / e
         if method == "central":
-            quotient, cut_off = (right - left) / (2 * e), 0.0
+            quotient, truncation = (right - left) / (2 * e), 0.0
         else:
-            quotient, cut_off = (right - here) / e, abs(right - 2 * here + left) / e
-        if bend <= max(rounding, TOLERANCES[method] / 4 * abs(quotient)) < np.inf:  # nor for NaN
-            slope, off = quotient, 2 * rounding + cut_off
+            quotient, truncation = (right - here) / e, abs(right - 2 * here + left) / e
+        if bend <= max(rounding, TOLERANCES[method] / 4 * abs(quotient)) < np.inf:  # False for NaN
+            slope, bound = quotient, 2 * rounding + truncation
             break
     move(0.0)
-    return slope, off
+    return slope, bound
 
 
 def _as_pairs(layer, weight, bias):
-    """The arrays of a layer's parameters as pairs in the shapes of its weights and biases."""
+    """Each array of a layer as a pair (weights, biases) in their shapes."""
     return [
         (array[: weight.size].reshape(weight.shape), array[weight.size :].reshape(bias.shape))
         for array in layer
@@ -348,35 +342,46 @@ def _as_pairs(layer, weight, bias):
 
 # ---- the result
 
+# Numbers of a layer: one for each direction, or arrays for its weights and its biases.
+LayerNumbers: TypeAlias = NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]
+
 
 class GradientCheck:
-    """What `check_gradient` found; ``str()`` of it is a table, in which layers count from 1.
+    """Result of `check_gradient`. It prints as a table, in which layers count from 1.
 
     Attributes
     ----------
     passed : bool
-        Whether all that was compared agrees within `tolerance`, and anything was.
+        Whether all compared derivatives agree within `tolerance`, and at least one was compared.
     max_error : float
         The largest relative error; NaN if nothing could be compared.
     relative_errors : ndarray of shape (n_layers,)
         The largest relative error of each layer; NaN where nothing could be compared.
     analytic, numeric : list of (ndarray of shape (fan_in, fan_out), ndarray of shape (fan_out,))
-        Derivatives of the objective by the weights and the biases of each layer, by backpropagation
-        and by differences; NaN in `numeric` for what was not compared. Along directions, one
-        ndarray of shape (n_directions,) for each layer.
+        Derivatives of the objective with respect to the weights and the biases of each layer, by
+        backpropagation and by differences. `numeric` is NaN for derivatives that were not compared.
+        With `n_directions`, each layer has one ndarray of shape (n_directions,) instead.
     errors : list
-        The relative error of each, in the same shapes.
+        Relative errors of the derivatives, in the same shapes.
     n_checked, n_skipped : int
-        Derivatives that were compared, and those that were not, for a kink or for rounding.
+        Numbers of derivatives that were compared, and that were skipped because of a kink or of
+        rounding.
     straight_through : int
-        The first so many layers have step units behind them and are not compared.
+        Number of layers, from the first on, that have step units behind them and are not compared.
     method : str
         'central' or 'forward'.
     tolerance : float
         The largest relative error that passes.
     """
 
-    def __init__(self, method, units, layers, straight_through, n_directions):
+    def __init__(
+        self,
+        method: Method,
+        units: Sequence[int],
+        layers: Sequence[tuple[LayerNumbers, LayerNumbers, LayerNumbers]],
+        straight_through: int,
+        n_directions: int | None,
+    ) -> None:
         self.method, self.tolerance = method, TOLERANCES[method]
         self.straight_through = straight_through
         self.analytic, self.numeric, self.errors = map(list, zip(*layers, strict=True))
@@ -392,14 +397,14 @@ class GradientCheck:
         self.n_checked, self.n_skipped = sum(compared), sum(self._skipped)
         self.passed = self.max_error <= self.tolerance
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"GradientCheck(passed={self.passed}, max_error={self.max_error:.2g}, "
             f"n_checked={self.n_checked}, n_skipped={self.n_skipped})"
         )
 
-    def __str__(self):
-        """A table with a line for each layer, and what it comes to."""
+    def __str__(self) -> str:
+        """A table with a line for each layer, followed by the verdict."""
         what = "every parameter"
         if self._n_directions is not None:
             what = f"{self._n_directions} random directions in each layer"
@@ -411,14 +416,14 @@ class GradientCheck:
             zip(self.analytic, self.relative_errors, strict=True)
         ):
             shape = f"{self._units[k]} x {self._units[k + 1]}"
-            error, skipped = f"{error:.1e}", self._skipped[k]
-            if k < self.straight_through:
-                error, skipped = "-", "-"
             largest = _largest(abs(_flat(analytic)))
-            lines.append(f"{k + 1:5} {shape:>13} {largest:15.2e} {error:>10} {skipped:>8}")
+            last = f"{error:.1e}", str(self._skipped[k])
+            if k < self.straight_through:
+                last = "-", "-"
+            lines.append(f"{k + 1:5} {shape:>13} {largest:15.2e} {last[0]:>10} {last[1]:>8}")
         return "\n".join([*lines, *self._verdict()])
 
-    def _verdict(self):
+    def _verdict(self) -> Iterator[str]:
         bad = [str(k) for k, error in enumerate(self.relative_errors, 1) if error > self.tolerance]
         if self.passed:
             yield (
@@ -438,20 +443,23 @@ class GradientCheck:
                 "rounding hides its slope"
             )
         if self.straight_through:
+            from fastbp.inspection.words import layers_in_words
+
+            layers = layers_in_words(range(1, self.straight_through + 1))
             yield (
-                f"not compared: {_layers(self.straight_through)} in front of step units, whose "
-                "gradient is straight-through,\non purpose not that of the objective"
+                f"not compared: {layers} in front of step units, whose gradient is "
+                "straight-through,\non purpose not that of the objective"
             )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences against the derivatives by backpropagation.
 
-        What agrees lies on the diagonal; what does not is a cross.
+        Derivatives that agree are points on the diagonal, wrong ones are crosses.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
 
         Returns
         -------
@@ -462,63 +470,47 @@ class GradientCheck:
         ImportError
             If matplotlib is not installed.
         """
-        try:
-            from matplotlib import pyplot as plt
-        except ImportError as error:
-            raise ImportError(
-                "plot needs matplotlib, the extra 'plot': pip install 'fastbp[plot]'"
-            ) from error
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
-        colors = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(self.errors)))
-        for k, color in enumerate(colors):
-            analytic, numeric, errors = (
-                _flat(layers[k]) for layers in (self.analytic, self.numeric, self.errors)
-            )
-            wrong = errors > self.tolerance
-            right = ~wrong & ~np.isnan(errors)
-            ax.scatter(
-                analytic[right],
-                numeric[right],
-                s=16,
-                color=[color],
-                alpha=0.7,
-                lw=0,
-                label=f"layer {k + 1}" if right.any() else None,
-            )
-            ax.scatter(
-                analytic[wrong],
-                numeric[wrong],
-                s=36,
-                color=[color],
-                marker="x",
-                label=f"layer {k + 1}, wrong" if wrong.any() else None,
-            )
-        ax.axline((0, 0), slope=1, color="0.7", lw=0.8, zorder=0)
-        ax.set(
-            xlabel="derivative by backpropagation",
-            ylabel=f"{self.method} difference",
-            title=f"gradient check: {'passed' if self.passed else 'failed'}, "
+        from fastbp.inspection import plot
+
+        _, ax = plot.axes("GradientCheck", ax)
+        for k, color in enumerate(plot.sequence(len(self.errors))):
+            self._scatter(ax, k, color)
+        ax.axline((0, 0), slope=1, color=plot.GREY, alpha=0.6, lw=0.8, zorder=0)
+        ax.set(xlabel="derivative by backpropagation", ylabel=f"{self.method} difference")
+        ax.set_title(
+            f"gradient check: {'passed' if self.passed else 'failed'}, "
             f"largest error {self.max_error:.1e}",
+            color=plot.INK,
         )
+        plot.quiet(ax)
         if self.n_checked:
-            ax.legend()
+            plot.legend(ax)
         return ax
 
+    def _scatter(self, ax: Axes, k: int, color: NDArray[np.float64]) -> None:
+        """Draw the derivatives of layer k, the wrong ones as crosses."""
+        analytic, numeric, errors = (
+            _flat(layers[k]) for layers in (self.analytic, self.numeric, self.errors)
+        )
+        wrong = errors > self.tolerance
+        right = ~wrong & ~np.isnan(errors)
+        for shown, label, style in (
+            (right, f"layer {k + 1}", {"s": 16, "alpha": 0.7, "lw": 0}),
+            (wrong, f"layer {k + 1}, wrong", {"s": 36, "marker": "x"}),
+        ):
+            if shown.any():
+                ax.scatter(analytic[shown], numeric[shown], color=[color], label=label, **style)
 
-def _flat(layer):
-    """The numbers of a layer, its weights before its biases."""
+
+def _flat(layer: LayerNumbers) -> NDArray[np.float64]:
+    """The numbers of a layer in one array, its weights before its biases."""
     return np.concatenate([array.ravel() for array in layer]) if isinstance(layer, tuple) else layer
 
 
-def _largest(numbers):
-    """The largest that is not NaN; NaN if there is none."""
+def _largest(numbers: NDArray[np.float64]) -> float:
+    """The largest number that is not NaN, or NaN if there is none."""
     numbers = numbers[~np.isnan(numbers)]
     return float(numbers.max()) if numbers.size else np.nan
-
-
-def _layers(count):
-    return "layer 1" if count == 1 else f"layers 1 to {count}"
 
 
 for _public in (GradientCheck, check_gradient):

@@ -1,7 +1,5 @@
 """Small problems over the core's own tables, and the doors called with them."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import scipy.sparse
 
@@ -9,6 +7,7 @@ import oracle
 from fastbp.estimators.inputs import as_rows
 from fastbp.kernels import LoweredObjective, Rank, Task, core
 from fastbp.network import Network, make_plan
+from fastbp.training import Samples
 
 CONSTANTS = dict(
     momentum=0.9,
@@ -28,12 +27,6 @@ LOSSES = [
     "quantile/exp",
     "log_cosh/logistic",
 ]
-
-
-class Samples(NamedTuple):
-    x: Any
-    y: Any
-    weight: Any = None
 
 
 def rule_of(optimizer, **constants):

@@ -1,14 +1,15 @@
-"""What the pages say is true: their code runs, and the reference names all that is public."""
+"""The code of the pages and docstrings runs, and the reference lists every public name."""
 
 import doctest
 import re
+import runpy
 import textwrap
 from pathlib import Path
 
 import pytest
 
 import fastbp
-from fastbp.graph.operations import __all__ as FUNCTIONS
+from fastbp.graph.operations import FUNCTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -18,13 +19,13 @@ needs_docs = pytest.mark.skipif(not DOCS.is_dir(), reason="no docs beside the te
 
 
 def blocks(text):
-    """(line, code) of each block of Python in a page."""
+    """The line and the code of each block of Python in a page."""
     for match in re.finditer(r"^( *)```python\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL):
         yield text[: match.start(2)].count("\n"), textwrap.dedent(match[2])
 
 
 class Runner(doctest.DocTestRunner):
-    """Runs examples, and keeps what there is to say about those that fail."""
+    """Runs examples and keeps the reports of those that fail."""
 
     def __init__(self):
         super().__init__(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
@@ -49,7 +50,7 @@ def public_modules():
     ids=lambda page: page.name,
 )
 def test_code_of_pages_runs(page, monkeypatch, tmp_path):
-    """Top to bottom, in one namespace; what stands below a prompt is what comes out."""
+    """The blocks of a page run in one namespace, and the results after a prompt are right."""
     pytest.importorskip("matplotlib", reason="some pages draw").use("Agg")
     monkeypatch.chdir(tmp_path)
     names, runner = {"__name__": "__main__"}, Runner()
@@ -68,7 +69,7 @@ def test_examples_of_docstrings(module):
     runner = Runner()
     for name in module.__all__:
         public = getattr(module, name)
-        for test in doctest.DocTestFinder().find(public, name, module=False, globs={}):
+        for test in doctest.DocTestFinder().find(public, name, module=False, globs=vars(module)):
             runner.run(test)
     runner.run(doctest.DocTestParser().get_doctest(module.__doc__, {}, module.__name__, None, 0))
     runner.assert_no_complaints()
@@ -76,7 +77,7 @@ def test_examples_of_docstrings(module):
 
 @pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
 def test_public_names_say_where_they_are_public(module):
-    """In pickles too: files may move without breaking one."""
+    """Pickles use these names: so files may move, and old pickles can still be loaded."""
     for name in module.__all__:
         assert getattr(module, name).__module__ == module.__name__, name
         assert name in dir(module)
@@ -84,7 +85,7 @@ def test_public_names_say_where_they_are_public(module):
 
 @needs_docs
 def test_reference_is_complete():
-    """Each `__all__` of a public module is listed, and each function that graphs are made of."""
+    """It lists the `__all__` of each public module, and each function of fastbp.graph."""
     text = (DOCS / "api.rst").read_text(encoding="utf-8")
     listed = set(re.findall(r"^   ([\w.]+)$", text, re.MULTILINE))
     for module in public_modules():
@@ -94,3 +95,29 @@ def test_reference_is_complete():
     page = (DOCS / "graph_functions.rst").read_text(encoding="utf-8")
     functions = re.findall(r"\w+", re.search(r":members:(.*?)\n   :", page, re.DOTALL)[1])
     assert sorted(functions) == sorted(FUNCTIONS)
+
+
+@needs_docs
+def test_architecture_names_files_that_exist():
+    """The page and its picture name files relative to the root or to `fastbp/`."""
+    page = (DOCS / "guide" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+\.(?:pyx|pyi|pxd|py|rst|md))`", page))
+    named |= runpy.run_path(str(DOCS / "extensions" / "fit_picture.py"))["files"]()
+    missing = {name for name in named if not (ROOT / name).exists()}
+    assert not {name for name in missing if not (ROOT / "fastbp" / name).exists()}
+
+
+@needs_docs
+def test_picture_of_a_fit_is_legible():
+    """Texts fit into their boxes, boxes do not overlap, and rooms are those of the package."""
+    picture = runpy.run_path(str(DOCS / "extensions" / "fit_picture.py"))
+    boxes = list(picture["BOXES"].values())
+    for k, box in enumerate(boxes):
+        for line in (box.title, *box.lines):
+            character = 7 if picture["FILES"].search(line) else 6.6  # monospace is wider
+            assert character * len(line) < box.width, line
+        for other in boxes[:k]:
+            apart_x = box.x + box.width <= other.x or other.x + other.width <= box.x
+            assert apart_x or box.bottom < other.y or other.bottom < box.y, (box, other)
+    for room in picture["ROOMS"]:
+        assert (ROOT / "fastbp" / room.name).is_dir()

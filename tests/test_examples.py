@@ -1,4 +1,4 @@
-"""The examples run from a shell, say what they promise, and draw something."""
+"""The examples run from a shell, print the numbers that they promise, and draw a picture."""
 
 import os
 import re
@@ -15,10 +15,10 @@ pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no examples besid
 
 
 def run(tmp_path, script, *arguments):
-    """What the example prints, and the picture that it writes."""
+    """The output of an example, and the path of the picture that it writes."""
     picture = tmp_path / "folder" / "picture.png"
-    # Without data at hand, since that is what a fresh clone has. The scripts import what lies
-    # beside them, which PYTHONSAFEPATH would forbid.
+    # In a folder without data, as in a fresh clone. The scripts import files beside them, which
+    # PYTHONSAFEPATH would forbid.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
     environment |= {"FASTBP_DATA": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
     done = subprocess.run(
@@ -38,7 +38,7 @@ def test_digits(tmp_path):
     text, picture = run(tmp_path, "digits.py", "--repeats", "1")
     theirs, ours = map(float, re.search(r"test accuracy +(\S+) +(\S+)", text).groups())
     assert ours >= 0.97
-    assert abs(ours - theirs) < 0.005  # two of 450, should a tie be broken otherwise
+    assert abs(ours - theirs) < 0.005  # two of 450 rows, if a tie is broken differently
     assert re.search(r"training time +\d+ ms +\d+ ms", text)
     losses = re.findall(r"^ +\d+  loss +(\S+) +(\S+)$", text, re.MULTILINE)
     assert len(losses) >= 10

@@ -1,4 +1,4 @@
-"""Every example of the gallery runs, asserts its claim, warns of nothing and ends in a picture."""
+"""Each example of the gallery runs without a warning, asserts its claim, and draws a picture."""
 
 import ast
 import os
@@ -18,7 +18,7 @@ over_scripts = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.
 @over_scripts
 def test_example(script, tmp_path, tmp_path_factory):
     environment = os.environ | {
-        "FASTBP_DATA": str(tmp_path),  # nothing is there, as in a fresh clone
+        "FASTBP_DATA": str(tmp_path),  # without data, as in a fresh clone
         "MPLCONFIGDIR": str(tmp_path_factory.getbasetemp() / "matplotlib"),
     }
     done = subprocess.run(
@@ -44,7 +44,7 @@ def test_example_asserts_its_claim(script):
 
 @over_scripts
 def test_example_has_a_page(script):
-    """What Sphinx asks for: a title that is underlined, in a section with another one."""
+    """A title with an underline, in a section with a title: Sphinx needs both."""
     assert underline(ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")))) == "="
     assert underline((script.parent / "GALLERY_HEADER.rst").read_text(encoding="utf-8")) == "-"
 

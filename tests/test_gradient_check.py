@@ -1,4 +1,4 @@
-"""The gradient check: right gradients pass whatever they are of, wrong ones fail in their layer."""
+"""The gradient check: wrong gradients fail in their layer; kinks, steps, directions, its table."""
 
 import copy
 import pickle
@@ -7,265 +7,34 @@ import sys
 
 import numpy as np
 import pytest
-from scipy import sparse
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 
 import oracle
-from fastbp import GradientCheck, MLPClassifier, MLPRegressor, check_gradient
+from fastbp import GradientCheck, MLPRegressor, check_gradient
 from fastbp import graph as fg
-from fastbp.graph.expression import ACTIVATION, Expression
 from fastbp.kernels import core
+from gradient_cases import (
+    LABELS,
+    WEIGHT,
+    ZEROS,
+    X,
+    Y,
+    agrees,
+    classifier,
+    over_methods,
+    regressor,
+    y,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-SMOOTH = [name for name in core.ACTIVATIONS if name not in (*oracle.KINKED, "step")]
-METHODS = ("central", "forward")
-over_methods = pytest.mark.parametrize("method", METHODS)
-
-rng = np.random.RandomState(0)
-X = rng.randn(20, 4)
-y = rng.randn(20)
-Y = rng.gamma(2.0, size=(20, 2))
-LABELS = np.array(["ham", "spam", "eggs"])[np.arange(20) % 3]
-WEIGHT = rng.randint(0, 3, 20).astype(float)
-ZEROS = np.where(rng.rand(20, 4) < 0.6, 0, X)
-
-
-def regressor(**parameters):
-    return MLPRegressor(
-        **{
-            "hidden_layer_sizes": (5, 3),
-            "activation": "tanh",
-            "alpha": 0.1,
-            "random_state": 0,
-            **parameters,
-        }
-    )
-
-
-def classifier(**parameters):
-    return MLPClassifier(
-        **{
-            "hidden_layer_sizes": (5, 3),
-            "activation": "tanh",
-            "alpha": 0.1,
-            "random_state": 0,
-            **parameters,
-        }
-    )
-
-
-def agrees(check, count, skipped=0):
-    assert check.passed, str(check)
-    assert (check.n_checked, check.n_skipped) == (count - skipped, skipped)
-    assert check.max_error <= check.tolerance == {"central": 1e-6, "forward": 1e-4}[check.method]
-
-
-# ---- right gradients
-
-
-@over_methods
-@pytest.mark.parametrize("activation", SMOOTH)
-def test_smooth_activations(activation, method):
-    """And nothing is taken for a kink."""
-    agrees(check_gradient(regressor(activation=activation), X, y, method=method), 47)
-
-
-@over_methods
-@pytest.mark.parametrize("activation", oracle.KINKED)
-def test_activations_with_kinks(activation, method):
-    """Glorot's weights and biases put no preactivation next to a kink."""
-    estimator = regressor(activation=activation, init="glorot_uniform")
-    agrees(check_gradient(estimator, X, y, method=method), 47)
-
-
-@over_methods
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        dict(loss="squared_error"),
-        dict(loss="squared_error", out_activation="softplus"),
-        dict(loss="absolute_error", out_activation="exp"),
-        dict(loss="huber", huber_threshold=0.3),
-        dict(loss="log_cosh"),
-        dict(loss="poisson"),
-        dict(loss="gamma"),
-        dict(loss="tweedie", tweedie_power=1.2),
-        dict(loss="quantile", quantile=0.7),
-        dict(loss=lambda raw, y: fg.log(fg.cosh(raw - y))),
-        dict(loss=lambda raw, y: fg.sqrt(1 + fg.sum((raw - y) ** 2))),
-    ],
-    ids=str,
-)
-def test_losses_of_several_outputs(parameters, method):
-    agrees(check_gradient(regressor(**parameters), X, Y, WEIGHT, method=method), 51)
-
-
-def test_several_levels_of_quantiles():
-    agrees(check_gradient(regressor(loss="quantile", quantile=[0.1, 0.9]), X, Y), 59)
-
-
-@over_methods
-@pytest.mark.parametrize(
-    "loss",
-    ["log_loss", "squared_error", lambda raw, y: fg.sum((fg.sigmoid(raw) - y) ** 2)],
-    ids=str,
-)
-@pytest.mark.parametrize(
-    "target, count",
-    [
-        (LABELS, 55),
-        (LABELS == "ham", 47),
-        (np.array(LABELS[:, None] != ["ham", "eggs"]) * 1, 51),
-    ],
-    ids=["multiclass", "binary", "multilabel"],
-)
-def test_classifiers(target, count, loss, method):
-    agrees(check_gradient(classifier(loss=loss), X, target, method=method), count)
-
-
-@pytest.mark.parametrize(
-    "activation",
-    [
-        lambda z: z * fg.sigmoid(z),
-        Expression.trace(lambda z: fg.sin(z) + z, ACTIVATION),
-        ["tanh", lambda z: z / (1 + z * z)],
-        ["relu", "logistic"],
-    ],
-    ids=["function", "expression", "list", "names"],
-)
-def test_functions_and_lists_as_activations(activation):
-    agrees(check_gradient(regressor(activation=activation), X, y), 47)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        ZEROS.astype(np.float32),
-        ZEROS.tolist(),
-        sparse.csr_array(ZEROS),
-        sparse.csc_matrix(ZEROS.astype(np.float32)),
-        np.asfortranarray(ZEROS),
-    ],
-    ids=["float32", "list", "csr", "csc float32", "by columns"],
-)
-def test_the_check_is_of_float64_in_any_layout(data):
-    check = check_gradient(regressor(), data, y, WEIGHT)
-    agrees(check, 47)
-    plain = check_gradient(regressor(), ZEROS, y, WEIGHT)
-    tolerance = 1e-6 if getattr(data, "dtype", None) == np.float32 else 1e-12
-    for ours, theirs in zip(check.analytic, plain.analytic, strict=True):
-        for one, other in zip(ours, theirs, strict=True):
-            assert one.dtype == np.float64
-            np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
-
-
-def test_no_hidden_layer_and_wide_data():
-    agrees(check_gradient(regressor(hidden_layer_sizes=()), X, y), 5)
-    agrees(check_gradient(regressor(hidden_layer_sizes=()), X[:1], y[:1]), 5)
-    wide = rng.randn(1500, 4)  # more than a chunk of rows
-    agrees(check_gradient(regressor(n_threads=2), wide, wide[:, 0] ** 2), 47)
-
-
-@pytest.mark.parametrize("scale", [1e-6, 1e4])
-@over_methods
-def test_scales(scale, method):
-    check = check_gradient(regressor(), X * scale, y / scale, method=method)
-    assert check.passed and check.n_checked + check.n_skipped == 47
-    # The objective is 1e12, and the slopes by the first weights, 1, are but its rounding.
-    assert check.n_checked >= (26 if scale < 1 else 47)
-    agrees(check_gradient(regressor(loss="poisson"), X, Y * scale, method=method), 51)
-
-
-def test_weights_of_any_size():
-    agrees(check_gradient(regressor(alpha=0), X, y, WEIGHT * 1e307), 47)
-
-
-@over_methods
-def test_weights_that_are_0_and_an_objective_that_is_0(method):
-    estimator = regressor(hidden_layer_sizes=(3,), max_iter=1).fit(X, y)
-    estimator.coefs_ = [np.zeros_like(w) for w in estimator.coefs_]
-    estimator.intercepts_ = [np.zeros_like(b) for b in estimator.intercepts_]
-    agrees(check_gradient(estimator, X, y, method=method), 19)
-    agrees(check_gradient(estimator, X, 0 * y, method=method), 19)
-
-
-@pytest.mark.parametrize("target", [LABELS, LABELS == "ham"], ids=["multiclass", "binary"])
-def test_log_losses_are_not_clipped(target):
-    """Probabilities of 1e-40: what is reported does not move with the weights, the objective does."""
-    estimator = classifier(hidden_layer_sizes=(), max_iter=1, alpha=0).fit(X, target)
-    estimator.coefs_[0] = 100 * estimator.coefs_[0]
-    probability = estimator.predict_proba(X)[np.arange(20), estimator.classes_.searchsorted(target)]
-    assert 0 < (probability < 1e-20).sum()
-    agrees(check_gradient(estimator, X, target), 5 * estimator.n_outputs_)
-
-
-def test_analytic_gradient_is_that_of_the_oracle():
-    estimator = regressor()
-    check = check_gradient(estimator, X, Y, WEIGHT)
-    estimator.set_params(solver="sgd", learning_rate_init=1e-300).partial_fit(X, Y, WEIGHT)
-    *_, dcoefs, dintercepts = oracle.loss_gradient(
-        estimator.coefs_, estimator.intercepts_, "tanh", "squared_error", X, Y, WEIGHT, 0.1
-    )
-    for k, (weights, biases) in enumerate(check.analytic):
-        np.testing.assert_allclose(weights, dcoefs[k], rtol=1e-11, atol=1e-13)
-        np.testing.assert_allclose(biases, dintercepts[k], rtol=1e-11, atol=1e-13)
-        assert check.numeric[k][0].shape == check.errors[k][0].shape == dcoefs[k].shape
-        np.testing.assert_allclose(check.numeric[k][0], dcoefs[k], rtol=1e-6, atol=1e-8)
-        np.testing.assert_allclose(check.numeric[k][1], dintercepts[k], rtol=1e-6, atol=1e-8)
-    np.testing.assert_array_equal(
-        check.relative_errors, [max(w.max(), b.max()) for w, b in check.errors]
-    )
-    assert check.max_error == check.relative_errors.max() > 0
-
-
-# ---- whose gradient
-
-
-def test_an_unfitted_estimator_stays_as_it_is():
-    estimator = regressor(random_state=np.random.RandomState(3), activation=["tanh", "silu"])
-    before, data = pickle.dumps(vars(estimator)), (X.tobytes(), y.tobytes())
-    first = check_gradient(estimator, X, y)
-    assert pickle.dumps(vars(estimator)) == before and (X.tobytes(), y.tobytes()) == data
-    second = check_gradient(estimator, X, y)
-    np.testing.assert_array_equal(first.analytic[0][0], second.analytic[0][0])
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-def test_a_fitted_estimator_is_checked_at_its_weights_and_stays_as_it_is(dtype):
-    estimator = classifier(solver="lbfgs", max_iter=30, warm_start=True, early_stopping=True)
-    estimator.fit(X.astype(dtype), LABELS)
-    before = vars(estimator).copy()
-    weights = [array.copy() for array in estimator.coefs_ + estimator.intercepts_]
-    two = LABELS != "eggs"  # a class may be missing
-    check = check_gradient(estimator, X[two], LABELS[two])
-    agrees(check, 55)
-    assert vars(estimator).keys() == before.keys()
-    assert all(vars(estimator)[name] is value for name, value in before.items())
-    assert all(map(np.array_equal, weights, estimator.coefs_ + estimator.intercepts_))
-    everything = check_gradient(estimator, X, LABELS).analytic
-    assert max(abs(w).max() for w, _ in everything) < 0.1  # lbfgs has nearly made it 0
-    estimator.coefs_[2] = 2 * estimator.coefs_[2]  # weights that are assigned count
-    assert abs(check_gradient(estimator, X, LABELS).analytic[2][0] - everything[2][0]).max() > 0.01
-
-
-@over_methods
-def test_threads_change_no_bit(method):
-    data = np.random.RandomState(0).randn(300, 4)
-    checks = [
-        check_gradient(regressor(n_threads=n), data, data[:, 0], method=method) for n in (1, 3)
-    ]
-    for one, other in zip(*(check.numeric for check in checks), strict=True):
-        assert one[0].tobytes() == other[0].tobytes()
-
 
 # ---- wrong gradients
 
 
 def core_with(monkeypatch, mistake):
-    """A core whose gradients, an arena as the parameters are, pass through a mistake."""
+    """Replace the core's gradient (an arena, like the parameters) by one with a mistake."""
     door = core.loss_gradient
 
     def loss_gradient(plan, params, grads, scratch, tally, task, rank):
@@ -401,13 +170,13 @@ def test_a_wrong_gradient_is_seen_where_the_true_one_is_nearly_zero(method, monk
     estimator = regressor(solver="lbfgs", max_iter=2000, tol=1e-9).fit(X, y)
     check = check_gradient(estimator, X, y, method=method)
     assert check.passed and check.n_checked + check.n_skipped == 47
-    assert check.n_skipped <= 5  # so small here that rounding may hide one
+    assert check.n_skipped <= 5  # a slope may be so small that rounding hides it
     core_with(monkeypatch, no_penalty)
     assert not check_gradient(estimator, X, y, method=method).passed
 
 
 def test_a_wrong_derivative_of_relu_is_no_kink(monkeypatch):
-    """relu' taken for 1 everywhere: the differences settle, so that nothing is skipped."""
+    """relu' is taken as 1 everywhere: the differences are right, so nothing is skipped."""
 
     def mistake(plan, params, grads, task):
         activation = task.samples.x @ weights_of(plan, params, 0) + biases_of(plan, params, 0)
@@ -424,7 +193,7 @@ def test_a_wrong_derivative_of_relu_is_no_kink(monkeypatch):
 
 
 def with_kink(distance=0.0, activation="relu"):
-    """A net of which one sample puts the second unit at a kink, or beside it."""
+    """A network in which one sample puts the second unit at a kink, or at a distance from it."""
     estimator = regressor(hidden_layer_sizes=(6,), activation=activation, max_iter=1).fit(X, y)
     estimator.intercepts_[0] = estimator.intercepts_[0].copy()
     estimator.intercepts_[0][1] = distance - X[7] @ estimator.coefs_[0][:, 1]
@@ -441,7 +210,7 @@ def test_where_the_objective_is_not_finite_there_is_no_difference(beyond, method
     estimator.set_params(loss=lambda raw, y: fg.where(raw < 1 + 1e-12, raw * y, beyond(raw)))
     check = check_gradient(estimator, X[:1], y[:1], method=method)
     assert (check.n_checked, check.n_skipped) == (0, 5)
-    # At the end of the step alone.
+    # Not finite only at the end of the step.
     estimator.set_params(loss=lambda raw, y: fg.where(raw < 1 + 3e-4, raw * y, beyond(raw)))
     check = check_gradient(estimator, X[:1], y[:1], method=method, step=4e-4)
     assert np.isnan(check.numeric[0][1]).all()
@@ -463,7 +232,7 @@ def test_where_the_objective_is_not_finite_there_is_no_difference(beyond, method
 )
 def test_kinks_are_skipped_and_counted(activation, method):
     check = check_gradient(with_kink(activation=activation), X, y, method=method)
-    agrees(check, 37, skipped=5)  # all that move this unit's preactivation
+    agrees(check, 37, skipped=5)  # all parameters that move this unit's preactivation
     weights, biases = check.numeric[0]
     assert np.isnan(weights[:, 1]).all() and np.isnan(biases[1])
     assert np.isnan(check.errors[0][0][:, 1]).all()
@@ -500,7 +269,7 @@ def test_no_place_within_the_step_hides_a_kink(fraction):
     estimator = with_kink(fraction * 1e-4)
     check = check_gradient(estimator, X, y, step=1e-4)
     assert np.isnan(check.numeric[0][1][1])
-    default = check_gradient(estimator, X, y)  # shorter steps come past it, unless it is very near
+    default = check_gradient(estimator, X, y)  # shorter steps avoid the kink
     assert default.n_skipped == 0 and default.passed
 
 
@@ -516,7 +285,7 @@ def one_element_off_beside(plan, params, grads, task):
 
 
 def test_units_that_never_fire_have_no_kink():
-    """Zeros in sparse rows and biases of 0 put preactivations at 0 that no weight moves."""
+    """With zeros in a row and biases of 0, preactivations are 0 and no weight moves them."""
     data = ZEROS.copy()
     data[:, 2] = 0
     data[5] = 0
@@ -540,7 +309,7 @@ def test_what_is_in_front_of_step_units_is_not_compared():
     assert np.isnan(check.relative_errors).tolist() == [True, True, False, False]
     assert all(np.isnan(array).all() for k in (0, 1) for array in check.numeric[k])
     assert abs(check.analytic[0][0]).max() > 0
-    assert "not compared: layers 1 to 2 in front of step units" in str(check)
+    assert "not compared: layers 1 and 2 in front of step units" in str(check)
     check = check_gradient(
         classifier(hidden_layer_sizes=(5,), activation="step"), X, LABELS, n_directions=2
     )
@@ -558,11 +327,11 @@ def test_behind_step_units_a_wrong_gradient_fails(monkeypatch):
 
 
 def seen_steps(monkeypatch, estimator, **options):
-    """How far the first weight is moved."""
+    """Distances by which the first weight is moved."""
     seen = []
     core_with(monkeypatch, lambda plan, params, *_: seen.append(params[0]))
     check_gradient(estimator, X, y, **options)
-    return [w - seen[0] for w in seen[33:37]]  # after those that are to tell the noise
+    return [w - seen[0] for w in seen[33:37]]  # the first 33 evaluations estimate the noise
 
 
 @pytest.mark.parametrize("method, power", [("central", 1 / 3), ("forward", 1 / 2)])
@@ -577,7 +346,7 @@ def test_default_steps(method, power, first, monkeypatch):
 
 
 def test_default_steps_along_directions(monkeypatch):
-    """Each of the layer's parameters moves as far as it would alone, in the mean."""
+    """On average, each parameter of the layer moves as far as it would alone."""
     seen = []
     core_with(monkeypatch, lambda plan, params, *_: seen.append(params.copy()))
     estimator = regressor(hidden_layer_sizes=()).fit(X, y)
@@ -631,7 +400,7 @@ def test_directions():
 
 @over_methods
 def test_directions_in_a_larger_net(method):
-    """Thousands of samples and many units: there are kinks wherever one goes, and shorter steps."""
+    """With thousands of samples and many units, kinks are everywhere: shorter steps are used."""
     data = np.random.RandomState(0).randn(2000, 10)
     estimator = regressor(hidden_layer_sizes=(60, 40), activation="relu", init="glorot_uniform")
     check = check_gradient(
@@ -640,7 +409,7 @@ def test_directions_in_a_larger_net(method):
     assert check.passed and check.n_checked >= 12, str(check)
 
 
-# ---- what is shown
+# ---- the table and the plot
 
 
 def test_it_prints_as_a_table():
@@ -686,11 +455,11 @@ def test_plot(monkeypatch):
 def test_plot_names_the_extra_where_matplotlib_is_missing(monkeypatch):
     check = check_gradient(regressor(), X, y, n_directions=1)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"extra 'plot': pip install 'fastbp\[plot\]'"):
+    with pytest.raises(ImportError, match=r"GradientCheck draws with matplotlib.*fastbp\[plot\]"):
         check.plot()
 
 
-# ---- refusals
+# ---- errors
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ MAY_IMPORT = {
         "inspection",
     },
     "expression": {"graph"},
-    "__init__": {"graph", "estimators", "inspection", "gradient_check"},
+    "__init__": {"kernels", "graph", "estimators", "inspection", "gradient_check"},
 }  # end of the import table
 
 MOST_LINES = 450

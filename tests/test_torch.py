@@ -1,14 +1,17 @@
-"""Every activation, loss and link beside PyTorch: values and gradients of nets, and formulas.
+"""Values and gradients of networks, compared with PyTorch's, and those of formulas.
 
-Optional, for PyTorch is large: `make test-torch`. The dtype of PyTorch's side is always float64.
+Each activation, loss and link is tested. `make test-torch` runs this, apart from the other tests,
+since PyTorch is large. PyTorch computes in float64 in all tests.
 """
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import oracle
+import twins
 from fastbp import MLPRegressor, check_gradient
 from fastbp import graph as fg
 from fastbp.graph.expression import ACTIVATION, LOSS, Expression
@@ -23,74 +26,15 @@ def tensor(array):
     return torch.tensor(np.asarray(array), dtype=torch.float64)
 
 
-# PyTorch's softplus is cut off at a threshold, and the slope of its hardsigmoid is a sixth in
-# float32 for float64 too. It has no straight-through step.
-ACTIVATIONS = {
-    "identity": lambda z: z,
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": F.relu,
-    "leaky_relu": lambda z: F.leaky_relu(z, 0.01),
-    "elu": F.elu,
-    "selu": F.selu,
-    "softplus": lambda z: F.softplus(z, threshold=100),
-    "hard_sigmoid": lambda z: torch.clamp(z / 6 + 0.5, 0, 1),
-    "step": lambda z: (z > 0) + z - z.detach(),
-    "gelu": F.gelu,
-    "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
-    "silu": F.silu,
-    "mish": F.mish,
-}
-LINKS = {
-    "identity": lambda z: z,
-    "exp": torch.exp,
-    "logistic": torch.sigmoid,
-    "softplus": lambda z: F.softplus(z, threshold=100),
-    "softmax": lambda z: torch.softmax(z, dim=1),
-}
-
-
-def pinball(p, y):
-    q = tensor(oracle.levels(p))
-    return torch.maximum(q * (y - p), (q - 1) * (y - p))
-
-
-def tweedie(z, y, q=oracle.POWER):
-    return (
-        y ** (2 - q) / ((1 - q) * (2 - q))
-        + torch.exp((2 - q) * z) / (2 - q)
-        - y * torch.exp((1 - q) * z) / (1 - q)
-    )
-
-
-# Of raw predictions, or of predictions. Those that PyTorch does not have are formulas.
-OF_RAW = {
-    "poisson": lambda z, y: (
-        F.poisson_nll_loss(z, y, log_input=True, reduction="none") + torch.special.xlogy(y, y) - y
-    ),
-    "gamma": lambda z, y: z - torch.log(y) + y * torch.exp(-z) - 1,
-    "tweedie": tweedie,
-    "binary_log_loss": lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none"),
-    "log_loss": lambda z, y: F.cross_entropy(z, y, reduction="none")[:, None],
-}
-OF_PREDICTION = {
-    "squared_error": lambda p, y: F.mse_loss(p, y, reduction="none") / 2,
-    "absolute_error": lambda p, y: F.l1_loss(p, y, reduction="none"),
-    "huber": lambda p, y: F.huber_loss(p, y, delta=oracle.THRESHOLD, reduction="none"),
-    "quantile": pinball,
-    "log_cosh": lambda p, y: torch.log(torch.cosh(p - y)),
-}
-
-
 def row_losses(loss, z, y):
     name, link = oracle.split(loss)
     y = tensor(oracle.onehot(loss, y, z.shape[1]))
-    losses = OF_RAW[name](z, y) if name in OF_RAW else OF_PREDICTION[name](LINKS[link](z), y)
-    return losses.sum(dim=1)
+    twin = twins.LOSSES[name]
+    return twin.torch(F, z if twin.of_raw else twins.LINKS[link].torch(F, z), y).sum(dim=1)
 
 
 def objective(coefs, intercepts, activation, row_losses, X, weight, alpha):
-    """The weighted mean of the row losses of a net, with the penalty; and its gradient."""
+    """The objective of a network, and its gradient: weighted mean loss and penalty."""
     coefs, intercepts = (
         [tensor(array).requires_grad_() for array in arrays] for arrays in (coefs, intercepts)
     )
@@ -106,11 +50,6 @@ def objective(coefs, intercepts, activation, row_losses, X, weight, alpha):
     return value.item(), [array.grad.numpy() for array in coefs + intercepts]
 
 
-def test_every_name_has_its_twin():
-    assert set(ACTIVATIONS) == set(core.ACTIVATIONS) and set(LINKS) == set(core.LINKS)
-    assert {*OF_RAW, *OF_PREDICTION} == set(core.LOSSES)
-
-
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", core.ACTIVATIONS)
@@ -120,7 +59,7 @@ def test_values_and_gradients_of_nets(activation, loss, dtype):
     expected, grads = objective(
         problem.coefs,
         problem.intercepts,
-        ACTIVATIONS[activation],
+        partial(twins.ACTIVATIONS[activation].torch, F),
         lambda z: row_losses(loss, z, problem.y),
         problem.X,
         problem.weight,
@@ -132,7 +71,7 @@ def test_values_and_gradients_of_nets(activation, loss, dtype):
     np.testing.assert_allclose(gradient, grads, rtol=tolerance, atol=tolerance * abs(grads).max())
 
 
-# ---- formulas, written once for both: f is fastbp.graph, or these names of PyTorch
+# ---- formulas, written once for both: f is fastbp.graph or TORCH
 
 TORCH = SimpleNamespace(
     **{
@@ -218,7 +157,7 @@ def test_formulas(activation, loss):
         init="glorot_uniform",
         random_state=2,
     )
-    estimator.partial_fit(X, y, weight)  # at this rate the weights stay where they began
+    estimator.partial_fit(X, y, weight)  # at this rate the weights do not change
 
     def row_losses(raw):
         return torch.stack(
@@ -251,6 +190,6 @@ def test_the_formulas_use_every_operation():
         for formula in formulas.values():
             expression = Expression.trace(lambda *args, f=formula: f(fg, *args), inputs)
             used |= {name for name, _, _ in expression.with_derivative()[0]}
-    # Conditions like "less", and a part of logsumexp.
+    # Comparisons that are like "less", and a part of logsumexp.
     assert {*core.TAPE_OPERATIONS} - used <= {"less_equal", "equal", "largest"}
     assert "logsumexp" in used

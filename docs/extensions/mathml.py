@@ -10,9 +10,9 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 FUNCTION = r"(\\(?:log|ln|exp|sin|cos|tan|sinh|cosh|tanh|max|min)\b)"
-ALSO = {  # what docutils does not do as LaTeX does
+ALSO = {  # where docutils differs from LaTeX
     r"\\dots\b": r"\\ldots",
-    r"\\[bB]igg?[lrm]?\b": "",  # brackets of MathML have the size of what is in them
+    r"\\[bB]igg?[lrm]?\b": "",  # MathML's brackets grow with their content
     r"\\lvert\b": r"\\left|",  # else it would be spaced like a relation
     r"\\rvert\b": r"\\right|",
     r"(?<!left)(?<!right)\|([^|\\]+)\|": r"\\left|\1\\right|",

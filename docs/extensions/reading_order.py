@@ -1,4 +1,4 @@
-"""In which order the examples of a section are read; others come last, by name."""
+"""The order of the examples in each section; examples not listed come last, by name."""
 
 ORDER = (
     # 1_basics

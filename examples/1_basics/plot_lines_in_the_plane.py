@@ -2,8 +2,8 @@
 Hidden units are lines, and a second layer bends them
 =====================================================
 
-A network with two features sees a plane. Each hidden unit of the first layer cuts it along a
-straight line. What is put together from the pieces separates classes that no single line could.
+A network with two features sees a plane. Each hidden unit of the first layer divides it along a
+straight line. Together, the pieces separate classes that no single line can separate.
 """
 
 import matplotlib.pyplot as plt
@@ -13,10 +13,10 @@ from sklearn.datasets import make_moons
 from fastbp import MLPClassifier, MLPRegressor
 
 # %%
-# A unit of the first layer has the preactivation :math:`z = x_1 w_1 + x_2 w_2 + b`. All points
-# with :math:`z = 0` lie on a line. With ``relu`` the activation is 0 on one side of it and grows
-# with the distance on the other. Three units, three lines. Not every start of the training ends
-# well, so we keep the best of twenty.
+# A unit of the first layer has the preactivation :math:`z = x_1 w_1 + x_2 w_2 + b`. All points with
+# :math:`z = 0` lie on a line. With ``relu`` the activation is 0 on one side of the line and grows
+# with the distance on the other. So three units give three lines. Some initial weights lead to a
+# poor result, so we keep the best of twenty fits.
 
 X, y = make_moons(200, noise=0.1, random_state=0)
 
@@ -36,17 +36,17 @@ print(f"accuracy with one hidden layer of 3 units: {model.score(X, y):.3f}")
 assert model.score(X, y) == 1
 
 # %%
-# Which units are on, and which are 0, is the same all over a piece of the plane between the lines.
-# So within a piece the raw prediction, the preactivation of the output, is an affine map of
-# :math:`x_1` and :math:`x_2`, and the border between the classes is a straight line. It bends only
-# where it crosses the line of a unit.
+# The lines divide the plane into pieces. Within a piece, the same units are on. So within a piece
+# the raw prediction, the preactivation of the output, is an affine map of :math:`x_1` and
+# :math:`x_2`, and the border between the classes is a straight line. It bends only where it crosses
+# the line of a unit.
 #
-# We walk the layers in NumPy, over a fine grid, and check this: in each piece the affine map
-# that fits best is not just close to the raw prediction but equal to it.
+# We compute the layers in NumPy on a fine grid and check this. In each piece we fit an affine map.
+# It is equal to the raw prediction, up to rounding.
 
 
 def preactivations(model, X):
-    """z of every layer, the last one the raw prediction."""
+    """The preactivations of all layers; the last is the raw prediction."""
     result, a = [], X
     for w, b in zip(model.coefs_, model.intercepts_, strict=True):
         result.append(a @ w + b)
@@ -55,7 +55,7 @@ def preactivations(model, X):
 
 
 def pieces(zs):
-    """For each point the number of its piece: where the same units are on."""
+    """The number of the piece of each point. In a piece the same units are on."""
     return np.unique(np.hstack(zs) > 0, axis=0, return_inverse=True)[1].reshape(-1)
 
 
@@ -74,8 +74,8 @@ print(f"{piece.max() + 1} pieces, raw prediction off its affine map by at most {
 assert max(gaps) < 1e-10
 
 # %%
-# How many pieces can :math:`n` lines make? Each new line is cut by the old ones into at most
-# :math:`n` parts, and each part splits a piece in two. That adds up to
+# How many pieces can :math:`n` lines make? The old lines cut each new line into at most :math:`n`
+# parts, and each part splits a piece in two. This adds up to
 #
 # .. math:: 1 + 1 + 2 + \dots + n = 1 + \frac{n (n + 1)}{2}.
 
@@ -88,11 +88,11 @@ print(f"3 lines make at most {most_pieces(3)} pieces, 8 lines {most_pieces(8)}")
 assert piece.max() + 1 <= most_pieces(3)
 
 # %%
-# A unit of the second layer takes a line too, but in the plane that the first layer has folded.
-# Take the fold by hand: the units :math:`\max(x, 0)` and :math:`\max(-x, 0)` add up to
-# :math:`|x|`, and two more to :math:`|y|`. To the second layer, all four quadrants look like one.
-# A line drawn there appears four times, mirrored. Unit 1 below is on where
-# :math:`|x| + |y| > 0.9`, outside of a diamond.
+# A unit of the second layer also has a line, but in the plane that the first layer has folded. We
+# make a fold by hand: the units :math:`\max(x, 0)` and :math:`\max(-x, 0)` add up to :math:`|x|`,
+# and two more add up to :math:`|y|`. For the second layer all four quadrants look the same. A line
+# drawn there appears four times, mirrored. Unit 1 below is on where :math:`|x| + |y| > 0.9`,
+# outside a diamond.
 
 fold = np.array([[1.0, -1, 0, 0], [0, 0, 1, -1]])  # x, -x, y, -y
 lines = np.array([[1.0, 1.0, -0.9], [3.0, 1.0, -1.1], [1.0, 3.0, -1.2], [1.0, -1.5, 0.1]])
@@ -110,9 +110,8 @@ print(f"4 units and 4 units in two layers: {found} pieces, 8 in one layer at mos
 assert found == 4 * most_pieces(4) == 44 > most_pieces(8)
 
 # %%
-# In a trained network the folds are not so neat, but they are there. Here are the moons again,
-# with two layers of three units. The zero lines of the second layer have corners, all of them on
-# lines of the first.
+# In a trained network the folds are less regular. Here are the moons again, with two layers of
+# three units. The zero lines of the second layer have corners, all of them on lines of the first.
 
 deeper = best_of_twenty((3, 3))
 print(f"accuracy with two layers of 3 units: {deeper.score(X, y):.3f}")
@@ -120,13 +119,13 @@ assert deeper.score(X, y) == 1
 
 # %%
 # Left: one hidden layer. Its lines (grey) are straight, and the border between the classes (black)
-# bends on them. Middle: the second layer's lines (blue) bend on those of the first. Right: the
-# plane that was folded by hand, along the grey lines; the diamond is drawn bold, and each of the
-# 44 pieces has its shade.
+# bends at them. Middle: the lines of the second layer (blue) bend at those of the first. Right: the
+# plane folded by hand, along the grey lines. The diamond is bold, and each of the 44 pieces has its
+# own shade.
 
 
 def zero_lines(ax, points, z, **style):
-    """Where each column of z is 0."""
+    """Draw the line on which each column of z is 0."""
     x1, x2 = points.T.reshape(2, 600, 600)
     for column in z.T:
         if column.min() < 0 < column.max():  # the line is in the picture

@@ -2,7 +2,7 @@
 Logic gates, and why XOR needs two layers
 =========================================
 
-One unit computes AND, OR and NAND. No single unit computes XOR. Three of them do.
+One unit computes AND, OR and NAND. No single unit computes XOR. Three units do.
 """
 
 import matplotlib.pyplot as plt
@@ -12,23 +12,23 @@ from scipy.optimize import linprog
 from fastbp import MLPClassifier
 
 # %%
-# A unit with the activation ``step`` is a perceptron. It adds up its weighted inputs and its
-# intercept, and is on if there is more than nothing:
+# A unit with the activation ``step`` is a perceptron. It adds its weighted inputs and its
+# intercept, and is on if the sum is positive:
 #
 # .. math:: z = x_1 w_1 + x_2 w_2 + b, \qquad a = 1 \text{ if } z > 0 \text{ else } 0.
 #
-# A gate has two inputs, 0 or 1, so there are four samples. The weights of the gates can be given
-# by hand: AND is on if the sum of the inputs is above 1.5, OR if it is above 0.5, and NAND is AND
-# with all signs turned.
+# A gate has two inputs, 0 or 1, so there are four samples. We set the weights of the gates by hand:
+# AND is on if the sum of the inputs is above 1.5, and OR if it is above 0.5. NAND is AND with all
+# signs reversed.
 
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 truth = {"AND": [0, 0, 0, 1], "OR": [0, 1, 1, 1], "NAND": [1, 1, 1, 0], "XOR": [0, 1, 1, 0]}
 weights = {"AND": (1, 1, -1.5), "OR": (1, 1, -0.5), "NAND": (-1, -1, 1.5)}
 
 # %%
-# ``from_weights`` makes a fitted classifier of them: a list with the weights of each layer, and a
-# list with the intercepts. These networks have no hidden layer. Their output unit gives class 1
-# where :math:`z > 0`.
+# ``from_weights`` makes a fitted classifier from a list of the weights of each layer and a list of
+# the intercepts. These networks have no hidden layer. Their output unit gives class 1 where
+# :math:`z > 0`.
 
 gates = {
     name: MLPClassifier.from_weights([[[w1], [w2]]], [[b]], activation="step")
@@ -39,26 +39,26 @@ for name, gate in gates.items():
     assert gate.predict(X).tolist() == truth[name]
 
 # %%
-# Why can no weights make XOR? Suppose they could. Then
+# Why can no weights compute XOR? Suppose they could. Then
 #
 # - (0, 0) is off: :math:`b \le 0`,
 # - (0, 1) and (1, 0) are on: :math:`w_2 + b > 0` and :math:`w_1 + b > 0`,
 # - (1, 1) is off: :math:`w_1 + w_2 + b \le 0`.
 #
-# Add the two in the middle: :math:`w_1 + w_2 + 2 b > 0`. Add the first and the last:
-# :math:`w_1 + w_2 + 2 b \le 0`. Both cannot be. In the plane: a unit's border is a line, and no
-# line has (0, 1) and (1, 0) on one side, and (0, 0) and (1, 1) on the other.
+# Add the two conditions in the middle: :math:`w_1 + w_2 + 2 b > 0`. Add the first and the last:
+# :math:`w_1 + w_2 + 2 b \le 0`. This is a contradiction. In the plane, the border of a unit is a
+# line, and no line has (0, 1) and (1, 0) on one side, and (0, 0) and (1, 1) on the other.
 #
-# A linear program asks the same question. It looks for :math:`w_1, w_2, b` such that each point is
-# on its side of the line, at a distance that may be scaled to :math:`|z| \ge 1`. Status 0 means
-# found, status 2 means that there are none.
+# A linear program answers the same question. It looks for :math:`w_1, w_2, b` such that each point
+# is on its side of the line, at a distance that may be scaled to :math:`|z| \ge 1`. Status 0 means
+# that such weights were found, status 2 that there are none.
 
 
 def separable(y):
     """Whether one unit can compute y."""
     sign = np.where(np.array(y) == 1, 1, -1)[:, np.newaxis]
     found = linprog(
-        c=np.zeros(3),  # nothing to minimize: any weights will do
+        c=np.zeros(3),  # nothing to minimize: any weights are good
         A_ub=-sign * np.column_stack([X, np.ones(4)]),
         b_ub=-np.ones(4),
         bounds=(None, None),
@@ -71,8 +71,8 @@ for name, y in truth.items():
     assert separable(y) == (name != "XOR")
 
 # %%
-# There are 16 functions of two bits. One unit computes 14 of them. The two left are XOR and its
-# opposite.
+# There are 16 functions of two bits. One unit computes 14 of them. The other two are XOR and its
+# negation.
 
 all_functions = [[(number >> k) & 1 for k in range(4)] for number in range(16)]
 impossible = [y for y in all_functions if not separable(y)]
@@ -80,8 +80,8 @@ print("not by one unit:", impossible)
 assert impossible == [truth["XOR"], [1, 0, 0, 1]]
 
 # %%
-# Training cannot do better either. Whatever the start, a network without hidden layers gets at
-# most three of the four points of XOR right.
+# Training cannot do better either. From any initial weights, a network without hidden layers gets
+# at most three of the four points of XOR right.
 
 best = 0
 for seed in range(20):
@@ -91,8 +91,8 @@ print(f"the best of 20 trained units gets {best:.0%} of XOR")
 assert best <= 0.75
 
 # %%
-# The way out is a second layer: XOR is on where OR is on *and* NAND is on. Put OR and NAND into a
-# hidden layer, and let the output be AND of the two.
+# The solution is a second layer: XOR is on where OR is on *and* NAND is on. Put OR and NAND into a
+# hidden layer, and let the output compute AND of the two.
 
 xor = MLPClassifier.from_weights(
     [[[1, -1], [1, -1]], [[1], [1]]],  # from the inputs to OR and NAND; from these to AND
@@ -104,7 +104,7 @@ assert xor.predict(X).tolist() == truth["XOR"]
 
 # %%
 # Blue is on, orange is off. Each gate is one line. XOR is the strip between two lines, which AND
-# cuts out.
+# selects.
 
 side = np.linspace(-0.5, 1.5, 400)
 plane = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)

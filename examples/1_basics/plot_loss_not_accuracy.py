@@ -1,9 +1,9 @@
 """
-Why the loss is descended, and not the accuracy
-===============================================
+Why training minimizes the loss, and not the accuracy
+=====================================================
 
-The accuracy is what we want, so why does training not climb it? Because it has no slope: a small
-step changes nothing, so no direction is better than another.
+We want a high accuracy. Why does training not maximize it? Because the accuracy has no slope: a
+small step does not change it, so no direction is better than another.
 """
 
 import matplotlib.pyplot as plt
@@ -13,11 +13,11 @@ from fastbp import MLPClassifier
 
 # %%
 # Forty samples of two classes overlap along a line. A network without hidden layers has one weight
-# :math:`w` here and one intercept :math:`b`; its prediction is
+# :math:`w` here and one intercept :math:`b`. Its prediction is
 #
 # .. math:: p = 1 / (1 + e^{-z}), \qquad z = x w + b,
 #
-# the probability of class 1. We keep :math:`w` and turn the other knob, :math:`b`.
+# the probability of class 1. We keep :math:`w` and vary :math:`b`.
 
 rng = np.random.default_rng(3)
 X = np.concatenate([rng.normal(-1, 1, 20), rng.normal(1, 1, 20)])[:, np.newaxis]
@@ -28,9 +28,9 @@ best = model.intercepts_[0].item()
 print(f"w = {model.coefs_[0].item():.3f}, b = {best:.3f}, accuracy {model.score(X, y):.3f}")
 
 # %%
-# Two numbers at each :math:`b`. The accuracy is the share of samples whose :math:`p` is on the
-# right side of 1/2. The loss is the mean of :math:`-\log` of the probability given to the true
-# class: 0 if the network is sure and right, large if it is sure and wrong.
+# We measure two numbers at each :math:`b`. The accuracy is the share of samples whose :math:`p` is
+# on the right side of 1/2. The loss is the mean of :math:`-\log` of the probability of the true
+# class: 0 if the network is confident and right, large if it is confident and wrong.
 
 
 def measure(b):
@@ -45,8 +45,9 @@ accuracy, loss = np.array([measure(b) for b in knob]).T
 
 # %%
 # Now the slopes, as differences over a step of a ten-millionth. The slope of the accuracy is 0
-# everywhere (but at a jump, where there is none). The loss has a slope everywhere, and its sign
-# says where the minimum is: to the right where it is negative, to the left where it is positive.
+# everywhere, except at a jump, where it does not exist. The loss has a slope everywhere. Its sign
+# shows where the minimum is: to the right where the slope is negative, to the left where it is
+# positive.
 
 e = 1e-7
 slopes = np.array([(np.array(measure(b + e)) - measure(b - e)) / (2 * e) for b in knob])
@@ -57,8 +58,8 @@ print(f"the slope of the loss points to its minimum at {downhill:.1%} of them")
 assert flat == 1 and downhill == 1
 
 # %%
-# So descend the loss. Begin far off, at :math:`b = -5`, where the accuracy stays the same for a
-# long way on both sides. Step after step goes against the slope, times a learning rate of 1.
+# So we minimize the loss. Start far away, at :math:`b = -5`, where the accuracy is constant over a
+# long interval. Each step goes against the slope, times a learning rate of 1.
 
 path = [-5.0]
 for _ in range(60):
@@ -73,9 +74,9 @@ assert np.all(np.diff(values[:, 1]) < 1e-9)  # each step lowers the loss
 assert values[-1, 0] > values[0, 0] + 0.2
 
 # %%
-# Above: stairs. On a tread nothing says where up is. Below: a slope at every point, and the first
-# fifteen steps down. What the loss gains, the accuracy gets as well; not in every step, but in the
-# end.
+# Above: the accuracy is a staircase. Between the jumps, nothing shows the direction. Below: the
+# loss has a slope at every point; the dots are the first fifteen steps. As the loss falls the
+# accuracy rises, not in every step, but in the end.
 
 fig, (above, below) = plt.subplots(2, 1, figsize=(7, 5.6), sharex=True, layout="constrained")
 above.plot(knob, accuracy, color="C1", drawstyle="steps-mid")

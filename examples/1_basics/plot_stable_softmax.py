@@ -2,8 +2,8 @@
 Softmax without overflow, and the log of 0
 ==========================================
 
-Two formulas of every classifier fail on a computer just as they stand in the book: the softmax
-of a large number, and the logarithm of a probability that was rounded to 0.
+Two textbook formulas of classifiers fail on a computer: the softmax of a large number, and the
+logarithm of a probability that was rounded to 0.
 """
 
 import warnings
@@ -19,13 +19,13 @@ from fastbp import MLPClassifier
 #
 # .. math:: p_o = \frac{e^{z_o}}{\sum_k e^{z_k}}.
 #
-# The largest float64 is about :math:`1.8 \cdot 10^{308}`, that is :math:`e^{709.8}`. So
-# :math:`e^{1000}` is infinite, and infinity over infinity is NaN: not a number.
+# The largest float64 is about :math:`1.8 \cdot 10^{308}`, which is :math:`e^{709.8}`. So
+# :math:`e^{1000}` is infinite, and infinity divided by infinity is NaN: not a number.
 
 
 def naive_softmax(z):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # NumPy warns of what we want to see
+        warnings.simplefilter("ignore")  # the NaN is on purpose
         return np.exp(z) / np.exp(z).sum()
 
 
@@ -34,9 +34,9 @@ print("naive:", naive_softmax(z))
 assert np.isnan(naive_softmax(z)).any()
 
 # %%
-# Way out: the same number may be taken from all :math:`z`, since :math:`e^{-c}` cancels. Take the
-# largest. Then the largest exponent is 0, nothing overflows, and what underflows is a probability
-# too small to matter.
+# The solution: subtract the same number from all :math:`z`, since :math:`e^{-c}` cancels. Choose
+# the largest :math:`z`. Then the largest exponent is 0, nothing overflows, and only probabilities
+# that are too small to matter underflow.
 
 
 def stable_softmax(z):
@@ -48,10 +48,10 @@ print("stable:", stable_softmax(z))
 assert np.allclose(stable_softmax(z), [1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1)), 0], atol=1e-15)
 
 # %%
-# The loss of a sample is :math:`-\log p` of its true class. If that class has :math:`z = 0`,
-# beside 1000, its probability underflows to 0 and the loss is infinite. But the logarithm and the
-# exponential of the softmax cancel before they do harm. With the *logsumexp*, again with the
-# largest :math:`z` taken out,
+# The loss of a sample is :math:`-\log p` of its true class. If that class has :math:`z = 0` and
+# another has 1000, its probability underflows to 0 and the loss is infinite. But the logarithm and
+# the exponential of the softmax cancel if the formula is rearranged. With the *logsumexp*, again
+# with the largest :math:`z` subtracted,
 #
 # .. math:: -\log p_o = \operatorname{logsumexp}(z) - z_o, \qquad
 #           \operatorname{logsumexp}(z) = c + \log \sum_k e^{z_k - c}, \quad c = \max_k z_k.
@@ -71,10 +71,10 @@ print(f"-log p of the true class: {stable_loss(z, true=2):.6f}")
 assert abs(stable_loss(z, true=2) - (1000 + np.log1p(np.exp(-1)))) < 1e-9
 
 # %%
-# And ``fastbp``? We build a classifier whose raw predictions are whatever we say: without hidden
-# layers, with one feature that is 1, the weights *are* the raw predictions. One step of training
-# then reports the loss it saw, and moves each weight by the delta, :math:`p - y`, times a learning
-# rate of 1.
+# How does ``fastbp`` do it? We build a classifier with chosen raw predictions. Without hidden
+# layers, and with one feature that is 1, the weights *are* the raw predictions. One training step
+# reports the loss before the step, and moves each weight by the delta, :math:`p - y`, times a
+# learning rate of 1.
 
 classes = [0, 1, 2]
 model = MLPClassifier(
@@ -99,10 +99,10 @@ for z in ([1.0, 2.0, 3.0], [1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]):
     assert np.abs(delta - expected).max() < 1e-12
 
 # %%
-# All is finite. One thing may surprise: the loss at -10,000 is reported as 36.04, not as 20,000.
-# Like scikit-learn, ``fastbp`` reports the loss of a probability of at least the machine epsilon,
-# :math:`2.2 \cdot 10^{-16}`, and :math:`-\log` of that is 36.04. The delta, which training
-# follows, is that of the true loss: it does not fade, however wrong the sample is.
+# All numbers are finite. One may surprise: the loss at -10,000 is reported as 36.04, not as 20,000.
+# Like scikit-learn, ``fastbp`` limits the probability in the reported loss to at least the machine
+# epsilon, :math:`2.2 \cdot 10^{-16}`, and :math:`-\log` of that is 36.04. The delta, which training
+# uses, is that of the true loss. It does not vanish, however wrong the prediction is.
 
 ceiling = -np.log(np.finfo(float).eps)
 worst, delta = fastbp_step(np.array([-1e4, 1e4, 1e4]), true=0)
@@ -112,8 +112,8 @@ assert abs(delta[0] + 1) < 1e-12
 
 # %%
 # Now let the true class, the one in the middle, fall behind the first one by a growing distance
-# :math:`d`: the raw predictions are :math:`d`, 0 and :math:`-d`. Both formulas and ``fastbp``,
-# side by side.
+# :math:`d`: the raw predictions are :math:`d`, 0 and :math:`-d`. Here are both formulas and
+# ``fastbp``, side by side.
 
 distance = np.arange(0.0, 1501.0, 10)
 raw = np.stack([distance, 0 * distance, -distance], axis=1)
@@ -131,9 +131,9 @@ assert np.abs(stable[1:] - distance[1:]).max() < 1e-4
 assert np.all(delta[distance > 40] > 1 - 1e-12)
 
 # %%
-# Above, the loss: the naive formula ends before 710, the stable one goes on. Below, the delta of
-# the class in front, which says how far its raw prediction should come down: naive it ends as
-# well, in ``fastbp`` it stays 1.
+# Above, the loss: the naive formula ends before 710, the stable one continues. Below, the delta of
+# the class in front, which says how far its raw prediction should decrease: the naive delta ends as
+# well, and the delta of ``fastbp`` stays 1.
 
 fig, (above, below) = plt.subplots(2, 1, figsize=(7, 5.6), sharex=True, layout="constrained")
 above.plot(distance, stable, color="C0", label="stable: logsumexp(z) - z of the true class")

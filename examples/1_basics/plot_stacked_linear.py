@@ -2,7 +2,8 @@
 Stacked linear layers are one linear layer
 ==========================================
 
-Depth alone adds nothing. Without an activation between them, any number of layers is one layer.
+Depth alone adds nothing. Without an activation between them, any number of layers is equal to one
+layer.
 """
 
 import matplotlib.pyplot as plt
@@ -11,16 +12,16 @@ import numpy as np
 from fastbp import MLPRegressor
 
 # %%
-# A layer computes the affine map :math:`z = a w + b`: each row of :math:`a` is the input of one
-# sample, :math:`w` the weights, :math:`b` the intercepts. Put a second layer straight behind a
+# A layer computes the affine map :math:`z = a w + b`. Each row of :math:`a` is the input of one
+# sample, :math:`w` are the weights, :math:`b` the intercepts. Put a second layer directly after a
 # first one:
 #
 # .. math:: (a w_1 + b_1) w_2 + b_2 = a (w_1 w_2) + (b_1 w_2 + b_2).
 #
-# The right side is an affine map again. Its weights are the product of the weights.
+# The right side is again an affine map. Its weights are the product of the weights.
 #
 # Here is a curve to learn, and a network with three hidden layers, hence four layers of weights.
-# Its activation is ``identity``, that is, none.
+# Its activation is ``identity``, which means none.
 
 rng = np.random.default_rng(0)
 X = rng.uniform(-3, 3, (200, 1))
@@ -32,8 +33,8 @@ linear = MLPRegressor(
 print("weights of each layer:", [w.shape for w in linear.coefs_])
 
 # %%
-# Multiply the four matrices, and carry the intercepts along. Of 169 parameters one weight and one
-# intercept are left, and they predict the same.
+# Multiply the four matrices, and include the intercepts. Of 169 parameters, one weight and one
+# intercept remain, and they give the same predictions.
 
 w, b = np.eye(1), np.zeros(1)
 for w_layer, b_layer in zip(linear.coefs_, linear.intercepts_, strict=True):
@@ -47,8 +48,8 @@ assert parameters == 169
 assert difference < 1e-12
 
 # %%
-# That one layer can be no better than the best straight line, the line of least squares. Training
-# finds it, since with ``alpha=0`` there is no penalty.
+# This one layer cannot be better than the best straight line, the line of least squares. Training
+# finds that line, since with ``alpha=0`` there is no penalty.
 
 slope, intercept = np.polyfit(X[:, 0], y, 1)
 print(f"least squares: w = {slope:.4f}, b = {intercept:.4f}")
@@ -56,7 +57,7 @@ assert abs(w.item() - slope) < 1e-3 and abs(b.item() - intercept) < 1e-3
 
 # %%
 # Now the same network with an activation that is not linear, ``tanh``. No product of matrices can
-# replace it, and it bends.
+# replace it, and its prediction is a curve.
 
 bent = MLPRegressor(
     hidden_layer_sizes=(8, 8, 8),
@@ -70,8 +71,8 @@ print(f"R2 with identity: {linear.score(X, y):.3f}, with tanh: {bent.score(X, y)
 assert linear.score(X, y) < 0.6 < 0.95 < bent.score(X, y)
 
 # %%
-# Left: the four-layer network and the single layer lie on each other. Right: the only change is
-# the activation.
+# Left: the predictions of the four-layer network and of the single layer coincide. Right: only the
+# activation is different.
 
 grid = np.linspace(-3, 3, 200)[:, np.newaxis]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")

@@ -2,8 +2,8 @@
 Backpropagation by hand
 =======================
 
-The whole algorithm in a few lines of NumPy, beside ``fastbp``: every delta and every gradient
-are equal to 12 digits.
+The whole algorithm in a few lines of NumPy, compared with ``fastbp``: every delta and every
+gradient are equal to 12 digits.
 """
 
 import matplotlib.pyplot as plt
@@ -14,9 +14,9 @@ from sklearn.preprocessing import scale
 from fastbp import MLPClassifier
 
 # %%
-# Thirty irises of three kinds, four features each, and a network with two hidden layers of six and
-# five units, with the activation ``tanh``. In the names below a letter gives each axis: ``b`` are
-# the samples of the batch, ``i`` the inputs of a layer, ``o`` its outputs.
+# The data are thirty irises of three kinds, with four features each. The network has two hidden
+# layers of six and five units with the activation ``tanh``. In the names below, a letter gives each
+# axis: ``b`` are the samples of the batch, ``i`` the inputs of a layer, ``o`` its outputs.
 
 X, y = load_iris(return_X_y=True)
 X, y = scale(X)[::5], y[::5]
@@ -33,7 +33,7 @@ model = MLPClassifier(
     shuffle=False,
     random_state=0,
 )
-model.partial_fit(X, y, classes=[0, 1, 2])  # one step, to have weights to begin with
+model.partial_fit(X, y, classes=[0, 1, 2])  # one step, which creates the weights
 coefs = [w_io.copy() for w_io in model.coefs_]
 intercepts = [b_o.copy() for b_o in model.intercepts_]
 
@@ -41,8 +41,8 @@ intercepts = [b_o.copy() for b_o in model.intercepts_]
 # Forward
 # -------
 # Each layer computes the affine map :math:`z = a w + b` of the activation before it, and its own
-# activation :math:`a = \tanh(z)`. The last :math:`z` is the raw prediction; the softmax makes
-# probabilities of it.
+# activation :math:`a = \tanh(z)`. The last :math:`z` is the raw prediction. The softmax turns it
+# into probabilities.
 
 activations = [X]
 for w_io, b_o in zip(coefs, intercepts, strict=True):
@@ -60,14 +60,16 @@ assert np.abs(p_bo - model.predict_proba(X)).max() < 1e-12
 # %%
 # Backward
 # --------
-# **delta** is the derivative of a sample's loss by the preactivation :math:`z` of a unit. For the
-# last layer, softmax and log loss together give a short one: probability minus truth,
+# **delta** is the derivative of a sample's loss with respect to the preactivation :math:`z` of a
+# unit. For the last layer, softmax and log loss together give a short formula: probability minus
+# truth,
 #
 # .. math:: \delta = p - y.
 #
-# From there it goes back. A unit's activation enters all units of the next layer, by its weights
-# to them; so their deltas come back over the same weights, and then through the derivative of the
-# activation, :math:`\tanh'(z) = 1 - a^2`:
+# The sweep continues from the last layer to the first. A unit's activation enters all units of the
+# next layer through its weights. So its derivative is the sum of their deltas times these weights.
+# Multiply by the derivative of the activation, :math:`\tanh'(z) = 1 - a^2`, to get the unit's
+# delta:
 #
 # .. math:: \delta_\text{before} = (\delta\, w^T) \cdot (1 - a^2).
 
@@ -78,10 +80,10 @@ for w_io, a_bi in zip(coefs[:0:-1], activations[-2:0:-1], strict=True):
 print("shapes of the deltas:", [delta_bo.shape for delta_bo in deltas])
 
 # %%
-# A weight enters :math:`z` multiplied by the activation before it, an intercept as it is. So the
-# gradient of a weight is the sum over the samples of activation times delta, which is a product of
-# matrices, and that of an intercept the sum of the deltas. The loss is a mean: divide by the
-# number of samples.
+# A weight enters :math:`z` multiplied by the activation before it, and an intercept enters
+# directly. So the gradient of a weight is the sum over the samples of activation times delta, which
+# is a product of matrices. The gradient of an intercept is the sum of the deltas. The loss is a
+# mean: divide by the number of samples.
 
 dw = [a_bi.T @ delta_bo / len(X) for a_bi, delta_bo in zip(activations[:-1], deltas, strict=True)]
 db = [delta_bo.mean(axis=0) for delta_bo in deltas]
@@ -89,8 +91,8 @@ db = [delta_bo.mean(axis=0) for delta_bo in deltas]
 # %%
 # The same from ``fastbp``
 # ------------------------
-# One step of descent without momentum subtracts the gradient times the learning rate. So the
-# gradient is what a step subtracted, divided by the rate.
+# One step of gradient descent without momentum subtracts the gradient times the learning rate. So
+# the gradient is the change of the step, divided by the rate, with the opposite sign.
 
 
 def fastbp_gradients(X, y):
@@ -112,8 +114,8 @@ for l in range(3):
     assert gap < 1e-12
 
 # %%
-# And the deltas? In a batch of one sample, the gradient of an intercept *is* the delta of its
-# unit. So take thirty steps of one sample each, all from the same weights.
+# Now the deltas. In a batch of one sample, the gradient of an intercept *is* the delta of its unit.
+# So we make thirty steps of one sample each, all from the same weights.
 
 fast_deltas = [np.empty_like(delta_bo) for delta_bo in deltas]
 for b in range(len(X)):
@@ -126,9 +128,9 @@ print("largest difference of the deltas:", [f"{gap:.1e}" for gap in gaps])
 assert max(gaps) < 1e-12
 
 # %%
-# All deltas: a row for each iris, a column for each unit. Red units should have been larger to
-# lower the loss, blue ones smaller. Read it from right to left, as they are computed. On the right
-# one class of each row has to come up, the true one.
+# The picture shows all deltas: a row for each iris, a column for each unit. Red units should be
+# larger to lower the loss, blue ones smaller. Read it from right to left, as the deltas are
+# computed. On the right, one class of each row should increase: the true one.
 
 limit = max(np.abs(delta_bo).max() for delta_bo in deltas)
 fig, axes = plt.subplots(

@@ -2,8 +2,8 @@
 Check a gradient, and catch a wrong one
 =======================================
 
-A wrong gradient often learns, only badly, and nothing crashes. There is a test that does not let it
-pass: nudge a parameter, and see whether the loss moves as the gradient said.
+A network with a wrong gradient often still learns, only badly, and nothing crashes. One test finds
+the mistake: change a parameter a little, and see whether the loss changes as the gradient says.
 """
 
 import matplotlib.pyplot as plt
@@ -14,9 +14,8 @@ from sklearn.preprocessing import scale
 import fastbp
 
 # %%
-# First a network of our own to check: three hidden layers of five ``tanh`` units and the squared
-# error, in NumPy. ``gradients`` is backpropagation, with a place for mistakes that are easily
-# made.
+# First we check a network of our own: three hidden layers of five ``tanh`` units and the squared
+# error, in NumPy. ``gradients`` is backpropagation, and can make two common mistakes on request.
 
 X, y = load_diabetes(return_X_y=True)
 X, y = scale(X)[:50], scale(y)[:50, np.newaxis]
@@ -58,18 +57,18 @@ def gradients(coefs, intercepts, mistake=None):
 # %%
 # Finite differences
 # ------------------
-# The derivative by a parameter :math:`w` is the slope of the loss :math:`E`. With a small step
-# :math:`e`, it is about
+# The derivative with respect to a parameter :math:`w` is the slope of the loss :math:`E`. With a
+# small step :math:`e`, it is about
 #
 # .. math:: \frac{E(w + e) - E(w)}{e} \quad \text{(forward)} \qquad \text{or} \qquad
 #           \frac{E(w + e) - E(w - e)}{2 e} \quad \text{(central)}.
 #
-# This asks only for the loss, not for one line of backpropagation. But it computes the loss anew
-# for each parameter: for a check that is all right, for training far too slow.
+# This needs only the loss, and no line of backpropagation. But it computes the loss again for each
+# parameter. For a check this is acceptable, for training it is far too slow.
 
 
 def differences(e, method="central"):
-    """Of all parameters, as gradients gives them."""
+    """Finite differences for all parameters, in the form of `gradients`."""
     result, here = [], loss_of(coefs, intercepts)
     for w, b in zip(coefs, intercepts, strict=True):
         pair = np.empty_like(w), np.empty_like(b)
@@ -86,17 +85,18 @@ def differences(e, method="central"):
 
 
 def relative_error(ours, numeric):
-    """How far apart two gradients are, against how large they are: between 0 and 1."""
+    """The distance of two gradients relative to their size, between 0 and 1."""
     ours, numeric = (np.concatenate([p.ravel() for p in pair]) for pair in (ours, numeric))
     return np.linalg.norm(ours - numeric) / (np.linalg.norm(ours) + np.linalg.norm(numeric))
 
 
 # %%
-# How small should :math:`e` be? If it is large, the slope is that of a chord and not of the curve:
-# the error is about :math:`e` for the forward difference, and :math:`e^2` for the central one. If
-# it is tiny, two nearly equal numbers are subtracted, and their last digits, wrong by some
-# :math:`10^{-16}`, are divided by :math:`e`. The best is in between: at the square root of
-# :math:`10^{-16}` for forward, at its cube root for central, which gets closer.
+# How small should :math:`e` be? If it is large, the slope is that of a chord and not of the curve.
+# The error is about :math:`e` for the forward difference, and :math:`e^2` for the central one. If
+# it is tiny, two nearly equal numbers are subtracted. Their last digits, wrong by about
+# :math:`10^{-16}`, are divided by :math:`e`. The best step is in between: the square root of
+# :math:`10^{-16}` for the forward difference, its cube root for the central one, which is more
+# accurate.
 
 steps = 10.0 ** np.arange(-14, 0.0, 0.5)
 ours = gradients(coefs, intercepts)[0]
@@ -112,11 +112,11 @@ assert 1e-7 < steps[first_layer["central"].argmin()] < 1e-3
 # %%
 # Right and wrong
 # ---------------
-# Two mistakes: in one, the derivative of ``tanh`` is forgotten in the second hidden layer; in the
-# other, the loss is a mean and the delta that of a sum. The right gradient is off by less than a
-# millionth in every layer. A wrong one is off by a large part of itself. And the layers tell where
-# to look: deltas go from the last layer to the first, so the mistake is where, coming from behind,
-# the errors begin.
+# We try two mistakes. In one, the derivative of ``tanh`` is missing in the second hidden layer. In
+# the other, the loss is a mean, but the delta is that of a sum. The right gradient has an error
+# below a millionth in every layer. A wrong one has a large error. The layers also show where to
+# look. Deltas go from the last layer to the first, so the mistake is in the layer where, on this
+# way, the errors begin.
 
 numeric = differences(e=1e-5)
 mistakes = [None, "tanh' forgotten", "sum for mean"]
@@ -134,20 +134,19 @@ assert errors["sum for mean"].min() > 0.9  # wrong everywhere: the mistake is in
 # %%
 # The check in ``fastbp``
 # -----------------------
-# ``check_gradient`` does this for any estimator, every loss and activation, with sample weights
-# and without. It steps each parameter by a size that suits it. Here it checks the gradients of
-# ``fastbp`` itself at the same weights. Once you write a loss or an activation of your own, it is
-# the way to be sure.
+# ``check_gradient`` does this for any estimator, every loss and activation, with and without sample
+# weights. It chooses a suitable step for each parameter. Here it checks the gradients of ``fastbp``
+# itself at the same weights. Use it when you write a loss or an activation of your own.
 
 check = fastbp.check_gradient(model, X, y.ravel())
 print(check)
 assert check.passed and check.max_error < 1e-6
 
 # %%
-# Left: the error of a finite difference falls with the step, until rounding takes over. Right: the
+# Left: the error of a finite difference falls with the step, until rounding dominates. Right: the
 # errors by layer, on a logarithmic scale. A right gradient is far below the line, a wrong one far
-# above it; there is nothing in between to argue about. (Those of ``check_gradient`` are larger than
-# ours since each is the largest of single parameters, not that of a layer as a whole.)
+# above it. Nothing is in between. (The errors of ``check_gradient`` are larger than ours, because
+# each is the largest of single parameters, not the error of a layer as a whole.)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 for method, values in first_layer.items():

@@ -2,8 +2,8 @@
 Computational graphs
 ====================
 
-Backpropagation is not about networks. It finds the derivatives of any formula, by going through its
-steps once forward and once back.
+Backpropagation is not limited to networks. It computes the derivatives of any formula: one pass
+forward through its operations, and one pass backward.
 """
 
 import matplotlib.pyplot as plt
@@ -12,10 +12,10 @@ import numpy as np
 from fastbp import graph as fg
 
 # %%
-# A purchase: two apples at 100 each, three oranges at 150 each, and 10 % tax on it all. (The
-# example is that of K. Saitoh's *Deep Learning from Scratch*.) Calculate with ``Variable`` in
-# place of numbers, and every intermediate result is kept, with the inputs that it came from. That
-# is the computational graph.
+# A purchase: two apples at 100 each, three oranges at 150 each, and 10 % tax on everything. (The
+# example is from K. Saitoh's *Deep Learning from Scratch*.) Calculate with ``Variable`` instead of
+# numbers. Then every intermediate result is kept, together with its inputs. This is the
+# computational graph.
 
 apple, apples = fg.Variable(100.0, "apple price"), fg.Variable(2.0, "apples")
 orange, oranges = fg.Variable(150.0, "orange price"), fg.Variable(3.0, "oranges")
@@ -29,12 +29,13 @@ print(f"total: {total.value:.2f}")
 assert abs(total.value - 715) < 1e-9
 
 # %%
-# How much does the total rise if an apple costs 1 more? That is the derivative of the total by
-# that price. ``backward`` finds the derivatives by everything at once. It begins at the end with
-# 1, and at each operation applies the chain rule, which for these two is:
+# How much does the total rise if an apple costs 1 more? This is the derivative of the total with
+# respect to that price, also called its *adjoint*. ``backward`` computes the adjoints of all
+# variables at once. It starts at the result, whose adjoint is 1. At each operation it applies the
+# chain rule:
 #
-# - a sum passes on what comes back, to both of its inputs;
-# - a product passes it on multiplied by *the other* input.
+# - a sum passes its adjoint to both of its inputs;
+# - a product passes its adjoint to each input, multiplied by *the other* input.
 
 total.backward()
 for variable in (apple, apples, orange, oranges, tax):
@@ -44,8 +45,8 @@ expected = {apple: 2.2, apples: 110, orange: 3.3, oranges: 165, tax: 650}
 assert all(abs(variable.grad - value) < 1e-9 for variable, value in expected.items())
 
 # %%
-# An apple that costs 1 more makes the purchase 2.20 more: two apples, and the tax on them. Let us
-# see whether it is true. Set the input, and compute the graph anew.
+# If an apple costs 1 more, the purchase costs 2.20 more: two apples, and the tax on them. To check
+# this, set the input, and compute the graph again.
 
 apple.value = 101.0
 print(f"total with apples at 101: {total.forward():.2f}")
@@ -55,16 +56,16 @@ total.forward()
 total.backward()
 
 # %%
-# In a notebook, a line with ``total`` alone shows the graph as a picture. ``to_mermaid`` and
-# ``to_dot`` give the text that tools for diagrams read.
+# In a notebook, a line that contains only ``total`` shows the graph as a picture. ``to_mermaid``
+# and ``to_dot`` give the text that diagram tools read.
 
 print(total.to_mermaid())
 
 # %%
-# A value that is used twice gets what comes back from both uses, added up. In
-# :math:`f(x) = (x \sin x)^2 + x` the variable is used three times. By hand its derivative is
-# :math:`2 x \sin x\, (\sin x + x \cos x) + 1`. A ``Variable`` may hold an array; the sum has the
-# derivative of each :math:`f(x_k)` by its own :math:`x_k`.
+# If a value is used twice, the adjoints of both uses are added. In :math:`f(x) = (x \sin x)^2 + x`
+# the variable is used three times. Its derivative, computed by hand, is
+# :math:`2 x \sin x\, (\sin x + x \cos x) + 1`. A ``Variable`` may hold an array. The derivative of
+# the sum with respect to :math:`x_k` is the derivative of :math:`f(x_k)`.
 
 x = fg.Variable(np.linspace(-4, 4, 1000), "x")
 f = (x * fg.sin(x)) ** 2 + x
@@ -77,7 +78,7 @@ print(f"1000 derivatives, largest difference {gap:.1e}")
 assert gap < 1e-12
 
 # %%
-# Above, the purchase: values go forward in blue, derivatives come back in red. Follow the red
+# Above, the purchase: values go forward in blue, derivatives go backward in red. Follow the red
 # numbers from right to left. Below, a function and its derivative, all 1000 points in one sweep.
 
 places = {

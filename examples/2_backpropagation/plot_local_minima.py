@@ -2,7 +2,8 @@
 Local minima from different starts
 ==================================
 
-Descent ends where the loss has no slope left. Which such place that is depends on where it began.
+Gradient descent ends where the loss has no slope. The initial weights decide which of these places
+it reaches.
 """
 
 import matplotlib.pyplot as plt
@@ -11,16 +12,16 @@ import numpy as np
 from fastbp import MLPRegressor
 
 # %%
-# A small problem: a wave, and a network of three ``tanh`` units. A unit makes one bend in the
-# shape of an S. Three of them can follow the whole wave, if each finds its place.
+# A small problem: a wave, and a network of three ``tanh`` units. A unit makes one S-shaped bend.
+# Three units can follow the whole wave if each takes the right part of it.
 
 rng = np.random.default_rng(0)
 X = np.linspace(-3, 3, 60)[:, np.newaxis]
 y = np.sin(2.5 * X[:, 0]) + 0.3 * X[:, 0]
 
 # %%
-# Train it from fifty starts. Only ``random_state`` is different, that is, the first weights. The
-# solver ``lbfgs`` goes on until the gradient is practically 0.
+# Train it from fifty starts. Only ``random_state``, and so the initial weights, is different. The
+# solver ``lbfgs`` continues until the gradient is practically 0.
 
 starts = [
     MLPRegressor(
@@ -42,15 +43,15 @@ for level, count in zip(levels, counts, strict=True):
 assert len(levels) >= 4 and loss.max() > 10 * loss.min()
 
 # %%
-# The losses are not spread at random. They sit on a few levels: each is a place where descent
-# ends. A level does not mean one place: exchange two units with all their weights, or turn all
-# signs of one, and the network computes the same. So every minimum comes 3! times 2\ :sup:`3` = 48
+# The losses are not spread at random. They lie on a few levels, and descent ends on one of them. A
+# level is not a single place. Exchange two units with all their weights, or reverse all signs of
+# one, and the network computes the same function. So every minimum exists 3! times 2\ :sup:`3` = 48
 # times.
 #
-# Are the ends of the descent minima? The loss that ``lbfgs`` descends is half the mean square of
-# the errors, plus the penalty :math:`\frac{\alpha}{2 n} \sum w^2`. Write it as a function of all
-# ten parameters, and walk away from an end in a thousand directions, a twentieth far. From a
-# minimum every walk leads up.
+# Are the ends of the descent minima? The loss that ``lbfgs`` minimizes is half the mean square of
+# the errors, plus the penalty :math:`\frac{\alpha}{2 n} \sum w^2`. We write it as a function of all
+# ten parameters, and move away from an end by a distance of a twentieth in a thousand directions.
+# From a minimum the loss rises in every direction.
 
 
 def loss_at(parameters):
@@ -76,8 +77,8 @@ for name, model in (("best", best), ("most common", common), ("worst", worst)):
     assert np.all(rises > 0)
 
 # %%
-# So there is no way down from the most common end, though another end is far better. A straight
-# walk from one to the other has to climb first.
+# So descent cannot leave the most common end, although another end is far better. On the straight
+# line from one to the other the loss has to rise first.
 
 way = np.linspace(0, 1, 201)
 profile = np.array(
@@ -87,10 +88,10 @@ print(f"from {profile[0]:.4f} over {profile.max():.4f} to {profile[-1]:.4f}")
 assert profile.max() > 2 * profile[0] > 2 * profile[-1]
 
 # %%
-# Left: what three of the networks learned. A unit was spent on one slope of the wave or on
-# another. Middle: the losses of all starts, in order; treads are minima. Right: the loss along the
-# straight line from the most common end to the best. In practice: start several times, and keep
-# the best.
+# Left: the functions that three of the networks learned. Each spent its units on other slopes of
+# the wave. Middle: the losses of all starts, in order; each flat part is one level. Right: the loss
+# along the straight line from the most common end to the best. In practice, start several times and
+# keep the best.
 
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
 axes[0].plot(X, y, ".", color="0.7", label="samples")

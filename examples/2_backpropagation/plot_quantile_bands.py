@@ -1,10 +1,10 @@
 """
-A loss of one's own: quantile bands
-===================================
+A loss of your own: quantile bands
+==================================
 
-A single prediction does not say how sure it is. Here a network predicts three numbers for each
+A single prediction does not say how uncertain it is. Here a network predicts three numbers for each
 house: one that 10 % of such houses stay below, one for the middle, and one that 90 % stay below.
-All it takes is another loss, and a loss is a formula.
+This only needs another loss, and a loss is a formula.
 """
 
 import os
@@ -21,9 +21,9 @@ from fastbp import graph as fg
 
 # %%
 # The data are median house values of 20,000 districts of California, if the environment variable
-# ``FASTBP_DATA`` names a directory with ``housing.csv``, and otherwise the patients of
-# scikit-learn's diabetes data. Counts of rooms and people are skewed, so their logarithms go in.
-# House values are given only up to 500,000 dollars; the districts above are left out.
+# ``FASTBP_DATA`` names a directory with ``housing.csv``. Otherwise they are the patients of
+# scikit-learn's diabetes data. Counts of rooms and people are skewed, so we use their logarithms.
+# House values are given only up to 500,000 dollars; districts above are left out.
 
 path = Path(os.environ.get("FASTBP_DATA", ""), "housing.csv")
 if path.is_file():
@@ -55,13 +55,13 @@ print(f"{len(y_train)} samples to learn from, {len(y_test)} to test")
 #
 # .. math:: L_q = \max(q\, e,\ (q - 1)\, e).
 #
-# For :math:`q = 0.9`, a prediction that is 1 too low costs 0.9, one that is 1 too high only 0.1.
-# So it pays to go up, until nine samples are below for one above: there the two pulls are equal.
+# For :math:`q = 0.9`, a prediction that is 1 too low costs 0.9, and one that is 1 too high costs
+# only 0.1. So a higher prediction is better, until nine samples are below it for each one above.
+# There the two costs are in balance.
 #
-# As a function of expressions of ``fastbp.graph`` it is written as it stands. ``raw`` and ``y``
-# are rows with a column for each target, so the target is given three times, a column for each
-# level. ``fastbp`` derives the delta from the formula, and compiles both; nothing of Python is
-# left in the training.
+# The formula is written as a function of expressions of ``fastbp.graph``. ``raw`` and ``y`` are
+# rows with a column for each target, so the target is given three times, a column for each level.
+# ``fastbp`` derives the delta from the formula and compiles both. Training runs without Python.
 
 levels = [0.1, 0.5, 0.9]
 
@@ -79,7 +79,7 @@ own = MLPRegressor(loss=pinball, **parameters)
 own.fit(X_train, np.column_stack([y_train] * 3))
 
 # %%
-# This loss happens to be built in as well, under the name ``quantile``. It takes the target once.
+# This loss is also built in, with the name ``quantile``. It takes the target once.
 
 built_in = MLPRegressor(loss="quantile", quantile=levels, **parameters).fit(X_train, y_train)
 
@@ -90,10 +90,9 @@ assert gap < 0.05 * y_test.std()
 # %%
 # Coverage
 # --------
-# Does it hold what it promises? Of the test samples, which the network has never seen, about 10 %
-# have to be below the lowest prediction, 50 % below the middle one, and 90 % below the highest.
-# The fewer there are to count, the more the share is left to chance: that is what the root stands
-# for.
+# Are the levels right? The network has never seen the test samples. About 10 % of them should be
+# below the lowest prediction, 50 % below the middle one, and 90 % below the highest. With few
+# samples the shares depend more on chance. The root in the tolerance accounts for that.
 
 tolerance = 0.02 + 1 / np.sqrt(len(y_test))
 shares = {}
@@ -107,10 +106,10 @@ inside = (low <= y_test) & (y_test <= high)
 print(f"{inside.mean():.1%} of the test samples are inside of the band")
 
 # %%
-# Left: sixty test samples in the order of their middle prediction, each with its band. It is not
-# the same width everywhere: some are easier to predict than others. About one in five points is
-# outside of its band, as it should be. Right: the share of test samples below each of the three
-# predictions, on the diagonal for an honest band.
+# Left: sixty test samples in the order of their middle prediction, each with its band. The width of
+# the band varies: some samples are easier to predict than others. About one in five points is
+# outside its band, as it should be. Right: the share of test samples below each of the three
+# predictions. For correct levels the points lie on the diagonal.
 
 fig, (left, right) = plt.subplots(
     1, 2, figsize=(10, 4.4), width_ratios=[2, 1], layout="constrained"

@@ -2,8 +2,8 @@
 Full-batch descent, SGD and mini-batches
 ========================================
 
-Gradient descent may look at all samples before every step, at one, or at a few. The three learn
-the same digits here, for the same number of epochs, and are compared by loss, time and noise.
+Gradient descent may use all samples for every step, or one, or a few. The three variants learn the
+same digits here, for the same number of epochs. We compare loss, time and noise.
 """
 
 # %%
@@ -14,8 +14,8 @@ the same digits here, for the same number of epochs, and are compared by loss, t
 #
 # .. math:: w \leftarrow w - \text{rate} \cdot \frac{1}{B} \sum_{b=1}^{B} \nabla_w E_b,
 #
-# where :math:`E_b` is the loss of sample :math:`b`. An epoch visits every sample once. So it is one
-# step if the batch is everything, and as many steps as there are samples if :math:`B = 1`
+# where :math:`E_b` is the loss of sample :math:`b`. An epoch visits every sample once. So an epoch
+# is one step if the batch contains all samples, and one step for each sample if :math:`B = 1`
 # (*stochastic* gradient descent, SGD).
 
 import copy
@@ -34,9 +34,9 @@ X = X / 16  # pixels between 0 and 1
 n_samples = len(X)
 
 # %%
-# Each batch size gets a rate that suits it: a gradient of one sample is noisy, and only small steps
-# average the noise out. There is no momentum and no penalty, so that nothing else differs, and one
-# thread, so that the times can be compared.
+# Each batch size gets a suitable rate. A gradient of one sample is noisy, and only small steps
+# average the noise out. There is no momentum and no penalty, so that nothing else differs. There is
+# one thread, so that the times can be compared.
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed on purpose
 settings = dict(
@@ -61,8 +61,8 @@ for kind, parameters in kinds.items():
     )
 
 # %%
-# After as many epochs the full batch is far behind: it has taken 30 steps only. SGD and
-# mini-batches end equally low, but mini-batches take less time. Their products are of matrices, and
+# After the same number of epochs the full batch is far behind, because it has made only 30 steps.
+# SGD and mini-batches end equally low, but mini-batches take less time. They multiply matrices, and
 # a processor multiplies a matrix faster than the same rows one by one.
 
 assert curves["mini-batches of 32"][-1] < 0.1 * curves["full batch"][-1]
@@ -72,14 +72,15 @@ assert curves["SGD, one sample"][-1] < 0.1 * curves["full batch"][-1]
 # The noise of a gradient
 # -----------------------
 #
-# The gradient of a batch estimates that of all samples. A mean of :math:`B` independent terms
-# scatters :math:`\sqrt{B}` times less than one term. Is that so here?
+# The gradient of a batch estimates the gradient of all samples. The standard deviation of a mean of
+# :math:`B` independent terms is :math:`\sqrt{B}` times smaller than that of one term. Is this true
+# here?
 #
-# One step of SGD shows the gradient it has used: the change of the parameters, divided by the rate.
+# One step of SGD shows its gradient: the change of the parameters, divided by the rate.
 
 
 def gradient(model, rows):
-    """Of the mean loss over these rows, all layers in one long array."""
+    """Gradient of the mean loss over these rows, all layers in one array."""
     twin = copy.deepcopy(model).set_params(batch_size=len(rows))
     twin.partial_fit(X[rows], y[rows])
     steps = [
@@ -109,9 +110,9 @@ for size, value in zip(sizes, noise, strict=True):
     print(f"batch of {size:3}: noise {value:5.2f}, times root of B {value * np.sqrt(size):5.2f}")
 
 # %%
-# The last column is nearly constant: four times the batch, half the noise. One sample's gradient is
-# mostly noise, several times longer than what it estimates. Yet it costs a hundredth of the work of
-# a batch of a hundred, whose noise is only ten times smaller.
+# The last column is nearly constant: four times the batch, half the noise. The gradient of one
+# sample is mostly noise, several times larger than the gradient that it estimates. But it costs a
+# hundredth of the work of a batch of a hundred, whose noise is only ten times smaller.
 
 scaled = noise * np.sqrt(sizes)
 assert scaled.max() / scaled.min() < 1.2

@@ -2,21 +2,21 @@
 Depth against width at equal parameters
 =======================================
 
-A thousand parameters can be spent on one wide hidden layer, or on many narrow ones. Here networks
-of one to twelve hidden layers, all with about a thousand parameters, learn the same surface: rings
-around the origin.
+A thousand parameters can form one wide hidden layer, or many narrow ones. Here networks of one to
+twelve hidden layers, all with about a thousand parameters, learn the same surface: rings around the
+origin.
 """
 
 # %%
 # The task
 # --------
 #
-# The target is a wave that depends on the distance from the origin alone,
+# The target is a wave that depends only on the distance from the origin,
 #
 # .. math:: y = \sin(3 \pi r), \qquad r = \sqrt{x_1^2 + x_2^2}.
 #
-# A network has to find the distance first, then its wave. That is one function of another, and
-# layers are functions of functions.
+# A network has to compute the distance first, then the wave. This is a function of a function, and
+# so are layers.
 
 import warnings
 from itertools import pairwise
@@ -42,7 +42,7 @@ y_train, y_test = rings(X_train), rings(X_test)
 # ----------------
 #
 # A layer with :math:`I` inputs and :math:`O` units has :math:`I O` weights and :math:`O`
-# intercepts. For each depth we take the width whose total comes closest to 1000.
+# intercepts. For each depth we choose the width with a total closest to 1000.
 
 
 def n_parameters(width, depth):
@@ -62,7 +62,8 @@ for depth in depths:
 # --------
 #
 # Each network is trained five times for the same 150 epochs, from five different initial weights.
-# One run alone says little: deep narrow networks depend on their start.
+# One run alone says little, because the result of deep narrow networks depends on their initial
+# weights.
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed on purpose
 models, scores = {}, {}
@@ -87,9 +88,9 @@ for depth in depths:
 
 # %%
 # Three or four layers explain nearly all of the variance. One layer, more than ten times as wide,
-# leaves several times as much unexplained. Twelve narrow layers can come close, but not from every
-# start. The worst of them predicts one number for every sample: in one of its layers all nine relu
-# units are zero whatever comes in, and nothing passes that layer, forward or back.
+# leaves several times as much unexplained. Twelve narrow layers can be almost as good, but not from
+# every start. The worst of them predicts the same number for every sample: in one of its layers all
+# nine relu units are zero for every input, and nothing passes that layer, forward or backward.
 
 unexplained = {depth: 1 - np.median(scores[depth]) for depth in depths}
 print(f"one layer leaves {unexplained[1] / unexplained[3]:.0f} times as much unexplained as three")
@@ -104,7 +105,8 @@ assert np.ptp(scores[12]) > 3 * np.ptp(scores[3])
 # The picture
 # -----------
 #
-# Above, what the networks of median score have learned, beside the truth. Below, all 35 scores.
+# Above, the functions learned by the networks of median score, beside the truth. Below, all 35
+# scores.
 
 side = np.linspace(-1, 1, 200)
 grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)

@@ -2,21 +2,21 @@
 Exploding gradients
 ===================
 
-Where gradients can vanish they can also explode. In a deep relu network it depends on the size of
-the initial weights alone: there is a narrow range in which a gradient comes through ten layers as
-large as it went in.
+Gradients can vanish, and they can also explode. In a deep relu network this depends only on the
+size of the initial weights. There is a narrow range in which a gradient passes ten layers without
+growing or shrinking.
 """
 
 # %%
 # The same factor at every layer
 # ------------------------------
 #
-# On its way back delta is multiplied by the weights of every layer. Make the weights :math:`s`
-# times as large: then every layer makes delta :math:`s` times as large, and :math:`L` layers make
-# it :math:`s^L` times as large. Activations on the way forward fare no better.
+# In the backward pass, delta is multiplied by the weights of every layer. If the weights are
+# :math:`s` times as large, every layer makes delta :math:`s` times as large, and :math:`L` layers
+# make it :math:`s^L` times as large. The same happens to activations in the forward pass.
 #
-# We take one network of ten hidden relu layers, as it is before the first step, and multiply the
-# weights of the hidden layers. (One epoch at a rate of nearly zero leaves the initial weights.)
+# We take a network of ten hidden relu layers before its first step, and multiply the weights of the
+# hidden layers. (One epoch with a rate near zero keeps the initial weights.)
 
 import copy
 import textwrap
@@ -60,8 +60,8 @@ for s in scales:
     )
 
 # %%
-# Twice the weights, twice the factor per layer. Nine layers make the ninth power of it: with four
-# times the weights delta is more than a hundred thousand times as large.
+# Twice the weights give twice the factor per layer. Nine layers give the ninth power of the factor:
+# with four times the weights, delta is more than a hundred thousand times as large.
 
 for s in scales:
     assert abs(growth[s] / (s * growth[1]) - 1) < 0.1
@@ -71,8 +71,8 @@ assert statistics[4].delta_rms[0] > 1e5 * statistics[1].delta_rms[0]
 # In words
 # --------
 #
-# ``layer_statistics`` names the trouble, the layers, and the usual remedies. (Besides, it finds
-# units that are zero for every sample. They are not the matter here.)
+# ``layer_statistics`` names the problem, the layers, and the usual remedies. (It also finds units
+# that are zero for every sample. They are not the problem here.)
 
 for message in statistics[4].messages:
     print(textwrap.fill(message, 95), end="\n\n")
@@ -82,9 +82,9 @@ assert any("explod" in message for message in statistics[4].messages)
 # The right size
 # --------------
 #
-# A relu layer drops half of what it gets, the negative half. Weights with a variance of
-# :math:`2 / I`, where :math:`I` is the fan-in, make up for it (He and others, 2015). This is
-# ``init="he_uniform"``. Here it comes close to a factor of 1:
+# A relu layer sets the negative half of its inputs to zero. Weights with a variance of
+# :math:`2 / I`, where :math:`I` is the fan-in, compensate for this (He and others, 2015). This is
+# ``init="he_uniform"``. Here it gives a factor close to 1:
 
 he = MLPClassifier(
     10 * (50,), init="he_uniform", learning_rate_init=1e-12, max_iter=1, random_state=0
@@ -95,18 +95,18 @@ print(f"he_uniform: {growth_he:.2f} per layer")
 assert 0.75 < growth_he < 1.25
 
 # %%
-# What training makes of it
-# -------------------------
+# Effect on training
+# ------------------
 #
-# Twenty epochs of SGD from each start (``warm_start=True`` goes on from the weights there are). A
-# gradient many thousand times too large is a step many thousand times too far: the weights become
-# infinite in the first epoch, and ``fit`` says so.
+# Twenty epochs of SGD from each start (``warm_start=True`` continues from the current weights). A
+# gradient that is many thousand times too large gives a step that is many thousand times too large.
+# The weights become infinite in the first epoch, and ``fit`` raises an error.
 
 curves = {}
 for s, model in models.items():
     try:
         model.set_params(max_iter=20, learning_rate_init=0.005).fit(X, y)
-        curves[s] = model.loss_curve_[1:]  # after the epoch at a rate of nearly zero
+        curves[s] = model.loss_curve_[1:]  # without the epoch at a rate near zero
         print(f"weights times {s:3}: loss {curves[s][-1]:.3f} after 20 epochs")
     except ValueError as error:
         print(f"weights times {s:3}: {error}")
@@ -117,9 +117,10 @@ assert curves[1.5][-1] < 0.5 * curves[1][-1]
 # The picture
 # -----------
 #
-# Read the left side from right to left, as delta travels. On a logarithmic scale a constant factor
-# per layer is a straight line. (From the last layer to the tenth hidden one delta passes the output
-# weights, which we left alone.) On the right the two starts that are nearest to level learn.
+# Read the left side from right to left, in the direction of delta. On a logarithmic scale a
+# constant factor per layer is a straight line. (Between the last layer and the tenth hidden layer
+# delta passes the output weights, which we did not change.) On the right, the two starts whose
+# lines are closest to horizontal learn.
 
 fig, (flow, learning) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 for i, s in enumerate(scales):

@@ -2,9 +2,9 @@
 Learning rates too small and too large
 ======================================
 
-The learning rate says how far a step goes. Too small a rate wastes epochs. Too large a rate makes
-every step overshoot by more than the last. For a parabola the border between the two is known
-exactly: it is two over the curvature.
+The learning rate sets the size of a step. If it is too small, epochs are wasted. If it is too
+large, every step overshoots by more than the last. For a parabola the limit between the two is
+known exactly: two divided by the curvature.
 """
 
 # %%
@@ -16,9 +16,9 @@ exactly: it is two over the curvature.
 #
 # .. math:: w \leftarrow w - \text{rate} \cdot c w = (1 - \text{rate} \cdot c) \, w.
 #
-# Every step multiplies :math:`w` by the same number. It shrinks if that number lies between -1 and
-# 1, and this is so for :math:`0 < \text{rate} < 2 / c`. Between :math:`1 / c` and :math:`2 / c` the
-# steps jump over the minimum, but come closer to it.
+# Every step multiplies :math:`w` by the same number. :math:`w` shrinks if that number is between -1
+# and 1, which means :math:`0 < \text{rate} < 2 / c`. Between :math:`1 / c` and :math:`2 / c` the
+# steps jump over the minimum, but still get closer to it.
 
 import warnings
 
@@ -47,8 +47,8 @@ for rate, path in paths.items():
 # ---------------
 #
 # Without a hidden layer and with squared error, a network is linear regression. Its loss
-# :math:`\frac{1}{2n} \lVert A w - y \rVert^2` is a parabola in every direction. The steepest has as
-# its curvature the largest eigenvalue of :math:`A^T A / n`, and that one direction limits the rate
+# :math:`\frac{1}{2n} \lVert A w - y \rVert^2` is a parabola in every direction. The largest
+# curvature is the largest eigenvalue of :math:`A^T A / n`, and that one direction limits the rate
 # for all. (:math:`A` is the data with a column of ones for the intercept.)
 
 X, y = map(scale, load_diabetes(return_X_y=True))
@@ -76,8 +76,8 @@ for share in (0.02, 0.95, 1.05):
     )
 
 # %%
-# Five per cent below the limit it converges, five per cent above it explodes. There each step
-# multiplies the error by :math:`1 - 1.05 \cdot 2 = -1.1`, so the loss by its square.
+# Five per cent below the limit training converges, five per cent above it the loss explodes. There
+# each step multiplies the error by :math:`1 - 1.05 \cdot 2 = -1.1`, and the loss by its square.
 
 growth = excess[1.05][-1] / excess[1.05][-2]
 print(f"above the limit a step multiplies the loss by {growth:.4f}")
@@ -89,9 +89,9 @@ assert excess[0.02][-1] > 10 * excess[0.95][-1]  # too small: safe, and slow
 # A hidden layer
 # --------------
 #
-# With hidden layers the curvature changes from place to place, and nobody knows the limit
-# beforehand. One tries rates on a logarithmic scale. Here thirty epochs on handwritten digits, each
-# rate from three different starts:
+# With hidden layers the curvature changes from place to place, and the limit is not known in
+# advance. So we try rates on a logarithmic scale. Here are thirty epochs on handwritten digits,
+# each rate from three different starts:
 
 X_digits, y_digits = load_digits(return_X_y=True)
 rates = np.logspace(-4, 1, 16)
@@ -112,10 +112,10 @@ assert 0.03 < rates[best] < 3
 assert min(middle[0], middle[-1]) > 10 * middle[best]
 
 # %%
-# The classifier survives rates that are too large, though it learns nothing: with log loss, delta
-# (the derivative of the loss by the raw prediction) lies between -1 and 1, however wrong the
-# prediction is. With squared error delta grows with the error, so overshooting feeds on itself and
-# ends in infinities. Then ``fit`` stops in that epoch, and says so:
+# Rates that are too large do not make the classifier fail, but it learns nothing. With log loss,
+# delta (the derivative of the loss with respect to the raw prediction) is between -1 and 1, however
+# wrong the prediction is. With squared error delta grows with the error, so overshooting reinforces
+# itself and ends in infinities. Then ``fit`` stops in that epoch and raises an error:
 
 try:
     MLPRegressor(hidden_layer_sizes=(30,), **settings, learning_rate_init=3.0).fit(X, y)

@@ -2,17 +2,17 @@
 Online learning with ``partial_fit``
 ====================================
 
-Sometimes samples arrive one after another, and what they mean changes on the way. A model that was
-trained once grows old. A model that goes on learning keeps up.
+Sometimes samples arrive one after another, and their meaning changes over time. A model that was
+trained once becomes outdated. A model that continues to learn stays accurate.
 """
 
 # %%
 # A stream that drifts
 # --------------------
 #
-# Four clouds of points lie around the origin, two of each class, opposite each other. While the
-# stream flows, all four turn slowly: by half a turn over 200 batches of 50 samples. After a quarter
-# of a turn every cloud stands where the other class began.
+# Four clouds of points lie around the origin, two of each class, opposite each other. During the
+# stream all four slowly turn by half a turn over 200 batches of 50 samples. After a quarter of a
+# turn every cloud is where the other class began.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,7 +24,7 @@ n_batches, batch = 200, 50
 
 
 def next_batch(t):
-    """50 samples of time t, which goes from 0 to 1."""
+    """50 samples at time t, between 0 and 1."""
     cloud = rng.integers(4, size=batch)
     angle = np.pi / 2 * cloud + np.pi * t
     centre = 2 * np.column_stack([np.cos(angle), np.sin(angle)])
@@ -35,12 +35,12 @@ def next_batch(t):
 # Test, then train
 # ----------------
 #
-# The honest test of an online learner comes before its lesson: each batch is first predicted, then
-# learned. ``partial_fit`` makes one epoch over the samples it gets, here one step, and the state of
-# the optimizer lives on from call to call. The first call has to name all classes, since a batch
-# might lack one.
+# An online learner should be tested before it learns: each batch is first predicted, then learned.
+# ``partial_fit`` makes one epoch over its samples, here one step. The state of the optimizer is
+# kept from call to call. The first call has to name all classes, because a batch might not contain
+# all of them.
 #
-# Both models see the first 20 batches, ten times over. Then one of them is left as it is.
+# Both models see the first 20 batches, ten times each. Then one of them is not trained any more.
 
 settings = dict(hidden_layer_sizes=(30,), learning_rate_init=0.02, random_state=0)
 online, frozen = MLPClassifier(**settings), MLPClassifier(**settings)
@@ -70,9 +70,9 @@ for kind, values in accuracy.items():
     )
 
 # %%
-# The model that goes on learning stays right nearly all the time. The other falls below chance when
-# the classes have changed places, about batch 100. At half a turn each cloud stands where the other
-# cloud of its own class began, and the old model is right again, though nobody taught it.
+# The model that continues to learn stays right nearly all the time. The other falls below chance
+# when the classes have changed places, about batch 100. At half a turn each cloud is where the
+# other cloud of its own class began, and the old model is right again without new training.
 
 around_100 = np.array(accuracy["trained once"])[70:90].mean()
 print(f"trained once, batches 90 to 110: accuracy {around_100:.3f}")
@@ -83,8 +83,8 @@ assert around_100 < 0.2
 # The picture
 # -----------
 #
-# Above, the stream at four moments, on what the model that goes on learning would say at that
-# moment. Below, the accuracy of both, averaged over ten batches.
+# Above, the stream at four moments, with the predictions of the model that continues to learn.
+# Below, the accuracy of both models, averaged over ten batches.
 
 fig, axes = plt.subplot_mosaic(
     [list(snapshots), 4 * ["accuracy"]], figsize=(9, 5.8), layout="constrained"

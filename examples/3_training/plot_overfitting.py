@@ -2,18 +2,18 @@
 Overfitting, early stopping and L2
 ==================================
 
-A large network can learn sixty samples by heart, noise and all. On the training curve this looks
-like success. A second curve, of samples that are not trained on, tells the truth, and shows what
-two remedies do: to stop early, and to make large weights expensive.
+A large network can memorize sixty samples, including their noise. On the training curve this looks
+like success. A second curve, of samples that are not trained on, shows the problem. It also shows
+the effect of two remedies: stopping early, and a penalty on large weights.
 """
 
 # %%
 # Few samples, many parameters
 # ----------------------------
 #
-# Two half moons overlap, so that no border separates them without mistakes. Sixty samples are for
-# training. Five hundred are for *validation*: they are looked at after every epoch, but change no
-# weight. Another 1500, the test, are kept until the end.
+# Two half moons overlap, so every border between them makes mistakes. Sixty samples are for
+# training. Five hundred are for *validation*: they are evaluated after every epoch, but change no
+# weight. Another 1500, the test samples, are kept until the end.
 
 import warnings
 
@@ -35,17 +35,17 @@ y_train, y_val, y_test = np.split(y, [60, 560])
 # Three ways to train
 # -------------------
 #
-# - With nothing against overfitting: 300 epochs, no penalty.
+# - Without a remedy: 300 epochs, no penalty.
 # - With early stopping: training ends when the accuracy on the validation samples has not risen for
-#   twenty epochs, and the weights of the best epoch are put back.
+#   twenty epochs, and the weights of the best epoch are restored.
 # - With L2: the objective is
 #
 #   .. math:: \frac{1}{n} \sum_{i=1}^{n} E_i + \frac{\alpha}{2 n} \sum w^2,
 #
-#   the mean loss of the samples plus a price on every weight. Large weights make sharp borders, so
-#   a high price makes smooth ones.
+#   the mean loss of the samples plus a penalty on every weight. Large weights make sharp borders,
+#   so a strong penalty makes smooth ones.
 #
-# ``X_val`` and ``y_val`` are given to ``fit``. Then there is a ``validation_loss_curve_`` beside
+# We pass ``X_val`` and ``y_val`` to ``fit``. Then there is a ``validation_loss_curve_`` beside
 # ``loss_curve_``, with one entry for each epoch.
 
 ways = {
@@ -53,7 +53,7 @@ ways = {
     "early stopping": dict(alpha=0, n_iter_no_change=20, early_stopping=True),
     "L2, alpha = 0.3": dict(alpha=0.3, n_iter_no_change=300),
 }
-warnings.simplefilter("ignore", ConvergenceWarning)  # 300 epochs and no more, on purpose
+warnings.simplefilter("ignore", ConvergenceWarning)  # 300 epochs on purpose
 models, validation, test = {}, {}, {}
 for way, parameters in ways.items():
     model = MLPClassifier(
@@ -75,9 +75,9 @@ for way, parameters in ways.items():
     )
 
 # %%
-# With nothing against it, the training loss goes to nearly zero while the validation loss, after
-# falling with it at first, grows to several times its lowest value. The network becomes sure of
-# itself, also where it is wrong, and log loss is merciless to those who are sure and wrong.
+# Without a remedy, the training loss falls to nearly zero. The validation loss falls at first, then
+# grows to several times its lowest value. The network becomes confident everywhere, also where it
+# is wrong, and the log loss of a confident and wrong prediction is large.
 
 alone = validation["no remedy"]
 times = alone[-1] / alone.min()
@@ -86,8 +86,8 @@ assert models["no remedy"].loss_curve_[-1] < 0.05
 assert alone[-1] > 2 * alone.min()
 
 # %%
-# Both remedies bring the test loss down to a fraction. Early stopping also saves time. L2 needs its
-# alpha to be found, and with it the end of training matters little: the curve stays low.
+# Both remedies reduce the test loss to a fraction. Early stopping also saves time. With L2 one has
+# to find a good alpha. Then the end of training matters little: the curve stays low.
 
 assert test["early stopping"] < 0.5 * test["no remedy"]
 assert test["L2, alpha = 0.3"] < 0.5 * test["no remedy"]
@@ -97,9 +97,9 @@ assert models["early stopping"].n_iter_ < 200
 # The picture
 # -----------
 #
-# Above the curves; the training loss with L2 contains the penalty, the validation loss never does.
-# Below, the probability of the red class and the training samples. With nothing against it the
-# border runs around single samples.
+# Above, the curves. The training loss with L2 contains the penalty; the validation loss never does.
+# Below, the probability of the red class and the training samples. Without a remedy the border runs
+# around single samples.
 
 fig, axes = plt.subplots(2, 3, figsize=(10.5, 6.4), layout="constrained")
 for (upper, lower), (way, model) in zip(axes.T, models.items(), strict=True):

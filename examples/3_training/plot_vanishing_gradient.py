@@ -2,22 +2,22 @@
 The vanishing gradient
 ======================
 
-Ten hidden layers of logistic units learn nothing, ten of relu units learn well. The reason can be
-measured before the first step: the gradient that reaches the first layer.
+Ten hidden layers of logistic units learn nothing, but ten of relu units learn well. The reason can
+be measured before the first step: it is the gradient in the first layer.
 """
 
 # %%
-# Delta on its way back
-# ---------------------
+# Delta in the backward pass
+# --------------------------
 #
-# Delta is the derivative of the loss by the preactivations :math:`z` of a layer. Backpropagation
-# gets it from the delta of the layer behind,
+# Delta is the derivative of the loss with respect to the preactivations :math:`z` of a layer.
+# Backpropagation computes it from the delta of the next layer,
 #
 # .. math:: \delta_{\text{before}} = (\delta w^T) \cdot f'(z).
 #
-# So every layer on the way back multiplies by its weights, and by the derivative of its activation.
-# That of the logistic function is :math:`a (1 - a)`: at most 1/4, where :math:`a` is 1/2. That of
-# relu is 1 for the units that are on, and 0 for the others.
+# So every layer multiplies delta by its weights and by the derivative of an activation. For the
+# logistic function this derivative is :math:`a (1 - a)`: at most 1/4, where :math:`a` is 1/2. For
+# relu it is 1 for the units that are on, and 0 for the others.
 
 import warnings
 
@@ -38,10 +38,10 @@ hidden = 10 * (30,)
 # Before the first step
 # ---------------------
 #
-# One epoch at a rate of nearly zero leaves the initial weights as they are. ``layer_statistics``
-# sends all samples forward and delta back, and says for each layer what it has seen. RMS is the
-# root of the mean square, the usual size of an entry. The penalty has a gradient of its own, which
-# would hide how small the rest is, so ``alpha`` is 0.
+# One epoch with a rate near zero keeps the initial weights. ``layer_statistics`` runs all samples
+# forward and backward, and measures each layer. RMS is the root mean square, the typical size of an
+# entry. The penalty has a gradient of its own, which would hide how small the rest is, so ``alpha``
+# is 0.
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed on purpose
 untrained, statistics, ratio = {}, {}, {}
@@ -65,17 +65,17 @@ for activation in ("logistic", "relu"):
 print(statistics["logistic"])
 
 # %%
-# With logistic units the first layer gets a few billionths of what the last one gets. With relu it
-# gets a few hundredths. The statistics say it in words, below the table; these are their
-# ``messages``.
+# With logistic units the gradient of the first layer is a few billionths of the gradient of the
+# last. With relu it is a few hundredths. The statistics also describe this in words, below the
+# table; these are their ``messages``.
 
 assert ratio["logistic"] < 1e-7
 assert ratio["relu"] > 1e-3
 assert any("vanish" in message for message in statistics["logistic"].messages)
 
 # %%
-# How much is lost at each layer? About the same factor every time, and less than 1/4: the largest
-# derivative is 1/4, and the initial weights take their part.
+# How much is lost at each layer? About the same factor every time, and it is less than 1/4: the
+# largest derivative is 1/4, and the initial weights also reduce delta.
 
 delta = statistics["logistic"].delta_rms
 factor = (delta[0] / delta[-1]) ** (1 / (len(delta) - 1))
@@ -97,9 +97,9 @@ for activation in ("logistic", "relu"):
     print(f"{activation}: loss {curves[activation][-1]:.3f}, accuracy {model.score(X, y):.3f}")
 
 # %%
-# The logistic network stays where it began, at the loss of a guess among ten digits,
-# :math:`\log 10 = 2.303`. Its last layer learns how frequent the digits are; the layers before it
-# hardly get to know that they are wrong.
+# The loss of the logistic network stays at its initial value, :math:`\log 10 = 2.303`, the loss of
+# a guess among ten digits. Its last layer learns how frequent the digits are. The layers before it
+# get almost no information about their errors.
 
 assert abs(curves["logistic"][-1] - np.log(10)) < 0.02
 assert curves["relu"][-1] < 0.1

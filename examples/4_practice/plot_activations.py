@@ -2,17 +2,19 @@
 Activations side by side
 ========================
 
-What a unit does with its preactivation is its activation function. All that ``fastbp`` knows by
-name are drawn here, each with its derivative: forward the one is used, backward the other.
+A unit applies its activation function to its preactivation. This example draws all activations that
+``fastbp`` knows by name, each with its derivative. The forward pass uses the function, the backward
+pass uses the derivative.
 """
 
 # %%
 # One unit
 # --------
 #
-# A network with one input, one hidden unit and one output, all weights 1 and all intercepts 0, is
-# its activation and nothing else. So the activation of its hidden layer is :math:`f(z)`, and the
-# derivative of its raw prediction by the input is :math:`f'(z)`, found by backpropagation.
+# A network with one input, one hidden unit and one output, with all weights 1 and all intercepts 0,
+# computes its activation and nothing else. So the activation of its hidden layer is :math:`f(z)`,
+# and backpropagation gives the derivative of its raw prediction with respect to the input,
+# :math:`f'(z)`.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,9 +53,9 @@ slopes = {name: input_gradients(unit(name), z).ravel() for name in formulas}
 # Is it the derivative?
 # ---------------------
 #
-# A derivative can be checked without knowing its formula: go a little to both sides, and divide the
-# rise by the distance. (:math:`\Phi(z)` above is the share of a normal distribution below
-# :math:`z`.)
+# A derivative can be checked without its formula: go a little to both sides, and divide the
+# difference of the values by the distance. (:math:`\Phi(z)` above is the share of a normal
+# distribution below :math:`z`.)
 
 e = 1e-5
 for name in formulas:
@@ -67,9 +69,9 @@ for name in formulas:
         assert gap < 1e-8
 
 # %%
-# All but one agree. The derivative of ``step`` is 0 wherever there is one, and nothing can be
-# learned from that. So backpropagation takes the derivative of the identity in its place, 1: the
-# *straight-through* estimator. It is wrong, but it points the right way.
+# All but one agree. The derivative of ``step`` is 0 wherever it exists, and a network cannot learn
+# from that. So backpropagation uses the derivative of the identity instead, 1: the
+# *straight-through* estimator. It is not the gradient, but it points in a useful direction.
 
 assert np.all(slopes["step"] == 1)
 
@@ -77,10 +79,10 @@ assert np.all(slopes["step"] == 1)
 # Two families
 # ------------
 #
-# The derivative decides how well a gradient comes through many layers. That of ``logistic`` is
-# never above 1/4, and on both sides it goes to 0: the unit *saturates*. ``tanh`` reaches 1, but in
-# one place only. The family of ``relu`` keeps the derivative at 1 or near it for all large
-# :math:`z`.
+# The derivative decides how well a gradient passes through many layers. That of ``logistic`` is
+# never above 1/4, and on both sides it goes to 0: the unit *saturates*. The derivative of ``tanh``
+# reaches 1, but only at one point. The family of ``relu`` keeps the derivative at 1 or near it for
+# all large :math:`z`.
 
 right = z.ravel() > 3
 for name in ("logistic", "tanh", "relu", "gelu", "silu", "mish"):

@@ -2,18 +2,17 @@
 Handwritten digits: row by row against in batches
 =================================================
 
-A network with layers of 64, 50, 100 and 10 units reads handwritten digits. It can be asked about
-one digit at a time, or about many at once. The answers are the same; the time is not. In the end we
-look at what the units of its first layer look for.
+A network with layers of 64, 50, 100 and 10 units reads handwritten digits. It can read one digit at
+a time, or many at once. The answers are the same, but the time is not. In the end we look at the
+weights of the first layer.
 """
 
 # %%
 # 64-50-100-10
 # ------------
 #
-# An image has 8 × 8 pixels, and every pixel is an input. Ten outputs stand for the ten digits. In
-# between are 50 and 100 logistic units, each of which squeezes what it gets into numbers between 0
-# and 1.
+# An image has 8 × 8 pixels, and every pixel is an input. Ten outputs represent the ten digits. In
+# between are 50 and 100 logistic units, whose activations are between 0 and 1.
 
 from time import perf_counter
 
@@ -42,9 +41,9 @@ assert accuracy > 0.95
 # ----------
 #
 # A layer is an affine map and an activation, :math:`f(a w + b)`. If :math:`a` is one row, this is a
-# product of a vector and a matrix. With the rows of a batch below each other it is a product of two
+# product of a vector and a matrix. If :math:`a` has the rows of a batch, it is a product of two
 # matrices: the same formula and the same arithmetic. But the call from Python, its checks and its
-# allocations are paid once a batch, and each weight that is fetched serves many rows.
+# allocations are paid once a batch, and each weight that is loaded is used for many rows.
 
 
 def read(batch_size):
@@ -69,7 +68,7 @@ for size in sizes:
     print(f"{size:3} rows at a time: {times[-1]:7.2f} microseconds a digit")
 
 # %%
-# A hundred rows at a time are many times faster than one. And the probabilities are equal, to
+# A hundred rows at a time are many times faster than one. And the probabilities are equal, up to
 # rounding:
 
 difference = np.ptp(probabilities, axis=0).max()
@@ -88,15 +87,16 @@ ax.grid(alpha=0.3)
 plt.show()
 
 # %%
-# What the first layer sees
-# -------------------------
+# The weights of the first layer
+# ------------------------------
 #
-# A unit of the first layer has a weight for every pixel, so its weights are an image as well. Where
-# they are positive, ink excites the unit; where they are negative, ink holds it back.
+# A unit of the first layer has a weight for every pixel, so its weights form an image as well.
+# Where they are positive, ink increases the unit's preactivation; where they are negative, ink
+# decreases it.
 #
-# Some pixels are never inked. Their input is 0, so the gradient of the loss by their weights is 0
-# too, since :math:`dw = a^T \delta` has the input as a factor. Only the penalty ``alpha`` moves
-# these weights, and it moves them to 0:
+# Some pixels never contain ink. Their input is 0, so the gradient of the loss with respect to their
+# weights is 0 too, since :math:`dw = a^T \delta` has the input as a factor. Only the penalty
+# ``alpha`` changes these weights, and it moves them to 0:
 
 first = model.coefs_[0]
 blank = ~X_train.any(axis=0)
@@ -108,9 +108,9 @@ assert rms_blank < 0.01 * rms_inked
 # The picture
 # -----------
 #
-# Blue weights are positive, orange ones negative. Many units look for ink in one place and for none
-# beside it. The left edge, where there is hardly ever any ink, is pale in all of them. A unit that
-# is pale all over is one the network does not need: the penalty has taken its weights.
+# Blue weights are positive, orange ones negative. Many units respond to ink in one place and no ink
+# beside it. At the left edge, where ink is rare, all units have small weights. A unit that is pale
+# everywhere is not needed: the penalty has reduced its weights.
 
 fig, ax = plt.subplots(figsize=(9, 4.4), layout="constrained")
 WeightsDisplay.from_estimator(model, shape=(8, 8), n_columns=10, ax=ax)

@@ -2,17 +2,17 @@
 A pipeline in a grid search
 ===========================
 
-Which activation, and how strong a penalty? Nobody knows beforehand, so one tries. A network with
-its scaling is one pipeline, and scikit-learn's grid search tries it with every combination, among
-them an activation that we have made up.
+Which activation is best, and how strong should the penalty be? We do not know in advance, so we
+try. A network and its scaler form one pipeline, and scikit-learn's grid search tries it with every
+combination. One of the activations is our own.
 """
 
 # %%
 # Two spirals
 # -----------
 #
-# Two classes wind around each other, one and a half times. The second feature is measured in other
-# units: its numbers are a thousand times larger.
+# Two classes wind around each other, one and a half times. The second feature is measured in
+# another unit, so its numbers are a thousand times larger.
 
 import warnings
 
@@ -37,12 +37,12 @@ X = (X + rng.normal(scale=0.9, size=X.shape)) * [1, 1000]
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 
 # %%
-# An activation of one's own
-# --------------------------
+# An activation of your own
+# -------------------------
 #
 # An activation may be any function made of the operations in ``fastbp.graph``. It is traced once,
-# differentiated, and runs in the compiled core; nobody has to write its derivative. This one is a
-# line with waves on it (Ziyin, Hartwig and Ueda, 2020):
+# differentiated, and runs in the compiled core. Its derivative is not written by hand. This one is
+# a line with waves on it (Ziyin, Hartwig and Ueda, 2020):
 
 
 def snake(z):
@@ -53,9 +53,9 @@ def snake(z):
 # The search
 # ----------
 #
-# The pipeline scales the features, then trains. Inside the search each fold is scaled by the
-# samples it is trained on, so nothing leaks from those that are held out. The name of a step and of
-# a parameter, with two underscores between them, say what is to be varied.
+# The pipeline scales the features, then trains. Inside the search each fold is scaled with its own
+# training samples, so no information leaks from the samples that are held out. The name of a step
+# and of a parameter, with two underscores between them, select what to vary.
 
 pipeline = make_pipeline(
     StandardScaler(),
@@ -82,7 +82,7 @@ warnings.simplefilter("ignore", ConvergenceWarning)  # lbfgs stops after 150 ite
 search.fit(X_train, y_train)
 
 # %%
-# The results come in the order of the grid, the last parameter fastest.
+# The results have the order of the grid, in which the last parameter changes fastest.
 
 scores = search.cv_results_["mean_test_score"].reshape(len(activations), len(alphas))
 print("mean accuracy   alpha" + "".join(f"{alpha:8}" for alpha in alphas))
@@ -91,11 +91,11 @@ for name, row in zip(activations, scores, strict=True):
 
 # %%
 # The penalty matters a lot, the choice of a smooth or a kinked activation little. A difference of
-# 0.01 is that of three samples, and so may be chance.
+# 0.01 is three samples, and may be chance.
 #
-# The best pipeline was trained once more, on all training samples. What it promised in the search
-# it has to keep on the test samples, which the search has never seen. Beside it, a logistic
-# regression: a network without hidden layers.
+# The search trains the best pipeline again, on all training samples. Does its score hold on the
+# test samples, which the search has never seen? We compare it with a logistic regression, a network
+# without hidden layers.
 
 linear = make_pipeline(StandardScaler(), LogisticRegression()).fit(X_train, y_train)
 best_row, best_column = divmod(search.best_index_, len(alphas))
@@ -110,7 +110,7 @@ assert accuracy > 0.9
 assert accuracy > linear.score(X_test, y_test) + 0.15
 
 # %%
-# And without the scaler? Numbers in the thousands drown the other feature:
+# What happens without the scaler? The feature with values in the thousands dominates the other:
 
 unscaled = clone(search.best_estimator_[-1]).fit(X_train, y_train)
 print(f"the same network without scaling: {unscaled.score(X_test, y_test):.3f}")
@@ -120,9 +120,9 @@ assert accuracy > unscaled.score(X_test, y_test) + 0.15
 # The picture
 # -----------
 #
-# On the left, what the search has found: too strong a penalty leaves no network that can bend.
-# Beside it, two activations at work, each with the alpha that suits it. The border drawn by relu
-# units is made of straight pieces, that of snake units is curved. Dots are test samples.
+# On the left, the result of the search: with too strong a penalty no network can bend. Beside it,
+# two activations, each with the alpha that suits it. The border drawn by relu units is made of
+# straight pieces, that of snake units is curved. Dots are test samples.
 
 fig, (table, *planes) = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
 table.imshow(scores, cmap="Blues", vmin=0.5, vmax=1.1, aspect="auto")

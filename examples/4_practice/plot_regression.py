@@ -2,17 +2,18 @@
 Regression: prediction against truth
 ====================================
 
-How good is a regression? One number, R², says how much of the variance is explained. A picture says
-where it is wrong: every sample a point, its true value across, its prediction up.
+How good is a regression? One number, R², says how much of the variance is explained. A picture
+shows where it is wrong: every sample is a point, with its true value on the horizontal axis and its
+prediction on the vertical axis.
 """
 
 # %%
 # The data
 # --------
 #
-# What houses cost in 20,433 districts of California, if the environment variable ``FASTBP_DATA``
-# names a directory with ``housing.csv``. Otherwise how far diabetes has progressed in 442 patients
-# after a year: that table comes with scikit-learn.
+# The data are house values in 20,433 districts of California, if the environment variable
+# ``FASTBP_DATA`` names a directory with ``housing.csv``. Otherwise they are the progression of
+# diabetes in 442 patients after a year, a table that scikit-learn contains.
 
 import os
 from pathlib import Path
@@ -32,9 +33,9 @@ from fastbp import MLPRegressor
 path = Path(os.environ.get("FASTBP_DATA", ""), "housing.csv")
 if path.is_file():
     table = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=range(9))
-    table = table[~np.isnan(table).any(axis=1)]  # 207 districts do not count their bedrooms
+    table = table[~np.isnan(table).any(axis=1)]  # 207 districts have no number of bedrooms
     X, y, what = table[:, :8], table[:, 8] / 1e5, "house value in 100,000 dollars"
-    X[:, 3:] = np.log(X[:, 3:])  # rooms and people spread over four decades
+    X[:, 3:] = np.log(X[:, 3:])  # counts of rooms and people span four decades
     parameters = dict(hidden_layer_sizes=(64, 64), early_stopping=True)
 else:
     X, y = load_diabetes(return_X_y=True)
@@ -48,9 +49,9 @@ print(f"{len(X_train)} samples to learn from, {len(X_test)} to be predicted: {wh
 # Both sides scaled
 # -----------------
 #
-# A network starts with weights made for inputs about 1 in size. So the features are scaled, in a
-# pipeline. The target is scaled too: ``TransformedTargetRegressor`` does it, and scales predictions
-# back. A linear regression shows what there is to gain.
+# The initial weights of a network suit inputs of size 1 or so. So the pipeline scales the features.
+# The target is scaled too: ``TransformedTargetRegressor`` does this, and scales predictions back. A
+# linear regression serves as the baseline.
 
 network = TransformedTargetRegressor(
     make_pipeline(StandardScaler(), MLPRegressor(**parameters, random_state=0)),
@@ -66,27 +67,28 @@ for name, model in models.items():
 
 # %%
 # R² is :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2`, where :math:`\hat y` is the
-# prediction and :math:`\bar y` the mean: 1 if all is right, 0 for one who always says the mean. It
-# can be counted from the points of the picture.
+# prediction and :math:`\bar y` the mean. It is 1 if all predictions are right, and 0 if every
+# prediction is the mean. It can be computed from the points of the picture.
 
 error = y_test - predicted["network"]
 by_hand = 1 - np.sum(error**2) / np.sum((y_test - y_test.mean()) ** 2)
 assert abs(by_hand - r2["network"]) < 1e-12
 
 # %%
-# On houses the network explains far more than a plane does. The patients are few, and what was
-# measured tells little of what came: there the two are about equally good.
+# On houses the network explains far more than a plane does. The patients are few, and the
+# measurements say little about the progression. There the two are about equally good.
 
 assert r2["network"] > (0.75 if path.is_file() else 0.3)
 assert r2["network"] > r2["linear regression"] - 0.03
 
 # %%
-# Groups of like predictions
-# --------------------------
+# Groups of similar predictions
+# -----------------------------
 #
-# Least squares asks for the mean of all values that go with the same features. So a good regression
-# keeps a promise: among samples with about the same prediction, the true values average to it. We
-# sort the test samples by their prediction, cut them into groups, and compare the means.
+# Least squares estimates the mean of all values with the same features. So a good regression has a
+# property: among samples with about the same prediction, the mean of the true values equals the
+# prediction. We sort the test samples by their prediction, divide them into groups, and compare the
+# means.
 
 n_groups = 6 if len(y_test) < 1000 else 15
 means, gap = {}, {}
@@ -99,17 +101,17 @@ for name, values in predicted.items():
         f"{gap[name] / y_test.std():.0%} of the standard deviation of y"
     )
 assert gap["network"] < 0.3 * y_test.std()
-if path.is_file():  # a plane cannot bend, so it breaks the promise
+if path.is_file():  # a plane cannot bend, so its groups are biased
     assert gap["network"] < 0.5 * gap["linear regression"]
 
 # %%
 # The picture
 # -----------
 #
-# On the diagonal all is right. A cloud that is flatter than the diagonal is cautious: low values
-# are put too high, and high values too low. That is no mistake, since a mean is never extreme. The
-# groups on the right are the judge. (The houses in one column at the right end of the clouds cost
-# more than 500,000 dollars; the census does not say how much more.)
+# On the diagonal all predictions are right. A cloud that is flatter than the diagonal is cautious:
+# low values are predicted too high, and high values too low. This is no mistake, since a mean is
+# never extreme. The groups on the right are the better test. (The houses in one column at the right
+# end of the clouds cost more than 500,000 dollars; the census does not say how much more.)
 
 ends = np.array([y_test.min(), y_test.max()])
 ends += np.array([-0.05, 0.05]) * np.ptp(ends)

@@ -3,19 +3,23 @@
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
+from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    type_of_target,
-    unique_labels,
-)
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
+from fastbp import training
 from fastbp.estimators import inputs, memory
-from fastbp.estimators.base import BaseMLP, all_or_nothing
+from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.job import PARTIAL_FIT, watches_of
+from fastbp.estimators.model import Labels
+from fastbp.estimators.scikit_learn import (
+    StrOptions,
+    check_partial_fit_classes,
+    fit_context,
+    label_binarizer,
+)
 from fastbp.network import trace_loss
-from fastbp.training.trainer import Objective
+from fastbp.training import Objective
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -232,12 +236,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "loss": [StrOptions({"log_loss", "squared_error"}), callable],
     }
 
-    @staticmethod
-    def _metric(y_true, y_pred, sample_weight):
-        from sklearn.metrics import accuracy_score  # 18 ms that an import need not pay
-
-        return accuracy_score(y_true, y_pred, sample_weight=sample_weight)
-
     def __init__(
         self,
         hidden_layer_sizes=(100,),
@@ -270,8 +268,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ):
         self._store(locals())
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @fit_context
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network to X and y.
 
@@ -310,13 +307,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        return self._fit(
-            X, y, sample_weight, incremental=False, validation=(X_val, y_val, sample_weight_val)
-        )
+        job = self._job(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        course = training.run(job, watches_of(self, job))
+        return self._adopt(job, course)
 
     @available_if(lambda est: est._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @fit_context
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Train for one epoch more, on this data ('sgd' and 'adam').
 
@@ -343,12 +339,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        if _check_partial_fit_first_call(self, classes):
-            from sklearn.preprocessing import LabelBinarizer
-
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        labels = self._first_labels(y, classes)
+        job = self._job(X, y, sample_weight, labels=labels, purpose=PARTIAL_FIT)
+        course = training.run(job, watches_of(self, job))
+        return self._adopt(job, course)
 
     @classmethod
     def from_weights(cls, coefs, intercepts, *, activation, classes=None, **parameters):
@@ -399,9 +393,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         if labels.shape != (n_classes,) or (labels[1:] <= labels[:-1]).any():
             raise ValueError(f"classes must be {n_classes} labels in rising order, got {classes!r}")
-        estimator._label_binarizer = LabelBinarizer().fit(labels)
-        estimator.classes_ = estimator._label_binarizer.classes_
-        estimator.out_activation_ = estimator._objective(estimator.n_outputs_).link
+        binarizer = LabelBinarizer().fit(labels)
+        labels = Labels(binarizer.classes_, binarizer)
+        estimator.classes_, estimator._label_binarizer = labels
+        estimator.out_activation_ = estimator._objective(estimator.n_outputs_, labels).link
         return estimator
 
     @classmethod
@@ -441,7 +436,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_classes)
             The labels; an indicator matrix for multilabel targets.
         """
-        return self._decode(self._predict(X))
+        model, probability = self._predict(X)
+        return self._decode(model.labels, probability)
 
     def predict_proba(self, X):
         """Predict the probability of each class.
@@ -456,10 +452,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         probability : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`. Multilabel probabilities need not sum to 1.
         """
-        probability = self._predict(X)
-        if len(self.classes_) == 1:
+        model, probability = self._predict(X)
+        if len(model.labels.classes) == 1:
             return np.ones_like(probability)
-        if self.n_outputs_ == 1:
+        if model.n_outputs == 1:
             both = np.empty((len(probability), 2), probability.dtype)
             np.subtract(1, probability, out=both[:, :1])
             both[:, 1:] = probability
@@ -482,41 +478,53 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         probability = self.predict_proba(X)
         return np.log(probability, out=probability)
 
-    def _check_data(self, X, y, incremental, reset):
-        X, y = inputs.check_training_data(self, X, y, reset=reset)
-        goes_on = hasattr(self, "classes_") and (self.warm_start or incremental)
-        found = inputs.plain_labels(y, self.classes_ if goes_on else None)
-        if not goes_on:
+    # ---- hooks of BaseMLP
+
+    def _first_labels(self, y, classes):
+        """The labels that the first call of `partial_fit` is given; None in later calls."""
+        draft = inputs.draft_of(self)
+        if not check_partial_fit_classes(draft, classes):
+            return None
+        from sklearn.preprocessing import LabelBinarizer
+
+        multilabel = type_of_target(y).startswith("multilabel")
+        return Labels(draft.classes_, LabelBinarizer().fit(y if multilabel else classes))
+
+    def _read_targets(self, y, labels, strict):
+        """A bool for each sample and output, and the labels."""
+        plain = inputs.plain_labels(y, None if labels is None else labels.classes)
+        if labels is None:
+            labels = self._labels_of(y, plain)
+        elif plain is None or (strict and not plain.is_complete):
+            self._check_classes(y, labels.classes, strict)
+        return self._indicators(y, labels, plain), labels
+
+    def _labels_of(self, y, plain):
+        """The labels in y; `plain` is what `plain_labels` found."""
+        if plain is None:
             from sklearn.preprocessing import LabelBinarizer
 
-            self._label_binarizer = LabelBinarizer()
-            if found is None:
-                self._label_binarizer.fit(y)
-            else:  # what fit would have found
-                kind = "binary" if len(found[0]) <= 2 else "multiclass"
-                vars(self._label_binarizer).update(
-                    y_type_=kind, sparse_input_=False, classes_=found[0]
-                )
-            self.classes_ = self._label_binarizer.classes_
-        elif found is None or (self.warm_start and not found[2]):
-            self._check_classes(y)
-        return X, self._indicators(y, found)
+            binarizer = LabelBinarizer().fit(y)
+        else:
+            kind = "binary" if len(plain.classes) <= 2 else "multiclass"
+            binarizer = label_binarizer(plain.classes, kind)
+        return Labels(binarizer.classes_, binarizer)
 
-    def _indicators(self, y, found):
-        """A bool for each sample and output; found is what plain_labels found in y."""
-        n_columns = len(self.classes_) if len(self.classes_) > 2 else 1
+    def _indicators(self, y, labels, plain):
+        """A bool for each sample and output; `plain` is what `plain_labels` found in y."""
+        n_classes = len(labels.classes)
+        n_columns = n_classes if n_classes > 2 else 1
         memory.check_fits(  # an indicator matrix of integers, and one of bools
-            9 * y.shape[0] * n_columns,
-            f"{y.shape[0]} samples of {n_columns} classes",
+            9 * y.shape[0] * n_columns, f"{y.shape[0]} samples of {n_columns} classes"
         )
-        if found is None:
-            return self._label_binarizer.transform(y).astype(bool)
+        if plain is None:
+            return labels.binarizer.transform(y).astype(bool)
         first = 0 if n_columns > 1 else 1
-        return found[1][:, None] == np.arange(first, first + n_columns)
+        return plain.indices[:, None] == np.arange(first, first + n_columns)
 
-    def _check_validation_targets(self, y, n_outputs):
-        """Indicators of y_val's labels, which are some of the classes; as those of y."""
-        multilabel = self._label_binarizer.y_type_ == "multilabel-indicator"
+    def _read_validation_targets(self, y, labels, n_outputs):
+        """Indicators of y_val's labels, all of which have to be among the classes."""
+        multilabel = labels.binarizer.y_type_ == "multilabel-indicator"
         kind = type_of_target(y)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
             raise ValueError(f"y_val must be class labels, got targets of type {kind!r}.")
@@ -528,57 +536,63 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         if multilabel and y.shape[1] != n_outputs:
             raise ValueError(f"y_val has {y.shape[1]} columns, y has {n_outputs}.")
-        found = inputs.plain_labels(y, self.classes_)
-        if found is None:
-            known = set(self.classes_.tolist())
-            unseen = [label for label in unique_labels(y).tolist() if label not in known]
+        plain = inputs.plain_labels(y, labels.classes)
+        if plain is None:
+            seen = set(labels.classes.tolist())
+            unseen = [label for label in unique_labels(y).tolist() if label not in seen]
             if unseen:
                 raise ValueError(
                     f"y_val has labels that y has not: {unseen}. The classes of y are "
-                    f"{self.classes_}."
+                    f"{labels.classes}."
                 )
-        return self._indicators(y, found)
+        return self._indicators(y, labels, plain)
 
-    def _check_classes(self, y):
-        """Raise ValueError where the labels are not those that the fitted model knows."""
-        classes = unique_labels(y)
-        if self.warm_start:
-            if set(classes) != set(self.classes_):
+    def _check_classes(self, y, classes, strict):
+        """Raise ValueError unless the labels are those of the fitted model, or some of them."""
+        present = unique_labels(y)
+        if strict:
+            if set(present) != set(classes):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same "
                     "classes as in the previous call to fit. Previously "
-                    f"got {self.classes_}, `y` has {classes}"
+                    f"got {classes}, `y` has {present}"
                 )
-        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+        elif len(np.setdiff1d(present, classes, assume_unique=True)):
             raise ValueError(
                 "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+                f"`self.classes_` has {classes}. 'y' has {present}."
             )
 
-    def _is_multinomial(self):
-        return self._label_binarizer.y_type_ == "multiclass"
-
-    def _objective(self, n_outputs):
-        multinomial = self._is_multinomial()
+    def _objective(self, n_outputs, labels):
+        """Log loss of the kind that the labels have, or the loss that is a parameter."""
         if callable(self.loss):
             loss = trace_loss(self.loss)
-        elif self.loss == "log_loss" and not multinomial:
+        elif self.loss == "log_loss" and not labels.is_multinomial:
             loss = "binary_log_loss"
         else:
             loss = self.loss
-        return Objective(loss, "softmax" if multinomial else "logistic")
+        return Objective(loss, "softmax" if labels.is_multinomial else "logistic")
 
-    def _targets(self, y, dtype):
-        return inputs.as_targets(y.argmax(axis=1) if self._is_multinomial() else y, dtype)
+    def _lower_targets(self, y, labels, dtype):
+        """The index of the class, or the indicators."""
+        return inputs.as_targets(y.argmax(axis=1) if labels.is_multinomial else y, dtype)
 
-    def _decode(self, probability):
-        binarizer = self._label_binarizer
+    def _metric(self):
+        """Accuracy."""
+        from sklearn.metrics import accuracy_score  # 18 ms that an import need not pay
+
+        return accuracy_score
+
+    @staticmethod
+    def _decode(labels, probability):
+        """Labels of probabilities or indicators, one column for each output."""
+        classes, binarizer = labels
         if not binarizer.sparse_input_:  # what inverse_transform does, without its checks
             if binarizer.y_type_ == "multiclass":
-                return self.classes_.take(probability.argmax(axis=1))
-            if binarizer.y_type_ == "binary" and len(self.classes_) == 2:
-                return self.classes_.take(probability.ravel() > 0.5)
-        if self.n_outputs_ == 1:
+                return classes.take(probability.argmax(axis=1))
+            if binarizer.y_type_ == "binary" and len(classes) == 2:
+                return classes.take(probability.ravel() > 0.5)
+        if probability.shape[1] == 1:
             probability = probability.ravel()
         return binarizer.inverse_transform(probability)
 

@@ -4,25 +4,47 @@ import sys
 from contextlib import contextmanager
 from math import isfinite
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
-from sklearn.utils.validation import _check_sample_weight, check_non_negative, validate_data
+from sklearn.utils.validation import check_non_negative, validate_data
 
+from fastbp.estimators.scikit_learn import check_sample_weight
 from fastbp.kernels import CSR
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 TOO_LARGE = "float32, the dtype of X: convert X to float64."
 
 
-def check_training_data(estimator, X, y, *, reset, y_numeric=False):
-    """Validated X (dense or CSR, float32 or float64, C order) and y as scikit-learn checks them."""
-    if _is_plain_pair(estimator, X, y, reset):
-        estimator.n_features_in_ = X.shape[1]
-        return X, y
+class Features(NamedTuple):
+    """The number of features, and their names if all of them are strings."""
+
+    n_features: int
+    names: np.ndarray | None = None
+
+
+def draft_of(estimator):
+    """A shallow copy of an estimator, for scikit-learn's checks to set attributes on.
+
+    The estimator itself changes only once training has succeeded.
+    """
+    draft = object.__new__(type(estimator))
+    vars(draft).update(vars(estimator))
+    return draft
+
+
+def check_training_data(draft, X, y, *, reset, y_numeric=False):
+    """Validated X (dense or CSR, float32 or float64, C order), y, and the features.
+
+    With `reset` the draft learns the features of X; without, X must have those that it knows.
+    """
+    if _is_plain_pair(draft, X, y, reset):
+        draft.n_features_in_ = X.shape[1]
+        return X, y, Features(X.shape[1])
     X, y = validate_data(
-        estimator,
+        draft,
         _sound(X),
         y,
         accept_sparse="csr",
@@ -32,7 +54,8 @@ def check_training_data(estimator, X, y, *, reset, y_numeric=False):
         order="C",
         reset=reset,
     )
-    return X, _plain_targets(y, y_numeric)
+    features = Features(draft.n_features_in_, getattr(draft, "feature_names_in_", None))
+    return X, _plain_targets(y, y_numeric), features
 
 
 def _plain_targets(y, y_numeric):
@@ -69,14 +92,14 @@ def is_validation_given(X_val, y_val, sample_weight_val):
     return X_val is not None
 
 
-def check_validation_data(estimator, X_val, y_val, sample_weight_val, *, y_numeric=False):
+def check_validation_data(draft, X_val, y_val, sample_weight_val, *, y_numeric=False):
     """The validation set as check_training_data and check_weights leave the training data.
 
-    The estimator knows the features by now. As of a held-out set, two samples are the least.
+    The draft knows the features by now. Two samples are the least, as of a held-out set.
     """
     with about("X_val"):
         X_val = validate_data(
-            estimator,
+            draft,
             _sound(X_val),
             accept_sparse="csr",
             dtype=(np.float64, np.float32),
@@ -91,7 +114,7 @@ def check_validation_data(estimator, X_val, y_val, sample_weight_val, *, y_numer
             ensure_2d=False,
             dtype=None,
             input_name="y_val",
-            estimator=estimator,
+            estimator=draft,
         )
         if y_numeric and y_val.dtype.kind == "O":
             y_val = y_val.astype(np.float64)
@@ -102,7 +125,22 @@ def check_validation_data(estimator, X_val, y_val, sample_weight_val, *, y_numer
         return X_val, y_val, check_weights(sample_weight_val, X_val)
 
 
-def _is_plain_pair(estimator, X, y, reset):
+def hold_out(n_samples, fraction, random_state, stratify):
+    """Rows to train on, and the others, drawn as scikit-learn's early stopping draws them."""
+    from sklearn.model_selection import train_test_split  # only early stopping pays for the import
+
+    rows, held_out = train_test_split(
+        np.arange(n_samples), random_state=random_state, test_size=fraction, stratify=stratify
+    )
+    if len(held_out) < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' "
+            "or the size of your dataset."
+        )
+    return rows, held_out
+
+
+def _is_plain_pair(draft, X, y, reset):
     """Whether X and y are what scikit-learn's checks would make of them."""
     return (
         is_plain(X)
@@ -111,8 +149,8 @@ def _is_plain_pair(estimator, X, y, reset):
         and type(y) is np.ndarray
         and y.shape == X.shape[:1]
         and y.dtype.kind in "biuf"
-        and not hasattr(estimator, "feature_names_in_")
-        and (reset or getattr(estimator, "n_features_in_", None) == X.shape[1])
+        and not hasattr(draft, "feature_names_in_")
+        and (reset or getattr(draft, "n_features_in_", None) == X.shape[1])
         and _is_finite(X)
         and (y.dtype.kind != "f" or _is_finite(y))
     )
@@ -124,34 +162,42 @@ def _is_finite(array):
         return isfinite(array.sum())
 
 
-def plain_labels(y, classes=None):
-    """(classes, the place of each label among them, whether all are there) of plain integers.
+class PlainLabels(NamedTuple):
+    """Integer labels that need no check of scikit-learn's."""
 
-    None where scikit-learn has to look: at other labels, at some that are none of the classes, and
-    at so many classes that it may warn of them.
+    classes: np.ndarray
+    indices: np.ndarray  # the index of each sample's class
+    is_complete: bool  # whether each class has a sample
+
+
+def plain_labels(y, classes=None):
+    """The labels y as PlainLabels, or None if scikit-learn must look.
+
+    It must look at labels that are no integers, at some that are not among `classes`, and where
+    there are so many classes that it may warn.
     """
     if type(y) is not np.ndarray or y.ndim != 1 or y.dtype.kind not in "biu":
         return None
     if not y.dtype.isnative:
         return None
     if classes is None:
-        classes, codes = np.unique(y, return_inverse=True)
+        classes, indices = np.unique(y, return_inverse=True)
     elif classes.dtype == y.dtype:
-        codes = classes.searchsorted(y)
-        if (classes.take(codes, mode="clip") != y).any():
+        indices = classes.searchsorted(y)
+        if (classes.take(indices, mode="clip") != y).any():
             return None
     else:
         return None
     if len(y) > 20 and 2 * len(classes) > len(y):
         return None
-    return classes, codes, np.bincount(codes, minlength=len(classes)).all()
+    return PlainLabels(classes, indices, np.bincount(indices, minlength=len(classes)).all())
 
 
 def check_weights(sample_weight, X):
     """float64 weights of shape (n_samples,), not negative and not all zero; None stays None."""
     if sample_weight is None:
         return None
-    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    sample_weight = check_sample_weight(sample_weight, X, dtype=np.float64)
     assert_all_finite(sample_weight, input_name="sample_weight")  # scalars are not looked at above
     check_non_negative(sample_weight, "`sample_weight`")
     if not sample_weight.any():  # scikit-learn < 1.9 does not look

@@ -3,7 +3,45 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
+from fastbp.kernels import CSR, core
+from fastbp.network import count_params, epoch_use, make_plan
+from fastbp.threads import MOST_RANKS, available_cores
+from fastbp.training import chunk_size
+
 LITTLE = 2**24  # bytes that are not asked after: to ask takes longer than many a fit
+LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFGS keeps (measured)
+GRADIENT_ARRAYS = 6  # of the parameters' size, that a gradient check keeps
+
+
+def check_gradient(units, dtype, what):
+    """Refuse a network whose gradient could not be checked."""
+    check_fits(np.dtype(dtype).itemsize * GRADIENT_ARRAYS * count_params(units), what)
+
+
+def check_training(estimator, units, activations, samples, n_validation, what):
+    """Refuse a network that could not be trained: parameters first, then scratch."""
+    size = samples.y.dtype.itemsize
+    stochastic = estimator.solver in core.OPTIMIZERS
+    # Early stopping keeps the parameters to go back to, the best, and for a moment the best before.
+    arrays = 1 + core.STATE_ROWS.get(estimator.solver, 0) + 3 * estimator.early_stopping
+    per_param = size * arrays if stochastic else 8 * LBFGS_VECTORS + 2 * size
+    needed = count_params(units) * per_param
+    check_fits(needed, what)
+    if stochastic:
+        batch = 200 if estimator.batch_size == "auto" else estimator.batch_size
+        batch, use = min(batch, len(samples)), epoch_use(isinstance(samples.x, CSR))
+    else:
+        batch, use = chunk_size(samples), "gradient"
+    # A tape's layer needs what gelu's does; its registers, some dozens of rows, are left out.
+    gelu = core.ACTIVATIONS["gelu"]
+    plan = make_plan(units, [core.ACTIVATIONS.get(one, gelu) for one in activations])
+    # A small network gets few ranks, and each needs little: no need to count the cores.
+    ranks = estimator.n_threads or (available_cores() if needed > LITTLE else 1)
+    needed += size * core.scratch_size(plan, batch, min(ranks, MOST_RANKS), use)
+    needed += size * n_validation * (2 * units[-1] + 1)  # targets, predictions, losses
+    check_fits(needed, what)
 
 
 def check_fits(needed, what):

@@ -1,17 +1,26 @@
 """MLPRegressor."""
 
+from functools import partial
 from numbers import Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
+from fastbp import training
 from fastbp.estimators import inputs
-from fastbp.estimators.base import BaseMLP, all_or_nothing
+from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.job import PARTIAL_FIT, watches_of
+from fastbp.estimators.model import Labels
+from fastbp.estimators.scikit_learn import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    fit_context,
+)
 from fastbp.network import trace_loss
-from fastbp.training.trainer import Objective
+from fastbp.training import Objective
 
 LINKS_OF_LOSSES = {
     "squared_error": "identity",
@@ -23,6 +32,23 @@ LINKS_OF_LOSSES = {
     "gamma": "exp",
     "tweedie": "exp",
 }
+
+
+def _d2_of_levels(levels, y_true, y_pred, sample_weight):
+    """The mean D^2 of the pinball losses of all levels and targets."""
+    from sklearn.metrics import d2_pinball_score
+
+    y_true, y_pred = (y.reshape(len(y), -1) for y in (y_true, y_pred))
+    scores = [
+        d2_pinball_score(
+            y_true[:, k],
+            y_pred[:, k],
+            sample_weight=sample_weight,
+            alpha=levels[k % len(levels)],
+        )
+        for k in range(y_pred.shape[1])
+    ]
+    return np.mean(scores)
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -259,25 +285,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "out_activation": [StrOptions({"identity", "logistic", "softplus", "exp"}), None],
     }
 
-    def _metric(self, y_true, y_pred, sample_weight):
-        from sklearn.metrics import d2_pinball_score, r2_score
-
-        if self.loss != "quantile":
-            return r2_score(y_true, y_pred, sample_weight=sample_weight)
-        y_true, y_pred = (y.reshape(len(y), -1) for y in (y_true, y_pred))
-        levels = inputs.check_levels(self.quantile)
-        return np.mean(
-            [
-                d2_pinball_score(
-                    y_true[:, k],
-                    y_pred[:, k],
-                    sample_weight=sample_weight,
-                    alpha=levels[k % len(levels)],
-                )
-                for k in range(y_pred.shape[1])
-            ]
-        )
-
     def __init__(
         self,
         loss="squared_error",
@@ -326,8 +333,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 ) from None
             raise
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @fit_context
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network to X and y.
 
@@ -366,13 +372,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        return self._fit(
-            X, y, sample_weight, incremental=False, validation=(X_val, y_val, sample_weight_val)
-        )
+        job = self._job(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        course = training.run(job, watches_of(self, job))
+        return self._adopt(job, course)
 
     @available_if(lambda est: est._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @fit_context
     def partial_fit(self, X, y, sample_weight=None):
         """Train for one epoch more, on this data ('sgd' and 'adam').
 
@@ -397,7 +402,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        job = self._job(X, y, sample_weight, purpose=PARTIAL_FIT)
+        course = training.run(job, watches_of(self, job))
+        return self._adopt(job, course)
 
     @classmethod
     def from_weights(cls, coefs, intercepts, *, activation, **parameters):
@@ -432,7 +439,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         array([1., 7.])
         """
         estimator = cls._from_weights(coefs, intercepts, dict(parameters, activation=activation))
-        estimator.out_activation_ = estimator._objective(estimator.n_outputs_).link
+        estimator.out_activation_ = estimator._objective(estimator.n_outputs_, Labels()).link
         return estimator
 
     @classmethod
@@ -473,7 +480,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             The predictions: the link of the raw predictions, so of a Poisson model the means. With
             several levels of `quantile` a column for each target and level.
         """
-        return self._decode(self._predict(X))
+        model, prediction = self._predict(X)
+        return self._decode(model.labels, prediction)
 
     def score(self, X, y, sample_weight=None):
         """R^2 of the predictions; for ``loss='quantile'`` D^2, the same with its own loss.
@@ -502,11 +510,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"y and quantile make {n_outputs} outputs, but the fitted model has "
                 f"{self.n_outputs_}."
             )
-        return self._metric(y, prediction, sample_weight)
+        return self._metric()(y, prediction, sample_weight)
 
-    def _check_data(self, X, y, incremental, reset):
-        X, y = inputs.check_training_data(self, X, y, reset=reset, y_numeric=True)
-        return X, self._check_targets(y)
+    # ---- hooks of BaseMLP
+
+    def _read_targets(self, y, labels, strict):
+        """Targets with a column for each output."""
+        return self._check_targets(y), Labels()
 
     def _check_targets(self, y):
         """y, of which the loss makes sense, with a column for each output."""
@@ -517,7 +527,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             inputs.check_target_range(y, "out_activation='logistic'", 0, 1)
         return self._for_each_level(y) if self.loss == "quantile" else y
 
-    def _check_validation_targets(self, y, n_outputs):
+    def _read_validation_targets(self, y, labels, n_outputs):
+        """Targets with a column for each output, as many as y has."""
         shape, y = y.shape, self._check_targets(y)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         if y.shape[1] != n_outputs:
@@ -531,7 +542,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         levels = inputs.check_levels(self.quantile)
         return np.repeat(y.reshape(len(y), -1), len(levels), axis=1) if len(levels) > 1 else y
 
-    def _objective(self, n_outputs):
+    def _objective(self, n_outputs, labels):
+        """The loss with its parameters and its link."""
         if callable(self.loss):
             return Objective(trace_loss(self.loss), self.out_activation or "identity")
         link = LINKS_OF_LOSSES[self.loss]
@@ -554,10 +566,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             parameters = np.array([own], np.float64)
         # Reported, as in scikit-learn: the mean over outputs.
         scale = 1 / n_outputs if self.loss == "squared_error" else 1.0
-        return Objective(self.loss, self.out_activation or link, parameters, scale)
+        return Objective(self.loss, self.out_activation or link, parameters, scale=scale)
 
-    def _targets(self, y, dtype):
+    def _lower_targets(self, y, labels, dtype):
+        """Targets as they are."""
         return inputs.as_targets(y, dtype)
 
-    def _decode(self, prediction):
+    def _metric(self):
+        """R^2, or D^2 of the pinball losses."""
+        from sklearn.metrics import r2_score  # 18 ms that an import need not pay
+
+        if self.loss != "quantile":
+            return r2_score
+        return partial(_d2_of_levels, inputs.check_levels(self.quantile))
+
+    @staticmethod
+    def _decode(labels, prediction):
+        """Predictions; one output has one dimension."""
         return prediction.ravel() if prediction.shape[1] == 1 else prediction

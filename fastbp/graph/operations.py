@@ -1,20 +1,24 @@
-"""The operations of computational graphs: a value, and what comes back to each input.
+"""The operations of computational graphs: the value of each, and the adjoints of its inputs.
 
-The rules of differentiation are written in the same functions that users call. On numbers they give
-numbers, which is `backward`; on nodes they give more graph, which is how an Expression is
-differentiated once and compiled.
+`OPERATIONS` is the table of both. The rules of differentiation are written in the same functions
+that users call. Called with numbers they give numbers, for `backward`; called with nodes they give
+more graph, so that an Expression is differentiated once and compiled.
 
-Where a function has a kink its derivative is that of one side: 0 for abs and relu at 0; maximum and
-minimum of equal numbers pass it on to their second argument; clip passes it on at its ends.
+At a kink the derivative is that of one side: 0 for abs and relu at 0. For equal numbers, maximum
+and minimum have the derivative of their second argument. At its ends, clip has that of x.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
-__all__ = [
-    "abs",
+__all__ = [  # without abs and sum, which would hide Python's: __init__.py names them
     "add",
     "clip",
     "cos",
@@ -43,13 +47,15 @@ __all__ = [
     "softplus",
     "sqrt",
     "subtract",
-    "sum",
     "tanh",
     "where",
 ]
 
-ROW, NUMBER = ("n_outputs",), ()  # shapes of symbols: a number for each output, or one
-IF, ELSE = True, False  # rules of inputs that come through as they are, or not at all
+Shape: TypeAlias = tuple[str, ...] | tuple[int, ...]
+ROW: Shape = ("n_outputs",)  # shapes of symbols: a number for each output,
+NUMBER: Shape = ()  # or a single one
+IF, ELSE = True, False  # derivatives: 1 where a condition holds, or where it does not
+Derivative: TypeAlias = Callable[..., Any] | bool | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,46 +68,81 @@ class Operation:
     value : callable
         ``value(*inputs, **options)``, of numbers and arrays.
     derivatives : tuple of callable, IF, ELSE or None
-        For each input what comes back to it, ``derivative(grad, output, *inputs, **options)``. IF:
-        grad where the condition holds, and nothing elsewhere; ELSE: the other way round. None:
-        nothing. Shapes that were broadcast are summed over afterwards.
+        One for each input, ``derivative(grad, output, *inputs, **options)``: the adjoint of the
+        input, from `grad`, the adjoint of the output. IF: `grad` where the condition holds, and no
+        adjoint elsewhere. ELSE: the opposite. None: no adjoint. The sweep sums over broadcast
+        axes.
     condition : callable or None
-        ``condition(*inputs)``, which IF and ELSE refer to.
+        ``condition(*inputs)``, for IF and ELSE.
     shape : tuple or None
-        Of the result, if inputs are symbols; None: it works on every number alone.
-    places : callable or None
-        The derivative that moves along what only says where something comes back; None: the same.
-    together : callable or None
-        Takes the place of `derivatives` if they come in one tuple.
+        Shape of the result for symbols as inputs. None: the operation is elementwise.
+    mask : callable or None
+        The derivative rule for the mask of an adjoint. None: the rule for the adjoint.
+    joint : callable or None
+        Replaces `derivatives`: a function that returns the adjoints of all inputs in a tuple.
     """
 
     name: str
-    value: callable
-    derivatives: tuple = ()
-    condition: callable = None
-    shape: tuple | None = None
-    places: callable = None
-    together: callable = None
+    value: Callable[..., Any]
+    derivatives: tuple[Derivative, ...] = ()
+    condition: Callable[..., Any] | None = None
+    shape: Shape | None = None
+    mask: Callable[..., Any] | None = None
+    joint: Callable[..., Any] | None = None
 
-    def __reduce__(self):  # by name: its functions are lambdas
-        if OPERATIONS.get(self.name) is self:
-            return _operation, (self.name,)
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if OPERATIONS.get(self.name) is self:  # by name: its functions are lambdas
+            return operation_named, (self.name,)
         return super().__reduce__()
 
 
-OPERATIONS = {}
+OPERATIONS: dict[str, Operation] = {}  # by name: values and derivatives
+FUNCTIONS: dict[str, Callable[..., Any]] = {}  # by public name: what users call
 
 
-def _operation(name):
+def operation_named(name: str) -> Operation:
+    """The operation of this name: what pickles call."""
     return OPERATIONS[name]
 
 
+def is_elementwise(name: str) -> bool:
+    """Whether this is an operation that works on each number alone."""
+    return name in OPERATIONS and OPERATIONS[name].shape is None
+
+
+class Rules(dict[str, Callable[..., Any]]):
+    """The table of one interpretation of operations: a rule for each of them, by name.
+
+    An elementwise operation without a rule of its own has the rule `elementwise`. Any other
+    operation without a rule is an error.
+    """
+
+    def __init__(
+        self,
+        interpretation: str,
+        rules: dict[str, Callable[..., Any]],
+        elementwise: Callable[..., Any],
+    ) -> None:
+        super().__init__(rules)
+        self.interpretation, self.elementwise = interpretation, elementwise
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        if is_elementwise(name):
+            return self.elementwise
+        raise TypeError(f"there is no rule for {self.interpretation} the operation {name!r}")
+
+
 class Node:
-    """What an operation makes a node of, and not a number: the Variables of graph.py."""
+    """The base of Variable: operations of nodes give nodes, not numbers."""
+
+    _result: Callable[..., Any]
 
 
-def apply(name, *inputs, **options):
-    """The operation `name` on numbers, or a node for it if there is a node among them."""
+Operand: TypeAlias = Node | ArrayLike
+
+
+def apply(name: str, *inputs: Any, **options: Any) -> Any:
+    """The operation `name` of numbers, or a node for it if one of the inputs is a node."""
     operation = OPERATIONS[name]
     for i in inputs:
         if isinstance(i, Node):
@@ -109,13 +150,21 @@ def apply(name, *inputs, **options):
     return operation.value(*inputs, **options)
 
 
-def _enter(name, value, *derivatives, **more):
-    OPERATIONS[name] = Operation(name, value, derivatives, **more)
+def _enter(name: str, value: Callable[..., Any], *derivatives: Derivative, **fields: Any) -> None:
+    OPERATIONS[name] = Operation(name, value, derivatives, **fields)
 
 
-# ---- of every number alone
+def _public(function: Callable[..., Any], name: str, text: str) -> Any:
+    """The function, with the name and the docstring that users see, entered for them."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = text
+    FUNCTIONS[name] = function
+    return function
 
-ONE = """{}
+
+# ---- elementwise
+
+OF_ONE = """{}
 
     Parameters
     ----------
@@ -125,7 +174,7 @@ ONE = """{}
     -------
     Variable, or float or ndarray where x is no Variable
     """
-TWO = """{}
+OF_TWO = """{}
 
     Parameters
     ----------
@@ -138,113 +187,137 @@ TWO = """{}
     """
 
 
-def _function(name, text, value, *derivatives, condition=None):
-    """Enter an operation of one or two numbers; the function that users call."""
-    _enter(name, value, *derivatives, condition=condition)
-    if len(derivatives) == 1:
+class Unary(Protocol):
+    """A function of one number."""
 
-        def function(x):
-            return apply(name, x)
-    else:
+    def __call__(self, x: Operand) -> Any: ...
 
-        def function(x, y):
-            return apply(name, x, y)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = (ONE, TWO)[len(derivatives) - 1].format(text)
+class Binary(Protocol):
+    """A function of two numbers."""
+
+    def __call__(self, x: Operand, y: Operand) -> Any: ...
+
+
+def _unary(
+    name: str,
+    text: str,
+    value: Callable[..., Any],
+    derivative: Derivative,
+    condition: Callable[..., Any] | None = None,
+) -> Unary:
+    """Enter an operation of one number; the function that users call."""
+    _enter(name, value, derivative, condition=condition)
+    function: Unary = _public(lambda x: apply(name, x), name, OF_ONE.format(text))
     return function
 
 
-def _where(condition, x, y):
+def _binary(
+    name: str,
+    text: str,
+    value: Callable[..., Any],
+    by_x: Derivative,
+    by_y: Derivative,
+    condition: Callable[..., Any] | None = None,
+) -> Binary:
+    """Enter an operation of two numbers; the function that users call."""
+    _enter(name, value, by_x, by_y, condition=condition)
+    function: Binary = _public(lambda x, y: apply(name, x, y), name, OF_TWO.format(text))
+    return function
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
     return np.where(np.asarray(condition) != 0, x, y)
 
 
-def _softplus(x):
+def _softplus(x: Any) -> Any:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def _power_by_base(g, out, x, y):  # at x = y = 0 the product is 0 times infinity
+def _power_by_base(g: Any, out: Any, x: Any, y: Any) -> Any:
+    # At x = y = 0 the product is 0 times infinity.
     return g * where(equal(y, 0.0), 0.0, y * power(x, y - 1))
 
 
-def _power_by_exponent(g, out, x, y):  # 0 ** y is 0 around every y > 0
+def _power_by_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
+    # 0 ** y is 0 around every y > 0.
     return g * (out * log(where(equal(x, 0.0), 1.0, x)))
 
 
 TWO_OVER_ROOT_PI = 1.1283791670955126
 
-add = _function("add", "x + y.", np.add, lambda g, out, x, y: g, lambda g, out, x, y: g)
-subtract = _function(
+add = _binary("add", "x + y.", np.add, lambda g, out, x, y: g, lambda g, out, x, y: g)
+subtract = _binary(
     "subtract", "x - y.", np.subtract, lambda g, out, x, y: g, lambda g, out, x, y: -g
 )
-multiply = _function(
-    "multiply", "x y.", np.multiply, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x
+multiply = _binary(
+    "multiply", "x * y.", np.multiply, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x
 )
-divide = _function(
+divide = _binary(
     "divide", "x / y.", np.divide, lambda g, out, x, y: g / y, lambda g, out, x, y: -(g * out / y)
 )
-power = _function(
+power = _binary(
     "power",
-    "x ** y, of a negative x for whole numbers y.",
+    "x ** y. A negative x needs an integer y.",
     np.power,
     _power_by_base,
     _power_by_exponent,
 )
-negative = _function("negative", "-x.", np.negative, lambda g, out, x: -g)
-exp = _function("exp", "e ** x.", np.exp, lambda g, out, x: g * out)
-expm1 = _function(
-    "expm1", "e ** x - 1, exact for small x.", np.expm1, lambda g, out, x: g * (out + 1)
+negative = _unary("negative", "-x.", np.negative, lambda g, out, x: -g)
+exp = _unary("exp", "e ** x.", np.exp, lambda g, out, x: g * out)
+expm1 = _unary(
+    "expm1", "e ** x - 1, accurate for small x.", np.expm1, lambda g, out, x: g * (out + 1)
 )
-log = _function("log", "The natural logarithm of x.", np.log, lambda g, out, x: g / x)
-log1p = _function(
-    "log1p", "log(1 + x), exact for small x.", np.log1p, lambda g, out, x: g / (1 + x)
+log = _unary("log", "The natural logarithm of x.", np.log, lambda g, out, x: g / x)
+log1p = _unary(
+    "log1p", "log(1 + x), accurate for small x.", np.log1p, lambda g, out, x: g / (1 + x)
 )
-sqrt = _function("sqrt", "The square root of x.", np.sqrt, lambda g, out, x: g * 0.5 / out)
-sin = _function("sin", "The sine of x, in radians.", np.sin, lambda g, out, x: g * cos(x))
-cos = _function("cos", "The cosine of x, in radians.", np.cos, lambda g, out, x: -(g * sin(x)))
-sinh = _function("sinh", "(exp(x) - exp(-x)) / 2.", np.sinh, lambda g, out, x: g * cosh(x))
-cosh = _function("cosh", "(exp(x) + exp(-x)) / 2.", np.cosh, lambda g, out, x: g * sinh(x))
-tanh = _function("tanh", "sinh(x) / cosh(x).", np.tanh, lambda g, out, x: g * (1 - out * out))
-sigmoid = _function(
+sqrt = _unary("sqrt", "The square root of x.", np.sqrt, lambda g, out, x: g * 0.5 / out)
+sin = _unary("sin", "The sine of x, in radians.", np.sin, lambda g, out, x: g * cos(x))
+cos: Unary = _unary("cos", "The cosine of x, in radians.", np.cos, lambda g, out, x: -(g * sin(x)))
+sinh = _unary("sinh", "(exp(x) - exp(-x)) / 2.", np.sinh, lambda g, out, x: g * cosh(x))
+cosh: Unary = _unary("cosh", "(exp(x) + exp(-x)) / 2.", np.cosh, lambda g, out, x: g * sinh(x))
+tanh = _unary("tanh", "sinh(x) / cosh(x).", np.tanh, lambda g, out, x: g * (1 - out * out))
+sigmoid = _unary(
     "sigmoid", "1 / (1 + exp(-x)).", special.expit, lambda g, out, x: g * (out * (1 - out))
 )
-softplus = _function(
+softplus = _unary(
     "softplus", "log(1 + exp(x)), without overflow.", _softplus, lambda g, out, x: g * sigmoid(x)
 )
-erf = _function(
+erf = _unary(
     "erf",
     "The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
     special.erf,
     lambda g, out, x: g * (TWO_OVER_ROOT_PI * exp(-(x * x))),
 )
-relu = _function("relu", "max(x, 0).", lambda x: np.maximum(x, 0), IF, condition=lambda x: x > 0)
-abs = _function("abs", "x without its sign.", np.abs, lambda g, out, x: g * sign(x))
-sign = _function("sign", "-1, 0 or 1; its derivative is 0 everywhere.", np.sign, None)
-maximum = _function(
+relu = _unary("relu", "max(x, 0).", lambda x: np.maximum(x, 0), IF, condition=lambda x: x > 0)
+absolute = _unary("abs", "The absolute value of x.", np.abs, lambda g, out, x: g * sign(x))
+sign: Unary = _unary("sign", "The sign of x: -1, 0 or 1. Its derivative is 0.", np.sign, None)
+maximum = _binary(
     "maximum", "The larger of x and y.", np.maximum, IF, ELSE, condition=lambda x, y: x > y
 )
-minimum = _function(
+minimum = _binary(
     "minimum", "The smaller of x and y.", np.minimum, IF, ELSE, condition=lambda x, y: x < y
 )
-less = _function("less", "1 where x < y, else 0.", lambda x, y: np.less(x, y) * 1.0, None, None)
-less_equal = _function(
+less = _binary("less", "1 where x < y, else 0.", lambda x, y: np.less(x, y) * 1.0, None, None)
+less_equal = _binary(
     "less_equal", "1 where x <= y, else 0.", lambda x, y: np.less_equal(x, y) * 1.0, None, None
 )
-equal = _function("equal", "1 where x = y, else 0.", lambda x, y: np.equal(x, y) * 1.0, None, None)
+equal = _binary("equal", "1 where x = y, else 0.", lambda x, y: np.equal(x, y) * 1.0, None, None)
 
 _enter("where", _where, None, IF, ELSE, condition=lambda condition, x, y: condition)
 
 
-def where(condition, x, y):
+def where(condition: Operand, x: Operand, y: Operand) -> Any:
     """x where the condition holds, else y: the `if` of a graph.
 
-    Both are computed everywhere. What the side not taken is there, NaN or infinite, changes neither
-    the value nor the derivatives.
+    Both sides are computed everywhere. NaN or infinity on the side that is not taken changes
+    neither the value nor the derivatives.
 
     Parameters
     ----------
     condition : Variable, float or array-like
-        It holds where it is not 0; comparisons give 0 and 1, and combine by &, | and ~.
+        True where it is not 0. Comparisons give 0 and 1; combine them with &, | and ~.
     x, y : Variable, float or array-like
 
     Returns
@@ -254,8 +327,8 @@ def where(condition, x, y):
     return apply("where", condition, x, y)
 
 
-def clip(x, low, high):
-    """x, but at least `low` and at most `high`.
+def clip(x: Operand, low: Operand, high: Operand) -> Any:
+    """x limited to the interval from `low` to `high`.
 
     Parameters
     ----------
@@ -268,6 +341,9 @@ def clip(x, low, high):
     return where(less(x, low), low, where(less(high, x), high, x))
 
 
+FUNCTIONS |= {"where": where, "clip": clip}
+
+
 # ---- across numbers
 
 ACROSS = """{}
@@ -276,69 +352,80 @@ ACROSS = """{}
     ----------
     x : Variable, float or array-like
     axis : int, tuple of int or None, default=None
-        None: over all numbers. In a traced function a row has the axis None, 0 or -1.
+        None: over all numbers. In a traced function the axis of a row is None, 0 or -1.
     keepdims : bool, default=False
-        Whether the axis stays, with one number on it; not in a traced function.
+        Whether to keep the axis, with length 1. Not in a traced function.
 
     Returns
     -------
     Variable, or float or ndarray where x is no Variable
     """
+Axis: TypeAlias = int | tuple[int, ...] | None
 
 
-def _reduction(name, text, value, rule):
+class Reduction(Protocol):
+    """A function that takes the numbers along an axis to one."""
+
+    def __call__(self, x: Operand, axis: Axis = None, keepdims: bool = False) -> Any: ...
+
+
+def _reduction(
+    name: str, text: str, value: Callable[..., Any], derivative: Derivative
+) -> Reduction:
     """Enter an operation that takes many numbers to one; the function that users call."""
-    _enter(name, value, rule, shape=NUMBER, places=_sum_back)
-
-    def function(x, axis=None, keepdims=False):
-        return apply(name, x, axis=axis, keepdims=keepdims)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = ACROSS.format(text)
+    _enter(name, value, derivative, shape=NUMBER, mask=_sum_derivative)
+    function: Reduction = _public(
+        lambda x, axis=None, keepdims=False: apply(name, x, axis=axis, keepdims=keepdims),
+        name,
+        ACROSS.format(text),
+    )
     return function
 
 
-def _spread(g, x, axis, keepdims):
-    """What comes back to a sum, for all that went into it."""
+def _spread(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    """The result of a reduction of x, repeated to the shape of x."""
     if axis is not None and not keepdims:
         g = np.expand_dims(g, axis)
     return np.broadcast_to(g, np.shape(x))
 
 
-def _spread_like(g, x, axis, keepdims):
+def _spread_like(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     return apply("spread", g, x, axis=axis, keepdims=keepdims)
 
 
-def _sum_back(g, out, x, axis, keepdims):
+def _sum_derivative(g: Any, out: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     return _spread_like(g, x, axis, keepdims)
 
 
-def _count(x, axis):
-    """How many numbers go into one of a mean."""
+def _count(x: Any, axis: Any) -> float:
+    """The number of terms of each mean."""
     return float(np.prod(np.shape(x) if axis is None else np.take(np.shape(x), axis)))
 
 
-def _logsumexp(x, axis, keepdims):
+def _logsumexp(x: Any, axis: Axis, keepdims: bool) -> Any:
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore", over="ignore"):  # of infinities
         result = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
-    return result if keepdims else np.sum(result, axis=axis)  # of one number each
+    return result if keepdims else np.sum(result, axis=axis)  # over axes of length 1
 
 
-def _place(g, x, index):
-    """Zeros like x, but for g at the index; added up where it names a place twice."""
+def _place(g: Any, x: Any, index: Any) -> Any:
+    """Zeros of the shape of x, with g added at the index; twice where the index repeats."""
     result = np.zeros(np.shape(x))
     np.add.at(result, index, g)
     return result
 
 
-sum = _reduction(
-    "sum", "The sum.", lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims), _sum_back
+total = _reduction(
+    "sum",
+    "The sum of x along an axis.",
+    lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
+    _sum_derivative,
 )
 mean = _reduction(
     "mean",
-    "The mean.",
+    "The mean of x along an axis.",
     lambda x, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims),
     lambda g, out, x, axis, keepdims: _spread_like(
         g / apply("count", x, axis=axis), x, axis, keepdims
@@ -346,17 +433,21 @@ mean = _reduction(
 )
 logsumexp = _reduction(
     "logsumexp",
-    "log(sum(exp(x))), without overflow; its derivatives are softmax(x).",
+    "log(sum(exp(x))) along an axis, without overflow. Its derivative is softmax(x).",
     _logsumexp,
     lambda g, out, x, axis, keepdims: (
         _spread_like(g, x, axis, keepdims) * exp(x - _spread_like(out, x, axis, keepdims))
     ),
 )
 
-# What derivatives of these are made of, and x[index].
+# The operations that these derivatives need, and x[index].
 _enter("count", _count, None, shape=NUMBER)
 _enter(
-    "spread", _spread, lambda g, out, s, x, axis, keepdims: sum(g, axis, keepdims), None, shape=ROW
+    "spread",
+    _spread,
+    lambda g, out, s, x, axis, keepdims: total(g, axis, keepdims),
+    None,
+    shape=ROW,
 )
 _enter(
     "item",

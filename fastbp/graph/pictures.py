@@ -1,24 +1,45 @@
 """Pictures of computational graphs: Mermaid, Graphviz, and SVG for notebooks.
 
-Each edge shows the value that goes forward over it and, once `backward` ran, the derivative of the
-result by it, which comes back.
+Each edge shows the value that it passes forward. After `backward` it also shows the derivative of
+the result that it passes back.
 
-All take nodes, (label, whether it is an operation), inputs before results, the result last; and
-edges, (from, to, value, derivative or None). `to` is None behind the result.
+All functions take nodes and edges. A node is (label, whether it is an operation); inputs come
+before results, and the result is last. An edge is (from, to, value, derivative or None); `to` is
+None for the edge that leaves the result.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from html import escape
+from typing import Any, TypeAlias
 
 import numpy as np
 
-GAP, LINE, MARGIN = 130, 64, 30  # pixels of the SVG
-CHARACTER = 7  # pixels of its width, about
-LONGEST = 18  # characters of a value
-MOST_NODES = 300  # of a picture in a notebook
+Node: TypeAlias = tuple[str, bool]
+Edge: TypeAlias = tuple[int, int | None, Any, Any]
+Point: TypeAlias = tuple[float, float]
+Box: TypeAlias = tuple[float, float, float, float]  # its middle, half its width and height
+
+SYMBOLS = {  # by operation; all others are shown by name
+    "add": "+",
+    "subtract": "-",
+    "multiply": "×",
+    "divide": "÷",
+    "power": "^",
+    "negative": "-",
+    "less": "<",
+    "less_equal": "≤",
+    "equal": "=",
+}
+GAP, LINE, MARGIN = 130, 64, 30  # in pixels of the SVG
+CHARACTER = 7  # approximate width of a letter, in pixels
+LONGEST = 18  # most characters of a value
+MOST_NODES = 300  # in a picture of a notebook
 
 
-def shown(value):
-    """A number in few digits; of an array its shape, unless it is short."""
+def shown(value: Any) -> str:
+    """A number with few digits; a short array, or the shape of a long one."""
     if value is None:
         return ""
     if np.ndim(value) == 0:
@@ -27,20 +48,17 @@ def shown(value):
     return text if len(text) <= LONGEST else f"array {'×'.join(map(str, np.shape(value)))}"
 
 
-def both(value, grad):
-    """What stands on an edge."""
-    return " / ".join(
-        filter(
-            None,
-            [value is not None and f"{shown(value)} →", grad is not None and f"← {shown(grad)}"],
-        )
-    )
+def both(value: Any, grad: Any) -> str:
+    """The label of an edge."""
+    forward = [] if value is None else [f"{shown(value)} →"]
+    back = [] if grad is None else [f"← {shown(grad)}"]
+    return " / ".join(forward + back)
 
 
-def mermaid(nodes, edges):
+def mermaid(nodes: Sequence[Node], edges: Sequence[Edge]) -> str:
     """Mermaid text."""
 
-    def quoted(what):
+    def quoted(what: str) -> str:
         return escape(" ".join(what.split()))
 
     body = [
@@ -49,15 +67,15 @@ def mermaid(nodes, edges):
     ]
     for start, end, value, grad in edges:
         what = escape(both(value, grad))
-        end = "result[ ]" if end is None else f"n{end}"
-        body.append(f'  n{start} -- "{what}" --> {end}' if what else f"  n{start} --> {end}")
+        to = "result[ ]" if end is None else f"n{end}"
+        body.append(f'  n{start} -- "{what}" --> {to}' if what else f"  n{start} --> {to}")
     return "\n".join(["graph LR", *body]) + "\n"
 
 
-def dot(nodes, edges):
+def dot(nodes: Sequence[Node], edges: Sequence[Edge]) -> str:
     """Graphviz text."""
 
-    def quoted(what):
+    def quoted(what: str) -> str:
         return '"' + what.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
     body = [
@@ -65,14 +83,15 @@ def dot(nodes, edges):
         for k, (label, operates) in enumerate(nodes)
     ]
     for start, end, value, grad in edges:
-        end = "result" if end is None else f"n{end}"
-        body.append(f"  n{start} -> {end} [label={quoted(both(value, grad))}]")
+        to = "result" if end is None else f"n{end}"
+        body.append(f"  n{start} -> {to} [label={quoted(both(value, grad))}]")
     return "\n".join(["digraph {", "  rankdir=LR", '  result [label="", shape=none]', *body, "}\n"])
 
 
-def columns(nodes, edges):
-    """The nodes from left to right: results right of all their inputs, inputs next to their use."""
-    depth, users = [0] * len(nodes), [[] for _ in nodes]
+def columns(nodes: Sequence[Node], edges: Sequence[Edge]) -> list[list[int]]:
+    """The nodes of each column: results right of their inputs, inputs next to their first use."""
+    depth = [0] * len(nodes)
+    users: list[list[int]] = [[] for _ in nodes]
     for start, end, _, _ in edges:
         if end is not None:
             depth[end] = max(depth[end], depth[start] + 1)  # inputs come before results
@@ -83,71 +102,73 @@ def columns(nodes, edges):
     return [[k for k in range(len(nodes)) if depth[k] == d] for d in range(max(depth) + 1)]
 
 
-def half_width(label):
+def half_width(label: str) -> float:
     return max(18, CHARACTER * len(label) / 2 + 6)
 
 
-def placed(nodes, edges):
-    """x and y of each node, and the size of the picture."""
+def placed(nodes: Sequence[Node], edges: Sequence[Edge]) -> tuple[dict[int, Point], Point]:
+    """The position of each node, and the size of the picture."""
     members_of = columns(nodes, edges)
     tallest = max(map(len, members_of))
-    places, right = {}, MARGIN
+    points: dict[int, Point] = {}
+    right: float = MARGIN
     for d, members in enumerate(members_of):
         half = max(half_width(nodes[k][0]) for k in members)
         for row, k in enumerate(members):
-            # Every other column a little lower: an edge does not run through a node between.
+            # Every other column is a little lower, so that edges do not cross nodes between them.
             y = MARGIN + (row + (tallest - len(members)) / 2) * 2 * LINE + d % 2 * LINE / 3
-            places[k] = right + half, y
+            points[k] = right + half, y
         right += 2 * half + GAP
-    return places, (right, 2 * MARGIN + (2 * tallest - 2) * LINE + LINE / 3)
+    return points, (right, 2 * MARGIN + (2 * tallest - 2) * LINE + LINE / 3)
 
 
-def free_place(start, end, half, taken):
-    """Where on an edge its text meets neither nodes nor other texts, if anywhere."""
+def free_point(start: Point, end: Point, half: float, taken: list[Box]) -> Point:
+    """The point of an edge where its text overlaps the fewest nodes and other texts."""
 
-    def crowd(place):
+    def crowd(point: Point) -> int:
         return sum(
-            abs(place[0] - x) < half + its and abs(place[1] - y) < 15 + height
+            abs(point[0] - x) < half + its and abs(point[1] - y) < 15 + height
             for x, y, its, height in taken
         )
 
     parts = (0.5, 0.6, 0.4, 0.7, 0.3, 0.8, 0.2)
-    places = [tuple(a + part * (b - a) for a, b in zip(start, end, strict=True)) for part in parts]
-    place = min(places, key=crowd)
-    taken.append((*place, half, 15))
-    return place
+    (x, y), (to_x, to_y) = start, end
+    points = [(x + part * (to_x - x), y + part * (to_y - y)) for part in parts]
+    point = min(points, key=crowd)
+    taken.append((*point, half, 15))
+    return point
 
 
-def text(x, y, what, color):
-    """Text with a rim that keeps lines off it."""
+def text(x: float, y: float, what: str, color: str) -> str:
+    """Text with a white outline, readable on lines."""
     return (
         f'<text x="{x:.0f}" y="{y:.0f}" fill="{color}" stroke="#fff" stroke-width="4" '
         f'paint-order="stroke" text-anchor="middle">{escape(what)}</text>'
     )
 
 
-def svg(nodes, edges):
-    """SVG, forward values in blue and derivatives in red; None of a graph too large to be read."""
+def svg(nodes: Sequence[Node], edges: Sequence[Edge]) -> str | None:
+    """SVG, values in blue and derivatives in red; None for a graph that is too large to read."""
     if len(nodes) > MOST_NODES:
         return None
-    places, (width, height) = placed(nodes, edges)
+    points, (width, height) = placed(nodes, edges)
     lines, texts, boxes = [], [], []
-    taken = [(x, y, half_width(nodes[k][0]), 16) for k, (x, y) in places.items()]
+    taken: list[Box] = [(x, y, half_width(nodes[k][0]), 16) for k, (x, y) in points.items()]
     for start, end, value, grad in edges:
-        (x, y), to = places[start], places.get(end)
-        to_x, to_y = to or (x + half_width(nodes[start][0]) + GAP, y)
+        x, y = points[start]
+        to_x, to_y = (x + half_width(nodes[start][0]) + GAP, y) if end is None else points[end]
         lines.append(
             f'<line x1="{x:.0f}" y1="{y:.0f}" x2="{to_x:.0f}" y2="{to_y:.0f}" stroke="#888"/>'
         )
         forward, back = f"{shown(value)} →", f"← {shown(grad)}" if grad is not None else ""
         half = CHARACTER * max(len(forward), len(back)) / 2
-        x, y = free_place((x, y), (to_x, to_y), half, taken)
+        x, y = free_point((x, y), (to_x, to_y), half, taken)
         if value is not None:
             texts.append(text(x, y - 5, forward, "#1f4e9c"))
         if back:
             texts.append(text(x, y + 13, back, "#b3261e"))
     for k, (label, operates) in enumerate(nodes):
-        (x, y), half = places[k], half_width(label)
+        (x, y), half = points[k], half_width(label)
         boxes.append(
             f'<rect x="{x - half:.0f}" y="{y - 16:.0f}" width="{2 * half:.0f}" height="32" '
             f'rx="{16 if operates else 3}" fill="#fff" stroke="#444"/>'

@@ -1,45 +1,117 @@
-"""Steps: a formula as plain data, simplified while it is written.
+"""Steps: a formula as plain data.
 
-A step is (operation, numbers of earlier steps, option). Constants are folded, what changes nothing
-is left out, and equal steps are written once.
+A step is (operation, numbers of earlier steps, option). A Writer turns nodes into steps. It folds
+constants, applies the rules of simplification that it is given, and writes equal steps once.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
 import numpy as np
+from numpy.typing import ArrayLike
 
-from fastbp.graph.operations import NUMBER, OPERATIONS, ROW
+from fastbp.graph.operations import NUMBER, OPERATIONS, ROW, Rules, Shape, is_elementwise
 
-REDUCTIONS = {"sum", "mean", "logsumexp", "item"}  # a row to a number
-ACROSS = REDUCTIONS | {"count", "spread", "place"}
-COMPARISONS = {"less", "less_equal", "equal"}
-COMMUTATIVE = {"add", "multiply", "equal"}
-LARGEST_POWER = 16  # integer powers up to here are products
+Step: TypeAlias = tuple[str, tuple[int, ...], Any]
+
+# ---- writing: the rules that turn a node into a step, rule(writer, node) -> number of the step
+
+
+def _write_elementwise(writer: Writer, node: Any) -> int:
+    return writer.operate(node.operation.name, [writer.written[i] for i in node.inputs])
+
+
+def _write_reduction(writer: Writer, node: Any) -> int:
+    name, options = node.operation.name, node.options
+    if options["keepdims"] or options["axis"] not in (None, 0, -1):
+        raise TypeError(
+            f"{name} of a row has the axis None, 0 or -1 and no keepdims, got {options}"
+        )
+    return writer.operate(name, [_row(writer, node)])
+
+
+def _write_item(writer: Writer, node: Any) -> int:
+    index = _index(node)
+    return writer.operate("item", [_row(writer, node)], index)
+
+
+def _write_place(writer: Writer, node: Any) -> int:
+    return writer.operate("place", [writer.written[node.inputs[0]]], _index(node))
+
+
+def _write_spread(writer: Writer, node: Any) -> int:
+    return writer.operate("spread", [writer.written[node.inputs[0]]])
+
+
+def _write_count(writer: Writer, node: Any) -> int:
+    return writer.step("count", (), None, NUMBER)
+
+
+WRITING = Rules(
+    "writing",
+    {
+        "sum": _write_reduction,
+        "mean": _write_reduction,
+        "logsumexp": _write_reduction,
+        "item": _write_item,
+        "place": _write_place,
+        "spread": _write_spread,
+        "count": _write_count,
+    },
+    elementwise=_write_elementwise,
+)
+
+
+def _row(writer: Writer, node: Any) -> int:
+    """The step of the input, as a row."""
+    number = writer.written[node.inputs[0]]
+    if writer.shapes[number] == NUMBER and node.inputs[0].shape == NUMBER:
+        raise TypeError(f"{node.operation.name} is of a row, but this is a single number")
+    return writer.spread(number)
+
+
+def _index(node: Any) -> int:
+    index = node.options["index"]
+    if not isinstance(index, int | np.integer):
+        raise TypeError(f"a row is indexed by the number of a column, raw[0], got [{index!r}]")
+    return int(index)
+
+
+# ---- the writer
+
+COMMUTATIVE = {"add", "multiply", "equal"}  # x + y and y + x are one step
 
 
 class Writer:
-    """Writes nodes as steps: constants folded, what changes nothing left out, equal steps once.
+    """Writes nodes as steps, simplified, equal steps once.
 
     Parameters
     ----------
     inputs : tuple of str
         Names of the symbols.
-    fast : bool, default=False
-        Whether steps may be others than were written, with other rounding, where these are faster.
+    tables : sequence of dict, default=()
+        Rules of simplification by operation, the first table first; see `simplify.py`.
     """
 
-    def __init__(self, inputs, fast=False):
-        self.inputs, self.fast = inputs, fast
-        self.steps, self.shapes, self.known, self.places = [], [], {}, {}
+    def __init__(self, inputs: Sequence[str], tables: Sequence[Mapping[str, Any]] = ()) -> None:
+        self.inputs, self.tables = inputs, tables
+        self.steps: list[Step] = []
+        self.shapes: list[Shape] = []
+        self.numbers: dict[Step, int] = {}  # the number of each step
+        self.written: dict[Any, int] = {}  # the number of the step of each node
 
-    def write(self, nodes):
-        """Write nodes, inputs before results; the number of the last one's step."""
+    def write(self, nodes: Sequence[Any]) -> int:
+        """The number of the last node's step, after writing all nodes, inputs before results."""
         for node in nodes:
-            if node not in self.places:
-                self.places[node] = self._write(node)
-        return self.places[nodes[-1]]
+            if node not in self.written:
+                self.written[node] = self._write(node)
+        return self.written[nodes[-1]]
 
-    def finish(self, results):
-        """(the steps that `results` need, the numbers of these results among them)."""
-        needed = set()
+    def finish(self, results: Sequence[int]) -> tuple[tuple[Step, ...], list[int]]:
+        """The steps that `results` need, and the numbers of the results among them."""
+        needed: set[int] = set()
         stack = list(results)
         while stack:
             number = stack.pop()
@@ -53,151 +125,67 @@ class Writer:
         )
         return steps, [new[number] for number in results]
 
-    def _write(self, node):
-        if node.operation is None and node._value is None:
-            return self.step("input", (), self.inputs.index(node.name), node.shape)
+    def _write(self, node: Any) -> int:
         if node._value is not None:
             return self.constant(node._value)
-        name, options = node.operation.name, node.options
+        if node.operation is None:
+            return self.step("input", (), self.inputs.index(node.name), node.shape)
+        name = node.operation.name
         if OPERATIONS.get(name) is not node.operation:
             raise TypeError(
                 f"the primitive {name!r} runs in Python alone and cannot be compiled: write it "
                 "with the functions of fastbp.graph"
             )
-        if options.get("keepdims") or options.get("axis") not in (None, 0, -1):
-            raise TypeError(
-                f"{name} of a row has the axis None, 0 or -1 and no keepdims, got {options}"
-            )
-        option = options.get("index")
-        if name in ("item", "place") and not isinstance(option, int | np.integer):
-            raise TypeError(f"a row is indexed by the number of a column, raw[0], got [{option!r}]")
-        if name == "count":
-            return self.step(name, (), None, NUMBER)
-        args = [self.places[i] for i in node.inputs]
-        if name in ("spread", "place"):  # what comes back to their second input, which is a row
-            args = args[:1]
-        if name in REDUCTIONS and self.shapes[args[0]] == NUMBER:
-            if node.inputs[0].shape == NUMBER:
-                raise TypeError(f"{name} is of a row, but this is a single number")
-            args = [self.spread(args[0])]
-        number = self.operate(name, args, None if option is None else int(option))
+        number: int = WRITING[name](self, node)
         return self.spread(number) if node.shape == ROW else number
 
-    def step(self, name, args, option, shape):
-        """The number of a step, which is written unless it already is."""
-        key = name, tuple(sorted(args)) if name in COMMUTATIVE else tuple(args), option
-        if key not in self.known:
-            self.known[key] = len(self.steps)
-            self.steps.append((name, tuple(args), option))
+    def step(self, name: str, args: Iterable[int], option: Any, shape: Shape) -> int:
+        """The number of a step, which is written unless there is an equal one."""
+        args = tuple(args)
+        key = name, tuple(sorted(args)) if name in COMMUTATIVE else args, option
+        if key not in self.numbers:
+            self.numbers[key] = len(self.steps)
+            self.steps.append((name, args, option))
             self.shapes.append(shape)
-        return self.known[key]
+        return self.numbers[key]
 
-    def constant(self, value):
+    def constant(self, value: ArrayLike) -> int:
+        """The step of a constant: a number, or one number for each output."""
         if np.ndim(value) > 1:
             raise TypeError(
                 "a constant is a number, or one number for each output, got an array of shape "
                 f"{np.shape(value)}"
             )
         if np.ndim(value):
-            value = tuple(float(number) for number in value)
-            return self.step("constant", (), value, ROW)
-        return self.step("constant", (), float(value), NUMBER)
+            return self.step("constant", (), tuple(map(float, np.asarray(value))), ROW)
+        return self.step("constant", (), float(np.asarray(value)), NUMBER)
 
-    def spread(self, number):
-        """A row of equal numbers, where it is no row yet."""
+    def spread(self, number: int) -> int:
+        """The step as a row: of equal numbers, unless it is a row."""
         if self.shapes[number] == ROW:
             return number
         return self.step("spread", (number,), None, ROW)
 
-    def value(self, number):
-        """What a step always is, if it is a constant number; else None."""
+    def constant_value(self, number: int) -> float | None:
+        """The value of a step that is a constant number, or a row of one; else None."""
         name, args, option = self.steps[number]
         if name == "spread":
-            return self.value(args[0])
+            return self.constant_value(args[0])
         return option if name == "constant" and np.ndim(option) == 0 else None
 
-    def operate(self, name, args, option):
-        """A step for an operation, or what comes to the same with fewer."""
-        if simpler := self.simpler(name, args):
-            return simpler[0]
-        known = [self.steps[i][2] if self.steps[i][0] == "constant" else None for i in args]
-        operation = OPERATIONS[name]
-        if operation.shape is None and all(value is not None for value in known):
-            with np.errstate(all="ignore"):
-                return self.constant(operation.value(*known))
-        wide = any(self.shapes[i] == ROW for i in args)
-        shape = operation.shape if operation.shape is not None else ROW if wide else NUMBER
+    def operate(self, name: str, args: Sequence[int], option: Any = None) -> int:
+        """The step of an operation, simplified."""
+        for table in self.tables:
+            for rule in table.get(name, ()):
+                number: int | None = rule(self, *args)
+                if number is not None:
+                    return number
+        if is_elementwise(name):
+            constants = [self.steps[i][2] for i in args if self.steps[i][0] == "constant"]
+            if len(constants) == len(args):
+                with np.errstate(all="ignore"):
+                    return self.constant(OPERATIONS[name].value(*constants))
+        shape = OPERATIONS[name].shape
+        if shape is None:
+            shape = ROW if any(self.shapes[i] == ROW for i in args) else NUMBER
         return self.step(name, args, option, shape)
-
-    def simpler(self, name, args):
-        """[the step that is the same as this operation], or None."""
-        value = [self.value(i) for i in args]
-        if self.fast and (faster := self.faster(name, args, value)):
-            return faster
-        if name in ("add", "multiply"):
-            neutral = 0.0 if name == "add" else 1.0
-            for this, other in ((0, 1), (1, 0)):
-                if value[this] == neutral:
-                    return [args[other]]
-                if name == "multiply" and value[this] == 0:
-                    return [args[this]]
-                if name == "multiply" and value[this] == -1:
-                    return [self.operate("negative", [args[other]], None)]
-        elif name == "subtract":
-            if value[1] == 0:
-                return [args[0]]
-            if value[0] == 0:
-                return [self.operate("negative", [args[1]], None)]
-        elif name == "divide" and value[1] == 1:
-            return [args[0]]
-        elif name == "negative" and self.steps[args[0]][0] == "negative":
-            return [self.steps[args[0]][1][0]]
-        elif name == "where" and value[0] is not None:
-            return [args[1] if value[0] else args[2]]
-        elif name == "power" and value[1] is not None:
-            return self.fixed_power(args[0], value[1])
-        elif name == "spread" and self.shapes[args[0]] == ROW:
-            return [args[0]]
-        return None
-
-    def faster(self, name, args, value):
-        """[a step of about the same result that takes less time], or None."""
-        if name == "divide" and usual(value[1]) and usual(1 / value[1]):
-            return [self.operate("multiply", [args[0], self.constant(1 / value[1])], None)]
-        if name == "add" and args[0] == args[1]:
-            return [self.operate("multiply", [self.constant(2.0), args[0]], None)]
-        if name == "where" and value[1:] == [1.0, 0.0] and self.steps[args[0]][0] in COMPARISONS:
-            return [args[0]]
-        if name == "multiply":
-            for this, other in ((0, 1), (1, 0)):
-                inner, inner_args, _ = self.steps[args[other]]
-                if value[this] is None or inner != "multiply":
-                    continue
-                for its, rest in (inner_args, inner_args[::-1]):
-                    factor = self.value(its)
-                    if factor is not None and usual(factor * value[this]):
-                        product = self.constant(factor * value[this])
-                        return [self.operate("multiply", [product, rest], None)]
-        return None
-
-    def fixed_power(self, base, exponent):
-        """Powers that are products, a root, or a reciprocal."""
-        if exponent == 0.5:
-            return [self.operate("sqrt", [base], None)]
-        if not (abs(exponent) <= LARGEST_POWER and exponent == int(exponent)):
-            return None
-        result, square, left = self.constant(1.0), base, abs(int(exponent))
-        while left:
-            if left % 2:
-                result = self.operate("multiply", [result, square], None)
-            left //= 2
-            if left:
-                square = self.operate("multiply", [square, square], None)
-        if exponent < 0:
-            result = self.operate("divide", [self.constant(1.0), result], None)
-        return [result]
-
-
-def usual(number):
-    """Whether it is a number that neither overflows nor loses digits in float32."""
-    return number is not None and 1e-30 < abs(number) < 1e30

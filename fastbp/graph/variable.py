@@ -1,21 +1,26 @@
 """Variables: the nodes of computational graphs that run in Python."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from itertools import count
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import ArrayLike
 
 from fastbp.graph import operations, pictures
-from fastbp.graph.operations import NUMBER, ROW, Node, Operation
-from fastbp.graph.reverse import come_back, order, sweep
+from fastbp.graph.operations import NUMBER, ROW, Axis, Node, Operand, Operation, Shape
+from fastbp.graph.reverse import Adjoint, input_adjoints, sweep, topological_order
 
-# NumPy's names of what Variables do, operators among them.
-UFUNCS = {
-    **{name: getattr(operations, name) for name in operations.__all__},
+# NumPy's ufuncs that Variables support, by name. Operators are ufuncs, too.
+UFUNCS: dict[str, Callable[..., Any]] = {
+    **operations.FUNCTIONS,
     "true_divide": operations.divide,
-    "absolute": operations.abs,
-    "fabs": operations.abs,
+    "absolute": operations.absolute,
+    "fabs": operations.absolute,
     "expit": operations.sigmoid,
     "positive": lambda x: x,
     "square": lambda x: operations.multiply(x, x),
@@ -27,54 +32,45 @@ UFUNCS = {
     "bitwise_or": operations.maximum,
     "invert": lambda x: 1 - x,
 }
-FUNCTIONS = {  # with NumPy's order of arguments, as far as it is ours
-    "sum": lambda x, axis=None, *, keepdims=False: operations.sum(x, axis, keepdims),
+# NumPy's other functions that Variables support, with those of its arguments that we have.
+ARRAY_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sum": lambda x, axis=None, *, keepdims=False: operations.total(x, axis, keepdims),
     "mean": lambda x, axis=None, *, keepdims=False: operations.mean(x, axis, keepdims),
     "where": operations.where,
     "clip": operations.clip,
 }
 WAY_OUT = (
-    f"Of fastbp.graph there are {', '.join(operations.__all__)}; where(condition, x, y) takes the "
-    "place of an `if`, and primitive(forward, backward) makes an operation of your own for graphs "
-    "that run in Python."
+    f"Of fastbp.graph there are {', '.join(sorted(operations.FUNCTIONS))}; "
+    "where(condition, x, y) takes the place of an `if`, and primitive(forward, backward) makes an "
+    "operation of your own for graphs that run in Python."
 )
-SIGNS = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "×",
-    "divide": "÷",
-    "power": "^",
-    "negative": "-",
-    "less": "<",
-    "less_equal": "≤",
-    "equal": "=",
-}  # in pictures
-_clock = count()  # says which of two values is older
+_clock = count()  # tells which of two values is older
 
 
 class Variable(NDArrayOperatorsMixin, Node):
     """A node of a graph: an input that can be set, or the result of an operation.
 
-    It takes + - * / ** and comparisons, the functions of `fastbp.graph` and their namesakes in
-    NumPy, and indices.
+    It supports + - * / ** and comparisons, indices, the functions of `fastbp.graph` and NumPy's
+    functions of the same names.
 
     Parameters
     ----------
     value : float or array-like
         Its value, copied as float64.
     name : str, default=None
-        What it is called in pictures.
+        Label in pictures.
 
     Attributes
     ----------
     value : float or ndarray
-        Settable where the node is an input; results follow with `forward`.
+        The value of an input can be set; `forward` then updates the results.
     grad : float, ndarray or None
-        Derivative of the scalar whose `backward` ran last, of the shape of `value`.
+        Derivative of the scalar whose `backward` ran last, with the shape of `value`.
 
     Examples
     --------
-    >>> x, y = Variable(3.0), Variable(4.0)
+    >>> from fastbp import graph as fg
+    >>> x, y = fg.Variable(3.0), fg.Variable(4.0)
     >>> z = (x + y) ** 2
     >>> z.backward()
     >>> print(x.grad)
@@ -84,17 +80,25 @@ class Variable(NDArrayOperatorsMixin, Node):
     25.0
     """
 
-    operation, inputs, options = None, (), {}
-    name = grad = None
+    operation: Operation | None = None
+    inputs: tuple[Variable, ...] = ()
+    options: dict[str, Any] = {}  # noqa: RUF012
+    name: str | None = None
+    grad: Any = None
     is_constant = False
-    _back = None
+    _value: Any
+    _shape: Shape
+    _time: int
+    _adjoint: Adjoint | None = None
 
-    def __init__(self, value, name=None):
+    def __init__(self, value: ArrayLike, name: str | None = None) -> None:
         self.name = name
         self.value = value
 
     @classmethod
-    def _result(cls, operation, inputs, options):
+    def _result(
+        cls, operation: Operation, inputs: Sequence[Any], options: dict[str, Any]
+    ) -> Variable:
         node = object.__new__(cls)
         node.operation, node.options = operation, options
         node.inputs = tuple(constant(i) for i in inputs)
@@ -110,23 +114,26 @@ class Variable(NDArrayOperatorsMixin, Node):
         return node
 
     @classmethod
-    def _symbol(cls, name, shape):
-        """An input without a value: what is made of it is a formula."""
+    def _symbol(cls, name: str, shape: Shape) -> Variable:
+        """An input without a value, for tracing."""
         node = object.__new__(cls)
         node.name, node._value, node._shape = name, None, shape
         return node
 
-    def _set(self, value):
+    def _set(self, value: ArrayLike) -> None:
         self._value, self._time = _plain(value), next(_clock)
         self._shape = np.shape(self._value)
 
-    def _evaluate(self):
+    def _evaluate(self) -> None:
+        """Compute the value of a result from those of its inputs."""
+        if self.operation is None:
+            return
         self._set(self.operation.value(*(i._value for i in self.inputs), **self.options))
-        if self._shape:  # results follow their inputs
+        if self._shape:  # only inputs can be set
             self._value.flags.writeable = False
 
     @property
-    def value(self):
+    def value(self) -> Any:
         if self._value is None:
             raise TypeError(
                 "a function that is traced is called with symbols, which have no value yet: what "
@@ -136,7 +143,7 @@ class Variable(NDArrayOperatorsMixin, Node):
         return self._value
 
     @value.setter
-    def value(self, value):
+    def value(self, value: ArrayLike) -> None:
         if self.operation is not None:
             raise AttributeError(
                 f"this Variable is the result of {self.operation.name!r}: set the inputs, and call "
@@ -145,106 +152,110 @@ class Variable(NDArrayOperatorsMixin, Node):
         self._set(value)
 
     @property
-    def shape(self):
-        """Of the value."""
+    def shape(self) -> Shape:
+        """The shape of the value."""
         return self._shape
 
-    def forward(self):
-        """Compute all results anew, after inputs were set.
+    def forward(self) -> Any:
+        """Recompute this node and all nodes that it depends on, after inputs were set.
 
         Returns
         -------
         float or ndarray
             The value of this node.
         """
-        for node in order(self):
-            if node.operation is not None:
-                node._evaluate()
-            node.grad = node._back = None
+        for node in topological_order(self):
+            node._evaluate()
+            node.grad = node._adjoint = None
         return self.value
 
-    def backward(self):
-        """Set `grad` of all nodes behind this one to the derivatives of its value.
+    def backward(self) -> None:
+        """Set `grad` of this node and of all nodes that it depends on.
 
         Raises
         ------
         ValueError
-            If the value is no scalar, or if inputs were set since it was computed.
+            If the value is not a scalar, or if inputs were set after it was computed.
         """
         if self._shape != NUMBER:
             raise ValueError(
                 f"backward() begins at a scalar, but this result has shape {self._shape}: take its "
                 "sum or its mean first"
             )
-        nodes = order(self)
+        nodes = topological_order(self)
         if any(i._time > node._time for node in nodes for i in node.inputs):
             raise ValueError("inputs were set after this result was computed: call forward() first")
-        with np.errstate(all="ignore"):  # infinite derivatives are seen in grad
-            backs = sweep(nodes, lambda node: node._value)
+        with np.errstate(all="ignore"):  # grad shows infinite derivatives
+            adjoints = sweep(nodes, lambda node: node._value)
             for node in nodes:
-                node._back = backs.get(node)
-                node.grad = _plain(node._back.chosen() if node in backs else np.zeros(node._shape))
+                node._adjoint = adjoints.get(node)
+                node.grad = _plain(
+                    node._adjoint.masked() if node in adjoints else np.zeros(node._shape)
+                )
 
-    def to_mermaid(self):
-        """The graph as Mermaid text, values and derivatives on its edges."""
+    def to_mermaid(self) -> str:
+        """The graph as Mermaid text, with values and derivatives on its edges."""
         return pictures.mermaid(*self._drawn())
 
-    def to_dot(self):
-        """The graph as Graphviz text, values and derivatives on its edges."""
+    def to_dot(self) -> str:
+        """The graph as Graphviz text, with values and derivatives on its edges."""
         return pictures.dot(*self._drawn())
 
-    def _repr_svg_(self):
+    def _repr_svg_(self) -> str | None:
         return pictures.svg(*self._drawn())
 
-    def _drawn(self):
-        """Nodes and edges of the graph behind this node, as pictures.py takes them."""
-        nodes = order(self)
+    def _drawn(self) -> tuple[list[pictures.Node], list[pictures.Edge]]:
+        """The nodes and edges of this node's graph, in the format of pictures.py."""
+        nodes = topological_order(self)
         number = {node: k for k, node in enumerate(nodes)}
         labels, edges = [], []
         for node in nodes:
             operation = node.operation
-            label = SIGNS.get(operation.name, operation.name) if operation else node.name
+            label = pictures.SYMBOLS.get(operation.name, operation.name) if operation else node.name
             if label is None:
                 label = pictures.shown(node._value) if node.is_constant else "input"
             labels.append((label, operation is not None))
-            back = [None] * len(node.inputs)
-            if node._back is not None:
+            grads = [None] * len(node.inputs)
+            if node._adjoint is not None:
                 with np.errstate(all="ignore"):
-                    parts = come_back(node, node._back, lambda node: node._value)
-                    back = [part and part.chosen() for part in parts]
+                    adjoints = input_adjoints(node, node._adjoint, lambda node: node._value)
+                    grads = [part and part.masked() for part in adjoints]
             edges += [
                 (number[i], number[node], i._value, grad)
-                for i, grad in zip(node.inputs, back, strict=True)
+                for i, grad in zip(node.inputs, grads, strict=True)
             ]
         return labels, [*edges, (number[self], None, self._value, self.grad)]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         what = self.name or (self.operation.name if self.operation else "")
         what = f", {what!r}" if what else ""
         return f"Variable({'a formula' if self._value is None else self._value}{what})"
 
-    def sum(self, axis=None, keepdims=False):
-        """The sum along an axis, or of all."""
-        return operations.sum(self, axis, keepdims)
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Variable:
+        """The sum along an axis, or of all numbers."""
+        result: Variable = operations.total(self, axis, keepdims)
+        return result
 
-    def mean(self, axis=None, keepdims=False):
-        """The mean along an axis, or of all."""
-        return operations.mean(self, axis, keepdims)
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Variable:
+        """The mean along an axis, or of all numbers."""
+        result: Variable = operations.mean(self, axis, keepdims)
+        return result
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Variable:
         parts = index if isinstance(index, tuple) else (index,)
         if any(isinstance(part, Variable) for part in parts):
             raise TypeError(
                 "an index is made of numbers, and a Variable is none: use where(condition, x, y)"
             )
-        # The index may be an array of the caller's, who goes on writing into it.
-        return operations.apply("item", self, index=deepcopy(index))
+        # A copy, since the caller may change an index array later.
+        item: Variable = operations.apply("item", self, index=deepcopy(index))
+        return item
 
     __hash__ = object.__hash__  # == makes a node
 
-    # NDArrayOperatorsMixin makes a ufunc of each operator, and they all come here.
+    # NDArrayOperatorsMixin turns operators into ufuncs, and NumPy calls this method for ufuncs.
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         function = UFUNCS.get(ufunc.__name__)
         if method != "__call__" or function is None:
             how = "" if method == "__call__" else f".{method}"
@@ -253,22 +264,24 @@ class Variable(NDArrayOperatorsMixin, Node):
             raise TypeError(f"np.{ufunc.__name__} of Variables takes no {', '.join(options)}")
         return function(*inputs)
 
-    def __array_function__(self, function, types, inputs, options):
-        ours = FUNCTIONS.get(function.__name__)
+    def __array_function__(
+        self, function: Any, types: Any, inputs: Sequence[Any], options: dict[str, Any]
+    ) -> Any:
+        ours = ARRAY_FUNCTIONS.get(function.__name__)
         if ours is None:
             raise TypeError(f"there is no derivative of np.{function.__name__}. {WAY_OUT}")
         return ours(*inputs, **options)
 
-    # What would take the value out of the graph, unseen, is refused.
+    # Conversions that would silently take the value out of the graph are errors.
 
-    def __bool__(self):
+    def __bool__(self) -> NoReturn:
         raise TypeError(
             "a Variable is neither true nor false while a graph is made, so that `if`, `and`, "
             "`or`, `not` and chained comparisons cannot ask it: use where(condition, x, y), &, | "
             "and ~"
         )
 
-    def __float__(self):
+    def __float__(self) -> NoReturn:
         raise TypeError(
             "a Variable is not a number: functions of `math`, float() and int() cannot take it. "
             f"Outside a graph its number is .value. {WAY_OUT}"
@@ -276,18 +289,18 @@ class Variable(NDArrayOperatorsMixin, Node):
 
     __int__ = __index__ = __float__
 
-    def __iter__(self):
+    def __iter__(self) -> NoReturn:
         raise TypeError("a Variable cannot be unpacked: write x[0], x[1]")
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         raise TypeError("a Variable is not an array: its array is .value")
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a Variable has no {name!r}. {WAY_OUT}")
 
 
-def _plain(value):
-    """float64, copied: an array, or a number of no dimensions."""
+def _plain(value: Any) -> Any:
+    """A float64 copy of the value: an array, or a NumPy scalar."""
     if isinstance(value, Variable):
         raise TypeError("the value of a Variable is a number or an array, not a Variable")
     array = np.asarray(value)
@@ -296,8 +309,8 @@ def _plain(value):
     return array.astype(np.float64)[()]
 
 
-def constant(value):
-    """A node that stays as it is and has no derivative."""
+def constant(value: Any) -> Variable:
+    """A node of a fixed value, without a derivative. A Variable is returned as it is."""
     if isinstance(value, Variable):
         return value
     node = Variable(value)
@@ -305,66 +318,72 @@ def constant(value):
     return node
 
 
-def primitive(forward, backward, name=None):
-    """An operation of one's own, from its pair; for graphs that run in Python.
+def primitive(
+    forward: Callable[..., Any], backward: Callable[..., Any], name: str | None = None
+) -> Callable[..., Variable]:
+    """A new operation, from its value and its derivatives, for graphs that run in Python.
 
     Parameters
     ----------
     forward : callable
-        ``forward(*inputs)``: the value, from numbers and arrays, which it may not write into.
+        ``forward(*inputs)`` returns the value. Its inputs are numbers and read-only arrays.
     backward : callable
-        ``backward(grad, output, *inputs)``: what comes back to each input, in a tuple (or alone, if
-        there is one input), of the shapes of the inputs; None where nothing does. `grad` is what
-        has come back to the output, and its own to write into.
+        ``backward(grad, output, *inputs)`` returns the derivatives of the result with respect to
+        the inputs, in a tuple (or alone, if there is one input). Each has the shape of its input;
+        None means zero. `grad` is the derivative with respect to `output`; `backward` may overwrite
+        it.
     name : str, default=None
-        For pictures and messages; None: that of `forward`.
+        Name in pictures and messages. None: the name of `forward`.
 
     Returns
     -------
     callable
-        It takes Variables and numbers, and gives a Variable.
+        A function of Variables, numbers and arrays that returns a Variable.
 
     Examples
     --------
-    >>> multiply = primitive(lambda x, y: x * y, lambda grad, _, x, y: (grad * y, grad * x), "mul")
-    >>> x = Variable(3.0)
+    >>> from fastbp import graph as fg
+    >>> multiply = fg.primitive(
+    ...     lambda x, y: x * y, lambda grad, output, x, y: (grad * y, grad * x), "multiply"
+    ... )
+    >>> x = fg.Variable(3.0)
     >>> z = multiply(x, 4.0)
     >>> z.backward()
     >>> print(x.grad)
     4.0
     """
-    name = name or getattr(forward, "__name__", "primitive")
+    label = str(name or getattr(forward, "__name__", "primitive"))
 
-    def value(*inputs):
+    def value(*inputs: Any) -> Any:
         return forward(*map(_read_only, inputs))
 
-    def together(grad, output, *inputs):
+    def joint(grad: Any, output: Any, *inputs: Any) -> Sequence[Any]:
         back = backward(np.array(grad)[()], output, *map(_read_only, inputs))
         back = back if isinstance(back, tuple | list) else (back,)
         if len(back) != len(inputs):
             raise ValueError(
-                f"the backward of {name!r} gave {len(back)} derivatives for {len(inputs)} inputs"
+                f"the backward of {label!r} gave {len(back)} derivatives for {len(inputs)} inputs"
             )
         for i, (part, given) in enumerate(zip(back, inputs, strict=True)):
             if part is not None and np.shape(part) != np.shape(given):
                 raise ValueError(
-                    f"the backward of {name!r} gave a derivative of shape {np.shape(part)} for "
+                    f"the backward of {label!r} gave a derivative of shape {np.shape(part)} for "
                     f"input {i} of shape {np.shape(given)}"
                 )
         return back
 
-    operation = Operation(name, value, together=together)
+    operation = Operation(label, value, joint=joint)
 
-    def function(*inputs):
+    def function(*inputs: Operand) -> Variable:
         return Variable._result(operation, inputs, {})
 
-    function.__name__ = function.__qualname__ = name
+    function.__name__ = function.__qualname__ = label
     function.__doc__ = forward.__doc__
     return function
 
 
-def _read_only(value):
-    """The value, which others may look at."""
+def _read_only(value: Any) -> Any:
+    """A read-only view of the value."""
     if not np.ndim(value):
         return value
     view = value.view()

@@ -1,15 +1,16 @@
-"""Looking inside: what the layers of a fitted network do, in numbers and in pictures.
+"""Inspection of fitted networks: activations, derivatives and statistics of layers, and pictures.
 
 >>> from fastbp import inspection
 
-Displays follow scikit-learn's: `from_estimator` makes and draws one, `plot` draws it again, `ax_`
-and `figure_` are where. They need matplotlib, the extra `plot`. Of regions of decision
-`sklearn.inspection.DecisionBoundaryDisplay` makes the picture, with these estimators as with all.
+Displays follow scikit-learn's conventions: `from_estimator` makes and draws one, `plot` draws it
+again, and `ax_` and `figure_` hold the axes and the figure. They need matplotlib, the extra `plot`.
+For decision regions, use `sklearn.inspection.DecisionBoundaryDisplay` with these estimators.
 """
 
 from fastbp.inspection.displays import GradientFlowDisplay, LossCurveDisplay, WeightsDisplay
-from fastbp.inspection.layers import LayerStatistics, activations, input_gradients, layer_statistics
+from fastbp.inspection.layers import activations, input_gradients
 from fastbp.inspection.network_display import NetworkDisplay
+from fastbp.inspection.statistics import LayerStatistics, layer_statistics
 
 __all__ = [
     "GradientFlowDisplay",

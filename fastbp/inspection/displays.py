@@ -1,13 +1,24 @@
-"""Displays in scikit-learn's manner: the constructor stores what is shown, `plot` draws it."""
+"""Displays that follow scikit-learn's: the constructor stores the data, `plot` draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from fastbp.estimators.base import BaseMLP
 from fastbp.inspection import plot
-from fastbp.inspection.layers import fitted_network, layer_statistics
+from fastbp.inspection.layers import Rows, fitted_network
+from fastbp.inspection.statistics import layer_statistics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class LossCurveDisplay:
-    """The course of training: the loss of each epoch, and that of the validation data.
+    """Loss curves: training loss, validation loss and validation scores of each epoch.
 
     Made by `from_estimator`; all parameters are stored as attributes.
 
@@ -23,30 +34,43 @@ class LossCurveDisplay:
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the curves are.
+        Axes and figure of the curves.
     score_ax_ : matplotlib Axes or None
-        The axes of the scores, at the right side.
+        The axes of the scores, on the right.
     lines_ : list of matplotlib Line2D
-        Training loss, validation loss, validation scores, as far as they are shown.
+        Those of training loss, validation loss and validation scores that are shown.
     """
 
-    def __init__(self, *, loss_curve, validation_loss_curve=None, validation_scores=None):
+    def __init__(
+        self,
+        *,
+        loss_curve: ArrayLike,
+        validation_loss_curve: ArrayLike | None = None,
+        validation_scores: ArrayLike | None = None,
+    ) -> None:
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
         self.validation_scores = validation_scores
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, scores=None, **kwargs):
-        """Draw the curves of a fitted estimator.
+    def from_estimator(
+        cls,
+        estimator: BaseMLP,
+        *,
+        ax: Axes | None = None,
+        scores: bool | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the loss curves of a fitted estimator.
 
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
             Fitted by 'adam' or 'sgd'; 'lbfgs' has no epochs.
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         scores : bool, default=None
-            Whether to draw validation scores; None: where there is no validation loss.
+            Whether to draw validation scores; None: only if there is no validation loss.
         **kwargs
             For `matplotlib.axes.Axes.plot`.
 
@@ -57,9 +81,9 @@ class LossCurveDisplay:
         Raises
         ------
         TypeError
-            If the estimator is none of fastbp's.
+            If the estimator is not one of fastbp.
         ValueError
-            If there is no curve. `sklearn.exceptions.NotFittedError`, which is one, if the
+            If there is no loss curve. `sklearn.exceptions.NotFittedError`, a subclass, if the
             estimator is not fitted.
         """
         fitted_network(estimator)
@@ -77,15 +101,15 @@ class LossCurveDisplay:
         )
         return display.plot(ax, scores=scores, **kwargs)
 
-    def plot(self, ax=None, *, scores=None, **kwargs):
+    def plot(self, ax: Axes | None = None, *, scores: bool | None = None, **kwargs: Any) -> Self:
         """Draw the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         scores : bool, default=None
-            Whether to draw validation scores; None: where there is no validation loss.
+            Whether to draw validation scores; None: only if there is no validation loss.
         **kwargs
             For `matplotlib.axes.Axes.plot`.
 
@@ -99,11 +123,12 @@ class LossCurveDisplay:
         validation = self.validation_loss_curve
         if validation is not None:
             self._draw(self.ax_, validation, "validation loss", plot.ORANGE, kwargs)
-            if np.isfinite(validation).any():
-                best = int(np.nanargmin(validation))
+            losses = np.asarray(validation)
+            if np.isfinite(losses).any():
+                best = int(np.nanargmin(losses))
                 self.ax_.plot(
                     best + 1,
-                    validation[best],
+                    losses[best],
                     "o",
                     color=plot.ORANGE,
                     markersize=5,
@@ -128,48 +153,55 @@ class LossCurveDisplay:
             self.score_ax_.spines["left"].set_visible(False)
         handles, _ = self.ax_.get_legend_handles_labels()
         if self.score_ax_ is not None:
-            # The score rises and the loss falls: between them, on the axes that lie above, is room.
-            self.score_ax_.legend(
-                handles=handles + self.lines_[-1:],
-                loc="center right",
-                frameon=False,
-                labelcolor=plot.INK,
-            )
+            # The score rises and the loss falls, so there is room in the middle. The axes of the
+            # score are the upper ones: their legend covers the lines of both.
+            plot.legend(self.score_ax_, handles=[*handles, *self.lines_[-1:]], loc="center right")
         elif len(handles) > 1:
-            self.ax_.legend(handles=handles, frameon=False, labelcolor=plot.INK)
+            plot.legend(self.ax_, handles=handles)
         return self
 
-    def _draw(self, ax, curve, label, colour, options):
+    def _draw(
+        self, ax: Axes, curve: ArrayLike, label: str, colour: str, options: dict[str, Any]
+    ) -> None:
         options = {"color": colour, "linewidth": 1.8, **options, "label": label}
-        self.lines_ += ax.plot(np.arange(1, len(curve) + 1), curve, **options)
+        self.lines_ += ax.plot(np.arange(1, np.size(curve) + 1), np.asarray(curve), **options)
 
 
 class GradientFlowDisplay:
-    """The size of delta and of the gradient in each layer, on a logarithmic axis.
+    """Root mean squares of delta and of the gradient in each layer, on a logarithmic axis.
 
-    From the right to the left is the way that backpropagation goes. Made by `from_estimator`; all
-    parameters are stored as attributes.
+    Backpropagation runs from right to left. Made by `from_estimator`; all parameters are stored as
+    attributes.
 
     Parameters
     ----------
     delta_rms, gradient_rms : array-like of shape (n_layers,)
-        Root mean squares, as `LayerStatistics` has them.
+        Root mean squares, as in `LayerStatistics`.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the lines are.
+        Axes and figure of the lines.
     lines_ : list of matplotlib Line2D
-        Delta and gradient.
+        The lines of delta and gradient.
     """
 
-    def __init__(self, *, delta_rms, gradient_rms):
+    def __init__(self, *, delta_rms: ArrayLike, gradient_rms: ArrayLike) -> None:
         self.delta_rms = delta_rms
         self.gradient_rms = gradient_rms
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, sample_weight=None, *, ax=None, **kwargs):
-        """Draw the gradient's way through a fitted estimator.
+    def from_estimator(
+        cls,
+        estimator: BaseMLP,
+        X: Rows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw delta and gradient in each layer of a fitted estimator.
 
         Parameters
         ----------
@@ -182,7 +214,7 @@ class GradientFlowDisplay:
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         **kwargs
             For `matplotlib.axes.Axes.plot`.
 
@@ -195,17 +227,17 @@ class GradientFlowDisplay:
         TypeError, ValueError
             As `layer_statistics`.
         """
-        found = layer_statistics(estimator, X, y, sample_weight)
-        display = cls(delta_rms=found.delta_rms, gradient_rms=found.gradient_rms)
+        statistics = layer_statistics(estimator, X, y, sample_weight)
+        display = cls(delta_rms=statistics.delta_rms, gradient_rms=statistics.gradient_rms)
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
-        """Draw delta and gradient of each layer.
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
+        """Draw delta and gradient in each layer.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         **kwargs
             For `matplotlib.axes.Axes.plot`.
 
@@ -217,7 +249,7 @@ class GradientFlowDisplay:
         from matplotlib.ticker import MaxNLocator
 
         self.lines_ = []
-        numbers = np.arange(1, len(self.delta_rms) + 1)
+        numbers = np.arange(1, np.size(self.delta_rms) + 1)
         lines = (
             (self.delta_rms, "delta", plot.BLUE, "o"),
             (self.gradient_rms, "gradient of the weights", plot.ORANGE, "s"),
@@ -225,7 +257,7 @@ class GradientFlowDisplay:
         for values, label, colour, marker in lines:
             values = np.asarray(values, np.float64)
             options = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.8}
-            shown = np.where(values > 0, values, np.nan)  # 0 has no place on a logarithmic axis
+            shown = np.where(values > 0, values, np.nan)  # a logarithmic axis has no 0
             self.lines_ += self.ax_.plot(numbers, shown, **{**options, **kwargs, "label": label})
             if (values == 0).any():
                 at = numbers[values == 0]
@@ -243,14 +275,14 @@ class GradientFlowDisplay:
         )
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         plot.quiet(self.ax_)
-        self.ax_.legend(frameon=False, labelcolor=plot.INK)
+        plot.legend(self.ax_)
         return self
 
 
 class WeightsDisplay:
-    """The weights of the first layer as images, one for each of its units.
+    """The weights of the first layer as images, one for each unit.
 
-    All images have one colour scale, symmetric around 0. Made by `from_estimator`; all parameters
+    All images share a colour scale, symmetric around 0. Made by `from_estimator`; all parameters
     are stored as attributes.
 
     Parameters
@@ -258,41 +290,48 @@ class WeightsDisplay:
     weights : ndarray of shape (n_images, height, width)
         One image per unit.
     units : array-like of int of shape (n_images,)
-        Which units they are.
+        The numbers of these units.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the images are.
+        Axes and figure of the images.
     image_ : matplotlib AxesImage
-        All images, side by side.
+        All images, in one array.
     colorbar_ : matplotlib Colorbar
-        The scale.
+        The colour scale.
     """
 
-    def __init__(self, *, weights, units):
+    def __init__(self, *, weights: NDArray[np.floating], units: ArrayLike) -> None:
         self.weights = weights
         self.units = units
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, shape=None, n_columns=None, units=None, ax=None, **kwargs
-    ):
-        """Draw the first layer of a fitted estimator.
+        cls,
+        estimator: BaseMLP,
+        *,
+        shape: Sequence[int] | None = None,
+        n_columns: int | None = None,
+        units: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the weights of the first layer of a fitted estimator.
 
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
             Fitted.
         shape : tuple of (int, int), default=None
-            Height and width of the images that the features are pixels of, row by row. None: a
-            square, where their number is one.
+            Height and width of the images. The features are their pixels, row by row. None makes
+            square images, if the number of features is a square.
         n_columns : int, default=None
-            Images in a row; None: as many as make the whole about square.
+            Images in a row; None makes the whole about square.
         units : array-like of int, default=None
-            The units to show, counted from 0; None: all.
+            The units to show, counted from 0; None shows all.
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         **kwargs
             For `matplotlib.axes.Axes.imshow`.
 
@@ -303,10 +342,10 @@ class WeightsDisplay:
         Raises
         ------
         TypeError
-            If the estimator is none of fastbp's.
+            If the estimator is not one of fastbp.
         ValueError
-            If the features do not make images of that shape, or there is no such unit.
-            `sklearn.exceptions.NotFittedError`, which is one, if the estimator is not fitted.
+            If the features do not fill images of this shape, or there is no such unit.
+            `sklearn.exceptions.NotFittedError`, a subclass, if the estimator is not fitted.
         """
         weights = fitted_network(estimator).coefs[0]
         n_features, n_units = weights.shape
@@ -333,15 +372,15 @@ class WeightsDisplay:
         display = cls(weights=weights[:, units].T.reshape(-1, *shape), units=units)
         return display.plot(ax, n_columns=n_columns, **kwargs)
 
-    def plot(self, ax=None, *, n_columns=None, **kwargs):
+    def plot(self, ax: Axes | None = None, *, n_columns: int | None = None, **kwargs: Any) -> Self:
         """Draw the images.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         n_columns : int, default=None
-            Images in a row; None: as many as make the whole about square.
+            Images in a row; None makes the whole about square.
         **kwargs
             For `matplotlib.axes.Axes.imshow`.
 

@@ -1,43 +1,61 @@
-"""The picture of a small network: units and weighted links."""
+"""A display of a small network: units and weighted links."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastbp.estimators.base import BaseMLP
 from fastbp.inspection import plot
-from fastbp.inspection.layers import fitted_network, shortened
+from fastbp.inspection.layers import fitted_network
+from fastbp.inspection.words import shortened
 
-MOST_UNITS = 16  # of a layer, unless more are asked for
-MOST_NUMBERS = 12  # links that still have room for their weights
-LINK_WIDTHS = 0.3, 4.2  # points: of a weight of 0, and of the largest of few
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_UNITS = 16  # in a layer, unless max_units says more
+MOST_NUMBERS = 12  # with more links there is no room to write their weights
+LINK_WIDTHS = 0.3, 4.2  # points, for a weight of 0 and for the largest weight
 
 
 class NetworkDisplay:
-    """Units as circles, links coloured by the sign of their weight and wide by its size.
+    """A network as a picture: units are circles, links are lines.
 
-    A unit has its bias written in it, and the colour of the bias. Made by `from_estimator`; all
-    parameters are stored as attributes.
+    The colour of a link shows the sign of its weight, the width its size. A unit shows its bias, as
+    a number and as a colour. Made by `from_estimator`; all parameters are stored as attributes.
 
     Parameters
     ----------
     coefs, intercepts : list of ndarray
         Weights (fan_in, fan_out) and biases (fan_out,) of each layer.
     activations : list of str
-        What is written over each layer of links' end: activations, and the link of the output.
+        Text above the hidden layers and the output: activations, and the link of the output.
     feature_names, output_names : list of str
-        What is written beside the units of input and output.
+        Text beside the units of the input and of the output.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the network is.
+        Axes and figure of the network.
     links_ : matplotlib LineCollection
-        Links, layer by layer and input unit by input unit.
+        Links, in the order of layers, then of their input units.
     units_ : list of matplotlib PathCollection
-        Circles of each layer, the input's first.
+        Circles of each layer, the input first.
     """
 
-    def __init__(self, *, coefs, intercepts, activations, feature_names, output_names):
+    def __init__(
+        self,
+        *,
+        coefs: Sequence[NDArray[np.floating]],
+        intercepts: Sequence[NDArray[np.floating]],
+        activations: Sequence[str],
+        feature_names: Sequence[str],
+        output_names: Sequence[str],
+    ) -> None:
         self.coefs = coefs
         self.intercepts = intercepts
         self.activations = activations
@@ -47,31 +65,31 @@ class NetworkDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: BaseMLP,
         *,
-        feature_names=None,
-        output_names=None,
-        max_units=MOST_UNITS,
-        ax=None,
-        **kwargs,
-    ):
-        """Draw a fitted estimator.
+        feature_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+        max_units: int = MOST_UNITS,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the network of a fitted estimator.
 
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
             Fitted.
         feature_names : list of str, default=None
-            Names of the inputs; None: those of the data it was fitted on, or x1, x2, ...
+            Names of the inputs; None takes those of the training data, or else x1, x2, ...
         output_names : list of str, default=None
-            Names of the outputs; None: the classes that they stand for, or y, or y1, y2, ...
+            Names of the outputs; None takes their classes, or else y, or y1, y2, ...
         max_units : int, default=16
-            Most units that a layer may have, input and output included: pictures of more are hard
+            Most units that a layer may have, input and output included. Larger pictures are hard
             to read.
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         **kwargs
-            For `matplotlib.collections.LineCollection`, the links.
+            For the links, a `matplotlib.collections.LineCollection`.
 
         Returns
         -------
@@ -80,10 +98,10 @@ class NetworkDisplay:
         Raises
         ------
         TypeError
-            If the estimator is none of fastbp's.
+            If the estimator is not one of fastbp.
         ValueError
-            If a layer has too many units, or names do not fit. `sklearn.exceptions.NotFittedError`,
-            which is one, if the estimator is not fitted.
+            If a layer has too many units, or the number of names is wrong.
+            `sklearn.exceptions.NotFittedError`, a subclass, if the estimator is not fitted.
         """
         network = fitted_network(estimator)
         widest = int(np.argmax(network.units))
@@ -91,8 +109,8 @@ class NetworkDisplay:
             where = "the input" if widest == 0 else f"layer {widest}"
             raise ValueError(
                 f"{where} has {network.units[widest]} units, and a picture of more than "
-                f"{max_units} is hard to read: give max_units={network.units[widest]} to have it "
-                "all the same"
+                f"{max_units} is hard to read: give max_units={network.units[widest]} to draw it "
+                "anyway"
             )
         if feature_names is None:
             feature_names = getattr(estimator, "feature_names_in_", None)
@@ -110,15 +128,15 @@ class NetworkDisplay:
         )
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw the network.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None: in a new figure.
+            Axes to draw in; None makes a new figure.
         **kwargs
-            For `matplotlib.collections.LineCollection`, the links.
+            For the links, a `matplotlib.collections.LineCollection`.
 
         Returns
         -------
@@ -130,24 +148,24 @@ class NetworkDisplay:
         self.ax_.set_axis_off()
         top = max(widths) / 2
         self.ax_.set(xlim=(-0.2, len(widths) - 0.8), ylim=(-top, top))
-        places = [
+        positions = [
             np.column_stack([np.full(width, layer), (width - 1) / 2 - np.arange(width)])
             for layer, width in enumerate(widths)
         ]
-        height = self.ax_.get_position().height * self.figure_.get_figheight() * 72
+        height = self.ax_.bbox.height / self.figure_.dpi * 72
         diameter = min(0.62 * height / max(widths), 28)  # points
-        self._draw_links(places, kwargs)
-        self._draw_units(places, diameter)
-        self._write_names(places, diameter, top)
+        self._draw_links(positions, kwargs)
+        self._draw_units(positions, diameter)
+        self._write_names(positions, diameter, top)
         self._explain()
         return self
 
-    def _draw_links(self, places, options):
+    def _draw_links(self, positions, options):
         from matplotlib.collections import LineCollection
 
         weights = np.concatenate([np.ravel(w) for w in self.coefs]).astype(np.float64)
         lines = [
-            (begin, end) for left, right in pairwise(places) for begin in left for end in right
+            (begin, end) for left, right in pairwise(positions) for begin in left for end in right
         ]
         self.largest_weight_ = abs(weights).max()
         thin, thick = LINK_WIDTHS
@@ -172,7 +190,7 @@ class NetworkDisplay:
         ways = np.concatenate(
             [
                 np.full(len(left) * len(right), _free_way(left, right))
-                for left, right in pairwise(places)
+                for left, right in pairwise(positions)
             ]
         )
         for (begin, end), way, weight, colour in zip(lines, ways, weights, colours, strict=True):
@@ -188,17 +206,17 @@ class NetworkDisplay:
                 bbox=dict(facecolor=plot.PAPER, edgecolor="none", pad=0.8),
             )
 
-    def _draw_units(self, places, diameter):
+    def _draw_units(self, positions, diameter):
         largest = max(float(abs(b).max()) for b in self.intercepts) or 1.0
         shade = plot.diverging()
         options = {"s": diameter**2, "edgecolors": plot.GREY, "linewidths": 1.0, "zorder": 3}
-        self.units_ = [self.ax_.scatter(*places[0].T, c=plot.PAPER, **options)]
-        for place, biases in zip(places[1:], self.intercepts, strict=True):
+        self.units_ = [self.ax_.scatter(*positions[0].T, c=plot.PAPER, **options)]
+        for position, biases in zip(positions[1:], self.intercepts, strict=True):
             colours = shade(0.5 + np.asarray(biases, np.float64) / (2 * largest))
-            self.units_.append(self.ax_.scatter(*place.T, c=colours, **options))
-            if diameter < 16:  # points: numbers of four characters need so much
+            self.units_.append(self.ax_.scatter(*position.T, c=colours, **options))
+            if diameter < 16:  # points; less is too little for four characters
                 continue
-            for at, bias, colour in zip(place, biases, colours, strict=True):
+            for at, bias, colour in zip(position, biases, colours, strict=True):
                 dark = colour[:3] @ (0.299, 0.587, 0.114) < 0.55
                 text = _number(bias, ".1g" if abs(bias) < 0.1 else ".2g")
                 self.ax_.text(
@@ -211,12 +229,12 @@ class NetworkDisplay:
                     color=plot.PAPER if dark else plot.INK,
                 )
 
-    def _write_names(self, places, diameter, top):
+    def _write_names(self, positions, diameter, top):
         beside = dict(textcoords="offset points", va="center", color=plot.INK, fontsize=9.5)
         away = diameter / 2 + 5
-        for at, name in zip(places[0], self.feature_names, strict=True):
+        for at, name in zip(positions[0], self.feature_names, strict=True):
             self.ax_.annotate(name, at, (-away, 0), ha="right", **beside)
-        for at, name in zip(places[-1], self.output_names, strict=True):
+        for at, name in zip(positions[-1], self.output_names, strict=True):
             self.ax_.annotate(name, at, (away, 0), ha="left", **beside)
         n_hidden = len(self.activations) - 1
         heads = ["input", *(f"layer {k + 1}" for k in range(n_hidden)), "output"]
@@ -250,19 +268,19 @@ class NetworkDisplay:
                 markerfacecolor=plot.PAPER,
             ),
         ]
-        self.ax_.legend(
+        plot.legend(
+            self.ax_,
             handles=handles,
             loc="upper center",
             bbox_to_anchor=(0.5, 0),
             ncols=3,
-            frameon=False,
             fontsize=8.5,
             labelcolor=plot.GREY,
         )
 
 
 def _free_way(left, right):
-    """The share of the way from left to right where links are farthest from each other."""
+    """The position between left (0) and right (1) where links are farthest from each other."""
 
     def nearest(share):
         heights = (1 - share) * left[:, np.newaxis, 1] + share * right[:, 1]
@@ -272,14 +290,14 @@ def _free_way(left, right):
 
 
 def _number(value, digits=".2g"):
-    """A number in about four characters."""
+    """The number in about four characters."""
     value = float(value)
     digits = digits if abs(value) < 10 else ".0f" if abs(value) < 1e3 else ".0e"
     return f"{value:{digits}}".replace("-", "−")
 
 
 def _names(names, parameter, letter, wanted):
-    """The names as text; x1, x2, ... without, and for one alone the letter."""
+    """The names as strings; without names x1, x2, ..., or x if there is only one."""
     if names is None:
         return [letter] if wanted == 1 else [f"{letter}{k + 1}" for k in range(wanted)]
     names = [str(name) for name in names]
@@ -289,7 +307,7 @@ def _names(names, parameter, letter, wanted):
 
 
 def _outputs(estimator):
-    """The classes that the outputs stand for; one output is that of the second of two."""
+    """The class of each output, or None; a single output belongs to the second of two classes."""
     classes = getattr(estimator, "classes_", None)
     if classes is None or len(classes) == 1:
         return None

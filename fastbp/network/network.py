@@ -102,6 +102,16 @@ class Network:
             view[...] = array
         return network
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain data: functions as formulas, and nothing that is compiled."""
+        return {"units": self.units, "activations": self.activations, "params": self.params}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what `__getstate__` gave."""
+        units, activations, params = state["units"], state["activations"], state["params"]
+        vars(self).update(vars(Network(units, activations, params.dtype, activations)))
+        self.params[...] = params
+
     def copy(self) -> "Network":
         """The same network in an arena of its own."""
         return self.astype(self.params.dtype)

@@ -1,207 +1,101 @@
-"""How many threads a fit gets, and the team of them.
+"""The team of a fit: its ranks, and how they start, run and stop.
 
-The ranks of a team are Python threads in one door of the core, without the GIL; the thread that
-fits only waits for them, so that Ctrl-C reaches it at once. Clean-up stands in two nested `finally`
-clauses: KeyboardInterrupt may come at any line, and one of them always runs.
+The ranks are Python threads that run a door of the core without the GIL. The thread that calls
+`fit` only waits for them, so that Ctrl-C reaches it at once. Clean-up is in two nested `finally`
+clauses: KeyboardInterrupt may be raised at any line, also in the first clause; then the second one
+runs.
 """
 
 import _thread
-import os
-import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias, TypeVar
 
-import joblib
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from fastbp.kernels import Rank, backend, core
+from fastbp.threads.blas import limit_own_thread, single_threaded_blas
+from fastbp.threads.cores import Cost, reserved_cores
 
-# Costs are counted in multiply-adds, some 50 to a nanosecond. Measured on two cores with nets of 20
-# to 784 inputs, widths of 30 to 300, batches of 10 to 1000:
-MEETING = 800_000  # one more rank at the barriers of a step, and what it tells the others
-MOVE = 44  # a parameter stepped by one rank and read by the others, while all fit into caches,
-CACHED = 500_000  # as so many do
-LAUNCH = 15_000_000  # a rank that is made for one prediction
-INLINE_WORK = 2_000_000  # an epoch that is over before a signal could matter
-INLINE_SECONDS = 0.05
-MOST_RANKS = 256  # the bits are the same for every size, so a larger wish is not refused
+# A team of one rank runs a door in the calling thread while it takes less than this. Ctrl-C is
+# delayed until the door returns.
+INLINE_WORK = 2_000_000  # multiply-adds, before the first run
+INLINE_SECONDS = 0.05  # of the last run
 
-_lock = threading.RLock()  # for its release() that knows whether it is held
-_cores_taken = {}  # token of a running fit -> its ranks
-_blas_users = set()  # tokens of the running users of single-threaded BLAS
-_blas_threads = []  # (library, its thread count before the first user)
-_blas_libraries = None
-
-
-def available_cores():
-    """Cores that affinity, cgroup quota and OMP_NUM_THREADS leave to this process."""
-    cores = joblib.cpu_count()
-    try:
-        cores = min(cores, int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0]))
-    except ValueError:  # not set, or not a number
-        pass
-    return max(cores, 1)
-
-
-def step_cost(work, params):
-    """Cost of an optimization step, ranks -> multiply-adds, given those of its arithmetic."""
-    moved = MOVE * min(params, CACHED)
-    return lambda ranks: work / ranks + MEETING * (ranks - 1) + moved * (1 - 1 / ranks)
-
-
-def call_cost(work):
-    """Cost of a single call whose ranks start and end with it."""
-    return lambda ranks: work / ranks + LAUNCH * (ranks - 1)
+Door: TypeAlias = Callable[[Rank], object]  # what runs in every rank
+Part = TypeVar("Part")
 
 
 @contextmanager
-def reserved_cores(n_threads, cost, rows):
-    """How many ranks a fit gets: n_threads, or the cheapest number that idle cores allow.
+def team(n_threads: int | None, cost: Cost, rows: int, epoch_work: float) -> Iterator["Team"]:
+    """The team of one fit or prediction, as a context manager that ends its ranks.
 
-    With None, only cores count that no other fit of this process has taken, and blocks of a batch's
-    rows: a rank without one does not pay.
-    """
-    token = object()
-    blocks = rows if backend == "native" else -(-rows // core.BLAS_ROWS)
-    try:
-        try:
-            size = min(n_threads or 1, MOST_RANKS)
-            if n_threads is None and cost(2) < cost(1):
-                # The wish is entered first: two that come at once may both yield, never neither.
-                cores = available_cores()
-                size = _cheapest(cost, min(cores, blocks))
-                _cores_taken[token] = size
-                others = sum(_cores_taken.copy().values()) - size
-                size = _cheapest(cost, min(cores - others, size))
-            _cores_taken[token] = size
-            yield size
-        finally:
-            _cores_taken.pop(token, None)
-    finally:
-        _cores_taken.pop(token, None)
+    Parameters
+    ----------
+    n_threads : int or None
+        Number of ranks, MOST_RANKS at most. None: the number with the least cost, among those that
+        the idle cores and the rows allow.
+    cost : callable
+        Cost of a step or call in multiply-adds, as a function of the number of ranks: `step_cost`
+        or `call_cost`. Not called where n_threads is a number.
+    rows : int
+        Rows that the ranks share in one step or call.
+    epoch_work : float
+        Multiply-adds of one `Team.run`. Where they are few, a team of one rank needs no thread of
+        its own.
 
-
-def _cheapest(cost, most):
-    return min(range(1, max(min(most, MOST_RANKS), 1) + 1), key=cost)
-
-
-@contextmanager
-def single_threaded_blas():
-    """Hold the process's BLAS libraries to one thread; the last of overlapping users restores."""
-    token = object()
-    try:
-        try:
-            _exclusively(_limit_blas, token)
-            yield
-        finally:
-            _exclusively(_restore_blas, token)
-    finally:
-        _exclusively(_restore_blas, token)
-
-
-def _limit_blas(token):
-    global _blas_libraries, _blas_threads
-    if _blas_libraries is None:
-        _blas_libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    if not _blas_threads:  # not "no users": a restoration may have been interrupted
-        _blas_threads = [(library, library.num_threads) for library in _blas_libraries]
-    _blas_users.add(token)
-    for library, _ in _blas_threads:
-        _set_threads(library, 1)
-
-
-def _restore_blas(token):
-    _blas_users.discard(token)
-    if not _blas_users:
-        for library, threads in _blas_threads:
-            _set_threads(library, threads)
-        _blas_threads.clear()
-
-
-def _set_threads(library, threads):
-    # threadpoolctl >= 3.8 ignores the wish of every thread but the first that ever had one; the
-    # count of users above keeps threads from each other, so the real setter is safe here.
-    getattr(library, "_real_set_num_threads", library.set_num_threads)(threads)
-
-
-def _exclusively(action, token):
-    """action(token) under the lock, which an interrupt at any line leaves free."""
-    if _lock._is_owned():  # a generator was collected in the midst of this very function
-        return action(token)
-    try:
-        try:
-            _lock.acquire()
-            action(token)
-        finally:
-            _let_go()
-    finally:
-        _let_go()
-    return None
-
-
-def _let_go():
-    try:
-        _lock.release()
-    except RuntimeError:  # not held
-        pass
-
-
-def _forget_other_threads():
-    """After a fork the child has one thread: the fits of the others are not there."""
-    global _lock
-    _lock = threading.RLock()
-    _cores_taken.clear()
-    _blas_users.clear()
-    _restore_blas(None)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_other_threads)
-
-
-@contextmanager
-def team(n_threads, cost, rows, epoch_work):
-    """The team of one fit, for steps of so many rows and this cost, and epochs of so much work.
-
-    n_threads None means "decide".
+    Yields
+    ------
+    Team
     """
     blas = single_threaded_blas() if backend == "blas" else nullcontext()
     with reserved_cores(n_threads, cost, rows) as size, blas:
-        members = Team(size, inline=size == 1 and epoch_work < INLINE_WORK)
+        ranks = Team(size, inline=size == 1 and epoch_work < INLINE_WORK)
         try:
             try:
-                yield members
+                yield ranks
             finally:
-                members.close()
+                ranks.close()
         finally:
-            members.close()
+            ranks.close()
 
 
 class Team:
     """Ranks that run a door together. `run` starts the threads when it first needs them.
 
-    The threads are bare ones of `_thread` and all words between them pass through SimpleQueue:
-    both are C, so that there is no line of Python inside them at which an interrupt could leave
-    a lock held.
+    Threads and their messages use `_thread` and SimpleQueue. Both are written in C, so an interrupt
+    cannot stop them at a line of Python with a lock held.
+
+    Parameters
+    ----------
+    size : int
+        Number of ranks.
+    inline : bool
+        Whether `run` starts no threads as long as a door is fast. For teams of one rank.
+
+    Attributes
+    ----------
+    words : ndarray of int32
+        The words that the ranks share: barrier, stop and abort.
     """
 
-    def __init__(self, size, inline):
+    def __init__(self, size: int, inline: bool):
         self.size = size
         self.words = np.zeros(core.TEAM_WORDS, np.int32)
         self._inline = inline
-        self._inboxes = []
+        self._inboxes: list[SimpleQueue[Any]] = []
         self._started = 0
-        self._gone = []  # one entry per rank that has ended
-        self._bell = SimpleQueue()  # rings at each
+        self._gone: list[None] = []  # one entry per rank that has ended
+        self._bell: SimpleQueue[None] = SimpleQueue()  # one message per rank that has ended
 
-    def start(self):
-        """Start the ranks; where the system refuses a thread, the team is smaller."""
+    def start(self) -> None:
+        """Start the ranks. The team becomes smaller if the system refuses a thread."""
         while self._started < self.size:
-            inbox = SimpleQueue()
-            self._inboxes.append(inbox)  # listed first: what is listed is dismissed by close()
+            inbox: SimpleQueue[Any] = SimpleQueue()
+            self._inboxes.append(inbox)  # before the start: close() ends the ranks in the list
             try:
                 _thread.start_new_thread(_serve, (inbox, self._gone, self._bell))
             except RuntimeError:  # can't start new thread
@@ -210,11 +104,11 @@ class Team:
             self._started += 1
         self.size = max(self._started, 1)
 
-    def run(self, door):
-        """Run door(Rank) in every rank, to the end or to an agreed stop.
+    def run(self, door: Door) -> None:
+        """Run door((words, rank, size)) in every rank, until it returns or all agree to stop.
 
-        Raises KeyboardInterrupt after the ranks have stopped at a batch boundary; the team is
-        closed then. A launch that was interrupted has changed nothing.
+        After KeyboardInterrupt or a failure the ranks stop at a batch boundary, the team closes,
+        and the exception is raised. A launch that is interrupted changes nothing.
         """
         if not self._inline and not self._started:
             self.start()
@@ -224,10 +118,10 @@ class Team:
             door(Rank(self.words, 0, 1))
             self._inline = time.perf_counter() - began < INLINE_SECONDS
             return
-        reports = SimpleQueue()
+        reports: SimpleQueue[BaseException | None] = SimpleQueue()
         try:
-            for rank, inbox in enumerate(self._inboxes):
-                inbox.put((door, Rank(self.words, rank, self.size), reports))
+            for number, inbox in enumerate(self._inboxes):
+                inbox.put((door, Rank(self.words, number, self.size), reports))
             for _ in self._inboxes:
                 failure = reports.get()
                 if failure is not None:
@@ -236,30 +130,33 @@ class Team:
             self.close()
             raise
 
-    def for_each(self, parts, function):
-        """Call function(part) for every part, ranks taking turns; a stop ends it between parts."""
-        waiting = deque(parts)
+    def for_each(self, parts: Iterable[Part], function: Callable[[Part], object]) -> None:
+        """Call function(part) once for each part. Each rank takes the next part when it is idle.
+
+        The ranks check for a stop before each part.
+        """
+        left = deque(parts)
 
         def door(rank):
-            while waiting and not rank.words[core.TEAM_STOP]:
+            while left and not rank.words[core.TEAM_STOP]:
                 try:
-                    part = waiting.popleft()
+                    part = left.popleft()
                 except IndexError:  # another rank was faster
                     return
                 function(part)
 
         self.run(door)
 
-    def close(self):
-        """Stop what still runs at its batch boundary, dismiss the ranks, wait until they have gone.
+    def close(self) -> None:
+        """Stop the ranks at a batch boundary and wait until their threads have ended.
 
-        Can be repeated after an interrupt at any of its lines.
+        It can be called again after an interrupt at any of its lines.
         """
         core.stop_team(self.words)
         for inbox in self._inboxes:
             inbox.put(None)
         while len(self._gone) < self._started:
-            try:  # the bell may have rung for a close() that was interrupted
+            try:  # an interrupted close() may have taken the message
                 self._bell.get(timeout=0.01)
             except Empty:
                 pass
@@ -270,17 +167,15 @@ class Team:
 
 
 def _serve(inbox, gone, bell):
-    """A rank's life: run what comes until None comes."""
-    for library, _ in tuple(_blas_threads):
-        if getattr(library, "threading_layer", None) == "openmp":  # its limit is per thread
-            _set_threads(library, 1)
-    for door, member, reports in iter(inbox.get, None):
+    """Run the doors of the inbox until it gives None: the body of a rank's thread."""
+    limit_own_thread()
+    for door, rank, reports in iter(inbox.get, None):
         try:
-            door(member)
+            door(rank)
             reports.put(None)
         except BaseException as failure:
-            core.abort_team(member.words)  # its mates would wait for it
+            core.abort_team(rank.words)  # or the other ranks would wait for this one
             reports.put(failure)
-        del door, member, reports  # an idle rank holds no arrays
+        del door, rank, reports  # so that an idle rank keeps no arrays alive
     gone.append(None)
     bell.put(None)

@@ -1,1 +1,45 @@
-"""Training: from a network and data to a trained network, without scikit-learn."""
+"""Training: a job in, a course out; without scikit-learn."""
+
+from fastbp.training.course import Course, Epoch
+from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size
+from fastbp.training.job import Job
+from fastbp.training.objective import Objective
+from fastbp.training.rule import LBFGS, Optimizer, Rule
+from fastbp.training.running import run
+from fastbp.training.samples import Samples
+from fastbp.training.schedules import SCHEDULES, Schedule
+from fastbp.training.validation_set import ValidationSet
+from fastbp.training.watches import (
+    BestWeights,
+    Patience,
+    PatienceWithScore,
+    PrintLoss,
+    PrintScore,
+    Validation,
+    Watch,
+)
+
+__all__ = [
+    "GRADIENT_CHUNK",
+    "LBFGS",
+    "SCHEDULES",
+    "BestWeights",
+    "Course",
+    "Epoch",
+    "Gradient",
+    "Job",
+    "Objective",
+    "Optimizer",
+    "Patience",
+    "PatienceWithScore",
+    "PrintLoss",
+    "PrintScore",
+    "Rule",
+    "Samples",
+    "Schedule",
+    "Validation",
+    "ValidationSet",
+    "Watch",
+    "chunk_size",
+    "run",
+]

@@ -1,11 +1,88 @@
-"""Learning-rate schedules: pure functions of how far training is -> rate."""
+"""Learning-rate schedules: pure functions of the progress of training.
+
+A schedule is one entry of SCHEDULES. `after_epoch` gives the rate of the next epoch, `after_stall`
+the rate with which training goes on once it has stalled, or None if it shall end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 
-def invscaling(initial_rate, samples_seen, power_t):
+class Progress(NamedTuple):
+    """How far training has come."""
+
+    initial_rate: float
+    rate: float  # of the last epoch
+    samples_seen: int
+    power_t: float
+
+
+def constant(progress: Progress) -> float:
+    """The rate of the last epoch."""
+    return progress.rate
+
+
+def invscaling(progress: Progress) -> float:
     """initial_rate / (samples_seen + 1) ** power_t; it counts samples, as scikit-learn does."""
-    return float(initial_rate) / (samples_seen + 1) ** power_t
+    return progress.initial_rate / (progress.samples_seen + 1) ** progress.power_t
 
 
-def adaptive(rate):
-    """The rate after training has stalled: a fifth, or None once it is too small to go on."""
-    return None if rate <= 1e-6 else rate / 5.0
+def end(progress: Progress) -> None:
+    """No rate: training ends where it stalls."""
+    return None
+
+
+def a_fifth(progress: Progress) -> float | None:
+    """A fifth of the rate, or None where the rate is at most 1e-6."""
+    return None if progress.rate <= 1e-6 else progress.rate / 5.0
+
+
+class Rules(NamedTuple):
+    """The functions of one schedule."""
+
+    after_epoch: Callable[[Progress], float] = constant
+    after_stall: Callable[[Progress], float | None] = end
+    ended: str = "Stopping."  # what is printed where training ends
+
+
+SCHEDULES = {
+    "constant": Rules(),
+    "invscaling": Rules(after_epoch=invscaling),
+    "adaptive": Rules(after_stall=a_fifth, ended="Learning rate too small. Stopping."),
+}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule of SCHEDULES and its constants.
+
+    Parameters
+    ----------
+    name : str
+    initial_rate : float
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+    """
+
+    name: str
+    initial_rate: float
+    power_t: float = 0.5
+
+    @property
+    def rules(self) -> Rules:
+        """The functions of this schedule."""
+        return SCHEDULES[self.name]
+
+    def progress(self, rate: float, samples_seen: int) -> Progress:
+        """The argument of the schedule's functions."""
+        return Progress(self.initial_rate, rate, samples_seen, self.power_t)
+
+    def fill(self, rates: np.ndarray, rate: float) -> None:
+        """Write the scheduled rates of an epoch's steps into the first column of `rates`.
+
+        `rate` is that of the epoch, and today that of all its steps.
+        """
+        rates[:, 0] = rate

@@ -1,20 +1,20 @@
-"""Promise 1, measured: fastbp beside scikit-learn on generated configurations, in float64.
+"""fastbp compared with scikit-learn on generated configurations, in float64.
 
 A configuration is an estimator's parameters, a data set and a plan (one fit, several warm fits, a
-series of partial_fits). scikit-learn runs it, fastbp runs it, and everything a user can see of the
-training is compared: loss curve, validation scores, predictions, n_iter_, t_ and the warnings.
+series of partial_fits). Both packages run it. Then everything that a user can see of the training
+is compared: loss curve, validation scores, predictions, n_iter_, t_ and the warnings.
 
-The rule: gap = max |a - b| / (|a| + 1e-3), at most 1e-9 for sgd and adam and 1e-5 for lbfgs, and
-the same n_iter_. A configuration counts only where scikit-learn agrees with itself to 1e-11 after
-X is changed by a relative 1e-15; the others are chaotic, and no two programs can agree on them.
+The rule: gap = max |a - b| / (|a| + 1e-3) is at most 1e-9 for sgd and adam and 1e-5 for lbfgs, and
+n_iter_ is the same. A configuration counts only if scikit-learn agrees with itself to 1e-11 after
+X is changed by a relative 1e-15. The others are chaotic: no two programs can agree on them.
 
-    python tests/parity.py              every configuration
-    python tests/parity.py --part 2/8   the second of eight interleaved parts
-    python tests/parity.py --only 17    one configuration, with its parameters
+    python tests/estimators/parity.py              every configuration
+    python tests/estimators/parity.py --part 2/8   the second of eight interleaved parts
+    python tests/estimators/parity.py --only 17    one configuration, with its parameters
 
 Not generated, because fastbp differs on purpose (docs/differences.md): multi-output squared error
-under lbfgs, divergence under early stopping, batches whose weights are all zero. Nor does it occur
-among these that a Poisson mean underflows to 0, or that a row of weight 0 overflows.
+with lbfgs, divergence with early stopping, and batches whose weights are all zero. In no
+configuration does a Poisson mean underflow to 0 or a row of weight 0 overflow.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def _counts(n_outputs, scale_X):
     return X * scale_X, y[:, 0] if n_outputs == 1 else y
 
 
-# name: (load, are the features or the target far from unit scale?)
+# name: (function that loads it, whether the features or the target are far from unit scale)
 DATA = {
     "iris": (partial(datasets.load_iris, return_X_y=True), False),
     "wine-raw": (partial(datasets.load_wine, return_X_y=True), True),
@@ -178,7 +178,7 @@ class Configuration:
     layout: str  # dense, csr, csc, unsorted
     weights: str  # none, positive, zeros
     labels: str  # int, str, far (integers that are not 0..k-1)
-    instance: bool  # random_state is a RandomState instance and not its seed
+    instance: bool  # whether random_state is a RandomState instance and not a seed
     changes: list = field(default_factory=list)  # set_params before each step
 
     def __str__(self):
@@ -199,7 +199,7 @@ def _pick(rng, *choices):
 
 
 def _batch_size(rng, n_samples):
-    """'auto', a divisor or not, everything, more than there is; 1 only where that is quick."""
+    """'auto', a size that divides n_samples or not, n_samples, or more; 1 only for small data."""
     sizes = ["auto", "auto", "auto", 16, 32, 37, 50, n_samples, n_samples + 10]
     if n_samples <= 200:
         sizes += [7, 10]
@@ -219,7 +219,7 @@ def _stochastic_params(rng, solver, task, raw, plan):
         rates = [1e-5, 1e-4, 1e-3, 1e-2] if raw else [1e-3, 1e-2, 0.05, 0.2]
     else:
         rates = [1e-4, 1e-3, 1e-2] if raw else [1e-3, 1e-2, 0.1]
-    if early_stopping:  # nothing that could diverge
+    if early_stopping:  # no rate that could diverge
         rates = rates[: 1 if task == "poisson" else 2]
     params = dict(
         learning_rate_init=_pick(rng, *rates),
@@ -257,7 +257,7 @@ def _lbfgs_params(rng):
 
 
 def generate(number):
-    """The configuration of this number: always the same one."""
+    """The configuration of a number, which is the only source of randomness."""
     rng = np.random.RandomState(7000 + number)
     solver = ["sgd", "adam", "sgd", "lbfgs", "adam"][number % 5]
     task = list(TASKS)[number % 7]
@@ -312,7 +312,7 @@ def generate(number):
     held_out = params.get("validation_fraction", 0) if params["early_stopping"] else 0
     n_trained = n_batched - int(np.ceil(held_out * n_batched))
     if weights == "zeros" and _smallest_batch(n_trained, batch_size) < 8:
-        weights = "positive"  # else a batch might weigh nothing, where scikit-learn fails
+        weights = "positive"  # a batch of weight 0, which could occur, fails in scikit-learn
     labels = "int"
     if estimator == "MLPClassifier" and task != "multilabel":
         labels = _pick(rng, "int", "int", "str", "far")
@@ -333,7 +333,7 @@ def generate(number):
 
 
 def _runs_here(config):
-    """Whether the installed scikit-learn has what the configuration asks for."""
+    """Whether the installed scikit-learn can run the configuration."""
     cls = getattr(sklearn.neural_network, config.estimator)
     version = tuple(map(int, sklearn.__version__.split(".")[:2]))
     return (
@@ -352,7 +352,7 @@ def configurations():
 
 @dataclass
 class Trace:
-    """What a user sees of a run. `numbers` may differ by a gap, the rest not at all."""
+    """What a user sees of a run. A gap is allowed in `numbers`; the rest must be equal."""
 
     numbers: list = field(default_factory=list)  # (name, array)
     counts: list = field(default_factory=list)  # n_iter_ and t_ after each step
@@ -366,7 +366,7 @@ def _perturbed(X, seed):
 
 
 def _unsorted(X):
-    """CSR with the entries of every row in reverse and one of them cut into two halves."""
+    """CSR with the elements of each row in reverse order, and one stored as two halves."""
     X = sp.csr_matrix(X)
     indices, values, indptr = [], [], [0]
     for start, stop in zip(X.indptr[:-1], X.indptr[1:], strict=True):
@@ -411,7 +411,7 @@ def _estimator(config, package):
 
 
 def _step(config, estimator, k, X, y, weights):
-    """Step k of the plan: fit everything, or partial_fit every third row from k on."""
+    """Run step k of the plan: fit on all rows, or partial_fit on every third row from k % 3 on."""
     if config.plan in ("partial", "fit-partial") and not (config.plan == "fit-partial" and k == 0):
         rows = np.arange(X.shape[0])[k % 3 :: 3]
         X = X[rows]
@@ -445,7 +445,7 @@ def _observe(estimator, X, trace):
 
 
 def run(config, package, perturbation=None):
-    """The trace of a configuration run with the package's classes."""
+    """The trace of a configuration that is run with the classes of a package."""
     X, y, weights = _inputs(config, perturbation)
     rows = X.tocsr() if sp.issparse(X) else X
     trace = Trace()
@@ -471,7 +471,7 @@ def run(config, package, perturbation=None):
 
 
 def gap(a, b):
-    """max |a - b| / (|a| + 1e-3); infinite for two shapes or where one of the two is not finite."""
+    """max |a - b| / (|a| + 1e-3); infinite if the shapes differ or only one number is finite."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape:
         return np.inf
@@ -487,14 +487,14 @@ class Comparison:
     gap: float = 0.0
     where: str = ""
     same_counts: bool = True
-    differences: list = field(default_factory=list)  # whatever must be equal and is not
+    differences: list = field(default_factory=list)  # what must be equal but is not
 
 
 def compare(a, b):
-    """Two traces: the widest gap, and all that must be equal and is not."""
+    """The largest gap between two traces, and what must be equal but is not."""
     result = Comparison()
     if a.error is not None or b.error is not None:
-        # One that stops earlier has seen less and warned less: only the type is compared.
+        # The one that raised earlier has fewer numbers and warnings: only the types are compared.
         if a.error is not b.error:
             names = [e.__name__ if e else "no error" for e in (a.error, b.error)]
             result.differences.append("{} against {}".format(*names))
@@ -519,7 +519,7 @@ def compare(a, b):
 class Verdict:
     config: Configuration
     counted: bool
-    raised: bool  # scikit-learn raises
+    raised: bool  # whether scikit-learn raises
     comparison: Comparison
 
     @property
@@ -534,7 +534,7 @@ class Verdict:
 
 
 def judge(config, candidate=fastbp, reference=sklearn.neural_network):
-    """Run a configuration with both and apply the rule."""
+    """The verdict of the rule on a configuration, after both packages ran it."""
     with threadpool_limits(1, user_api="blas"):
         truth = run(config, reference)
         itself = compare(truth, run(config, reference, perturbation=config.number))
@@ -548,7 +548,7 @@ def judge(config, candidate=fastbp, reference=sklearn.neural_network):
 
 
 def doubled_alpha(package):
-    """The package with a fault: the penalty is twice what was asked for. It has to be found."""
+    """The package with a fault that the rule has to find: the penalty is doubled."""
 
     def faulty(cls):
         return lambda **params: cls(**{**params, "alpha": 2 * params["alpha"] + 1e-3})

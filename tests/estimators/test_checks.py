@@ -1,4 +1,4 @@
-"""Law 10: scikit-learn's estimator checks, and the manners that they do not ask for."""
+"""scikit-learn's estimator checks (law 10), and conventions that they do not test."""
 
 import inspect
 import pickle
@@ -22,13 +22,13 @@ from fastbp import MLPClassifier, MLPRegressor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    # The checks fit on 20 rows and less: the batch is clipped to them.
+    # The checks fit on 20 rows or fewer: the batch size is clipped to that.
     pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger:UserWarning"),
-    # lbfgs learns random labels by heart: probabilities of exactly 0, whose log is -inf.
+    # lbfgs fits random labels exactly: a probability is 0, and its logarithm -inf.
     pytest.mark.filterwarnings("ignore:divide by zero encountered in log:RuntimeWarning"),
 ]
 
-VALIDATION = ("X_val", "y_val", "sample_weight_val")  # what our fit takes besides
+VALIDATION = ("X_val", "y_val", "sample_weight_val")  # further arguments of our fit
 SKLEARN_VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
 
 
@@ -36,10 +36,10 @@ SKLEARN_VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
 
 
 class WithoutPartialFit:
-    """Hide partial_fit: with early stopping it refuses to run, here as in scikit-learn.
+    """Hides partial_fit, which raises with early stopping, here as in scikit-learn.
 
-    Some checks call partial_fit wherever there is one. Without it they test the rest of the
-    early stopping configurations, which would otherwise have to be excused from them.
+    Some checks call partial_fit wherever an estimator has it. Where it is hidden, they test the
+    other methods with early stopping, and need not be listed as expected failures.
     """
 
     @property
@@ -55,7 +55,7 @@ class EarlyStoppingRegressor(WithoutPartialFit, MLPRegressor):
     pass
 
 
-# Tiny nets and rates that learn in a few epochs: some checks ask for a score.
+# Small networks and learning rates that fit in a few epochs: some checks want a good score.
 QUICK = dict(hidden_layer_sizes=(8,), learning_rate_init=0.02, max_iter=60)
 SGD = dict(hidden_layer_sizes=(8,), learning_rate_init=0.1, max_iter=60, solver="sgd")
 LBFGS = dict(hidden_layer_sizes=(8,), max_iter=60, solver="lbfgs")
@@ -85,12 +85,12 @@ CONFIGURATIONS = [
 
 
 def expected_failures(estimator):
-    """Check name: why this configuration may fail it. Nothing else may fail.
+    """The names of the checks that this configuration fails, and why.
 
-    The check of the weights has 15 rows: `batch_size="auto"` makes them one batch, and then a
-    repeated row and a weight of two are the same. (At scikit-learn's defaults lbfgs also fails
-    check_classifiers_multilabel_output_format_predict_proba, there as here: 200 iterations on
-    100 rows reach probabilities of exactly 1. Fewer iterations pass it.)
+    The check of the weights has 15 rows. With `batch_size="auto"` they are one batch, and a row
+    repeated is the same as a row of weight 2. (With the default parameters lbfgs also fails
+    check_classifiers_multilabel_output_format_predict_proba, here as in scikit-learn:
+    200 iterations on 100 rows give probabilities of exactly 1. With fewer iterations it passes.)
     """
     if estimator.solver == "lbfgs" or estimator.batch_size == "auto":
         return {}
@@ -109,7 +109,7 @@ def test_estimator_checks(estimator, check):
     check(estimator)
 
 
-# Checks that scikit-learn runs on its own estimators but does not yield for others.
+# Checks that scikit-learn runs on its own estimators alone.
 NOT_YIELDED = [
     "check_param_validation",
     "check_dataframe_column_names_consistency",
@@ -133,71 +133,13 @@ def test_checks_not_yielded(name, estimator):
     check(type(estimator).__name__, estimator)
 
 
-# ---- docstrings -------------------------------------------------------------------------------
+# ---- conventions ------------------------------------------------------------------------------
 
 ESTIMATORS = pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
 FITTED = {
     MLPClassifier: load_iris(return_X_y=True),
     MLPRegressor: load_diabetes(return_X_y=True),
 }
-
-
-def documented(cls, section):
-    """Names with a description in a numpydoc section, {name: text after the colon}."""
-    lines = inspect.getdoc(cls).splitlines()
-    start = next(i for i, line in enumerate(lines) if line == section) + 2
-    assert lines[start - 1] == "-" * len(section)
-    names = {}
-    for here, below in zip(lines[start:], lines[start + 1 :], strict=False):
-        if re.fullmatch("-{3,}", below):
-            break
-        if here and not here.startswith(" "):
-            name, colon, kind = here.partition(" : ")
-            assert colon and kind, f"no type for {name!r}"
-            assert below.startswith("    "), f"no description of {name!r}"
-            names[name] = kind
-    return names
-
-
-@ESTIMATORS
-def test_every_parameter_is_documented(Estimator):
-    parameters = inspect.signature(Estimator).parameters
-    described = documented(Estimator, "Parameters")
-    assert list(described) == list(parameters)
-    for name, parameter in parameters.items():
-        default = parameter.default
-        written = re.search(r"default=(.+)$", described[name])
-        assert written, name
-        text = written.group(1)
-        if isinstance(default, float):
-            assert float(text) == default
-        else:
-            assert text in (repr(default), str(default)), name
-
-
-@ESTIMATORS
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_every_attribute_is_documented(Estimator, solver, early_stopping):
-    pd = pytest.importorskip("pandas")
-    X, y = FITTED[Estimator]
-    X = pd.DataFrame(X, columns=[f"column {i}" for i in range(X.shape[1])])
-    estimator = Estimator(max_iter=2, solver=solver, early_stopping=early_stopping).fit(X, y)
-    fitted = {n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")}
-    described = set(documented(Estimator, "Attributes"))
-    assert fitted <= described
-    if solver == "adam":
-        assert described == fitted
-
-
-@ESTIMATORS
-def test_public_methods_are_documented(Estimator):
-    for name, method in inspect.getmembers(Estimator, inspect.isfunction):
-        if not name.startswith("_"):
-            assert method.__doc__, name
-
-
-# ---- manners ----------------------------------------------------------------------------------
 
 
 def small(Estimator, **params):
@@ -212,13 +154,13 @@ def test_html_repr_shows_every_parameter_and_attribute(Estimator, fit):
         estimator.fit(*FITTED[Estimator])
     html = estimator._repr_html_()
     assert Estimator.__name__ in html
-    if SKLEARN_VERSION >= (1, 7):  # has a table of parameters
+    if SKLEARN_VERSION >= (1, 7):  # with a table of parameters
         for name in estimator.get_params():
             assert name in html
     if SKLEARN_VERSION >= (1, 9):  # with the docstring's description of each
         assert html.count('class="param-doc-description"') >= len(estimator.get_params())
         assert "Threads of a fit" in html
-    if SKLEARN_VERSION >= (1, 9) and fit:  # and one of fitted attributes
+    if SKLEARN_VERSION >= (1, 9) and fit:  # and a table of fitted attributes
         for name in ("coefs_", "loss_curve_", "n_iter_", "out_activation_"):
             assert name in html
     assert estimator._repr_mimebundle_()["text/plain"] == repr(estimator)
@@ -249,7 +191,7 @@ def test_set_params(Estimator):
     assert (estimator.alpha, estimator.solver) == (2.0, "sgd")
     with pytest.raises(ValueError, match="Invalid parameter 'dropuot' for estimator"):
         estimator.set_params(dropuot=0.5)
-    # Values are looked at by fit, not before.
+    # Values are checked by fit, not before.
     estimator.set_params(alpha=-1)
     with pytest.raises(ValueError, match="The 'alpha' parameter of " + Estimator.__name__):
         estimator.fit(*FITTED[Estimator])
@@ -288,7 +230,7 @@ def test_methods_take_scikit_learns_arguments(Estimator):
     for name, theirs in inspect.getmembers(reference, inspect.isfunction):
         if not name.startswith("_"):
             ours = arguments(getattr(Estimator, name))
-            if name in ("fit", "set_fit_request"):  # as HistGradientBoosting has them
+            if name in ("fit", "set_fit_request"):  # as in HistGradientBoosting
                 validation = [one for one in ours if one[0] in VALIDATION]
                 assert {kind for _, kind, _ in validation} == {inspect.Parameter.KEYWORD_ONLY}
                 assert {one[0] for one in validation} == set(VALIDATION)
@@ -300,7 +242,7 @@ def test_methods_take_scikit_learns_arguments(Estimator):
 def test_tags_are_scikit_learns(Estimator):
     reference = getattr(pytest.importorskip("sklearn.neural_network"), Estimator.__name__)
     ours, theirs = Estimator().__sklearn_tags__(), reference().__sklearn_tags__()
-    if SKLEARN_VERSION < (1, 7):  # it forgot to say that it takes sparse data
+    if SKLEARN_VERSION < (1, 7):  # its tag says wrongly that it takes no sparse data
         theirs.input_tags.sparse = True
     assert ours == theirs
 
@@ -370,7 +312,7 @@ def test_requests_of_all_methods(Estimator):
             assert "classes" in model.get_metadata_routing().partial_fit.requests
 
 
-# ---- in the company of other tools ------------------------------------------------------------
+# ---- together with other tools ----------------------------------------------------------------
 
 
 @ESTIMATORS
@@ -386,7 +328,7 @@ def test_grid_search_and_cross_validation(Estimator):
 
 @ESTIMATORS
 def test_set_output_of_a_pipeline_leaves_predictions_alone(Estimator):
-    """Predictors have no set_output of their own; a scaler before them may hand over frames."""
+    """Estimators that predict have no set_output, but a scaler before them may give them frames."""
     pytest.importorskip("pandas")
     X, y = FITTED[Estimator]
     assert not hasattr(Estimator(), "set_output")

@@ -1,5 +1,7 @@
-"""Any layout of the caller's arrays gives the bits of the plain copy, without writing and without
-copying what need not be copied."""
+"""Arrays of any memory layout give the bits of their plain copies.
+
+fastbp never writes to them, and does not copy X as a whole.
+"""
 
 import hashlib
 import tracemalloc
@@ -49,12 +51,12 @@ def swapped(a):
 
 
 def broadcast(a):
-    """Stride 0: the rows of a matrix are constant, a vector is constant altogether."""
+    """Stride 0: a matrix with the same number in all columns of a row, or a constant vector."""
     return np.broadcast_to(a[:, :1] if a.ndim == 2 else a[:1], a.shape)
 
 
 def transposed(a):
-    """Fortran order as a view; a vector becomes one column of a C-ordered matrix."""
+    """A matrix in Fortran order, or a vector that is a column of a matrix in C order."""
     return np.asfortranarray(a) if a.ndim == 2 else np.stack([a, a, a], axis=1)[:, 1]
 
 
@@ -76,12 +78,12 @@ LAYOUTS = {
 
 
 def plain(a):
-    """The C-ordered, aligned, writable copy in this machine's byte order."""
+    """A copy in C order, aligned, writable, and in the byte order of this machine."""
     return np.array(a, a.dtype.newbyteorder("="), order="C", subok=False)
 
 
 def fingerprint(a):
-    """The bytes of an array and of the array that it is a view of."""
+    """A hash of the bytes of an array and of the array that it is a view of."""
     if sp.issparse(a):
         return [fingerprint(part) for part in (a.data, a.indices, a.indptr)]
     if a is None:
@@ -103,12 +105,12 @@ def assert_same(a, b):
 
 def assert_equivalent(odd, plain):
     assert_same(odd[0], plain[0])
-    # scikit-learn's r2_score sums y in the order in which it lies, and in its precision.
+    # scikit-learn's r2_score sums y in the order of its memory, and in its precision.
     assert odd[1] == pytest.approx(plain[1], rel=1e-5)
 
 
 class Watched:
-    """An estimator whose every call is checked not to write to its arguments."""
+    """An estimator, with a check after each call that its arguments are unchanged."""
 
     def __init__(self, est):
         self.est = est
@@ -127,7 +129,7 @@ class Watched:
 
 
 def everything(est, x, y, weight):
-    """The results of every method, as a list of arrays, and the scores."""
+    """The results of all methods: a list of arrays, and a list of scores."""
     watched = Watched(est)
     results, scores = [], []
 
@@ -172,7 +174,7 @@ def problem(kind, dtype, weight_dtype=np.float64):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("what", ["X", "y", "sample_weight"])
 def test_dense(what, layout, kind, dtype, tmp_path):
-    # The weights are float32 where X is float64 and the other way round: both are seen in both.
+    # The weights are float32 if X is float64, and the other way round, to test both conversions.
     est, *data = problem(kind, dtype, np.float64 if dtype == np.float32 else np.float32)
     which = ["X", "y", "sample_weight"].index(what)
     data[which] = LAYOUTS[layout](data[which], tmp_path)
@@ -196,7 +198,7 @@ def test_all_three_at_once(layout, kind, variant, tmp_path):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_prediction_of_a_model_fitted_elsewhere(layout, dtype, tmp_path):
-    """Every reading method alone, so that a fit cannot have prepared anything."""
+    """Each method that reads the model, alone: no fit on the odd array came before it."""
     est, x, y, _ = problem("classes", dtype)
     est.fit(x, y)
     odd = LAYOUTS[layout](x, tmp_path)
@@ -218,9 +220,9 @@ def test_big_endian_float32_is_float32():
 
 
 def csr(a, data=None, indices=None):
-    """CSR of `a` with `data` applied to its elements and `indices` to its index arrays.
+    """CSR of `a`, with the function `data` applied to its elements and `indices` to its indices.
 
-    Set one by one: SciPy's constructor would make plain arrays of them.
+    The arrays are set as attributes: SciPy's constructor would make plain arrays of them.
     """
     a = sp.csr_array(np.where(a > 0, a, 0))
     if data is not None:
@@ -290,7 +292,7 @@ def test_unsorted_csr_is_not_sorted_in_place():
 
 
 def peak_of(call):
-    """The most that NumPy and Python held during the call beyond what they held before it."""
+    """The peak of the memory that NumPy and Python allocate during a call."""
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
@@ -319,7 +321,7 @@ FITS = {
     "adam": {"solver": "adam"},
     "no shuffle": {"shuffle": False},
     "lbfgs": {"solver": "lbfgs"},
-    # The rows held out are copied, those to train on are not.
+    # The rows held out are copied, the rows for training are not.
     "early stopping": {"early_stopping": True, "validation_fraction": 0.05},
 }
 
@@ -353,7 +355,7 @@ def test_predict_walks_big_input_in_chunks():
     est.fit(x[:1000], np.arange(1000) % 10)
     output = len(x) * 10 * x.itemsize
     assert peak_of(lambda: est.predict_proba(x)) < 16 * MIB + output
-    # The binarizer's argmax and the labels come on top of the probabilities.
+    # The probabilities, and in addition the binarizer's argmax and the labels.
     assert peak_of(lambda: est.predict(x)) < 16 * MIB + 2 * output
     assert peak_of(lambda: est.predict_log_proba(x)) < 16 * MIB + output
     # Another dtype is converted chunk by chunk, not as a whole.
@@ -361,7 +363,7 @@ def test_predict_walks_big_input_in_chunks():
 
 
 def test_chunks_do_not_show(big):
-    """A row's prediction has the same bits alone, in any chunk and in the whole."""
+    """A row's prediction is the same in a slice of X as in the whole X, up to rounding."""
     est = MLPRegressor(hidden_layer_sizes=(30,), max_iter=1, random_state=0)
     est.fit(big[:500], big[:500, :3])
     whole = est.predict(big[:10_000])

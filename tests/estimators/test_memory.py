@@ -1,4 +1,4 @@
-"""How much memory there is, read from made-up systems, and the refusal."""
+"""The available memory, read from the files of invented systems, and the error if it is short."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def write(folder, files):
     "files, expected",
     [
         ({}, 4 * GIB),
-        # version 2: a limit in the group, a tighter one above, "max" at the top
+        # cgroup version 2: a limit in the group; "max" at the top means no limit
         (
             {
                 "proc/self/cgroup": "0::/a/b\n",
@@ -30,6 +30,7 @@ def write(folder, files):
             },
             2.5 * GIB,
         ),
+        # a limit in the group above
         (
             {
                 "proc/self/cgroup": "0::/a/b\n",
@@ -40,7 +41,7 @@ def write(folder, files):
             },
             GIB,
         ),
-        # a container: the path is the host's, the group is mounted at the root
+        # a container: the path is that of the host, but the group is mounted at the root
         (
             {
                 "proc/self/cgroup": "0::/host/slice\n",
@@ -50,7 +51,7 @@ def write(folder, files):
             },
             GIB,
         ),
-        # version 1
+        # cgroup version 1
         (
             {
                 "proc/self/cgroup": "9:cpu:/\n4:memory:/job\n",
@@ -60,7 +61,7 @@ def write(folder, files):
             },
             1.25 * GIB,
         ),
-        # pages of a file that was read twice are cache too
+        # active_file, the pages of a file that was read twice, is cache too
         (
             {
                 "proc/self/cgroup": "0::/\n",
@@ -70,7 +71,7 @@ def write(folder, files):
             },
             2 * GIB + 512,
         ),
-        # more in use than allowed: nothing is left
+        # more in use than allowed
         (
             {
                 "proc/self/cgroup": "0::/\n",

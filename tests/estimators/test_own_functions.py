@@ -1,4 +1,4 @@
-"""Losses and activations that are functions, lists of activations, new names: whole fits."""
+"""Fits with functions as losses and activations, with lists of activations, and with new names."""
 
 import copy
 import pickle
@@ -19,45 +19,17 @@ from sklearn.linear_model import (
 from sklearn.metrics import d2_pinball_score
 from sklearn.model_selection import GridSearchCV
 
+import twins
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
+from fastbp.estimators.regressor import LINKS_OF_LOSSES
 from fastbp.graph.expression import ACTIVATION, LOSS, Expression
 from fastbp.kernels import core
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-LOSSES = {  # what a user would write: the loss, the parameters of the built-in twin
-    "squared_error": (lambda raw, y: 0.5 * (raw - y) ** 2, {}),
-    "absolute_error": (lambda raw, y: fg.abs(raw - y), {}),
-    "huber": (
-        lambda raw, y: fg.where(
-            fg.abs(raw - y) <= 0.6, 0.5 * (raw - y) ** 2, 0.6 * (fg.abs(raw - y) - 0.3)
-        ),
-        {"huber_threshold": 0.6},
-    ),
-    "quantile": (lambda raw, y: fg.maximum(0.8 * (y - raw), 0.2 * (raw - y)), {"quantile": 0.8}),
-    "log_cosh": (lambda raw, y: fg.log(fg.cosh(raw - y)), {}),
-    "poisson": (lambda raw, y: fg.exp(raw) - y * raw, {}),
-    "gamma": (lambda raw, y: raw + y * fg.exp(-raw), {}),
-    "tweedie": (lambda raw, y: fg.exp(0.5 * raw) / 0.5 + y * fg.exp(-0.5 * raw) / 0.5, {}),
-}
-ACTIVATIONS = {
-    "identity": lambda z: 1.0 * z,
-    "logistic": fg.sigmoid,
-    "tanh": fg.tanh,
-    "relu": fg.relu,
-    "leaky_relu": lambda z: fg.where(z > 0, z, 0.01 * z),
-    "elu": lambda z: fg.where(z > 0, z, fg.expm1(fg.minimum(z, 0))),
-    "selu": lambda z: (
-        1.0507009873554805 * fg.where(z > 0, z, 1.6732632423543772 * fg.expm1(fg.minimum(z, 0)))
-    ),
-    "softplus": fg.softplus,
-    "hard_sigmoid": lambda z: fg.clip(z / 6 + 0.5, 0, 1),
-    "gelu": lambda z: 0.5 * z * (1 + fg.erf(z / 2**0.5)),
-    "gelu_tanh": lambda z: 0.5 * z * (1 + fg.tanh((2 / np.pi) ** 0.5 * (z + 0.044715 * z**3))),
-    "silu": lambda z: z * fg.sigmoid(z),
-    "mish": lambda z: z * fg.tanh(fg.softplus(z)),
-}
+LOSSES = {name: twin.graph for name, twin in twins.LOSSES.items()}
+ACTIVATIONS = {name: twin.graph for name, twin in twins.ACTIVATIONS.items() if twin.graph}
 SMALL = dict(
     hidden_layer_sizes=(9, 7), max_iter=12, random_state=0, init="glorot_uniform", batch_size=32
 )
@@ -77,24 +49,23 @@ def assert_twins(own, builtin, X, tolerance=1e-9):
     np.testing.assert_allclose(own.predict(X), builtin.predict(X), rtol=tolerance, atol=tolerance)
 
 
-# ---- functions train as their built-in twins do
+# ---- functions train like the built-in losses and activations
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("outputs", [1, 3])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LINKS_OF_LOSSES)
 def test_a_loss_trains_as_its_built_in_twin(name, outputs, solver):
-    function, parameters = LOSSES[name]
     X, y = data(outputs=outputs)
-    y = abs(y) + 0.1 if name in ("poisson", "gamma", "tweedie") else y
+    link = LINKS_OF_LOSSES[name]
+    y = abs(y) + 0.1 if link == "exp" else y
     weight = np.random.RandomState(1).randint(0, 3, len(X)) * 0.5
-    link = "exp" if name in ("poisson", "gamma", "tweedie") else None
     settings = dict(SMALL, solver=solver, max_iter=6 if solver == "lbfgs" else 12)
-    own = MLPRegressor(function, out_activation=link, **settings)
-    builtin = MLPRegressor(name, **parameters, **settings)
+    own = MLPRegressor(LOSSES[name], out_activation=link, **settings)
+    builtin = MLPRegressor(name, **twins.LOSSES[name].parameters, **settings)
     for model in (own, builtin):
         model.fit(X, y, sample_weight=weight)
-    # lbfgs minimizes the reported loss, whose constants differ here: equal to its own tolerance.
+    # lbfgs minimizes the reported loss. Its constants differ here, so its stopping rule does too.
     assert_twins(own, builtin, X, 1e-9 if solver != "lbfgs" else 1e-4)
 
 
@@ -102,13 +73,12 @@ def test_a_loss_trains_as_its_built_in_twin(name, outputs, solver):
 def test_a_loss_of_a_classifier_trains_as_its_built_in_twin(n_classes):
     X, y = data()
     y = np.digitize(y, np.quantile(y, np.arange(1, n_classes) / n_classes))
-    if n_classes == 2:
-        log_loss = lambda raw, y: fg.softplus(raw) - y * raw  # noqa: E731
-        squared = lambda raw, y: 0.5 * (fg.sigmoid(raw) - y) ** 2  # noqa: E731
-    else:
-        log_loss = lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y)  # noqa: E731
-        squared = lambda raw, y: 0.5 * (fg.exp(raw - fg.logsumexp(raw)) - y) ** 2  # noqa: E731
-    for name, function in (("log_loss", log_loss), ("squared_error", squared)):
+    kind, link = ("binary_log_loss", "logistic") if n_classes == 2 else ("log_loss", "softmax")
+
+    def squared(raw, y):
+        return LOSSES["squared_error"](twins.LINKS[link].graph(raw), y)
+
+    for name, function in (("log_loss", LOSSES[kind]), ("squared_error", squared)):
         own = MLPClassifier(loss=function, **SMALL).fit(X, y)
         builtin = MLPClassifier(loss=name, **SMALL).fit(X, y)
         np.testing.assert_allclose(own.loss_curve_, builtin.loss_curve_, rtol=1e-10)
@@ -118,7 +88,7 @@ def test_a_loss_of_a_classifier_trains_as_its_built_in_twin(n_classes):
 
 def test_a_loss_of_a_multilabel_classifier():
     X, y = data(outputs=3)
-    own = MLPClassifier(loss=lambda raw, y: fg.softplus(raw) - y * raw, **SMALL).fit(X, y > 0)
+    own = MLPClassifier(loss=LOSSES["binary_log_loss"], **SMALL).fit(X, y > 0)
     assert_twins(own, MLPClassifier(**SMALL).fit(X, y > 0), X)
 
 
@@ -136,8 +106,14 @@ def test_an_activation_trains_as_its_built_in_twin(name, kind):
     assert_twins(own.fit(X, y), builtin.fit(X, y), X, 1e-10 if kind != "float32" else 1e-4)
 
 
-def test_every_activation_but_step_has_a_twin():
-    assert set(ACTIVATIONS) == set(core.ACTIVATIONS) - {"step"}
+def test_every_name_of_the_core_has_a_twin():
+    for twins_of, names in (
+        (twins.ACTIVATIONS, core.ACTIVATIONS),
+        (twins.LINKS, core.LINKS),
+        (twins.LOSSES, core.LOSSES),
+    ):
+        assert set(twins_of) == set(names)
+    assert set(twins.ACTIVATIONS) - set(ACTIVATIONS) == {"step"}
 
 
 def test_a_list_has_an_activation_for_each_layer():
@@ -152,26 +128,26 @@ def test_a_list_has_an_activation_for_each_layer():
     np.testing.assert_allclose(mixed.predict(X), raw[:, 0], rtol=1e-12)
     twin = MLPRegressor(activation=("relu", "silu"), **SMALL).fit(X, y)
     assert_twins(mixed, twin, X)
-    mixed.activation[0] = "tanh"  # as for a name: the activation is the parameter's
+    mixed.activation[0] = "tanh"  # the parameter decides, as with a name
     assert not np.allclose(mixed.predict(X), raw[:, 0])
 
 
 def test_one_function_in_two_layers_is_one_tape():
     X, y = data()
     model = MLPRegressor(activation=ACTIVATIONS["silu"], **SMALL).fit(X, y)
-    assert len(model._network.tapes) == 1
-    assert len(set(model._network.plan["activation"])) == 2  # and the identity of the output
+    assert len(model._model.network.tapes) == 1
+    assert len(set(model._model.network.plan["activation"])) == 2  # and the identity of the output
 
 
-# ---- what a function may be, and what becomes of it
+# ---- kinds of functions, and how they are kept
 
 
 def test_an_expression_is_a_legal_value():
     X, y = data()
-    loss = Expression.trace(LOSSES["log_cosh"][0], LOSS)
+    loss = Expression.trace(LOSSES["log_cosh"], LOSS)
     activation = Expression.trace(ACTIVATIONS["gelu"], ACTIVATION)
     traced = MLPRegressor(loss, activation=activation, **SMALL).fit(X, y)
-    functions = MLPRegressor(LOSSES["log_cosh"][0], activation=ACTIVATIONS["gelu"], **SMALL)
+    functions = MLPRegressor(LOSSES["log_cosh"], activation=ACTIVATIONS["gelu"], **SMALL)
     np.testing.assert_array_equal(traced.predict(X), functions.fit(X, y).predict(X))
 
 
@@ -190,7 +166,7 @@ def test_pickles_hold_the_expression_in_place_of_the_function(is_fitted):
             np.testing.assert_array_equal(twin.predict(X), model.predict(X))
         refitted = twin.fit(X, y).predict(X)
         np.testing.assert_array_equal(refitted, clone(model).fit(X, y).predict(X))
-    assert callable(model.loss) and not isinstance(model.loss, Expression)  # as it was
+    assert callable(model.loss) and not isinstance(model.loss, Expression)  # unchanged
     assert joblib.hash(model) == joblib.hash(clone(model) if not is_fitted else model)
 
 
@@ -204,7 +180,7 @@ def test_a_fitted_function_stays_what_it_was():
 
     model = MLPRegressor(activation=function, **SMALL).fit(X.astype(np.float32), y)
     expected = model.predict(X)
-    factor[0] = 2.0  # as in a loop, where all functions see the last value
+    factor[0] = 2.0  # as in a loop, in which all functions see the last value
     calls.clear()
     for twin in (model, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         np.testing.assert_array_equal(twin.predict(X), expected)
@@ -260,17 +236,17 @@ def test_an_infinite_power_is_a_power():
 
 def test_training_goes_on():
     X, y = data()
-    own = MLPRegressor(LOSSES["log_cosh"][0], warm_start=True, **SMALL).fit(X, y)
+    own = MLPRegressor(LOSSES["log_cosh"], warm_start=True, **SMALL).fit(X, y)
     first = own.loss_
     assert own.fit(X, y).loss_ < first
     assert own.partial_fit(X, y).n_iter_ == 1
-    stopped = MLPRegressor(LOSSES["log_cosh"][0], early_stopping=True, **SMALL).fit(X, y)
+    stopped = MLPRegressor(LOSSES["log_cosh"], early_stopping=True, **SMALL).fit(X, y)
     assert len(stopped.validation_scores_) == stopped.n_iter_
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_a_loss_of_nan_stops_training(solver):
-    """log(raw) is NaN for raw < 0, but its slope 1 / raw is not."""
+    """log(raw) is NaN for raw < 0, but its derivative 1 / raw is not."""
     X, y = data()
     model = MLPRegressor(lambda raw, y: fg.log(raw) + (raw - y) ** 2, solver=solver, **SMALL)
     with pytest.raises(ValueError, match="The loss is NaN"):
@@ -282,7 +258,7 @@ def test_a_loss_of_nan_stops_training(solver):
             model.fit(X, y)
 
 
-# ---- the new losses are what they say
+# ---- the new losses, compared with scikit-learn
 
 
 def test_linear_models_agree_with_those_of_scikit_learn():
@@ -370,7 +346,7 @@ def test_out_activation_is_the_link_of_the_prediction(link):
     y = (y - y.min()) / np.ptp(y) if link == "logistic" else abs(y) + 0.1
     model = MLPRegressor(out_activation=link, **SMALL).fit(X, y)
     raw = MLPRegressor.from_weights(model.coefs_, model.intercepts_, activation="relu").predict(X)
-    function = {"logistic": fg.sigmoid, "softplus": fg.softplus, "exp": fg.exp}[link]
+    function = twins.LINKS[link].graph
     np.testing.assert_allclose(model.predict(X), function(raw), rtol=1e-12)
     assert model.out_activation_ == link
     own = MLPRegressor(lambda raw, y: 0.5 * (function(raw) - y) ** 2, out_activation=link, **SMALL)
@@ -444,7 +420,7 @@ def test_xor_is_gates_stacked():
         classes=["even", "odd"],
     )
     assert model.predict(X).tolist() == ["even", "odd", "odd", "even"]
-    model.partial_fit(X, ["even", "odd", "odd", "even"])  # trains on, straight through the step
+    model.partial_fit(X, ["even", "odd", "odd", "even"])  # by step's straight-through gradient
     assert model.classes_.tolist() == ["even", "odd"]
 
 
@@ -493,7 +469,7 @@ def test_a_model_of_scikit_learn_is_taken_over(kind, dtype, activation):
         activation=activation, max_iter=4, random_state=0
     ).fit(X.astype(dtype), y)
     ours = cls.from_sklearn(model)
-    # scikit-learn computes in float64 where X is; in float32 both round.
+    # Both compute in the dtype of X; in float32 they round differently.
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
     method = "predict_proba" if cls is MLPClassifier else "predict"
     np.testing.assert_allclose(

@@ -1,16 +1,16 @@
-"""Law 9: the same numbers as scikit-learn. A spread of the configurations of parity.py."""
+"""The same numbers as scikit-learn (law 9), in a part of the configurations of parity.py."""
 
 import numpy as np
 import parity
 import pytest
 
-# Every eighth: the solver and the loss turn with periods five and seven, so all of them occur.
+# Every eighth one. Solvers and losses repeat with the periods 5 and 7, so that all of them occur.
 EVERY = 8
 CONFIGURATIONS = [c for c in parity.configurations() if c.number % EVERY == 0]
 VERDICTS = {}
 
-# parity.run records the warnings of both sides and compares them. What is ignored here is what
-# NumPy says while scikit-learn's classes predict from weights that are about to overflow.
+# parity.run records the warnings of both packages and compares them. Those ignored here are given
+# by NumPy while scikit-learn predicts from weights that nearly overflow.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
@@ -29,13 +29,13 @@ def test_same_numbers_as_scikit_learn(config):
 
 
 def test_most_configurations_count():
-    """The rule may not excuse more than a fifth of them."""
+    """At most a fifth of the configurations are chaotic."""
     counted = [verdict_of(config).counted for config in CONFIGURATIONS]
     assert np.mean(counted) >= 0.8
 
 
 def test_these_spread_over_everything():
-    """Whatever is generated at all is among the configurations run here."""
+    """Each value of each field that is ever generated is among the configurations run here."""
     generated = [parity.generate(number) for number in range(parity.N_CONFIGURATIONS)]
     chosen = generated[::EVERY]
     for name in ("task", "layout", "plan", "weights", "labels", "instance"):
@@ -46,7 +46,7 @@ def test_these_spread_over_everything():
 
 @pytest.mark.parametrize("config", CONFIGURATIONS[:15], ids=str)
 def test_the_rule_finds_a_fault(config):
-    """A package whose penalty is twice too strong must fail every configuration that counts."""
+    """A package with a doubled penalty fails every configuration that counts."""
     verdict = parity.judge(config, candidate=parity.doubled_alpha(parity.fastbp))
     if not verdict.counted or verdict.raised:
         pytest.skip("chaotic, or diverges with any penalty")

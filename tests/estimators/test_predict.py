@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from functools import partial
 
@@ -14,16 +13,22 @@ import scipy.sparse as sp
 import sklearn.neural_network
 from sklearn import config_context
 from sklearn.preprocessing import LabelBinarizer
-from test_team import InterruptAt, blas_threads, ranks_alive
 
-import fastbp.estimators.base as base_module
-import fastbp.network.inference as inference_module
-import fastbp.network.network as network_module
-import fastbp.threads.team as team_module
-from fastbp import MLPClassifier, MLPRegressor
+import fastbp.estimators
+import fastbp.network
+from fastbp import MLPClassifier, MLPRegressor, training
 from fastbp.estimators import inputs
-from fastbp.kernels import Rank, core
+from fastbp.kernels import core
 from fastbp.network import Network, predict_chunks
+from fastbp.threads import Team, cores
+from interrupts import (
+    THREADS,
+    InterruptAt,
+    blas_threads,
+    files_of,
+    ranks_alive,
+    wait_for_ranks,
+)
 
 try:
     import pandas as pd
@@ -32,7 +37,6 @@ except ImportError:
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-SAME_WORDS = sklearn.__version__.startswith("1.9.")
 PARAMS = dict(hidden_layer_sizes=(7,), max_iter=3, random_state=0)
 METHODS = {
     MLPClassifier: ("predict", "predict_proba", "predict_log_proba"),
@@ -163,7 +167,7 @@ def fitted(cls, dtype="f8", names=False, **params):
 @pytest.fixture
 def full(monkeypatch):
     """Call it, and the checks of every call are scikit-learn's."""
-    return lambda: monkeypatch.setattr(base_module.BaseMLP, "_plain", lambda *_: (None, None))
+    return lambda: monkeypatch.setattr("fastbp.estimators.base.plain_rows", lambda *_: (None, None))
 
 
 @pytest.mark.parametrize("state", ["float64", "float32", "names", "new", "edited"])
@@ -190,7 +194,7 @@ def test_odd_input_meets_the_same_words_and_bits_on_both_paths(odd, cls, state, 
     assert lean == again == outcomes()
     theirs = outcome(partial(other.predict, ODD[odd]))
     assert (len(theirs[0]) == 2) == (len(lean[0][0]) == 2)
-    if len(theirs[0]) == 2 and SAME_WORDS and odd != "dates":  # those fail in the arithmetic
+    if len(theirs[0]) == 2 and odd != "dates":  # those fail in the arithmetic
         assert lean[0] == theirs
 
 
@@ -288,7 +292,7 @@ def test_sums_that_overflow_are_no_fault_of_x():
     est.fit(x / np.float32(1e38), np.arange(5.0))
     for weight in est.coefs_:
         weight[...] = 2
-    assert not est._network.predict(x, "identity", np.empty((5, 1), "f4"))
+    assert not est._model.network.predict(x, "identity", np.empty((5, 1), "f4"))
     found = est.predict(x)
     assert np.isinf(found[[0, 2, 3, 4]]).all()
     np.testing.assert_allclose(found[1], est.predict(x[1:2])[0], rtol=1e-6)
@@ -363,9 +367,9 @@ def test_other_labels_are_scikit_learns_business(y):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(inference_module, "PREDICT_WORK", 1)  # chunks of 64 rows
-    monkeypatch.setattr(team_module, "LAUNCH", 0)
-    monkeypatch.setattr(team_module, "available_cores", lambda: 2)
+    monkeypatch.setattr("fastbp.network.inference.PREDICT_WORK", 1)  # chunks of 64 rows
+    monkeypatch.setattr(cores, "LAUNCH_COST", 0)
+    monkeypatch.setattr(cores, "available_cores", lambda: 2)
 
 
 def wide(n, dtype=np.float32, seed=0):
@@ -382,17 +386,17 @@ def test_any_number_of_threads_gives_the_same_bits(kind, small_chunks, monkeypat
         "converted": lambda a: a.astype(float),
         "csr": sp.csr_array,
     }.get(kind, np.asarray)(x)
-    sizes, made = [], team_module.Team.__init__
+    sizes, made = [], Team.__init__
 
     def spy(self, size, inline):
         sizes.append(size)
         made(self, size, inline)
 
-    monkeypatch.setattr(team_module.Team, "__init__", spy)
+    monkeypatch.setattr(Team, "__init__", spy)
     limits, results = blas_threads(), []
     for n_threads in (1, 2, 3, None, 2**40):
         results.append(model.set_params(n_threads=n_threads).predict_proba(x))
-        assert not ranks_alive() and not team_module._cores_taken
+        assert not ranks_alive() and not cores._cores_taken
     assert sizes == [1, 2, 3, 2, 16]  # no more than there are chunks
     assert blas_threads() == limits
     for result in results[1:]:
@@ -434,39 +438,27 @@ def test_early_stopping_scores_by_the_same_team(small_chunks):
 def test_fits_and_predictions_share_the_cores(small_chunks):
     x, y = wide(500)
     model = MLPClassifier((30,), max_iter=2, random_state=0).fit(x, y)
-    with team_module.reserved_cores(2, None, 1):
+    with cores.reserved_cores(2, None, 1):
         assert not ranks_alive()
         model.predict(x)
-        assert len(team_module._cores_taken) == 1
+        assert len(cores._cores_taken) == 1
 
 
 def test_a_stop_is_heard_between_chunks(small_chunks):
-    network, words, seen = Network((40, 2), "relu", np.float32), np.zeros(core.TEAM_WORDS, "i4"), []
-
-    class OneRank(team_module.Team):
-        def __init__(self):
-            pass
-
-        def run(self, door):
-            door(Rank(words, 0, 1))
+    network, seen, alone = Network((40, 2), "relu", np.float32), [], Team(1, inline=True)
 
     def rows(part):
         seen.append(part)
         if len(seen) == 3:
-            core.stop_team(words)
+            core.stop_team(alone.words)
         return x[part]
 
     x, out = wide(1000)[0], np.empty((1000, 2), np.float32)
-    predict_chunks(network, rows, 64, "identity", out, OneRank())
+    predict_chunks(network, rows, 64, "identity", out, alone)
     assert seen == [slice(0, 64), slice(64, 128), slice(128, 192)]
 
 
-FILES = (
-    team_module.__file__,
-    network_module.__file__,
-    inference_module.__file__,
-    base_module.__file__,
-)
+FILES = (*THREADS, *files_of(fastbp.network), *files_of(fastbp.estimators))
 
 
 def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_chunks):
@@ -484,10 +476,8 @@ def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_ch
                 assert tracer.raised is None
         if tracer.raised is None:
             break
-        deadline = time.monotonic() + 20
-        while ranks_alive() and time.monotonic() < deadline:
-            time.sleep(0.001)
-        assert not ranks_alive() and not team_module._cores_taken, tracer.raised
+        wait_for_ranks()
+        assert not ranks_alive() and not cores._cores_taken, tracer.raised
         assert blas_threads() == limits, tracer.raised
     assert line > 50
     np.testing.assert_array_equal(model.predict_proba(x), expected)
@@ -507,7 +497,7 @@ def test_ctrl_c_is_heard_between_chunks(n_threads):
         with pytest.raises(KeyboardInterrupt):
             model.predict(x)
         timer.join()
-        assert not ranks_alive() and not team_module._cores_taken
+        assert not ranks_alive() and not cores._cores_taken
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -557,15 +547,15 @@ def test_32_threads_predict_100_000_times_without_a_mismatch():
 def test_a_model_is_whole_while_it_is_fitted_again(monkeypatch):
     """On other features and other classes, as seen in the midst of training."""
     model, seen = fitted(MLPClassifier), []
-    before, train = model.predict_proba(X), base_module.train
+    before, run = model.predict_proba(X), training.run
 
     def spy(*args, **kwargs):
-        interrupted = train(*args, **kwargs)
+        course = run(*args, **kwargs)
         seen.append(model.predict_proba(X))
         assert (model.predict(X) <= 2).all() and len(model.classes_) == 3
-        return interrupted
+        return course
 
-    monkeypatch.setattr(base_module, "train", spy)
+    monkeypatch.setattr(training, "run", spy)
     model.fit(X[:, :3], np.arange(N) % 5 + 3)
     np.testing.assert_array_equal(seen, [before])
     assert model.predict_proba(X[:, :3]).shape == (N, 5)

@@ -1,8 +1,8 @@
-"""scikit-learn's own tests of its MLP, run with fastbp's classes in place of its own.
+"""scikit-learn's own tests of its MLP, run with the classes of fastbp.
 
-The source of the installed test module is read, its import of the two classes replaced, and the
-result loaded as a module whose tests pytest then collects from here. The tests that touch private
-names of scikit-learn's implementation are listed and must fail; everything else must pass.
+The source of the installed test module is read, and its import of the two classes is replaced. The
+result is loaded as a module, and pytest collects its tests here. Tests that use private names of
+scikit-learn's implementation are listed and must fail. All others must pass.
 """
 
 import importlib.util
@@ -16,13 +16,13 @@ import pytest
 
 import fastbp
 
-# Warnings as scikit-learn's own configuration has them: shown, never errors.
+# Warnings are shown and are no errors, as in scikit-learn's own configuration.
 pytestmark = [
     pytest.mark.filterwarnings("default"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-# test: the private name it touches, which fastbp has no reason to have
+# test: the private name of scikit-learn that it uses
 PRIVATE = {
     "test_gradient": "_loss_grad_lbfgs",
     "test_learning_rate_warmstart": "_optimizer",
@@ -68,12 +68,12 @@ def test_suite_runs_our_classes():
     assert SUITE.MLPRegressor is fastbp.MLPRegressor
     collected = [name for name in vars(SUITE) if name.startswith("test_")]
     assert len(collected) >= 30
-    # scikit-learn's estimators are reached by no other way than the line replaced.
+    # No other line imports scikit-learn's estimators.
     assert not re.search(r"sklearn\.neural_network[. ]", _source_of(SUITE))
 
 
 def test_listed_tests_touch_the_private_name():
-    """The list may hold nothing but tests that use a private name."""
+    """Each test of the list uses its private name."""
     for name, private in PRIVATE.items():
         if hasattr(SUITE, name):  # an older scikit-learn may lack the test
             assert re.search(rf"\.{private}\b", inspect.getsource(getattr(SUITE, name)))

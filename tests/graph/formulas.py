@@ -1,10 +1,10 @@
-"""Random formulas of rows, over all that fastbp.graph has; drawn from a seed."""
+"""Random formulas of rows, made of all operations of fastbp.graph, from a seed."""
 
 import numpy as np
 
 from fastbp import graph as fg
 
-# Of any number, giving numbers of ordinary size for numbers of ordinary size.
+# Functions of any number. Arguments of moderate size give results of moderate size.
 ONE = {
     "negative": lambda t: -t,
     "exp": lambda t: fg.exp(-fg.abs(t)),
@@ -51,7 +51,7 @@ ACROSS = {
 
 
 class Formula:
-    """About `size` operations on raw, y, and a constant of each output."""
+    """A function of raw and y, of about `size` operations."""
 
     def __init__(self, seed, size=12):
         self.seed, self.size = seed, size

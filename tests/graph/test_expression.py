@@ -38,7 +38,7 @@ ACTIVATIONS = {
 
 
 def run(tape, n_outputs, *inputs, names=None):
-    """What the core makes of a tape, in NumPy: (value of each row, derivative)."""
+    """A tape run in NumPy instead of the core: the value of each row, and the derivative."""
     names = names or NAMES
     rows = len(inputs[0])
     registers = {k: np.broadcast_to(c, (rows, n_outputs)) for k, c in enumerate(tape.constants)}
@@ -59,14 +59,14 @@ def run(tape, n_outputs, *inputs, names=None):
             result[:, b] = registers[a]
         else:
             args = [registers[k] for k in (a, b, c) if k >= 0]
-            if not wide and n_outputs > 1:  # a constant is as long as is wanted
+            if not wide and n_outputs > 1:  # a constant has any width
                 args = [arg if arg.ndim == 1 else arg[:, 0] for arg in args]
             result = OPERATIONS[name].value(*args)
         registers[to] = result
     return registers[tape.value], registers[tape.derivative]
 
 
-LOWERED = {"logsumexp", "mean", "count"}  # into others
+LOWERED = {"logsumexp", "mean", "count"}  # to other operations
 NAMES = [*(name for name in OPERATIONS if name not in LOWERED), "largest"]
 CODES = {name: k for k, name in enumerate(NAMES)}
 
@@ -125,14 +125,12 @@ def test_equal_parts_are_shared_and_constants_folded():
     "function, expected",
     [
         (
-            lambda z: fg.where(
-                abs(z) < 1, z**2 / 2, abs(z) - 0.5
-            ),  # where a product and a sum would do
+            lambda z: fg.where(abs(z) < 1, z**2 / 2, abs(z) - 0.5),  # not products and sums
             ["abs", "less", "multiply", "multiply", "subtract", "where", "sign", "where"],
         ),
         (fg.relu, ["relu", "less"]),
         (lambda z: z * 0.5 * 4 / 8, ["multiply"]),
-        (lambda z: z / 1e35, ["divide"]),  # 1e-35 has fewer digits in float32
+        (lambda z: z / 1e35, ["divide"]),  # 1e-35 loses digits in float32
         (lambda z: z * 1e20 * 1e20, ["multiply", "multiply"]),
     ],
 )
@@ -200,12 +198,12 @@ def test_expressions_are_plain_data():
         (None, TypeError, r"function of \(raw, y\) is wanted, got None"),
     ],
 )
-def test_what_cannot_be_compiled_is_named(function, error, message):
+def test_errors_name_what_cannot_be_compiled(function, error, message):
     with pytest.raises(error, match=message):
         Expression.trace(function, LOSS)
 
 
-def test_any_callable_will_do():
+def test_any_callable_can_be_traced():
     class Scaled:
         def __call__(self, raw, y=None, scale=2.0):
             return np.square(raw - y) * scale
@@ -223,7 +221,7 @@ def test_any_callable_will_do():
     assert Expression.trace(np.tanh, ACTIVATION) == Expression.trace(fg.tanh, ACTIVATION)
 
 
-def test_expressions_are_parts_of_others():
+def test_expressions_can_be_parts_of_others():
     squared = Expression.trace(lambda raw, y: fg.sum((raw - y) ** 2), LOSS)
     soft = Expression.trace(lambda z: z * fg.sigmoid(z), ACTIVATION)
     both = Expression.trace(lambda raw, y: soft(squared(raw, y)) + fg.mean(soft(raw)), LOSS)

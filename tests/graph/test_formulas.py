@@ -1,4 +1,4 @@
-"""Random formulas: traced, simplified and compiled they are what the Python function is."""
+"""Random formulas: traced, simplified and compiled they equal the Python function."""
 
 import numpy as np
 import pytest
@@ -22,11 +22,11 @@ def rows(seed, outputs):
 
 
 def by_variables(function, raw, y):
-    """Value and derivative by `backward`, and by central differences; row by row."""
+    """Value, derivative by `backward` and derivative by central differences, row by row."""
     values, grads, differences = [], [], []
     for row, target in zip(raw, y, strict=True):
         x = Variable(row)
-        with np.errstate(all="ignore"):  # of sides not taken
+        with np.errstate(all="ignore"):  # on sides that are not taken
             result = fg.sum(function(x, target))
             result.backward()
             values.append(result.value)
@@ -36,20 +36,20 @@ def by_variables(function, raw, y):
 
 
 def slope(function, row, target, k):
-    """The derivative by column k; NaN where differences of two lengths see a kink."""
-    found = []
+    """The derivative with respect to column k; NaN where two step sizes disagree, at a kink."""
+    slopes = []
     for step in (1e-5, 2.5e-6):
         ahead, behind = row.copy(), row.copy()
         ahead[k] += step
         behind[k] -= step
-        found.append(
+        slopes.append(
             (np.sum(function(ahead, target)) - np.sum(function(behind, target)))
             / (ahead[k] - behind[k])
         )
-    return found[1] if abs(found[0] - found[1]) < 1e-6 * max(1, abs(found[1])) else np.nan
+    return slopes[1] if abs(slopes[0] - slopes[1]) < 1e-6 * max(1, abs(slopes[1])) else np.nan
 
 
-def test_formulas_are_of_all_operations():
+def test_formulas_contain_all_operations():
     names = set()
     for seed in SEEDS:
         expression = Expression.trace(Formula(seed), LOSS)
@@ -73,12 +73,12 @@ def test_value_and_derivative_of_random_formulas(seed, outputs):
     tape = compile_tape(expression, outputs, core.TAPE_OPERATIONS)
     for dtype in DTYPES:
         with np.errstate(all="ignore"):
-            found, derivative = in_core(tape, raw.astype(dtype), y.astype(dtype))
+            result, derivative = in_core(tape, raw.astype(dtype), y.astype(dtype))
         if dtype == np.float64:
-            np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(result, value, rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(derivative, grad, rtol=1e-11, atol=1e-11)
         else:
-            np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(result, value, rtol=1e-4, atol=1e-4)
             near = np.isclose(derivative, grad, rtol=1e-3, atol=1e-3)
             assert near.mean() > 0.9  # rounding may step over a kink
 
@@ -92,6 +92,6 @@ def test_simplification_changes_no_value(seed):
     for row, target in zip(raw, y, strict=True):
         with np.errstate(all="ignore"):
             expected = function(row, target)
-            for found in (expression(row, target), again(row, target)):
-                np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
+            for result in (expression(row, target), again(row, target)):
+                np.testing.assert_allclose(result, expected, rtol=1e-13, atol=1e-14)
     assert len(again.steps) <= len(expression.steps)

@@ -1,4 +1,4 @@
-"""Computational graphs: textbook examples, every operation against differences, refusals."""
+"""Computational graphs: textbook examples, operations against finite differences, errors."""
 
 import math
 import pickle
@@ -13,7 +13,7 @@ from fastbp.graph.operations import OPERATIONS
 
 POINTS = np.random.RandomState(0).uniform(-3, 3, 1000)
 
-# function of Variables, and the intervals its arguments are drawn from
+# A function of Variables, and the interval of each argument.
 FUNCTIONS = {
     "add": (fg.add, (-2, 2), (-2, 2)),
     "subtract": (fg.subtract, (-2, 2), (-2, 2)),
@@ -54,7 +54,7 @@ FUNCTIONS = {
 
 
 def numeric(function, values, step=1e-6):
-    """Central differences of a scalar function, element by element."""
+    """The gradient of a scalar function by central differences."""
     grads = []
     for k, value in enumerate(values):
         grad = np.zeros_like(value)
@@ -69,8 +69,8 @@ def numeric(function, values, step=1e-6):
     return grads
 
 
-def test_the_table_is_tested_as_a_whole():
-    assert set(OPERATIONS) - {"count"} <= set(FUNCTIONS)  # which has no derivative
+def test_all_operations_are_tested():
+    assert set(OPERATIONS) - {"count"} <= set(FUNCTIONS)  # it has no derivative
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -78,7 +78,7 @@ def test_the_table_is_tested_as_a_whole():
 def test_derivatives_are_those_of_differences(name, shapes):
     function, *ranges = FUNCTIONS[name]
     if shapes[0] != (4, 3) and name in ("sum", "spread", "mean", "logsumexp", "item", "place"):
-        pytest.skip("of arrays")
+        pytest.skip("needs arrays")
     random = np.random.RandomState(1)
     values = [
         np.asarray(random.uniform(*r, shape)) for r, shape in zip(ranges, shapes, strict=False)
@@ -97,7 +97,7 @@ def test_derivatives_are_those_of_differences(name, shapes):
         np.testing.assert_allclose(x.grad, expected, rtol=1e-6, atol=1e-7)
 
 
-# ---- what textbooks show
+# ---- textbook examples
 
 
 def test_two_apples_with_tax():
@@ -137,7 +137,7 @@ def test_a_node_used_twice_gets_both_derivatives():
     assert x.grad == 2 * 3 + 3 * 9 and y.grad == 4
 
 
-def test_forward_computes_anew_after_inputs_were_set():
+def test_forward_recomputes_after_inputs_were_set():
     x, y = Variable([1.0, 2.0]), Variable(3.0)
     z = fg.sum(x * y)
     z.backward()
@@ -150,7 +150,7 @@ def test_forward_computes_anew_after_inputs_were_set():
         z.value = 1
 
 
-def test_what_nothing_comes_back_to_has_a_derivative_of_zero():
+def test_inputs_without_influence_have_derivative_zero():
     x, y = Variable([1.0, -1.0]), Variable(2.0)
     fg.sum(fg.where(x > 0, 1.0, 2.0) + 0 * y).backward()
     assert list(x.grad) == [0, 0] and y.grad == 0
@@ -182,8 +182,8 @@ def test_numpy_functions_find_ours():
         np.testing.assert_allclose(theirs.value, ours.value, rtol=1e-15)
 
 
-def test_layers_from_pairs():
-    """add, multiply, affine and relu as textbooks build them, against the built-in operations."""
+def test_layers_from_primitives():
+    """Affine and relu as primitives, as textbooks build them, against finite differences."""
     affine = primitive(
         lambda x, w, b: x @ w + b,
         lambda grad, _, x, w, b: (grad @ w.T, x.T @ grad, grad.sum(axis=0)),
@@ -203,7 +203,7 @@ def test_layers_from_pairs():
         np.testing.assert_allclose(node.grad, expected, rtol=1e-5, atol=1e-8)
 
 
-def test_a_wrong_pair_is_named():
+def test_errors_name_a_wrong_primitive():
     x = Variable([1.0, 2.0])
     short = primitive(lambda x, y: x * y, lambda grad, out, x, y: grad * y, "short")
     with pytest.raises(ValueError, match=r"'short' gave 1 derivatives for 2 inputs"):
@@ -231,7 +231,7 @@ def test_kinks_have_the_derivative_of_one_side():
         assert x.grad == expected
 
 
-def test_nothing_overflows_that_need_not():
+def test_no_avoidable_overflow():
     x = Variable([-1e4, 0.0, 1e4])
     for function, value, grad in (
         (fg.softplus, [0, np.log(2), 1e4], [0, 0.5, 1]),
@@ -248,7 +248,7 @@ def test_nothing_overflows_that_need_not():
     assert y.value == 1e4 and list(x.grad) == [0, 0, 1]
 
 
-# ---- refusals
+# ---- errors
 
 
 @pytest.mark.parametrize(
@@ -269,12 +269,12 @@ def test_nothing_overflows_that_need_not():
         (lambda x: x + "1", "number or an array"),
     ],
 )
-def test_what_would_leave_the_graph_unseen_is_refused(use, message):
+def test_silent_ways_out_of_the_graph_are_errors(use, message):
     with pytest.raises(TypeError, match=message):
         use(Variable([0.5]))
 
 
-def test_unknown_methods_say_what_there_is():
+def test_errors_of_unknown_methods_list_the_operations():
     with pytest.raises(AttributeError, match=r"no 'arctan'.* there are abs, add, .*primitive"):
         Variable(1.0).arctan()
 
@@ -321,7 +321,7 @@ def test_pictures_show_values_forward_and_derivatives_back():
     assert picture.count("<rect") == 5 and picture.count("<line") == 5
 
 
-def test_an_edge_shows_what_comes_back_over_it_alone():
+def test_an_edge_shows_its_own_part_of_the_derivative():
     x = Variable(3.0, "x")
     y = x * x + x
     y.backward()
@@ -330,9 +330,9 @@ def test_an_edge_shows_what_comes_back_over_it_alone():
 
 
 def boxes(picture):
-    """x from, x to, y of the boxes of an SVG."""
-    found = re.findall(r'<rect x="(-?\d+)" y="(-?\d+)" width="(\d+)"', picture)
-    return [(int(x), int(x) + int(width), int(y)) for x, y, width in found]
+    """(left, right, top) of the boxes of an SVG."""
+    rectangles = re.findall(r'<rect x="(-?\d+)" y="(-?\d+)" width="(\d+)"', picture)
+    return [(int(x), int(x) + int(width), int(y)) for x, y, width in rectangles]
 
 
 def test_boxes_do_not_overlap_and_stay_inside():
@@ -348,7 +348,7 @@ def test_boxes_do_not_overlap_and_stay_inside():
             assert right < other_left or other_right < left or abs(top - other_top) > 32
 
 
-def test_a_graph_too_large_to_be_read_is_no_picture():
+def test_a_large_graph_has_no_picture():
     x = y = Variable(1.0)
     for _ in range(400):
         y = y + x

@@ -1,4 +1,4 @@
-"""Computational graphs where it is easy to be wrong: 0, infinity, NaN, odd shapes, whose array."""
+"""Computational graphs at the edges: 0, infinity, NaN, odd shapes, shared arrays."""
 
 import copy
 import pydoc
@@ -20,7 +20,7 @@ def value_and_grads(function, *values):
     return result.value, *(x.grad for x in inputs)
 
 
-# ---- points where a rule would divide by zero, or multiply 0 by infinity
+# ---- points where a rule divides by zero, or multiplies 0 by infinity
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def value_and_grads(function, *values):
         (lambda x: 2**x, [0.0], [np.log(2)]),
         (fg.log, [0.0], [inf]),
         (fg.sqrt, [0.0], [inf]),
-        (lambda x: fg.sqrt(x) * 0, [0.0], [nan]),  # 0 times infinity is no choice
+        (lambda x: fg.sqrt(x) * 0, [0.0], [nan]),  # 0 times infinity
         (lambda x, y: x / y, [0.0, 2.0], [0.5, 0]),
         (lambda x: fg.log1p(fg.exp(x)), [-800.0], [0]),
         (fg.sinh, [0.0], [1]),
@@ -52,7 +52,7 @@ def test_derivatives_at_special_points(function, values, expected):
 
 
 def sides_of(x, a):
-    """Two choices on the way back to a, neither of them made for large x."""
+    """Two conditions on the paths to a, neither of them true for large x."""
     return fg.where(x < 0, a, 0.0) + fg.where(x < -1, a, 0.0)
 
 
@@ -97,13 +97,13 @@ def sides_of(x, a):
         ),
     ],
 )
-def test_what_the_side_not_taken_is_does_not_matter(function, x, value, grad):
-    found, *grads = value_and_grads(function, np.array(x, float))
-    np.testing.assert_allclose(found, value, rtol=1e-15)
+def test_sides_not_taken_change_nothing(function, x, value, grad):
+    result, *grads = value_and_grads(function, np.array(x, float))
+    np.testing.assert_allclose(result, value, rtol=1e-15)
     np.testing.assert_allclose(grads, [grad], rtol=1e-14, atol=1e-15)
 
 
-def test_a_side_not_taken_stays_out_across_sums_and_broadcasts():
+def test_sides_not_taken_change_nothing_across_sums_and_broadcasts():
     x, use = np.array([[1.0, 4.0], [0.0, -1.0]]), np.array([1.0, 0.0])
     for function in (
         lambda x, w: fg.where(use, fg.sum(fg.log(x) * w, axis=1), 0.0),
@@ -168,7 +168,7 @@ def test_reductions_over_any_axes(name, axis, keepdims):
         name, lambda x, **how: np.log(np.sum(np.exp(x), **how))
     )(values, axis=axis, keepdims=keepdims)
     np.testing.assert_allclose(y.value, expected, rtol=1e-14)
-    # Only what keeps its dimensions can be broadcast again.
+    # Only a result with kept dimensions can be broadcast against the values.
     result = fg.sum(y * y if not keepdims else y * weights)
     result.backward()
     back = 2 * expected if not keepdims else np.sum(weights, axis=axis, keepdims=True)
@@ -206,13 +206,13 @@ def test_a_column_and_a_row_are_broadcast():
     ],
 )
 def test_arrays_without_numbers(function, value):
-    found, grad = value_and_grads(function, np.empty((0, 3)))
-    np.testing.assert_array_equal(found, value)
+    result, grad = value_and_grads(function, np.empty((0, 3)))
+    np.testing.assert_array_equal(result, value)
     assert grad.shape == (0, 3)
 
 
 @pytest.mark.parametrize("value", [3, True, np.int8(3), np.float32(3), np.array(3), np.array(3.0)])
-def test_any_kind_of_number_is_one_of_float64(value):
+def test_any_kind_of_number_becomes_float64(value):
     x = Variable(value)
     y = 2 / x
     y.backward()
@@ -222,7 +222,7 @@ def test_any_kind_of_number_is_one_of_float64(value):
 
 
 @pytest.mark.parametrize("value", ["3", None, 1j, object(), [Variable(1.0), 2.0], 10**400])
-def test_what_is_no_number_is_refused(value):
+def test_values_that_are_not_numbers_are_errors(value):
     with pytest.raises(TypeError, match=r"number|array"):
         Variable(value)
 
@@ -237,14 +237,14 @@ def test_graphs_of_a_hundred_thousand_nodes():
     assert np.isclose(y.forward(), 3, rtol=1e-9)
 
 
-def test_choices_behind_choices_take_no_longer_each():
+def test_nested_conditions_cost_linear_time():
     x = y = Variable([-1.0, 1.0])
     for _ in range(1_000):
         y = fg.relu(y * 1.0)
     with np.errstate(divide="ignore"):
         fg.sum(fg.where(y > 0, fg.log(y), 0.0)).backward()
     np.testing.assert_array_equal(x.grad, [0, 1])
-    assert len(x._back.choices) < 10
+    assert len(x._adjoint.conditions) < 10
 
 
 def test_shared_nodes_of_many_paths():
@@ -255,7 +255,7 @@ def test_shared_nodes_of_many_paths():
     assert x.grad == 2.0**60
 
 
-# ---- whose array
+# ---- shared arrays
 
 
 def test_arrays_of_the_caller_are_copied():
@@ -272,7 +272,7 @@ def test_arrays_of_the_caller_are_copied():
     np.testing.assert_array_equal(x.grad, [30, 4])
 
 
-def test_results_are_read_only_and_grads_are_ones_own():
+def test_results_are_read_only_and_grads_are_copies():
     x = Variable([1.0, 2.0])
     y = x + 0.0
     z = fg.sum(y + y)
@@ -285,7 +285,7 @@ def test_results_are_read_only_and_grads_are_ones_own():
     assert z.forward() == 2
 
 
-def test_derivatives_of_values_that_are_gone_are_refused():
+def test_backward_of_outdated_values_is_an_error():
     x = Variable(3.0)
     z = x * x
     x.value = 5.0
@@ -296,8 +296,8 @@ def test_derivatives_of_values_that_are_gone_are_refused():
     assert x.grad == 10
 
 
-def test_layers_may_write_into_what_comes_back():
-    """As the relu layer of a well-known textbook does."""
+def test_backward_of_primitives_may_overwrite_grad():
+    """The relu layer of a well-known textbook does so."""
 
     def back(grad, out, x):
         grad[x <= 0] = 0
@@ -320,7 +320,7 @@ def test_layers_may_write_into_what_comes_back():
     assert kept.value[0] == -1
 
 
-def test_copies_are_graphs_of_their_own():
+def test_copies_are_independent_graphs():
     x = Variable([1.0, 2.0])
     y = fg.sum(x * x)
     again = copy.deepcopy(y)
@@ -328,7 +328,7 @@ def test_copies_are_graphs_of_their_own():
     assert y.forward() == 0 and again.forward() == 5
 
 
-# ---- Python's and NumPy's ways to write it
+# ---- operators, and functions of NumPy
 
 
 def test_operators_and_their_reflections():
@@ -378,12 +378,12 @@ def test_operators_and_their_reflections():
         (lambda x: len(x), "has no len"),
     ],
 )
-def test_what_there_is_no_derivative_of_is_named(use, message):
+def test_errors_name_functions_without_a_derivative(use, message):
     with pytest.raises(TypeError, match=message):
         use(Variable([0.5, 2.0]))
 
 
-def test_public_functions_have_a_name_a_signature_and_a_text():
+def test_public_functions_have_a_name_a_signature_and_a_docstring():
     for name in fg.__all__:
         function = getattr(fg, name)
         assert function.__name__ == name and len(function.__doc__) > 40

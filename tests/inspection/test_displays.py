@@ -1,4 +1,4 @@
-"""Displays: what they store and draw, in scikit-learn's manner, and what they refuse."""
+"""Displays: the data they store, the pictures they draw, and the errors they raise."""
 
 import sys
 import warnings
@@ -64,7 +64,7 @@ MAKERS = {
 over_displays = pytest.mark.parametrize("name", MAKERS)
 
 
-# ---- what all have in common
+# ---- all displays
 
 
 @over_displays
@@ -72,11 +72,14 @@ def test_axes_are_new_or_given(name, tmp_path):
     estimator = fitted()
     display = MAKERS[name](estimator)
     assert display.ax_.figure is display.figure_
-    display.figure_.savefig(tmp_path / "picture.png")  # warns of what does not fit
+    display.figure_.savefig(tmp_path / "picture.png")  # warns if texts do not fit
     _, ax = plt.subplots()
     given = MAKERS[name](estimator, ax=ax)
     assert given.ax_ is ax
     assert given.figure_ is ax.figure
+    part = plt.figure(figsize=(9, 5)).subfigures(1, 2)[1]
+    assert given.plot(part.subplots()).figure_ is part
+    part.figure.savefig(tmp_path / "part.png")
     assert given.plot(display.ax_) is given
     assert given.ax_ is display.ax_
 
@@ -161,7 +164,7 @@ def test_lbfgs_has_no_curve():
     estimator = fitted(MLPClassifier((5,), solver="lbfgs", random_state=0))
     with pytest.raises(ValueError, match=r"no loss curve: this MLPClassifier with solver='lbfgs'"):
         LossCurveDisplay.from_estimator(estimator)
-    again = fitted(fitted().set_params(solver="lbfgs"))  # which leaves the curve of 'adam'
+    again = fitted(fitted().set_params(solver="lbfgs"))  # keeps the curve of 'adam'
     with pytest.raises(ValueError, match="no loss curve"):
         LossCurveDisplay.from_estimator(again)
 
@@ -248,7 +251,7 @@ def test_links_tell_sign_and_size():
     np.testing.assert_array_equal(orange, weights < 0)
     segments = display.links_.get_segments()
     assert len(segments) == 4 * 5 + 5 * 3 + 3
-    np.testing.assert_array_equal(segments[1][0], segments[0][0])  # of the same input
+    np.testing.assert_array_equal(segments[1][0], segments[0][0])  # both from the first input
     assert [len(units.get_offsets()) for units in display.units_] == [4, 5, 3, 1]
 
 
@@ -324,7 +327,7 @@ def test_wide_layers_are_refused_unless_asked_for():
         NetworkDisplay.from_estimator(wide)
 
 
-# ---- regions of decision
+# ---- decision regions
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

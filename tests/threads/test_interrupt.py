@@ -1,4 +1,4 @@
-"""Ctrl-C for real: SIGINT at any moment of a fit, on the main thread and off it."""
+"""Real SIGINT signals at many moments of a fit, on the main thread and on another one."""
 
 import _thread
 import os
@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-import fastbp.threads.team as team_module
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_targets
 from fastbp.kernels import Rank, Task, core
-from problems import Samples, lowered, rates_of
+from fastbp.threads import cores
+from fastbp.training import Samples
+from problems import lowered, rates_of
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to oneself"),
@@ -27,19 +28,21 @@ FOREVER = dict(max_iter=10**8, tol=0, n_iter_no_change=np.inf, random_state=0)
 
 @pytest.fixture(autouse=True)
 def python_handles_sigint():
-    """Shells start background jobs with SIGINT ignored; Python then leaves it so."""
+    """Python ignores SIGINT if a shell started it as a background job."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 def interrupted(model, X, y, after, **validation):
-    """Fit, SIGINT after so many seconds of training; seconds from the signal to the end of the
-    fit, the exception, and the warnings."""
+    """Interrupt a fit `after` seconds of training.
+
+    Returns the seconds from the signal to the end of the fit, the exception, and the warnings.
+    """
     sent, failure = [], None
 
     def send():
-        while not team_module._cores_taken:  # training has not begun
+        while not cores._cores_taken:  # training has not begun
             time.sleep(0.001)
         time.sleep(after)
         sent.append(time.monotonic())
@@ -47,7 +50,7 @@ def interrupted(model, X, y, after, **validation):
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _thread.start_new_thread(send, ())  # bare: nothing in it can be interrupted
+        _thread.start_new_thread(send, ())  # SIGINT never interrupts a thread of `_thread`
         try:
             model.fit(X, y, **validation)
         except KeyboardInterrupt as interrupt:
@@ -61,14 +64,14 @@ def data(n=4000, features=60):
 
 
 def batch_boundaries(model, X, y, epochs):
-    """Weights at every batch boundary of an uninterrupted fit without shuffling."""
+    """The weights at each batch boundary of an uninterrupted fit without shuffling."""
     twin = clone(model).set_params(max_iter=1, shuffle=False, early_stopping=False)
     start = clone(twin).set_params(learning_rate_init=1e-300, solver="sgd").fit(X, y)
-    network = start._network  # a rate of nothing: the initial weights
+    network = start._model.network  # with this rate these are the initial weights
     optimizer = clone(twin).fit(X, y)._optimizer
     optimizer.state[:], optimizer.tally[:] = 0, 0
     targets, size = as_targets(y, X.dtype), min(model.batch_size, len(X))
-    objective, rule = lowered("log_loss", 5, alpha=model.alpha), optimizer.rule()
+    objective, rule = lowered("log_loss", 5, alpha=model.alpha), optimizer.rule.lower()
     seen = [network.params.tobytes()]
     for _ in range(epochs):
         for first in range(0, len(X), size):
@@ -106,8 +109,8 @@ def test_it_stops_soon_at_an_exact_batch_boundary(solver, n_threads):
         assert 0 <= steps - batches * model.n_iter_ <= batches
         if model.n_iter_ < 12:
             boundaries = batch_boundaries(model, X, y, model.n_iter_ + 1)
-            assert model._network.params.tobytes() == boundaries[steps]
-        else:  # the whole epochs before it, by an ordinary fit
+            assert model._model.network.params.tobytes() == boundaries[steps]
+        else:  # compare the finished epochs with an ordinary fit
             whole = clone(model).set_params(max_iter=model.n_iter_).fit(X, y)
             assert whole.loss_curve_ == model.loss_curve_
     assert np.median(delays) < 0.2 and max(delays) < 2, delays
@@ -118,7 +121,7 @@ def test_in_the_first_epoch_the_loss_is_that_of_the_finished_batches():
     model = MLPClassifier((200,), batch_size=50, n_threads=2, **FOREVER)
     delay, failure, _ = interrupted(model, X, y, 0.4)
     assert failure is None and delay < 2
-    if model.n_iter_ == 0:  # some seconds of work: no epoch is over
+    if model.n_iter_ == 0:  # the first epoch takes some seconds
         assert model.loss_curve_ == [] and model.t_ == 0
         assert 0 < model.loss_ < 10 and model._optimizer.tally[1] > 0
     assert np.isfinite(model.predict_proba(X[:9])).all()
@@ -153,7 +156,7 @@ def test_early_stopping_gets_its_best_weights(given):
 
 @pytest.mark.parametrize("after", [0.1, 0.2])
 def test_a_recorded_validation_set_is_as_long_as_the_loss_curve(after):
-    """Most of the time goes into the validation set: there the signal comes."""
+    """Validation takes most of the time, so that the signal arrives during it."""
     X, y = data()
     validation = dict(X_val=np.vstack([X] * 20), y_val=np.tile(y, 20))
     model = MLPClassifier((50,), **FOREVER)
@@ -184,7 +187,7 @@ def test_an_interrupt_before_training_leaves_the_estimator_as_it_was(monkeypatch
     model = MLPClassifier(max_iter=2, random_state=0).fit(X, y)
     before = vars(model).copy()
     monkeypatch.setattr(
-        "fastbp.estimators.base.Network", lambda *_: signal.raise_signal(signal.SIGINT)
+        "fastbp.estimators.job.Network", lambda *_: signal.raise_signal(signal.SIGINT)
     )
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
@@ -193,7 +196,7 @@ def test_an_interrupt_before_training_leaves_the_estimator_as_it_was(monkeypatch
 
 
 def test_a_fit_off_the_main_thread_does_not_see_it():
-    """As documented: Python hands the signal to the main thread, and the fit goes on."""
+    """As documented: only the main thread gets the signal, and the fit continues."""
     X, y = data(2000)
     model = MLPClassifier((50,), max_iter=40, random_state=0)
     fit = threading.Thread(target=model.fit, args=(X, y))

@@ -1,4 +1,4 @@
-"""Law 12: import, fit and a failed fit leave the process as it was."""
+"""Law 12: import, fit and a failed fit do not change the state of the process."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_law_12_nothing_in_the_process_has_changed(report, event):
 
 
 def test_import_brings_no_library_and_no_plotting():
-    """Beyond the standard library and what scikit-learn brings, it loads itself."""
+    """It loads only itself, the standard library and requirements of scikit-learn."""
     program = (
         "import sys, sklearn.neural_network; before = set(sys.modules); import fastbp; "
         "fastbp.MLPClassifier, fastbp.check_gradient; "

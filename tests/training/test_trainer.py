@@ -13,7 +13,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor
-from fastbp.training import schedules
 
 X, y = load_iris(return_X_y=True)
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -38,12 +37,6 @@ def test_verbose_lines_are_scikit_learns(parameters, capsys):
             model.partial_fit(X, y)
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1] and printed[0].count("\n") >= 4
-
-
-def test_schedules():
-    assert schedules.invscaling(0.5, 99, 0.5) == 0.05
-    assert schedules.adaptive(1.0) == 0.2
-    assert schedules.adaptive(1e-6) is None
 
 
 def test_adam_ignores_the_schedule():

@@ -14,15 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from test_team import InterruptAt
 
-import fastbp.network.inference as inference_module
-import fastbp.training.trainer as trainer_module
 import fastbp.training.validation_set as validation_set
 import oracle
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
 from fastbp.network import Network
+from interrupts import TRAINING, InterruptAt
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -352,7 +350,7 @@ def test_lbfgs_records_every_iterate(cls):
 @BOTH
 @pytest.mark.parametrize("sparse", [False, True])
 def test_any_number_of_threads_records_the_same_bits(cls, sparse, monkeypatch):
-    monkeypatch.setattr(inference_module, "PREDICT_WORK", 1)  # chunks of 64 rows
+    monkeypatch.setattr("fastbp.network.inference.PREDICT_WORK", 1)  # chunks of 64 rows
     x_val = np.random.RandomState(1).randn(1000, 6)
     y_val = x_val[:, :3].argmax(axis=1) if cls is MLPClassifier else x_val[:, :2]
     ran = []
@@ -538,7 +536,6 @@ INTERRUPTED = [
 
 @pytest.mark.parametrize("params", INTERRUPTED)
 def test_an_interrupt_at_any_line_keeps_the_curves_together(params):
-    files = (trainer_module.__file__, validation_set.__file__)
     data = dict(X_val=X_VAL, y_val=LABELS_VAL)
     model = MLPClassifier(**{**SMALL, "max_iter": 3}, warm_start=True, **params)
     whole = clone(model).fit(X, LABELS, **data)
@@ -550,7 +547,7 @@ def test_an_interrupt_at_any_line_keeps_the_curves_together(params):
         model = pickle.loads(known)  # has epochs already
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with InterruptAt(line, files) as tracer:
+            with InterruptAt(line, TRAINING) as tracer:
                 try:
                     model.fit(X, LABELS, **data)
                 except KeyboardInterrupt:  # before or after the training itself
@@ -568,7 +565,6 @@ def test_an_interrupt_at_any_line_keeps_the_curves_together(params):
 
 
 def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
-    files = (trainer_module.__file__, validation_set.__file__)
     data = dict(X_val=X_VAL, y_val=T_VAL)
     model = MLPRegressor(**{**SMALL, "solver": "lbfgs", "max_iter": 3}, warm_start=True)
     whole = model.fit(X, T, **data)
@@ -578,7 +574,7 @@ def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
     while True:
         line += 3
         model = pickle.loads(known)  # has iterates already
-        with InterruptAt(line, files) as tracer, warnings.catch_warnings():
+        with InterruptAt(line, TRAINING) as tracer, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 model.fit(X, T, **data)

@@ -1,0 +1,37 @@
+"""Warnings that point at the user's line, and scikit-learn's words about L-BFGS."""
+
+import os
+import sys
+import warnings
+
+import sklearn
+
+# Frames of these folders are passed over: fits are called through scikit-learn's decorators.
+_OURS = tuple(
+    os.path.dirname(module.__file__) + os.sep for module in (sys.modules["fastbp"], sklearn)
+)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the innermost frame outside of fastbp and scikit-learn."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def lbfgs_message(result, max_iter: int) -> str:
+    """What scikit-learn 1.9 says of a result of L-BFGS that has not converged; '' if it has."""
+    if result.status == 0:
+        return ""
+    n_iter = min(result.nit, max_iter)
+    more = ""
+    if n_iter == max_iter:
+        more = (
+            f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+        )
+    return (
+        f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n"
+        f"{result.message}\n{more}\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )

@@ -1,0 +1,82 @@
+"""Model: all that a prediction needs, in one object that is replaced by one assignment.
+
+The public attributes are the truth, since users may set them: a model is what they were when it was
+made. Another thread may exchange them during a prediction; so each public method reads the model
+once, and works with that.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastbp.network import Network
+
+
+class Labels(NamedTuple):
+    """The classes of a classifier, and the LabelBinarizer that knows them."""
+
+    classes: np.ndarray | None = None
+    binarizer: object = None
+
+    @property
+    def is_multinomial(self) -> bool:
+        """Whether there are more than two classes, of which a sample has one."""
+        return self.binarizer.y_type_ == "multiclass"
+
+
+class Model(NamedTuple):
+    """A fitted network, and how its raw predictions become predictions."""
+
+    network: Network
+    link: str
+    n_outputs: int
+    labels: Labels
+
+    def is_that_of(self, attributes: dict) -> bool:
+        """Whether the public attributes of an estimator are still what this model was made of."""
+        get = attributes.get
+        return (
+            self.network.activation == get("activation")
+            and self.network.holds(get("coefs_", ()), get("intercepts_", ()))
+            and self.link == get("out_activation_")
+            and self.n_outputs == get("n_outputs_")
+            and self.labels.classes is get("classes_")
+            and self.labels.binarizer is get("_label_binarizer")
+        )
+
+
+def current_model(estimator) -> Model:
+    """The model of a fitted estimator; it is made anew where users have set public attributes."""
+    attributes = vars(estimator)
+    model = attributes.get("_model")
+    if model is not None and model.is_that_of(attributes):
+        return model
+    attributes = attributes.copy()  # in one step: never half of two models
+    model = attributes.get("_model")
+    if model is not None and model.is_that_of(attributes):
+        return model
+    model = _made_of(attributes)
+    # The lists of the moment get views into the new network, and the estimator the model. If a fit
+    # in another thread was faster, these lists are not the estimator's any more, and the next call
+    # makes the model of those that are.
+    for name, views in (("coefs_", model.network.coefs), ("intercepts_", model.network.intercepts)):
+        if isinstance(attributes[name], list):
+            attributes[name][:] = views
+    estimator._model = model
+    return model
+
+
+def _made_of(attributes):
+    """The model of the public attributes."""
+    network = Network.from_arrays(
+        attributes["coefs_"], attributes["intercepts_"], attributes["activation"]
+    )
+    expected = attributes.get("n_features_in_", network.units[0])
+    if network.units[0] != expected:
+        raise ValueError(
+            f"coefs_[0] has {network.units[0]} rows, but the model was fitted on {expected} "
+            "features."
+        )
+    labels = Labels(attributes.get("classes_"), attributes.get("_label_binarizer"))
+    n_outputs = attributes.get("n_outputs_", network.units[-1])
+    return Model(network, attributes.get("out_activation_"), n_outputs, labels)

@@ -1,0 +1,68 @@
+"""Predictions of rows: one, many, dense or CSR."""
+
+import numpy as np
+from scipy.sparse import issparse
+
+from fastbp.estimators import inputs
+from fastbp.estimators.model import Model
+from fastbp.kernels import backend
+from fastbp.network import LEAST_CHUNK, chunk_rows, predict_chunks
+from fastbp.threads import call_cost, team
+
+# OpenBLAS never threads products of fewer multiply-adds (its least bound, that of matrix times
+# vector). Larger ones are held to one thread, so that predictions do not depend on how many there
+# are.
+SMALL_PRODUCT = 9216
+
+
+def plain_rows(estimator, X):
+    """Model and X if X needs no validation but for NaN, else (None, None).
+
+    scikit-learn's checks take ten times as long as the prediction of a row.
+    """
+    attributes = vars(estimator)
+    model = attributes.get("_model")
+    names = attributes.get("feature_names_in_")
+    if names is not None:
+        X = inputs.plain_frame(X, names)
+    if (
+        model is not None
+        and inputs.is_plain(X)
+        and X.shape[1] == model.network.units[0] == attributes.get("n_features_in_")
+        and model.is_that_of(attributes)
+        and not hasattr(estimator, "__sklearn_is_fitted__")
+    ):
+        return model, X
+    return None, None
+
+
+def predict_rows(model: Model, X, n_threads: int | None):
+    """Predictions of rows X, in any layout or CSR, and whether they are finite.
+
+    Returns
+    -------
+    prediction : ndarray of shape (n_samples, n_outputs)
+        The link of the raw predictions.
+    finite : bool
+        False where X is not finite, and where the sums of the first layer overflow.
+    """
+    network = model.network
+    if X.dtype != network.params.dtype:
+        network = network.for_rows_of(X.dtype)
+    dtype = network.params.dtype
+    n_samples = X.shape[0]
+    out = np.empty((n_samples, network.units[-1]), dtype)
+    if n_samples <= LEAST_CHUNK and (
+        backend == "native" or n_samples * max(network.products) < SMALL_PRODUCT
+    ):
+        return out, network.predict(inputs.as_rows(X, dtype), model.link, out)
+    work = sum(network.row_work(X.nnz / n_samples if issparse(X) else None))
+    chunk = chunk_rows(work)
+    n_chunks = -(-n_samples // chunk)
+    n_threads = 1 if n_chunks == 1 else n_threads and min(n_threads, n_chunks)
+
+    def rows(part):  # what has to be copied or converted is so chunk by chunk
+        return inputs.as_rows(X[part], dtype)
+
+    with team(n_threads, call_cost(n_samples * work), n_samples, 0) as ranks:
+        return out, predict_chunks(network, rows, chunk, model.link, out, ranks)

@@ -1,0 +1,78 @@
+"""All private names of scikit-learn that fastbp uses; no other file may import one.
+
+They may change without notice; `tests/estimators/test_scikit_learn.py` tries each.
+"""
+
+from functools import lru_cache
+
+from sklearn.base import (
+    BaseEstimator,
+    _fit_context,  # checks the parameters, and manages scikit-learn's callbacks
+)
+from sklearn.utils._param_validation import (  # constraints of parameters and their one error
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    make_constraint,
+    validate_params,
+)
+from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_classes
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+fit_context = _fit_context(prefer_skip_nested_validation=True)
+
+__all__ = [
+    "CheckedEstimator",
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "StrOptions",
+    "check_partial_fit_classes",
+    "check_sample_weight",
+    "fit_context",
+    "label_binarizer",
+    "validate_params",
+]
+
+
+@lru_cache(64)
+def _constraints(cls):
+    """(name, constraints) of each parameter of an estimator."""
+    known = cls._parameter_constraints
+    return [
+        (name, [make_constraint(constraint) for constraint in known[name]])
+        for name in cls._get_param_names()
+        if known.get(name, "no_validation") != "no_validation"
+    ]
+
+
+class CheckedEstimator(BaseEstimator):
+    """An estimator whose parameters are checked quickly."""
+
+    # Until fastbp has pages of its own: the API is that of scikit-learn's page. Notebooks show our
+    # descriptions of the parameters only where there is a page to link to.
+    _doc_link_module = "fastbp"
+    _doc_link_template = (
+        "https://scikit-learn.org/stable/modules/generated/"
+        "sklearn.neural_network.{estimator_name}.html"
+    )
+
+    def _validate_params(self):
+        """Check the parameters quickly; let scikit-learn raise if one is invalid."""
+        for name, constraints in _constraints(type(self)):
+            value = getattr(self, name)
+            if not any(constraint.is_satisfied_by(value) for constraint in constraints):
+                super()._validate_params()
+
+
+def label_binarizer(classes, kind):
+    """What `LabelBinarizer().fit` would give for sorted integer classes, without its checks.
+
+    `kind` is 'binary' or 'multiclass'.
+    """
+    from sklearn.preprocessing import LabelBinarizer  # late: it costs more than our own import
+
+    binarizer = LabelBinarizer()
+    vars(binarizer).update(y_type_=kind, sparse_input_=False, classes_=classes)
+    return binarizer

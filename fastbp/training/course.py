@@ -1,0 +1,124 @@
+"""Course: everything that moves while a network is trained."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from fastbp.network import Network
+from fastbp.training.rule import Optimizer
+
+
+class Epoch(NamedTuple):
+    """What is known of one epoch, or of one iteration of L-BFGS."""
+
+    loss: float
+    validation_loss: float | None
+    validation_score: float | None
+    seconds: float  # of training, without validation
+    rate: float | None  # scheduled rate of the epoch
+
+
+@dataclass
+class Course:
+    """A network in training. Pickled and loaded, it continues with the same bits.
+
+    Parameters
+    ----------
+    network : Network
+    random_state : RandomState
+        Draws the order of each epoch.
+    n_samples : int
+        Samples of an epoch.
+    optimizer : Optimizer, default=None
+        None for L-BFGS.
+    order : ndarray of intp, default=None
+        The rows that are trained on, in the order of the last epoch; None: all rows as they are.
+    samples_seen : int, default=0
+        Samples seen before the first of `epochs`.
+    loss : float
+        The loss of the last epoch so far.
+    best_loss, best_score : float
+        The best so far, over all fits that this one continues.
+    best_epoch : int
+        Number of the epoch with the best validation score; -1 if no epoch is better than the start.
+    no_improvement_count : int
+        Epochs in a row without improvement.
+    epochs : list of Epoch
+        All finished epochs. Curves and counters follow from it.
+    continues : bool
+        Whether earlier fits are continued. Early stopping then ends with the parameters as they are
+        if no epoch is better than the best before; else with those of the start.
+    raw_params : ndarray, default=None
+        Parameters after the last epoch, where the network has those of the best one.
+    kept : dict of int to ndarray
+        Parameters to go back to, by the number of the epoch they belong to; -1 is the start.
+    warning : str
+        What the caller has to warn of.
+    interrupted : bool
+        Whether Ctrl-C ended the last run.
+    result : scipy.optimize.OptimizeResult, default=None
+        Of L-BFGS.
+    """
+
+    network: Network
+    random_state: np.random.RandomState
+    n_samples: int
+    optimizer: Optimizer | None = None
+    order: np.ndarray | None = None
+    samples_seen: int = 0
+    loss: float = np.inf
+    best_loss: float = np.inf
+    best_score: float = -np.inf
+    best_epoch: int = -1
+    no_improvement_count: int = 0
+    epochs: list[Epoch] = field(default_factory=list)
+    continues: bool = False
+    raw_params: np.ndarray | None = None
+    kept: dict[int, np.ndarray] = field(default_factory=dict)
+    warning: str = ""
+    interrupted: bool = False
+    result: object = None
+
+    @property
+    def t(self) -> int:
+        """Samples seen, over all fits that this one continues."""
+        return self.samples_seen + len(self.epochs) * self.n_samples
+
+    def keep(self) -> None:
+        """Keep a copy of the parameters for the epoch that is appended next.
+
+        Kept first and dropped last: at whatever line Ctrl-C comes, the parameters of the best epoch
+        in `epochs` are there.
+        """
+        self.kept[len(self.epochs)] = self.network.params.copy()
+
+    def note_best(self) -> None:
+        """Let the last epoch be the best if its score is; drop the parameters of all others."""
+        if self.epochs and self.epochs[-1].validation_score > self.best_score:
+            self.best_epoch = len(self.epochs) - 1
+            self.best_score = self.epochs[-1].validation_score
+        self.drop_all_but(self.best_epoch)
+
+    def drop_all_but(self, number: int) -> None:
+        """Drop the parameters of all epochs but one."""
+        for other in [*self.kept]:
+            if other != number:
+                del self.kept[other]
+
+    def begin(self) -> None:
+        """Prepare early stopping: parameters of the last epoch, those of the best one kept."""
+        params = self.network.params
+        if self.raw_params is not None:
+            self.kept[self.best_epoch] = params.copy()
+            params[...], self.raw_params = self.raw_params, None
+        elif not self.continues:
+            self.kept[-1] = params.copy()
+
+    def end(self) -> None:
+        """Set the network to the parameters of the best epoch, if they were kept."""
+        best = self.kept.get(self.best_epoch)
+        self.kept.clear()
+        if best is not None:
+            self.raw_params = self.network.params.copy()
+            self.network.params[...] = best

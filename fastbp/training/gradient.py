@@ -1,0 +1,57 @@
+"""The gradient of an objective over all samples."""
+
+import numpy as np
+
+from fastbp.kernels import Rank, Task, core
+from fastbp.network import allocate
+from fastbp.training.job import Job
+from fastbp.training.samples import Samples
+
+# Rows of the chunks in which the samples are walked: enough for efficient products, and scratch of
+# a few MiB for usual widths.
+GRADIENT_CHUNK = 1024
+
+
+def chunk_size(samples: Samples) -> int:
+    """Rows of a chunk of the gradient."""
+    return min(GRADIENT_CHUNK, len(samples))
+
+
+class Gradient:
+    """Reported loss, and gradient of the objective, at the network's parameters of the moment.
+
+    An object is a door for the ranks of a team.
+
+    Parameters
+    ----------
+    job : Job
+    n_ranks : int, default=1
+
+    Attributes
+    ----------
+    grads : ndarray of shape (n_params,)
+        In the order of the network's params. Multi-output squared error is the sum over outputs, as
+        the penalty is a sum (scikit-learn #8349).
+    """
+
+    def __init__(self, job: Job, n_ranks: int = 1):
+        network, chunk = job.network, chunk_size(job.samples)
+        program, objective = job.objective.lower(network)
+        self.grads = allocate(network.params.size, network.params.dtype)
+        self._tally = np.zeros(2)
+        scratch = network.scratch(chunk, n_ranks, "gradient", program)
+        task = Task(job.samples, objective, batch=chunk)
+        self._arguments = (program, network.params, self.grads, scratch, self._tally, task)
+
+    def __call__(self, rank: Rank) -> None:
+        core.loss_gradient(*self._arguments, rank)
+
+    @property
+    def loss(self) -> float:
+        """The loss that was computed last."""
+        return float(self._tally[0])
+
+    def compute(self) -> "Gradient":
+        """Compute loss and gradient in this thread alone."""
+        self(Rank(np.zeros(core.TEAM_WORDS, np.int32), 0, 1))
+        return self

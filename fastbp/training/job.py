@@ -1,0 +1,64 @@
+"""Job: all that a run of training needs, as plain data."""
+
+from dataclasses import dataclass
+
+from fastbp.network import Network
+from fastbp.training.course import Course
+from fastbp.training.objective import Objective
+from fastbp.training.rule import LBFGS, Rule
+from fastbp.training.samples import Samples
+
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
+NAN_LOSS = "The loss is NaN: it is not defined for some raw predictions that training came to."
+
+
+@dataclass
+class Job:
+    """What is minimized, on what, by which rule, from where on, and how far.
+
+    Parameters
+    ----------
+    samples : Samples
+    objective : Objective
+    course : Course
+        Where training starts; it is changed by the run.
+    rule : Rule or LBFGS, default=None
+        None: nothing is to be trained, as for a gradient check.
+    batch_size : int
+        Samples of a mini-batch.
+    max_iter : int
+        Most epochs, or iterations.
+    shuffle : bool
+        Whether each epoch draws a new order.
+    early_stopping : bool
+        Whether the validation score decides which weights are kept.
+    incremental : bool
+        Whether this is one epoch of many calls: no warning that the loss has not converged.
+    n_threads : int, default=None
+        Threads of the team; None decides by the work.
+    """
+
+    samples: Samples
+    objective: Objective
+    course: Course
+    rule: Rule | LBFGS | None = None
+    batch_size: int = 1
+    max_iter: int = 1
+    shuffle: bool = True
+    early_stopping: bool = False
+    incremental: bool = False
+    n_threads: int | None = None
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+        return self.course.network
+
+    @property
+    def work_per_sample(self) -> float:
+        """Multiply-adds of forward and backward for one sample, about."""
+        first, others = self.network.row_work(self.samples.entries_per_row)
+        return 10 * sum(self.network.units[1:]) + 2 * first + 3 * others  # 10: activations, losses

@@ -1,0 +1,78 @@
+"""Training by L-BFGS (`scipy.optimize`) on gradients of all samples."""
+
+from collections.abc import Sequence
+from time import perf_counter
+
+import numpy as np
+import scipy.optimize
+
+from fastbp.threads import single_threaded_blas, step_cost, team
+from fastbp.training.course import Course, Epoch
+from fastbp.training.gradient import Gradient, chunk_size
+from fastbp.training.job import Job
+from fastbp.training.watches import Watch
+
+
+def minimize(job: Job, watches: Sequence[Watch]) -> Course:
+    """Minimize the objective, in place; `course.result` is SciPy's.
+
+    Each accepted iterate is an epoch of the course. Ctrl-C ends at the last one. Watches may record
+    and print; they do not end the iterations.
+    """
+    course, network = job.course, job.network
+    chunk = chunk_size(job.samples)
+    start = network.params.astype(np.float64)
+    first_loss = np.inf
+    try:
+        cost = step_cost(job.work_per_sample * chunk, network.params.size)
+        epoch_work = job.work_per_sample * len(job.samples)
+        # SciPy's L-BFGS calls BLAS for vectors, with as many threads as it may, beside the ranks.
+        with single_threaded_blas(), team(job.n_threads, cost, chunk, epoch_work) as ranks:
+            gradient = Gradient(job, ranks.size)
+            began = perf_counter()
+
+            def loss_gradient(params):
+                nonlocal first_loss
+                network.params[...] = params
+                ranks.run(gradient)
+                if first_loss == np.inf:
+                    first_loss = gradient.loss
+                return gradient.loss, gradient.grads.astype(np.float64)
+
+            def accept(intermediate_result):
+                nonlocal began
+                seconds = perf_counter() - began
+                network.params[...] = intermediate_result.x
+                epoch = Epoch(intermediate_result.fun, None, None, seconds, None)
+                for watch in watches:
+                    epoch = watch.record(course, epoch, ranks)
+                # Kept first and dropped last: the parameters of the last epoch are always there.
+                course.kept[len(course.epochs)] = intermediate_result.x.copy()
+                course.epochs.append(epoch)
+                course.drop_all_but(len(course.epochs) - 1)
+                began = perf_counter()
+
+            result = scipy.optimize.minimize(
+                loss_gradient,
+                start,
+                method="L-BFGS-B",
+                jac=True,
+                options={
+                    "maxfun": job.rule.max_fun,
+                    "maxiter": job.max_iter,
+                    "gtol": job.rule.tol,
+                },
+                callback=accept,
+            )
+    except KeyboardInterrupt:
+        course.interrupted = True
+        iterations = len(course.epochs)
+        result = scipy.optimize.OptimizeResult(
+            x=course.kept.get(iterations - 1, start),
+            fun=course.epochs[-1].loss if iterations else first_loss,
+            nit=iterations,
+        )
+    network.params[...] = result.x
+    course.kept.clear()
+    course.result, course.loss = result, float(result.fun)
+    return course

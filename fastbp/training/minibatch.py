@@ -1,0 +1,110 @@
+"""Training by mini-batch steps."""
+
+import functools
+import math
+from collections.abc import Sequence
+from time import perf_counter
+
+from fastbp.kernels import CSR, Task, core, variant
+from fastbp.network import epoch_use
+from fastbp.threads import step_cost, team
+from fastbp.training.course import Course, Epoch
+from fastbp.training.job import NAN_LOSS, NON_FINITE, Job
+from fastbp.training.watches import Watch
+
+
+def train(job: Job, watches: Sequence[Watch]) -> Course:
+    """Train by mini-batch steps, in place.
+
+    Ctrl-C ends training at a batch boundary. With early stopping the network ends with the
+    parameters of the best epoch.
+
+    Raises
+    ------
+    ValueError
+        At the first epoch that ends with parameters that are not finite, or whose loss is NaN; with
+        early stopping the best parameters are restored instead, with a warning.
+    """
+    course, diverged = job.course, ""
+    if job.early_stopping:
+        course.begin()
+        start = course.network.params.copy()
+    course.interrupted, course.warning = False, ""
+    course.optimizer.tally[:2] = 0
+    try:
+        diverged = _run_epochs(job, watches)
+    except KeyboardInterrupt:
+        course.interrupted = True
+        _report_loss(course)
+    if diverged:
+        where = (
+            f" Training stopped at epoch {len(course.epochs)} with learning rate "
+            f"{course.optimizer.rate:g}."
+        )
+        if not job.early_stopping:
+            raise ValueError(diverged + where)
+        course.warning = diverged + where + " The best weights of the epochs before are restored."
+    if job.early_stopping:
+        course.note_best()
+        if diverged:
+            course.kept.setdefault(course.best_epoch, start)
+        course.end()
+    return course
+
+
+def _run_epochs(job, watches):
+    """Run epochs until one of the watches or `max_iter` ends training; why it diverged, or ''."""
+    course, network, optimizer = job.course, job.network, job.course.optimizer
+    program, objective = job.objective.lower(network)
+    rule = job.rule.lower()
+    n_steps = math.ceil(course.n_samples / job.batch_size)
+    rates = optimizer.rates(n_steps)
+    step_work = job.work_per_sample * job.batch_size + 8 * network.params.size
+    cost = step_cost(step_work, network.params.size)
+    with team(job.n_threads, cost, job.batch_size, step_work * n_steps) as ranks:
+        scratch = network.scratch(
+            job.batch_size, ranks.size, epoch_use(isinstance(job.samples.x, CSR)), program
+        )
+        task = Task(job.samples, objective, rule, course.order, job.batch_size, rates)
+        door = functools.partial(
+            variant(core.train_epoch, network.params.dtype),
+            program,
+            network.params,
+            optimizer.state,
+            scratch,
+            optimizer.tally,
+            task,
+        )
+        while len(course.epochs) < job.max_iter:
+            if job.shuffle:  # as `sklearn.utils.shuffle`, out of the order before
+                course.random_state.shuffle(course.order)
+            optimizer.fill(rates, rule)
+            began = perf_counter()
+            ranks.run(door)
+            course.loss = float(optimizer.tally[0]) / course.n_samples
+            epoch = Epoch(course.loss, None, None, perf_counter() - began, optimizer.rate)
+            for watch in watches:
+                epoch = watch.record(course, epoch, ranks)
+            course.epochs.append(epoch)
+            if not network.is_finite():
+                return NON_FINITE
+            if math.isnan(epoch.loss):  # parameters may stay finite where derivatives do
+                return NAN_LOSS
+            optimizer.end_epoch(course.t)
+            if any([watch.after_epoch(course, ranks) for watch in watches]):
+                return ""
+    if not job.incremental:
+        course.warning = (
+            f"Stochastic Optimizer: Maximum iterations ({job.max_iter:d}) reached and the "
+            "optimization hasn't converged yet."
+        )
+    return ""
+
+
+def _report_loss(course):
+    """Set the loss of an interrupted run: of its last epoch, else of the batches before Ctrl-C."""
+    batch_losses, n_samples = course.optimizer.tally[:2]
+    if course.epochs:
+        course.loss = course.epochs[-1].loss
+    elif n_samples:
+        course.loss = float(batch_losses / n_samples)

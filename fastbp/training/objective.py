@@ -1,0 +1,46 @@
+"""Objective: what training minimizes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastbp.graph.expression import Expression
+from fastbp.kernels import LoweredObjective, core
+from fastbp.network import Network
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The mean loss of the samples plus the L2 penalty ``alpha / 2 * sum(w ** 2) / sum(weights)``.
+
+    Parameters
+    ----------
+    loss : str or Expression
+        A loss of raw predictions and targets.
+    link : str
+        What makes predictions of raw predictions.
+    parameters : ndarray of float64, default=None
+        Of the loss: a level for each output, a threshold, or a power.
+    alpha : float, default=0.0
+        Strength of the penalty.
+    scale : float, default=1.0
+        Factor of the mean loss where it is reported; the gradient is that of scale 1.
+    exact : bool, default=False
+        Report log losses of the true probabilities; False clips them to [eps, 1 - eps] of the
+        dtype, as scikit-learn does.
+    """
+
+    loss: str | Expression
+    link: str
+    parameters: np.ndarray | None = None
+    alpha: float = 0.0
+    scale: float = 1.0
+    exact: bool = False
+
+    def lower(self, network: Network):
+        """The network's program with this loss, and the objective in the core's codes."""
+        program, code = network.with_loss(self.loss)
+        link = core.LINKS[self.link]
+        return program, LoweredObjective(
+            code, link, self.parameters, self.alpha, self.scale, self.exact
+        )

@@ -1,0 +1,133 @@
+"""Rules of optimization: an optimizer of the core with its constants, or L-BFGS."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastbp.kernels import core
+from fastbp.training.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a mini-batch step is made: one row of the core's table of optimizers.
+
+    Parameters
+    ----------
+    optimizer : str
+        A name in the core's OPTIMIZERS.
+    constants : dict of str to float
+        Its constants, by the names in the core's RULE_CONSTANTS.
+    """
+
+    optimizer: str
+    constants: dict = field(default_factory=dict)
+
+    def lower(self) -> dict:
+        """The fields of the core's struct Rule; constants that the optimizer has not are 0."""
+        fields = dict.fromkeys(core.ALL_CONSTANTS, 0.0)
+        return {**fields, **self.constants, "optimizer": core.OPTIMIZERS[self.optimizer]}
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """L-BFGS of `scipy.optimize` on the gradient over all samples.
+
+    Parameters
+    ----------
+    tol : float
+        Bound on the gradient's largest element.
+    max_fun : int
+        Most evaluations of the objective.
+    """
+
+    tol: float
+    max_fun: int
+
+
+@dataclass
+class Optimizer:
+    """A rule and its schedule, and what moves with each step.
+
+    Parameters
+    ----------
+    rule : Rule
+    schedule : Schedule
+    rate : float
+        Scheduled rate of the next epoch.
+    state : ndarray of shape (rows of the optimizer, parameters)
+        Velocity or moments.
+    tally : ndarray of float64 of shape (3,)
+        The core's report: of the last epoch the sum of batch loss times batch size and the number
+        of samples in finished batches; and the number of steps ever performed.
+    """
+
+    rule: Rule
+    schedule: Schedule
+    rate: float
+    state: np.ndarray
+    tally: np.ndarray
+
+    @classmethod
+    def start(cls, rule: Rule, schedule: Schedule, size: int, dtype) -> "Optimizer":
+        """An optimizer before its first step, for `size` parameters."""
+        state = np.zeros((core.STATE_ROWS[rule.optimizer], size), dtype)
+        return cls(rule, schedule, schedule.initial_rate, state, np.zeros(3))
+
+    def copy(self, dtype) -> "Optimizer":
+        """The same optimizer with arrays of its own, its state in this dtype."""
+        return Optimizer(
+            self.rule, self.schedule, self.rate, self.state.astype(dtype), self.tally.copy()
+        )
+
+    def to_plain(self) -> dict:
+        """Names, numbers and arrays alone, for pickles."""
+        return {
+            "optimizer": self.rule.optimizer,
+            "constants": dict(self.rule.constants),
+            "schedule": self.schedule.name,
+            "initial_rate": self.schedule.initial_rate,
+            "power_t": self.schedule.power_t,
+            "rate": self.rate,
+            "state": self.state,
+            "tally": self.tally,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict) -> "Optimizer":
+        """The optimizer that `to_plain` gave."""
+        return cls(
+            Rule(plain["optimizer"], plain["constants"]),
+            Schedule(plain["schedule"], plain["initial_rate"], plain["power_t"]),
+            plain["rate"],
+            plain["state"],
+            plain["tally"],
+        )
+
+    def rates(self, n_steps: int) -> np.ndarray:
+        """An array for the rates of an epoch, shape (n_steps or 1, 2).
+
+        It has a row for each step where the optimizer's rate changes from step to step.
+        """
+        return np.empty((n_steps if core.CORRECTS_RATE[self.rule.optimizer] else 1, 2))
+
+    def fill(self, rates: np.ndarray, lowered: dict) -> None:
+        """Write the scheduled rates and those that the optimizer multiplies by, of the next epoch.
+
+        Bias correction is the core's: NumPy's powers have other last bits on other processors.
+        """
+        self.schedule.fill(rates, self.rate)
+        core.step_rates(lowered, rates, int(self.tally[2]) + 1)
+
+    def end_epoch(self, samples_seen: int) -> None:
+        """Set the rate of the next epoch."""
+        progress = self.schedule.progress(self.rate, samples_seen)
+        self.rate = self.schedule.rules.after_epoch(progress)
+
+    def lower_rate(self) -> bool:
+        """Set the rate with which to go on after a stall; False if training shall end."""
+        progress = self.schedule.progress(self.rate, 0)
+        rate = self.schedule.rules.after_stall(progress)
+        if rate is not None:
+            self.rate = rate
+        return rate is not None

@@ -1,0 +1,39 @@
+"""Run a job: the one way into training."""
+
+import math
+from collections.abc import Sequence
+
+from fastbp.training import lbfgs, minibatch
+from fastbp.training.course import Course
+from fastbp.training.job import NAN_LOSS, NON_FINITE, Job
+from fastbp.training.rule import LBFGS
+from fastbp.training.watches import Watch
+
+
+def run(job: Job, watches: Sequence[Watch] = ()) -> Course:
+    """Train the job's network from where its course is.
+
+    Parameters
+    ----------
+    job : Job
+        Its course is changed: network, optimizer, epochs.
+    watches : sequence of Watch, default=()
+        Look at the course after each epoch, in this order.
+
+    Returns
+    -------
+    course : Course
+        That of the job.
+
+    Raises
+    ------
+    ValueError
+        If training diverged.
+    """
+    train = lbfgs.minimize if isinstance(job.rule, LBFGS) else minibatch.train
+    course = train(job, watches)
+    if not course.network.is_finite():
+        raise ValueError(NON_FINITE)
+    if isinstance(job.rule, LBFGS) and math.isnan(course.loss):
+        raise ValueError(NAN_LOSS)
+    return course

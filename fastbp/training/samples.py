@@ -1,0 +1,57 @@
+"""Samples: rows, targets and weights, as the core takes them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastbp.kernels import CSR
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What is trained on, or validated on; no array is copied.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_features), or CSR
+        C-ordered rows of float32 or float64.
+    y : ndarray of shape (n_samples, n_targets)
+        Targets in the dtype of x: one column for each output, or the index of the class.
+    weight : ndarray of float64 of shape (n_samples,), default=None
+        Weights of the samples, at most 1; None weighs all the same.
+    """
+
+    x: np.ndarray | CSR
+    y: np.ndarray
+    weight: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, part: slice) -> "Samples":
+        """Neighbouring samples, as views."""
+        first, stop, step = part.indices(len(self))
+        if step != 1:
+            raise ValueError(f"samples are sliced with step 1, got {part}")
+        x = self.x.slice(first, stop) if isinstance(self.x, CSR) else self.x[first:stop]
+        weight = None if self.weight is None else self.weight[first:stop]
+        return Samples(x, self.y[first:stop], weight)
+
+    @property
+    def entries_per_row(self) -> float | None:
+        """Mean number of entries of a CSR row; None for dense rows."""
+        return len(self.x.data) / max(len(self), 1) if isinstance(self.x, CSR) else None
+
+    def take(self, rows: np.ndarray) -> "Samples":
+        """The samples with these numbers, in this order, as copies."""
+        x = _csr_rows(self.x, rows) if isinstance(self.x, CSR) else self.x[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        return Samples(x, self.y[rows], weight)
+
+
+def _csr_rows(x, rows):
+    """CSR of the chosen rows; their entries keep their order."""
+    counts = np.diff(x.indptr)[rows]
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    entries = np.arange(indptr[-1]) + np.repeat(x.indptr[rows] - indptr[:-1], counts)
+    return CSR(x.data[entries], x.indices[entries], indptr.astype(np.int64), x.n_features)

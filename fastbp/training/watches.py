@@ -1,0 +1,123 @@
+"""Watches: what looks at training after each epoch.
+
+A watch keeps no state of its own: what it counts is in the course, so that a course can be saved
+and continued.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastbp.threads import Team
+from fastbp.training.course import Course, Epoch
+from fastbp.training.validation_set import ValidationSet
+
+
+class Watch:
+    """The protocol of watches; each method does nothing by default."""
+
+    def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
+        """The epoch, with what this watch measures, before it is appended to the course."""
+        return epoch
+
+    def after_epoch(self, course: Course, team: Team) -> bool:
+        """Whether training shall end, after the epoch was appended."""
+        return False
+
+
+@dataclass(frozen=True)
+class Validation(Watch):
+    """Records score and loss on the validation set."""
+
+    validation_set: ValidationSet
+
+    def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
+        score, loss = self.validation_set(team)
+        return epoch._replace(validation_score=score, validation_loss=loss)
+
+
+class PrintLoss(Watch):
+    """Prints a line with the loss."""
+
+    def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
+        print(f"Iteration {len(course.epochs) + 1}, loss = {epoch.loss:.8f}")
+        return epoch
+
+
+class PrintScore(Watch):
+    """Prints a line with the validation score."""
+
+    def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
+        print(f"Validation score: {epoch.validation_score:f}")
+        return epoch
+
+
+class BestWeights(Watch):
+    """Keeps the parameters of the epoch with the best validation score."""
+
+    def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
+        if epoch.validation_score > course.best_score:
+            course.keep()
+        return epoch
+
+    def after_epoch(self, course: Course, team: Team) -> bool:
+        course.note_best()
+        return False
+
+
+@dataclass(frozen=True)
+class Patience(Watch):
+    """Ends training that has stalled, unless the schedule has a smaller rate.
+
+    Parameters
+    ----------
+    tol : float
+        Least improvement that counts.
+    most : float
+        Epochs in a row without improvement that are tolerated.
+    verbose : bool
+        Whether to print why training ends.
+    """
+
+    tol: float
+    most: float
+    verbose: bool
+
+    what: ClassVar[str] = "Training loss"
+
+    def improves(self, course: Course, epoch: Epoch) -> bool:
+        """Whether the loss improves by `tol`, or is NaN, as in scikit-learn."""
+        return not epoch.loss > course.best_loss - self.tol
+
+    def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
+        improves = self.improves(course, epoch)
+        course.no_improvement_count = 0 if improves else course.no_improvement_count + 1
+        course.best_loss = min(course.best_loss, epoch.loss)
+        return epoch
+
+    def after_epoch(self, course: Course, team: Team) -> bool:
+        if course.no_improvement_count <= self.most:
+            return False
+        optimizer = course.optimizer
+        lowered = optimizer.lower_rate()
+        if self.verbose:
+            then = optimizer.schedule.rules.ended
+            if lowered:
+                then = f"Setting learning rate to {optimizer.rate:f}"
+            print(
+                f"{self.what} did not improve more than tol={self.tol:f} for {self.most:d} "
+                f"consecutive epochs. {then}"
+            )
+        if lowered:
+            course.no_improvement_count = 0
+        return not lowered
+
+
+@dataclass(frozen=True)
+class PatienceWithScore(Patience):
+    """The same by the validation score."""
+
+    what: ClassVar[str] = "Validation score"
+
+    def improves(self, course: Course, epoch: Epoch) -> bool:
+        """Whether the score improves by `tol`, or is NaN, as in scikit-learn."""
+        return not epoch.validation_score < course.best_score + self.tol

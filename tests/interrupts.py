@@ -1,0 +1,66 @@
+"""KeyboardInterrupt at any line; threads and limits of BLAS that must not remain after it."""
+
+import _thread
+import sys
+import threading
+import time
+from pathlib import Path
+
+from threadpoolctl import threadpool_info
+
+import fastbp.threads
+import fastbp.training
+
+
+def files_of(room):
+    """Paths of the files of a room, spelled as in `co_filename`."""
+    return tuple(map(str, Path(room.__file__).parent.glob("*.py")))
+
+
+THREADS, TRAINING = files_of(fastbp.threads), files_of(fastbp.training)
+
+
+class InterruptAt:
+    """Raises KeyboardInterrupt at the n-th line that this thread runs in the given files."""
+
+    def __init__(self, n, files):
+        self.left, self.files, self.raised, self.again = n, files, None, 0
+
+    def __call__(self, frame, event, _):
+        if frame.f_code.co_filename not in self.files:
+            return None
+        if event == "line" and self.raised is None:
+            self.left -= 1
+            if self.left == 0:
+                self.raised = f"{frame.f_code.co_name}:{frame.f_lineno}"
+                raise KeyboardInterrupt
+        return self
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self.before)
+
+
+def ranks_alive():
+    """The number of threads that `_thread` started: `threading` does not count the ranks."""
+    return _thread._count() - (threading.active_count() - 1)
+
+
+def wait_for_ranks():
+    """Wait until no rank is alive, or for 20 seconds."""
+    deadline = time.monotonic() + 20
+    while ranks_alive() and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def blas_threads():
+    """(library, number of threads) of each BLAS library in the process."""
+    return [
+        (lib["filepath"], lib["num_threads"])
+        for lib in threadpool_info()
+        if lib["user_api"] == "blas"
+    ]

@@ -1,0 +1,207 @@
+"""A fit is a value: a job is made, run, stopped, pickled, loaded and continued."""
+
+import io
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.datasets import load_iris
+
+from fastbp import MLPClassifier, MLPRegressor, training
+from fastbp.estimators.inputs import as_rows
+from fastbp.estimators.job import INSPECT, watches_of
+from fastbp.training import Epoch, Samples, Schedule, Watch
+
+X, y = load_iris(return_X_y=True)
+quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def job_of(model, max_iter):
+    job = model._job(X, y)
+    job.max_iter = max_iter
+    return job, watches_of(model, job)
+
+
+def facts(course):
+    """All that must be equal: parameters, state, counters and epochs but for their seconds."""
+    yield course.network.params.tobytes()
+    yield course.optimizer.state.tobytes()
+    yield course.optimizer.tally[2]
+    yield course.optimizer.rate
+    yield (
+        course.no_improvement_count,
+        course.best_loss,
+        course.best_score,
+        course.best_epoch,
+        course.t,
+    )
+    yield [epoch._replace(seconds=0) for epoch in course.epochs]
+
+
+@quiet
+@pytest.mark.parametrize("stop", [1, 2, 7, 11])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        dict(solver="adam"),
+        dict(solver="adam", early_stopping=True, n_iter_no_change=20),
+        dict(solver="sgd", learning_rate="invscaling"),
+        dict(solver="sgd", learning_rate="adaptive", tol=0.5, n_iter_no_change=1),
+        dict(solver="sgd", early_stopping=True, shuffle=False, n_iter_no_change=20),
+        dict(solver="adam", activation=lambda z: z * 0.5 + abs(z)),
+    ],
+    ids=str,
+)
+def test_a_job_that_was_pickled_in_the_middle_continues_with_the_same_bits(parameters, stop):
+    model = MLPClassifier((7, 5), random_state=0, batch_size=32, **parameters)
+    job, watches = job_of(model, 12)
+    whole = training.run(job, watches)
+    job, watches = job_of(model, stop)
+    training.run(job, watches)
+    job = pickle.loads(pickle.dumps(job))
+    job.max_iter = 12
+    again = training.run(job, watches_of(model, job))
+    assert list(facts(again)) == list(facts(whole))
+    assert len(again.epochs) == len(whole.epochs)
+
+
+@quiet
+def test_a_course_is_plain_data_without_estimator():
+    job, watches = job_of(MLPClassifier((5,), random_state=0), 3)
+    course = training.run(job, watches)
+    names = []
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module, name):
+            names.append(f"{module}.{name}")
+            return super().find_class(module, name)
+
+    loaded = Unpickler(io.BytesIO(pickle.dumps(course))).load()
+    assert list(facts(loaded)) == list(facts(course))
+    assert not [
+        name
+        for name in names
+        if "sklearn" in name or "estimators" in name or "fastbp._core" in name
+    ]
+
+
+def test_training_needs_no_scikit_learn():
+    program = "import sys, fastbp.training; print('sklearn' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+@quiet
+def test_a_watch_sees_each_epoch_and_may_end_training():
+    class EndsAtThree(Watch):
+        def __init__(self):
+            self.seen = []
+
+        def record(self, course, epoch, team):
+            self.seen.append((len(course.epochs), epoch.loss))
+            return epoch
+
+        def after_epoch(self, course, team):
+            return len(course.epochs) == 3
+
+    watch = EndsAtThree()
+    job, _ = job_of(MLPClassifier((5,), random_state=0), 10)
+    course = training.run(job, [watch])
+    assert watch.seen == [(k, epoch.loss) for k, epoch in enumerate(course.epochs)]
+    assert len(course.epochs) == 3 and course.warning == ""
+    assert all(isinstance(epoch, Epoch) and epoch.seconds > 0 for epoch in course.epochs)
+    assert {epoch.rate for epoch in course.epochs} == {0.001}
+
+
+@quiet
+def test_a_job_changes_nothing_before_it_is_adopted():
+    model = MLPClassifier((5,), random_state=0, max_iter=2)
+    before = dict(vars(model))
+    job = model._job(X, y)
+    course = training.run(job, watches_of(model, job))
+    assert vars(model) == before
+    model._adopt(job, course)
+    fitted = MLPClassifier((5,), random_state=0, max_iter=2).fit(X, y)
+    assert all(map(np.array_equal, model.coefs_, fitted.coefs_))
+    assert model.loss_curve_ == fitted.loss_curve_
+
+
+def test_a_job_for_inspection_leaves_the_random_state_alone():
+    random_state = np.random.RandomState(0)
+    before = random_state.get_state()[1].copy()
+    job = MLPClassifier((5,), random_state=random_state)._job(X, y, purpose=INSPECT)
+    assert job.rule is None and (random_state.get_state()[1] == before).all()
+
+
+@quiet
+def test_lists_of_a_fit_that_is_continued_grow_in_place():
+    model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0)
+    model.partial_fit(X, y)
+    curve = model.loss_curve_
+    for _ in range(3):
+        model.partial_fit(X, y)
+    assert model.loss_curve_ is curve and len(curve) == 4
+    model.fit(X, y)  # a new fit has new ones
+    assert model.loss_curve_ is not curve and len(curve) == 4
+
+
+@quiet
+def test_a_call_of_partial_fit_allocates_nothing_for_the_calls_before():
+    model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).partial_fit(X, y)
+    model.loss_curve_ *= 10**6
+
+    class NotCopied(list):
+        def __iter__(self):
+            raise AssertionError("the curve of earlier calls was read")
+
+    model.loss_curve_ = NotCopied(model.loss_curve_)
+    model.partial_fit(X, y)
+    assert len(model.loss_curve_) == 10**6 + 1
+
+
+# ---- samples
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_samples_are_taken_and_sliced(sparse):
+    rng = np.random.RandomState(0)
+    dense = rng.rand(20, 6) * (rng.rand(20, 6) < 0.4)
+    dense[7] = 0
+    x = as_rows(scipy.sparse.csr_array(dense) if sparse else dense, np.float64)
+    samples = Samples(x, rng.rand(20, 2), rng.rand(20))
+
+    def rows(part):
+        if not sparse:
+            return part.x
+        indptr = part.x.indptr
+        data = part.x.data[: indptr[-1]], part.x.indices[: indptr[-1]], indptr
+        return scipy.sparse.csr_array(data, shape=(len(part), 6)).toarray()
+
+    assert len(samples) == 20
+    for part in (slice(3, 9), slice(7, 8), slice(15, 99), slice(None)):
+        np.testing.assert_array_equal(rows(samples[part]), dense[part])
+        np.testing.assert_array_equal(samples[part].y, samples.y[part])
+        np.testing.assert_array_equal(samples[part].weight, samples.weight[part])
+    chosen = np.array([19, 7, 0, 7, 3])
+    np.testing.assert_array_equal(rows(samples.take(chosen)), dense[chosen])
+    np.testing.assert_array_equal(samples.take(chosen).weight, samples.weight[chosen])
+    with pytest.raises(ValueError, match="step 1"):
+        samples[::2]
+
+
+# ---- schedules
+
+
+def test_schedules():
+    invscaling = Schedule("invscaling", 0.5, 0.5)
+    assert invscaling.rules.after_epoch(invscaling.progress(0.5, 99)) == 0.05
+    assert invscaling.rules.after_stall(invscaling.progress(0.5, 99)) is None
+    adaptive = Schedule("adaptive", 1.0)
+    assert adaptive.rules.after_epoch(adaptive.progress(0.3, 99)) == 0.3
+    assert adaptive.rules.after_stall(adaptive.progress(1.0, 0)) == 0.2
+    assert adaptive.rules.after_stall(adaptive.progress(1e-6, 0)) is None
