@@ -96,8 +96,8 @@ class Network:
         dtype = np.result_type(*coefs, *intercepts)
         if dtype.kind == "c":
             raise ValueError(f"coefs_ and intercepts_ must be real numbers, got {dtype}")
-        dtype = np.float32 if dtype == np.float32 else np.float64
-        network = cls([shapes[0][0], *(shape[1] for shape in shapes)], activation, dtype)
+        real = np.float32 if dtype == np.float32 else np.float64
+        network = cls([shapes[0][0], *(shape[1] for shape in shapes)], activation, real)
         for view, array in zip(network.coefs + network.intercepts, coefs + intercepts, strict=True):
             view[...] = array
         return network
