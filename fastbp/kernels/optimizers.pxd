@@ -119,7 +119,7 @@ cdef inline void optimizer_step(floating* w, const floating* dw, floating* state
 
 cdef inline void objective_gradient(floating* dw, const floating* w, Py_ssize_t n, double decay,
                                     double grad_scale) noexcept nogil:
-    """dw := g = (dw + alpha w) scale, for solvers that step elsewhere."""
+    """dw := g = (dw + alpha w) scale, for solvers outside the core."""
     cdef Py_ssize_t i
     cdef floating alpha = decay, scale = grad_scale
     for i in range(n):
