@@ -47,7 +47,7 @@ cdef extern from * nogil:
 
 
 cdef inline floating ldexp(floating p, floating n) noexcept nogil:
-    """p 2^n, where both are normal, and n comes added to 1.5 * 2^52 or 1.5 * 2^23."""
+    """p 2^n, where both are normal; the argument is n + 1.5 * 2^52, or n + 1.5 * 2^23 in float."""
     if floating is double:
         return fastbp_number_d(fastbp_bits_d(p) + (fastbp_bits_d(n) << 52))
     else:
@@ -58,7 +58,7 @@ cdef inline floating frexp(floating x, floating* e) noexcept nogil:
     """The m of x = m 2^e, sqrt(1/2) <= m < sqrt(2), for normal x > 0; e is added up."""
     cdef uint64_t d
     cdef uint32_t f
-    if floating is double:  # e + 1023 comes as the last bits of 2^52
+    if floating is double:  # e + 1023 is in the last bits of 2^52
         d = fastbp_bits_d(x) + (<uint64_t>0x3FF0000000000000 - <uint64_t>0x3FE6A09E667F3BCD)
         e[0] += fastbp_number_d((d >> 52) | <uint64_t>0x4330000000000000) - 4503599627371519.0
         return fastbp_number_d((d & <uint64_t>0xFFFFFFFFFFFFF) + <uint64_t>0x3FE6A09E667F3BCD)
@@ -213,7 +213,7 @@ cdef inline floating log(floating x) noexcept nogil:
 
 
 cdef inline floating log1p(floating x) noexcept nogil:
-    """log(u) + (x - (u - 1)) / u with u = 1 + x: what the sum loses comes back, to first order."""
+    """log(u) + (x - (u - 1)) / u with u = 1 + x: the last term restores the error of u."""
     cdef floating one = 1, u = one + x, lost = (x - (u - one)) / u, result = log(u)
     result = result + (lost if u > 0 and u < <floating>math.INFINITY else <floating>0)
     return copysign(result, x) if x > -one else result
@@ -287,10 +287,10 @@ cdef inline floating erf(floating x) noexcept nogil:
 
 
 cdef inline double quarter_turns(double x, double* n) noexcept nogil:
-    """The r of x = n pi / 2 + r, |r| <= pi / 4; n comes added to 1.5 * 2^52. For |x| <= 2^30.
+    """The r of x = n pi / 2 + r, |r| <= pi / 4; n is stored plus 1.5 * 2^52. For |x| <= 2^30.
 
-    pi / 2 comes in three parts, the first two of 33 bits, exact times an n below 2^20 (Cody and
-    Waite, 1980).
+    pi / 2 is split into three parts. The first two have 33 bits, so that their products with an n
+    below 2^20 are exact (Cody and Waite, 1980).
     """
     cdef double k, r
     n[0] = x * 0.6366197723675814 + 6755399441055744.0
@@ -439,7 +439,7 @@ cdef inline floating larger(floating x, floating y) noexcept nogil:
 
 
 cdef inline floating largest(const floating* x, Py_ssize_t n) noexcept nogil:
-    """max x, in 16 lanes as well; what it is with a NaN in x is left open."""
+    """max x, in 16 lanes as well; with a NaN in x the result is unspecified."""
     cdef floating lanes[16]
     cdef floating result = x[0]
     cdef Py_ssize_t i, j, body = n - n % 16
