@@ -22,6 +22,12 @@ cdef struct Rule:           # an optimizer and its constants; 0 for those that i
     double epsilon
 
 
+cdef struct Step:           # the numbers of one step; g = (dw + alpha w) scale
+    double rate             # that the optimizer multiplies by
+    double alpha            # 0 for biases
+    double scale            # 1 / (sum of the batch's weights)
+
+
 cdef inline bint is_optimizer(Py_ssize_t code) noexcept nogil:
     """Whether a code is that of an optimizer."""
     return 0 <= code < OPTIMIZERS_END
@@ -70,11 +76,10 @@ cdef inline void adam_rates(const Rule* rule, double* rates, Py_ssize_t n, Py_ss
 
 
 cdef inline void sgd_step(floating* w, const floating* dw, floating* velocity, Py_ssize_t n,
-                          const Rule* rule, double step_rate, double decay,
-                          double grad_scale) noexcept nogil:
+                          const Rule* rule, const Step* step) noexcept nogil:
     """v := momentum v - rate g;  w := w + v, or w + momentum v - rate g (Nesterov)."""
     cdef Py_ssize_t i
-    cdef floating g, v, alpha = decay, scale = grad_scale, rate = step_rate
+    cdef floating g, v, alpha = step.alpha, scale = step.scale, rate = step.rate
     cdef floating momentum = rule.momentum
     if rule.nesterovs_momentum:
         for i in range(n):
@@ -91,11 +96,10 @@ cdef inline void sgd_step(floating* w, const floating* dw, floating* velocity, P
 
 
 cdef inline void adam_step(floating* w, const floating* dw, floating* first, floating* second,
-                           Py_ssize_t n, const Rule* rule, double step_rate, double decay,
-                           double grad_scale) noexcept nogil:
+                           Py_ssize_t n, const Rule* rule, const Step* step) noexcept nogil:
     """m := b1 m + (1 - b1) g;  v := b2 v + (1 - b2) g^2;  w := w - rate m / (sqrt(v) + eps)."""
     cdef Py_ssize_t i
-    cdef floating g, m, v, alpha = decay, scale = grad_scale, rate = step_rate
+    cdef floating g, m, v, alpha = step.alpha, scale = step.scale, rate = step.rate
     cdef floating beta_1 = rule.beta_1, beta_2 = rule.beta_2, epsilon = rule.epsilon
     cdef floating fresh_1 = 1 - rule.beta_1, fresh_2 = 1 - rule.beta_2
     for i in range(n):
@@ -108,20 +112,20 @@ cdef inline void adam_step(floating* w, const floating* dw, floating* first, flo
 
 
 cdef inline void optimizer_step(floating* w, const floating* dw, floating* state,
-                                Py_ssize_t stride, Py_ssize_t n, const Rule* rule, double rate,
-                                double alpha, double scale) noexcept nogil:
+                                Py_ssize_t stride, Py_ssize_t n, const Rule* rule,
+                                const Step* step) noexcept nogil:
     """One step of w's slice; row k of its state begins at state + k * stride."""
     if rule.optimizer == SGD:
-        sgd_step(w, dw, state, n, rule, rate, alpha, scale)
+        sgd_step(w, dw, state, n, rule, step)
     elif rule.optimizer == ADAM:
-        adam_step(w, dw, state, state + stride, n, rule, rate, alpha, scale)
+        adam_step(w, dw, state, state + stride, n, rule, step)
 
 
-cdef inline void objective_gradient(floating* dw, const floating* w, Py_ssize_t n, double decay,
-                                    double grad_scale) noexcept nogil:
+cdef inline void objective_gradient(floating* dw, const floating* w, Py_ssize_t n,
+                                    const Step* step) noexcept nogil:
     """dw := g = (dw + alpha w) scale, for solvers outside the core."""
     cdef Py_ssize_t i
-    cdef floating alpha = decay, scale = grad_scale
+    cdef floating alpha = step.alpha, scale = step.scale
     for i in range(n):
         dw[i] = (dw[i] + alpha * w[i]) * scale
 

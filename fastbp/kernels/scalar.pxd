@@ -224,16 +224,10 @@ cdef inline floating softplus(floating x) noexcept nogil:
     return (x if x > 0 else <floating>0) + log1p(exp(-abs(x)))
 
 
-cdef inline floating erf(floating x) noexcept nogil:
-    """x + x p(x^2) for |x| < 1, then 1 - exp(q(|x| - 1)), q = log(erfc).
-
-    Relative to erf within 2^-56.9 and 2^-57.0, in float32 2^-29.6 and 2^-29.8.
-    """
-    cdef floating z, s, p, q, most, one = 1, a = abs(x)
-    z = one if a > one else a * a
+cdef inline floating erf_near(floating z) noexcept nogil:
+    """p(z) with erf(x) = x + x p(x^2) for |x| < 1."""
+    cdef floating p
     if floating is double:
-        most = 5.95
-        s = (most if a > most else a) - one
         p = -7.779465445261772e-10
         p = p * z + 1.3710978512408646e-08
         p = p * z - 1.6206313254516387e-07
@@ -246,6 +240,21 @@ cdef inline floating erf(floating x) noexcept nogil:
         p = p * z + 0.11283791670944184
         p = p * z - 0.3761263890318352
         p = p * z + 0.12837916709551256
+    else:
+        p = 7.853867e-05
+        p = p * z - <float>0.00080101955
+        p = p * z + <float>0.0051883277
+        p = p * z - <float>0.026853813
+        p = p * z + <float>0.112835854
+        p = p * z - <float>0.37612626
+        p = p * z + <float>0.12837917
+    return p
+
+
+cdef inline floating log_erfc(floating s) noexcept nogil:
+    """log(1 - erf(s + 1)) for 0 <= s, up to where erf rounds to 1."""
+    cdef floating q
+    if floating is double:
         q = -4.928673451366764e-12
         q = q * s + 1.2071098049909277e-10
         q = q * s - 1.3326272641360317e-09
@@ -265,15 +274,6 @@ cdef inline floating erf(floating x) noexcept nogil:
         q = q * s - 2.6389675142347775
         q = q * s - 1.8496055099332482
     else:
-        most = 3.95
-        s = (most if a > most else a) - one
-        p = 7.853867e-05
-        p = p * z - <float>0.00080101955
-        p = p * z + <float>0.0051883277
-        p = p * z - <float>0.026853813
-        p = p * z + <float>0.112835854
-        p = p * z - <float>0.37612626
-        p = p * z + <float>0.12837917
         q = 0.00018637744
         q = q * s - <float>0.0018293769
         q = q * s + <float>0.009895453
@@ -281,8 +281,19 @@ cdef inline floating erf(floating x) noexcept nogil:
         q = q * s - <float>0.8431176
         q = q * s - <float>2.6389668
         q = q * s - <float>1.8496056
-    p = x * p + x
-    q = copysign(one - exp(q), x)
+    return q
+
+
+cdef inline floating erf(floating x) noexcept nogil:
+    """x + x p(x^2) for |x| < 1, then 1 - exp(q(|x| - 1)), q = log(erfc).
+
+    Relative to erf within 2^-56.9 and 2^-57.0, in float32 2^-29.6 and 2^-29.8.
+    """
+    cdef floating z, s, p, q, one = 1, a = abs(x), most = 5.95 if floating is double else 3.95
+    z = one if a > one else a * a
+    s = (most if a > most else a) - one
+    p = x * erf_near(z) + x
+    q = copysign(one - exp(log_erfc(s)), x)
     return p if a < one else q
 
 
