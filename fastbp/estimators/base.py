@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from fastbp import training
 from fastbp.estimators import inputs
 from fastbp.estimators.job import FIT, EstimatorJob, make_job
 from fastbp.estimators.messages import lbfgs_message, warn
@@ -163,8 +164,8 @@ class BaseMLP(CheckedEstimator):
                 actions.append(partial(known.extend, new))
             else:
                 learned[name] = [*(known if known is not None else ()), *new]
-        if job.features.names is None:
-            actions.append(partial(vars(self).pop, "feature_names_in_", None))
+        for name in {"feature_names_in_", "_resume"} - learned.keys():
+            actions.append(partial(vars(self).pop, name, None))
         _at_once([*actions, partial(vars(self).update, learned)])
         self._warn(job, course)
         return self
@@ -185,6 +186,8 @@ class BaseMLP(CheckedEstimator):
         }
         if job.features.names is not None:
             learned["feature_names_in_"] = job.features.names
+        if course.start is not None:
+            learned["_resume"] = training.small_state(course)
         if labels.classes is not None:
             learned.update(classes_=labels.classes, _label_binarizer=labels.binarizer)
         lists = {}

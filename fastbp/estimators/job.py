@@ -178,6 +178,8 @@ def _for_training(estimator, job, X, y, held_out, purpose):
         job.objective = replace(job.objective, scale=1.0)
     job.early_stopping = estimator.early_stopping and not is_lbfgs
     job.incremental = purpose == PARTIAL_FIT
+    resumable = not (is_lbfgs or job.incremental)
+    start = job.course.random_state.get_state(legacy=False) if resumable else None
     if job.early_stopping and held_out is None:
         stratify = y if is_classifier(estimator) and y.shape[1] == 1 else None
         rows, others = inputs.hold_out(
@@ -196,6 +198,7 @@ def _for_training(estimator, job, X, y, held_out, purpose):
     job.shuffle = estimator.shuffle
     job.batch_size = _batch_size(estimator, len(y) if rows is None else len(rows))
     job.course = last_course(estimator, job, network, rows)
+    job.course.start = start
     job.course.optimizer = _optimizer(estimator, network, job.incremental)
     job.rule = job.course.optimizer.rule
     return job

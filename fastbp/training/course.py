@@ -1,7 +1,7 @@
 """Course: everything that moves while a network is trained."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,9 @@ class Course:
     continues : bool
         Whether earlier fits are continued. Early stopping then ends with the parameters as they are
         if no epoch is better than the best before; else with those of the start.
+    start : dict, default=None
+        State of `random_state` after the initial weights and before the validation split, from
+        which all orders can be repeated.
     raw_params : ndarray, default=None
         Parameters after the last epoch, where the network has those of the best one.
     kept : dict of int to ndarray
@@ -74,6 +77,7 @@ class Course:
     no_improvement_count: int = 0
     epochs: list[Epoch] = field(default_factory=list)
     continues: bool = False
+    start: dict[str, Any] | None = None
     raw_params: np.ndarray | None = None
     kept: dict[int, np.ndarray] = field(default_factory=dict)
     warning: str = ""
