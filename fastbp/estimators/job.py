@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
 from fastbp.estimators import inputs, memory
-from fastbp.estimators.inputs import Features
+from fastbp.estimators.inputs import Features, Matrix
 from fastbp.estimators.messages import warn
 from fastbp.estimators.model import Labels, current_model
+from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
@@ -34,6 +37,7 @@ from fastbp.training import (
     Watch,
 )
 
+GivenValidation: TypeAlias = tuple[Matrix | None, ArrayLike | None, ArrayLike | None]
 FIT, PARTIAL_FIT, INSPECT = "fit", "partial_fit", "inspect"  # purposes of a job
 BATCH_CLIPPED = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
 
@@ -227,22 +231,21 @@ def _optimizer(estimator, network, incremental):
     )
 
 
-def last_course(estimator, job, network, rows):
+def last_course(
+    estimator: CheckedEstimator, job: EstimatorJob, network: Network, rows: NDArray[np.intp] | None
+) -> Course:
     """A course at its start, which takes over from the last one what scikit-learn takes over.
 
     A warm start and `partial_fit` continue the counters and the best values; the order of the
     samples and the random state begin anew in each call, and in a warm start the moments too.
     """
     learned = vars(estimator) if job.continues else {}
-    order = rows
-    if job.shuffle:
-        order = np.arange(len(job.samples), dtype=np.intp) if rows is None else rows.copy()
     best_loss, best_score = learned.get("best_loss_"), learned.get("best_validation_score_")
     return Course(
         network,
         job.course.random_state,
         n_samples=len(job.samples) if rows is None else len(rows),
-        order=order,
+        order=rows,
         samples_seen=learned.get("t_", 0),
         loss=vars(estimator).get("loss_", np.inf),
         best_loss=np.inf if best_loss is None else best_loss,
@@ -271,7 +274,7 @@ def _score(metric, decode, truth, sample_weight, out):
         return float(metric(truth, prediction, sample_weight=sample_weight))
 
 
-def watches_of(estimator, job: EstimatorJob) -> list[Watch]:
+def watches_of(estimator: CheckedEstimator, job: EstimatorJob) -> list[Watch]:
     """What looks at each epoch, as the parameters say."""
     watches: list[Watch] = []
     steps = not isinstance(job.rule, LBFGS)

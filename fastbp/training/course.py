@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
 
 from fastbp.network import Network
 from fastbp.training.rule import Optimizer
@@ -68,7 +70,7 @@ class Course:
     random_state: np.random.RandomState
     n_samples: int
     optimizer: Optimizer | None = None
-    order: np.ndarray | None = None
+    order: NDArray[np.intp] | None = None
     samples_seen: int = 0
     loss: float = np.inf
     best_loss: float = np.inf
@@ -78,11 +80,11 @@ class Course:
     epochs: list[Epoch] = field(default_factory=list)
     continues: bool = False
     start: dict[str, Any] | None = None
-    raw_params: np.ndarray | None = None
-    kept: dict[int, np.ndarray] = field(default_factory=dict)
+    raw_params: NDArray[np.floating] | None = None
+    kept: dict[int, NDArray[np.floating]] = field(default_factory=dict)
     warning: str = ""
     interrupted: bool = False
-    result: object = None
+    result: OptimizeResult | None = None
 
     @property
     def t(self) -> int:
@@ -99,9 +101,10 @@ class Course:
 
     def note_best(self) -> None:
         """Let the last epoch be the best if its score is; drop the parameters of all others."""
-        if self.epochs and self.epochs[-1].validation_score > self.best_score:
+        score = self.epochs[-1].validation_score if self.epochs else None
+        if score is not None and score > self.best_score:
             self.best_epoch = len(self.epochs) - 1
-            self.best_score = self.epochs[-1].validation_score
+            self.best_score = score
         self.drop_all_but(self.best_epoch)
 
     def drop_all_but(self, number: int) -> None:

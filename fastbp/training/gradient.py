@@ -34,7 +34,7 @@ class Gradient:
         the penalty is a sum (scikit-learn #8349).
     """
 
-    def __init__(self, job: Job, n_ranks: int = 1):
+    def __init__(self, job: Job, n_ranks: int = 1) -> None:
         network, chunk = job.network, chunk_size(job.samples)
         program, objective = job.objective.lower(network)
         self.grads = allocate(network.params.size, network.params.dtype)

@@ -5,15 +5,17 @@ from time import perf_counter
 
 import numpy as np
 import scipy.optimize
+from numpy.typing import NDArray
 
 from fastbp.threads import single_threaded_blas, step_cost, team
 from fastbp.training.course import Course, Epoch
 from fastbp.training.gradient import Gradient, chunk_size
 from fastbp.training.job import Job
+from fastbp.training.rule import LBFGS
 from fastbp.training.watches import Watch
 
 
-def minimize(job: Job, watches: Sequence[Watch]) -> Course:
+def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
     """Minimize the objective, in place; `course.result` is SciPy's.
 
     Each accepted iterate is an epoch of the course. Ctrl-C ends at the last one. Watches may record
@@ -31,7 +33,7 @@ def minimize(job: Job, watches: Sequence[Watch]) -> Course:
             gradient = Gradient(job, ranks.size)
             began = perf_counter()
 
-            def loss_gradient(params):
+            def loss_gradient(params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
                 nonlocal first_loss
                 network.params[...] = params
                 ranks.run(gradient)
@@ -39,7 +41,7 @@ def minimize(job: Job, watches: Sequence[Watch]) -> Course:
                     first_loss = gradient.loss
                 return gradient.loss, gradient.grads.astype(np.float64)
 
-            def accept(intermediate_result):
+            def accept(intermediate_result: scipy.optimize.OptimizeResult) -> None:
                 nonlocal began
                 seconds = perf_counter() - began
                 network.params[...] = intermediate_result.x
@@ -58,21 +60,28 @@ def minimize(job: Job, watches: Sequence[Watch]) -> Course:
                 method="L-BFGS-B",
                 jac=True,
                 options={
-                    "maxfun": job.rule.max_fun,
+                    "maxfun": rule.max_fun,
                     "maxiter": job.max_iter,
-                    "gtol": job.rule.tol,
+                    "gtol": rule.tol,
                 },
                 callback=accept,
             )
     except KeyboardInterrupt:
         course.interrupted = True
-        iterations = len(course.epochs)
-        result = scipy.optimize.OptimizeResult(
-            x=course.kept.get(iterations - 1, start),
-            fun=course.epochs[-1].loss if iterations else first_loss,
-            nit=iterations,
-        )
+        result = _last_iterate(course, start, first_loss)
     network.params[...] = result.x
     course.kept.clear()
     course.result, course.loss = result, float(result.fun)
     return course
+
+
+def _last_iterate(
+    course: Course, start: NDArray[np.float64], first_loss: float
+) -> scipy.optimize.OptimizeResult:
+    """The result of an interrupted run: its last accepted iterate, or the start."""
+    iterations = len(course.epochs)
+    return scipy.optimize.OptimizeResult(
+        x=course.kept.get(iterations - 1, start),
+        fun=course.epochs[-1].loss if iterations else first_loss,
+        nit=iterations,
+    )

@@ -5,15 +5,18 @@ import math
 from collections.abc import Sequence
 from time import perf_counter
 
+import numpy as np
+
 from fastbp.kernels import CSR, Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import step_cost, team
 from fastbp.training.course import Course, Epoch
 from fastbp.training.job import NAN_LOSS, NON_FINITE, Job
+from fastbp.training.rule import Optimizer
 from fastbp.training.watches import Watch
 
 
-def train(job: Job, watches: Sequence[Watch]) -> Course:
+def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
     """Train by mini-batch steps, in place.
 
     Ctrl-C ends training at a batch boundary. With early stopping the network ends with the
@@ -29,17 +32,19 @@ def train(job: Job, watches: Sequence[Watch]) -> Course:
     if job.early_stopping:
         course.begin()
         start = course.network.params.copy()
+    if job.shuffle and course.order is None:
+        course.order = np.arange(len(job.samples), dtype=np.intp)
     course.interrupted, course.warning = False, ""
-    course.optimizer.tally[:2] = 0
+    optimizer.tally[:2] = 0
     try:
-        diverged = _run_epochs(job, watches)
+        diverged = _run_epochs(job, optimizer, watches)
     except KeyboardInterrupt:
         course.interrupted = True
-        _report_loss(course)
+        _report_loss(course, optimizer)
     if diverged:
         where = (
             f" Training stopped at epoch {len(course.epochs)} with learning rate "
-            f"{course.optimizer.rate:g}."
+            f"{optimizer.rate:g}."
         )
         if not job.early_stopping:
             raise ValueError(diverged + where)
@@ -52,11 +57,11 @@ def train(job: Job, watches: Sequence[Watch]) -> Course:
     return course
 
 
-def _run_epochs(job, watches):
+def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str:
     """Run epochs until one of the watches or `max_iter` ends training; why it diverged, or ''."""
-    course, network, optimizer = job.course, job.network, job.course.optimizer
+    course, network, order = job.course, job.network, job.course.order
     program, objective = job.objective.lower(network)
-    rule = job.rule.lower()
+    rule = optimizer.rule.lower()
     n_steps = math.ceil(course.n_samples / job.batch_size)
     rates = optimizer.rates(n_steps)
     step_work = job.work_per_sample * job.batch_size + 8 * network.params.size
@@ -65,7 +70,7 @@ def _run_epochs(job, watches):
         scratch = network.scratch(
             job.batch_size, ranks.size, epoch_use(isinstance(job.samples.x, CSR)), program
         )
-        task = Task(job.samples, objective, rule, course.order, job.batch_size, rates)
+        task = Task(job.samples, objective, rule, order, job.batch_size, rates)
         door = functools.partial(
             variant(core.train_epoch, network.params.dtype),
             program,
@@ -76,8 +81,8 @@ def _run_epochs(job, watches):
             task,
         )
         while len(course.epochs) < job.max_iter:
-            if job.shuffle:  # as `sklearn.utils.shuffle`, out of the order before
-                course.random_state.shuffle(course.order)
+            if job.shuffle and order is not None:  # as `sklearn.utils.shuffle` does
+                course.random_state.shuffle(order)
             optimizer.fill(rates, rule)
             began = perf_counter()
             ranks.run(door)
@@ -101,9 +106,9 @@ def _run_epochs(job, watches):
     return ""
 
 
-def _report_loss(course):
+def _report_loss(course: Course, optimizer: Optimizer) -> None:
     """Set the loss of an interrupted run: of its last epoch, else of the batches before Ctrl-C."""
-    batch_losses, n_samples = course.optimizer.tally[:2]
+    batch_losses, n_samples = optimizer.tally[:2]
     if course.epochs:
         course.loss = course.epochs[-1].loss
     elif n_samples:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.graph.expression import Expression
-from fastbp.kernels import LoweredObjective, core
+from fastbp.kernels import LoweredObjective, Plan, core
 from fastbp.network import Network
 
 
@@ -32,12 +33,12 @@ class Objective:
 
     loss: str | Expression
     link: str
-    parameters: np.ndarray | None = None
+    parameters: NDArray[np.float64] | None = None
     alpha: float = 0.0
     scale: float = 1.0
     exact: bool = False
 
-    def lower(self, network: Network):
+    def lower(self, network: Network) -> tuple[Plan, LoweredObjective]:
         """The network's program with this loss, and the objective in the core's codes."""
         program, code = network.with_loss(self.loss)
         link = core.LINKS[self.link]

@@ -1,8 +1,10 @@
 """Rules of optimization: an optimizer of the core with its constants, or L-BFGS."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from fastbp.kernels import core
 from fastbp.training.schedules import Schedule
@@ -21,9 +23,9 @@ class Rule:
     """
 
     optimizer: str
-    constants: dict = field(default_factory=dict)
+    constants: dict[str, float] = field(default_factory=dict)
 
-    def lower(self) -> dict:
+    def lower(self) -> dict[str, float]:
         """The fields of the core's struct Rule; constants that the optimizer has not are 0."""
         fields = dict.fromkeys(core.ALL_CONSTANTS, 0.0)
         return {**fields, **self.constants, "optimizer": core.OPTIMIZERS[self.optimizer]}
@@ -65,22 +67,22 @@ class Optimizer:
     rule: Rule
     schedule: Schedule
     rate: float
-    state: np.ndarray
-    tally: np.ndarray
+    state: NDArray[np.floating]
+    tally: NDArray[np.float64]
 
     @classmethod
-    def start(cls, rule: Rule, schedule: Schedule, size: int, dtype) -> "Optimizer":
+    def start(cls, rule: Rule, schedule: Schedule, size: int, dtype: DTypeLike) -> "Optimizer":
         """An optimizer before its first step, for `size` parameters."""
         state = np.zeros((core.STATE_ROWS[rule.optimizer], size), dtype)
         return cls(rule, schedule, schedule.initial_rate, state, np.zeros(3))
 
-    def copy(self, dtype) -> "Optimizer":
+    def copy(self, dtype: DTypeLike) -> "Optimizer":
         """The same optimizer with arrays of its own, its state in this dtype."""
         return Optimizer(
             self.rule, self.schedule, self.rate, self.state.astype(dtype), self.tally.copy()
         )
 
-    def to_plain(self) -> dict:
+    def to_plain(self) -> dict[str, Any]:
         """Names, numbers and arrays alone, for pickles."""
         return {
             "optimizer": self.rule.optimizer,
@@ -94,7 +96,7 @@ class Optimizer:
         }
 
     @classmethod
-    def from_plain(cls, plain: dict) -> "Optimizer":
+    def from_plain(cls, plain: dict[str, Any]) -> "Optimizer":
         """The optimizer that `to_plain` gave."""
         return cls(
             Rule(plain["optimizer"], plain["constants"]),
@@ -104,14 +106,14 @@ class Optimizer:
             plain["tally"],
         )
 
-    def rates(self, n_steps: int) -> np.ndarray:
+    def rates(self, n_steps: int) -> NDArray[np.float64]:
         """An array for the rates of an epoch, shape (n_steps or 1, 2).
 
         It has a row for each step where the optimizer's rate changes from step to step.
         """
         return np.empty((n_steps if core.CORRECTS_RATE[self.rule.optimizer] else 1, 2))
 
-    def fill(self, rates: np.ndarray, lowered: dict) -> None:
+    def fill(self, rates: NDArray[np.float64], lowered: dict[str, float]) -> None:
         """Write the scheduled rates and those that the optimizer multiplies by, of the next epoch.
 
         Bias correction is the core's: NumPy's powers have other last bits on other processors.

@@ -28,12 +28,17 @@ def run(job: Job, watches: Sequence[Watch] = ()) -> Course:
     Raises
     ------
     ValueError
-        If training diverged.
+        If training diverged, or if the job has no rule.
     """
-    train = lbfgs.minimize if isinstance(job.rule, LBFGS) else minibatch.train
-    course = train(job, watches)
+    rule, optimizer = job.rule, job.course.optimizer
+    if isinstance(rule, LBFGS):
+        course = lbfgs.minimize(job, rule, watches)
+    elif optimizer is not None:
+        course = minibatch.train(job, optimizer, watches)
+    else:
+        raise ValueError("nothing to run: the job has no rule, or its course has no optimizer")
     if not course.network.is_finite():
         raise ValueError(NON_FINITE)
-    if isinstance(job.rule, LBFGS) and math.isnan(course.loss):
+    if isinstance(rule, LBFGS) and math.isnan(course.loss):
         raise ValueError(NAN_LOSS)
     return course

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastbp.kernels import CSR
+from fastbp.kernels import CSR, Rows
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class Samples:
         Weights of the samples, at most 1; None weighs all the same.
     """
 
-    x: np.ndarray | CSR
-    y: np.ndarray
-    weight: np.ndarray | None = None
+    x: Rows
+    y: NDArray[np.floating]
+    weight: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -42,14 +43,14 @@ class Samples:
         """Mean number of entries of a CSR row; None for dense rows."""
         return len(self.x.data) / max(len(self), 1) if isinstance(self.x, CSR) else None
 
-    def take(self, rows: np.ndarray) -> "Samples":
+    def take(self, rows: NDArray[np.intp]) -> "Samples":
         """The samples with these numbers, in this order, as copies."""
         x = _csr_rows(self.x, rows) if isinstance(self.x, CSR) else self.x[rows]
         weight = None if self.weight is None else self.weight[rows]
         return Samples(x, self.y[rows], weight)
 
 
-def _csr_rows(x, rows):
+def _csr_rows(x: CSR, rows: NDArray[np.intp]) -> CSR:
     """CSR of the chosen rows; their entries keep their order."""
     counts = np.diff(x.indptr)[rows]
     indptr = np.concatenate([[0], np.cumsum(counts)])

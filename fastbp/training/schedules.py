@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Progress(NamedTuple):
@@ -80,7 +81,7 @@ class Schedule:
         """The argument of the schedule's functions."""
         return Progress(self.initial_rate, rate, samples_seen, self.power_t)
 
-    def fill(self, rates: np.ndarray, rate: float) -> None:
+    def fill(self, rates: NDArray[np.float64], rate: float) -> None:
         """Write the scheduled rates of an epoch's steps into the first column of `rates`.
 
         `rate` is that of the epoch, and today that of all its steps.

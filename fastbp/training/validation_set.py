@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastbp.kernels import core, variant
+from fastbp.kernels import Rows, core, variant
 from fastbp.network import Network, chunk_rows, predict_chunks
 from fastbp.threads import Team
 from fastbp.training.objective import Objective
@@ -32,8 +33,8 @@ class ValidationSet:
         network: Network,
         objective: Objective,
         samples: Samples,
-        score: Callable[[np.ndarray], float],
-    ):
+        score: Callable[[NDArray[np.floating]], float],
+    ) -> None:
         self.network, self.samples, self.score = network, samples, score
         self.scale = objective.scale
         self.program, self.objective = objective.lower(network)
@@ -48,10 +49,10 @@ class ValidationSet:
         )
         return self.score(self.out), self._loss()
 
-    def _rows(self, part):
+    def _rows(self, part: slice) -> Rows:
         return self.samples[part].x
 
-    def _finish(self, part):
+    def _finish(self, part: slice) -> None:
         """Losses and predictions of a chunk, in place of its raw predictions."""
         z, y, losses = self.out[part], self.samples.y[part], self.losses[part]
         scratch = self.network.scratch(len(z), 1, "row_losses", self.program)
@@ -62,7 +63,7 @@ class ValidationSet:
         row_losses(self.program, z.copy(), y, self.objective, np.empty_like(z), losses, scratch)
         apply_link(self.objective.link, z)
 
-    def _loss(self):
+    def _loss(self) -> float:
         """The mean of the row losses; a sample of weight zero is absent, whatever its loss."""
         losses, total, weight = (
             self.losses.astype(np.float64),

@@ -55,7 +55,8 @@ class BestWeights(Watch):
     """Keeps the parameters of the epoch with the best validation score."""
 
     def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
-        if epoch.validation_score > course.best_score:
+        score = epoch.validation_score
+        if score is not None and score > course.best_score:
             course.keep()
         return epoch
 
@@ -95,9 +96,9 @@ class Patience(Watch):
 
     def after_epoch(self, course: Course, team: Team) -> bool:
         course.best_loss = min(course.best_loss, course.epochs[-1].loss)
-        if course.no_improvement_count <= self.most:
-            return False
         optimizer = course.optimizer
+        if course.no_improvement_count <= self.most or optimizer is None:
+            return False
         lowered = optimizer.lower_rate()
         if self.verbose:
             then = optimizer.schedule.rules.ended
@@ -120,4 +121,5 @@ class PatienceWithScore(Patience):
 
     def improves(self, course: Course, epoch: Epoch) -> bool:
         """Whether the score improves by `tol`, or is NaN, as in scikit-learn."""
-        return not epoch.validation_score < course.best_score + self.tol
+        score = epoch.validation_score
+        return score is None or not score < course.best_score + self.tol
