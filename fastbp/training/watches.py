@@ -4,8 +4,9 @@ A watch keeps no state of its own: what it counts is in the course, so that a co
 and continued.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastbp.threads import Team
 from fastbp.training.course import Course, Epoch
@@ -22,6 +23,15 @@ class Watch:
     def after_epoch(self, course: Course, team: Team) -> bool:
         """Whether training shall end, after the epoch was appended."""
         return False
+
+
+def hooks(watches: Sequence[Watch], name: str) -> list[Callable[..., Any]]:
+    """The methods of this name, of those watches that have their own."""
+    return [
+        getattr(watch, name)
+        for watch in watches
+        if getattr(type(watch), name) != getattr(Watch, name)
+    ]
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,7 @@ class Patience(Watch):
         optimizer = course.optimizer
         if course.no_improvement_count <= self.most or optimizer is None:
             return False
-        lowered = optimizer.lower_rate()
+        lowered = optimizer.lower_rate(course.t)
         if self.verbose:
             then = optimizer.schedule.rules.ended
             if lowered:

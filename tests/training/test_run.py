@@ -15,7 +15,8 @@ from fastbp.estimators import inputs
 from fastbp.estimators.inputs import as_rows
 from fastbp.estimators.job import INSPECT, watches_of
 from fastbp.estimators.model import current_model
-from fastbp.training import Epoch, Samples, Schedule, Watch
+from fastbp.training import SCHEDULES, Epoch, Samples, Watch
+from fastbp.training.schedules import Progress
 
 X, y = load_iris(return_X_y=True)
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -201,13 +202,34 @@ def test_samples_are_taken_and_sliced(sparse):
 
 
 def test_schedules():
-    invscaling = Schedule("invscaling", 0.5, 0.5)
-    assert invscaling.rules.after_epoch(invscaling.progress(0.5, 99)) == 0.05
-    assert invscaling.rules.after_stall(invscaling.progress(0.5, 99)) is None
-    adaptive = Schedule("adaptive", 1.0)
-    assert adaptive.rules.after_epoch(adaptive.progress(0.3, 99)) == 0.3
-    assert adaptive.rules.after_stall(adaptive.progress(1.0, 0)) == 0.2
-    assert adaptive.rules.after_stall(adaptive.progress(1e-6, 0)) is None
+    progress = Progress(initial_rate=0.5, rate=0.3, samples_seen=99, power_t=0.5)
+    assert SCHEDULES["constant"] == SCHEDULES["constant"]._replace(
+        after_epoch=None, after_stall=None
+    )
+    invscaling, adaptive = SCHEDULES["invscaling"], SCHEDULES["adaptive"]
+    assert invscaling.after_epoch(progress) == 0.05 and invscaling.after_stall is None
+    assert adaptive.after_epoch is None
+    assert adaptive.after_stall(progress._replace(rate=1.0)) == 0.2
+    assert adaptive.after_stall(progress._replace(rate=1e-6)) is None
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_rates_have_a_row_for_each_step_where_they_change(solver):
+    job = MLPClassifier((3,), solver=solver, random_state=0, learning_rate_init=0.1)._job(X, y)
+    optimizer, lowered = job.course.optimizer, job.rule.lower()
+    rates = optimizer.rates(5)
+    optimizer.tally[2] = 2
+    optimizer.fill(rates, lowered)
+    if solver == "sgd":
+        assert rates.tolist() == [[0.1, 0.1]]
+    else:
+        t = np.arange(3, 8)
+        assert (rates[:, 0] == 0.1).all()
+        expected = 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        np.testing.assert_allclose(rates[:, 1], expected, rtol=1e-14)
+    optimizer.rate = 0.05
+    optimizer.fill(rates, lowered)
+    assert (rates[:, 0] == 0.05).all() and (rates[:, 1] < 0.1).all()
 
 
 # ---- the small state that a fitted estimator keeps
