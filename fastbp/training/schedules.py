@@ -1,7 +1,7 @@
 """Learning-rate schedules: pure functions of the progress of training.
 
-A schedule is one entry of SCHEDULES. `after_epoch` gives the rate of the next epoch, `after_stall`
-the rate with which training goes on once it has stalled, or None if it shall end.
+A schedule is one entry of SCHEDULES. `after_epoch` gives the rate of the next epoch. `after_stall`
+gives the rate after training has stalled, or None if training has to end.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 class Progress(NamedTuple):
-    """How far training has come."""
+    """The progress of training."""
 
     initial_rate: float
     rate: float  # of the last epoch
@@ -27,17 +27,17 @@ def constant(progress: Progress) -> float:
 
 
 def invscaling(progress: Progress) -> float:
-    """initial_rate / (samples_seen + 1) ** power_t; it counts samples, as scikit-learn does."""
+    """initial_rate / (samples_seen + 1) ** power_t. It counts samples, as in scikit-learn."""
     return progress.initial_rate / (progress.samples_seen + 1) ** progress.power_t
 
 
 def end(progress: Progress) -> None:
-    """No rate: training ends where it stalls."""
+    """None: training ends when it stalls."""
     return None
 
 
 def a_fifth(progress: Progress) -> float | None:
-    """A fifth of the rate, or None where the rate is at most 1e-6."""
+    """A fifth of the rate, or None if the rate is at most 1e-6."""
     return None if progress.rate <= 1e-6 else progress.rate / 5.0
 
 
@@ -46,7 +46,7 @@ class Rules(NamedTuple):
 
     after_epoch: Callable[[Progress], float] = constant
     after_stall: Callable[[Progress], float | None] = end
-    ended: str = "Stopping."  # what is printed where training ends
+    ended: str = "Stopping."  # printed when training ends
 
 
 SCHEDULES = {
@@ -84,6 +84,6 @@ class Schedule:
     def fill(self, rates: NDArray[np.float64], rate: float) -> None:
         """Write the scheduled rates of an epoch's steps into the first column of `rates`.
 
-        `rate` is that of the epoch, and today that of all its steps.
+        `rate` is the rate of the epoch. All schedules use it for all steps.
         """
         rates[:, 0] = rate
