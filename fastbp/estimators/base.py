@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp import training
 from fastbp.estimators import inputs
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.job import FIT, EstimatorJob, GivenValidation, make_job
+from fastbp.estimators.job import FIT, NO_DATA, Data, EstimatorJob, Request, make_job
 from fastbp.estimators.messages import lbfgs_message, warn
 from fastbp.estimators.model import Labels, Model, current_model
 from fastbp.estimators.predict import plain_rows, predict_rows
@@ -132,7 +132,7 @@ class BaseMLP(CheckedEstimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        validation: GivenValidation = (None, None, None),
+        validation: Data = NO_DATA,
         labels: Labels | None = None,
         purpose: str = FIT,
         dtype: DTypeLike | None = None,
@@ -145,8 +145,8 @@ class BaseMLP(CheckedEstimator):
         ----------
         X, y, sample_weight
             As `fit` takes them.
-        validation : tuple
-            X_val, y_val and sample_weight_val, or None for each.
+        validation : Data
+            X_val, y_val and sample_weight_val, as `fit` takes them.
         labels : Labels, default=None
             That the first call of `partial_fit` was given.
         purpose : {'fit', 'partial_fit', 'inspect'}
@@ -155,7 +155,8 @@ class BaseMLP(CheckedEstimator):
         dtype : dtype, default=None
             Of samples and network; None takes that of the fitted network, or of X.
         """
-        return make_job(self, X, y, sample_weight, validation, labels, purpose, dtype)
+        request = Request(self, purpose, labels, dtype)
+        return make_job(request, Data(X, y, sample_weight), validation)
 
     def _adopt(self, job: EstimatorJob, course: Course) -> Self:
         """Set all learned attributes in one step, then warn.

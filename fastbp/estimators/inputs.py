@@ -43,7 +43,12 @@ def draft_of(estimator: Estimator) -> Estimator:
 
 
 def check_training_data(
-    draft: CheckedEstimator, X: Matrix, y: ArrayLike, *, reset: bool, y_numeric: bool = False
+    draft: CheckedEstimator,
+    X: Matrix | None,
+    y: ArrayLike | None,
+    *,
+    reset: bool,
+    y_numeric: bool = False,
 ) -> tuple[CheckedMatrix, NDArray[Any], Features]:
     """Validated X (dense or CSR, float32 or float64, C order), y, and the features.
 
@@ -106,8 +111,8 @@ def is_validation_given(
 
 def check_validation_data(
     draft: CheckedEstimator,
-    X_val: Matrix,
-    y_val: ArrayLike,
+    X_val: Matrix | None,
+    y_val: ArrayLike | None,
     sample_weight_val: ArrayLike | None,
     *,
     y_numeric: bool = False,
@@ -117,7 +122,7 @@ def check_validation_data(
     The draft knows the features by now. Two samples are the least, as of a held-out set.
     """
     with about("X_val"):
-        X_val = validate_data(
+        X = validate_data(
             draft,
             _sound(X_val),
             accept_sparse="csr",
@@ -138,10 +143,10 @@ def check_validation_data(
         if y_numeric and targets.dtype.kind == "O":
             targets = targets.astype(np.float64)
         targets = _plain_targets(targets, y_numeric)
-    if X_val.shape[0] != targets.shape[0]:
-        raise ValueError(f"X_val has {X_val.shape[0]} samples, but y_val has {targets.shape[0]}.")
+    if X.shape[0] != targets.shape[0]:
+        raise ValueError(f"X_val has {X.shape[0]} samples, but y_val has {targets.shape[0]}.")
     with about("sample_weight_val"):
-        return X_val, targets, check_weights(sample_weight_val, X_val)
+        return X, targets, check_weights(sample_weight_val, X)
 
 
 def hold_out(
@@ -165,7 +170,7 @@ def hold_out(
 
 
 def _plain_pair(
-    draft: CheckedEstimator, X: Matrix, y: ArrayLike, reset: bool
+    draft: CheckedEstimator, X: Matrix | None, y: ArrayLike | None, reset: bool
 ) -> tuple[NDArray[np.floating], NDArray[Any]] | None:
     """X and y if they are what scikit-learn's checks would make of them, else None."""
     if (

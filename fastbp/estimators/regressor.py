@@ -14,7 +14,7 @@ from fastbp import training
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.job import PARTIAL_FIT, watches_of
+from fastbp.estimators.job import PARTIAL_FIT, Data, watches_of
 from fastbp.estimators.model import Labels
 from fastbp.estimators.scikit_learn import (
     Interval,
@@ -389,7 +389,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        job = self._job(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
         course = training.run(job, watches_of(self, job))
         return self._adopt(job, course)
 

@@ -1,4 +1,4 @@
-"""Training: a job in, a course out; without scikit-learn."""
+"""Training runs a job and returns its course. It does not need scikit-learn."""
 
 from fastbp.training.course import Course, Epoch
 from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size

@@ -16,10 +16,10 @@ from fastbp.training.watches import Watch
 
 
 def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
-    """Minimize the objective, in place; `course.result` is SciPy's.
+    """Train by L-BFGS, in place; `course.result` is SciPy's result.
 
-    Each accepted iterate is an epoch of the course. Ctrl-C ends at the last one. Watches may record
-    and print; they do not end the iterations.
+    Each accepted iterate is an epoch of the course. Ctrl-C ends training with the last one. Watches
+    may record and print, but they do not end training.
     """
     course, network = job.course, job.network
     chunk = chunk_size(job.samples)
@@ -28,7 +28,7 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
     try:
         cost = step_cost(job.work_per_sample * chunk, network.params.size)
         epoch_work = job.work_per_sample * len(job.samples)
-        # SciPy's L-BFGS calls BLAS for vectors, with as many threads as it may, beside the ranks.
+        # SciPy's L-BFGS calls BLAS for vectors. Threads of BLAS would compete with the ranks.
         with single_threaded_blas(), team(job.n_threads, cost, chunk, epoch_work) as ranks:
             gradient = Gradient(job, ranks.size)
             began = perf_counter()
@@ -48,7 +48,7 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 epoch = Epoch(intermediate_result.fun, None, None, seconds, None)
                 for watch in watches:
                     epoch = watch.record(course, epoch, ranks)
-                # Kept first and dropped last: the parameters of the last epoch are always there.
+                # Kept before the epoch is appended, dropped afterwards: see Course.keep.
                 course.kept[len(course.epochs)] = intermediate_result.x.copy()
                 course.epochs.append(epoch)
                 course.drop_all_but(len(course.epochs) - 1)

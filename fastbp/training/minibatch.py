@@ -19,14 +19,14 @@ from fastbp.training.watches import Watch, hooks
 def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
     """Train by mini-batch steps, in place.
 
-    Ctrl-C ends training at a batch boundary. With early stopping the network ends with the
-    parameters of the best epoch.
+    Ctrl-C ends training at a batch boundary. With early stopping the network gets the parameters
+    of the best epoch at the end.
 
     Raises
     ------
     ValueError
-        At the first epoch that ends with parameters that are not finite, or whose loss is NaN; with
-        early stopping the best parameters are restored instead, with a warning.
+        If parameters are not finite after an epoch, or if its loss is NaN. With early stopping the
+        best parameters are restored instead, with a warning.
     """
     course, diverged = job.course, ""
     if job.early_stopping:
@@ -58,7 +58,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
 
 
 def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str:
-    """Run epochs until one of the watches or `max_iter` ends training; why it diverged, or ''."""
+    """Run epochs until a watch or `max_iter` ends training. Returns why it diverged, or ''."""
     course, network = job.course, job.network
     if job.shuffle and course.order is None:
         course.order = np.arange(course.n_samples, dtype=np.intp)
@@ -98,7 +98,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
             course.epochs.append(epoch)
             if not network.is_finite():
                 return NON_FINITE
-            if math.isnan(epoch.loss):  # parameters may stay finite where derivatives do
+            if math.isnan(epoch.loss):  # possible with finite parameters: derivatives may be finite
                 return NAN_LOSS
             if after_epoch is not None:
                 optimizer.rate = after_epoch(optimizer.progress(course.t))
@@ -115,7 +115,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
 
 
 def _report_loss(course: Course, optimizer: Optimizer) -> None:
-    """Set the loss of an interrupted run: of its last epoch, else of the batches before Ctrl-C."""
+    """Set the loss of an interrupted run: that of its last epoch, or of the batches so far."""
     batch_losses, n_samples = optimizer.tally[:2]
     if course.epochs:
         course.loss = course.epochs[-1].loss

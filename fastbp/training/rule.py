@@ -1,4 +1,4 @@
-"""Rules of optimization: an optimizer of the core with its constants, or L-BFGS."""
+"""Optimizers: their rules and constants, and the state of a fit."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from fastbp.training.schedules import Progress, Schedule
 
 @dataclass(frozen=True)
 class Rule:
-    """How a mini-batch step is made: one row of the core's table of optimizers.
+    """An optimizer of the core with its constants.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Rule:
     constants: dict[str, float] = field(default_factory=dict)
 
     def lower(self) -> dict[str, float]:
-        """The fields of the core's struct Rule; constants that the optimizer has not are 0."""
+        """The fields of the core's struct Rule; constants of other optimizers are 0."""
         fields = dict.fromkeys(core.ALL_CONSTANTS, 0.0)
         return {**fields, **self.constants, "optimizer": core.OPTIMIZERS[self.optimizer]}
 
@@ -38,9 +38,9 @@ class LBFGS:
     Parameters
     ----------
     tol : float
-        Bound on the gradient's largest element.
+        Training ends when the largest element of the gradient is at most this.
     max_fun : int
-        Most evaluations of the objective.
+        Largest number of evaluations of the objective.
     """
 
     tol: float
@@ -49,7 +49,7 @@ class LBFGS:
 
 @dataclass
 class Optimizer:
-    """A rule and its schedule, and what moves with each step.
+    """A rule, its schedule, and the state that each step changes.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ class Optimizer:
     state : ndarray of shape (rows of the optimizer, parameters)
         Velocity or moments.
     tally : ndarray of float64 of shape (3,)
-        The core's report: of the last epoch the sum of batch loss times batch size and the number
-        of samples in finished batches; and the number of steps ever performed.
+        Written by the core: for the last epoch the sum of batch loss times batch size and the
+        number of samples in finished batches, then the number of all steps performed.
     """
 
     rule: Rule
@@ -77,13 +77,13 @@ class Optimizer:
         return cls(rule, schedule, schedule.initial_rate, state, np.zeros(3))
 
     def copy(self, dtype: DTypeLike) -> "Optimizer":
-        """The same optimizer with arrays of its own, its state in this dtype."""
+        """A copy with its own arrays, and its state in this dtype."""
         return Optimizer(
             self.rule, self.schedule, self.rate, self.state.astype(dtype), self.tally.copy()
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """Names, numbers and arrays alone, for pickles."""
+        """The optimizer as a dict of names, numbers and arrays, for pickles."""
         return {
             "optimizer": self.rule.optimizer,
             "constants": dict(self.rule.constants),
@@ -97,7 +97,7 @@ class Optimizer:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Optimizer":
-        """The optimizer that `to_plain` gave."""
+        """The optimizer of a dict that `to_plain` returned."""
         return cls(
             Rule(plain["optimizer"], plain["constants"]),
             Schedule(plain["schedule"], plain["initial_rate"], plain["power_t"]),
@@ -109,14 +109,14 @@ class Optimizer:
     def rates(self, n_steps: int) -> NDArray[np.float64]:
         """An array for the rates of an epoch, shape (n_steps or 1, 2), full of NaN.
 
-        It has a row for each step where the optimizer's rate changes from step to step.
+        It has a row for each step if the optimizer corrects its rate in each step, else one row.
         """
         return np.full((n_steps if core.CORRECTS_RATE[self.rule.optimizer] else 1, 2), np.nan)
 
     def fill(self, rates: NDArray[np.float64], lowered: dict[str, float]) -> None:
-        """Write the scheduled rates and those that the optimizer multiplies by, of the next epoch.
+        """Write the rates of the next epoch: the scheduled ones, and those with bias correction.
 
-        Bias correction is the core's: NumPy's powers have other last bits on other processors.
+        The core corrects them, since the last bits of NumPy's powers depend on the processor.
         """
         is_new = rates[0, 0] != self.rate
         if is_new:

@@ -1,4 +1,4 @@
-"""Run a job: the one way into training."""
+"""Run a job: the entry point of training."""
 
 import math
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from fastbp.training.watches import Watch
 
 
 def run(job: Job, watches: Sequence[Watch] = ()) -> Course:
-    """Train the job's network from where its course is.
+    """Train the network of a job, starting from its course.
 
     Parameters
     ----------
     job : Job
         Its course is changed: network, optimizer, epochs.
     watches : sequence of Watch, default=()
-        Look at the course after each epoch, in this order.
+        Called after each epoch, in this order.
 
     Returns
     -------
     course : Course
-        That of the job.
+        The course of the job.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Progress(NamedTuple):
-    """How far training has come."""
+    """The progress of training."""
 
     initial_rate: float
     rate: float  # of the last epoch
@@ -21,12 +21,12 @@ class Progress(NamedTuple):
 
 
 def invscaling(progress: Progress) -> float:
-    """initial_rate / (samples_seen + 1) ** power_t; it counts samples, as scikit-learn does."""
+    """initial_rate / (samples_seen + 1) ** power_t. It counts samples, as in scikit-learn."""
     return progress.initial_rate / (progress.samples_seen + 1) ** progress.power_t
 
 
 def a_fifth(progress: Progress) -> float | None:
-    """A fifth of the rate, or None where the rate is at most 1e-6."""
+    """A fifth of the rate, or None if the rate is at most 1e-6."""
     return None if progress.rate <= 1e-6 else progress.rate / 5.0
 
 
@@ -79,6 +79,6 @@ class Schedule:
     def fill(self, rates: NDArray[np.float64], rate: float) -> None:
         """Write the scheduled rates of an epoch's steps into the first column of `rates`.
 
-        `rate` is that of the epoch, and today that of all its steps.
+        `rate` is the rate of the epoch. All schedules use it for all steps.
         """
         rates[:, 0] = rate

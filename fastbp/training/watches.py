@@ -1,7 +1,6 @@
-"""Watches: what looks at training after each epoch.
+"""Watches: actions after each epoch, such as printing, validation and stopping.
 
-A watch keeps no state of its own: what it counts is in the course, so that a course can be saved
-and continued.
+A watch has no state. What it counts is in the course, so that a saved course can be continued.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,14 +13,14 @@ from fastbp.training.validation_set import ValidationSet
 
 
 class Watch:
-    """The protocol of watches; each method does nothing by default."""
+    """The base class of watches. Its methods do nothing."""
 
     def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
-        """The epoch, with what this watch measures, before it is appended to the course."""
+        """The epoch with the results of this watch, before it is appended to the course."""
         return epoch
 
     def after_epoch(self, course: Course, team: Team) -> bool:
-        """Whether training shall end, after the epoch was appended."""
+        """Whether training has to end. Called after the epoch was appended."""
         return False
 
 
@@ -82,9 +81,9 @@ class Patience(Watch):
     Parameters
     ----------
     tol : float
-        Least improvement that counts.
+        Smallest improvement that counts.
     most : float
-        Epochs in a row without improvement that are tolerated.
+        Number of epochs in a row without improvement that is tolerated.
     verbose : bool
         Whether to print why training ends.
     """
@@ -125,7 +124,7 @@ class Patience(Watch):
 
 @dataclass(frozen=True)
 class PatienceWithScore(Patience):
-    """The same by the validation score."""
+    """Ends training if the validation score has stalled, unless the schedule has a smaller rate."""
 
     what: ClassVar[str] = "Validation score"
 
