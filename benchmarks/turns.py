@@ -17,7 +17,7 @@ from typing import Any
 PATIENCE = 600  # seconds
 SETTLE = 0.25  # seconds: threads of the last turn may spin for a while
 TURN = 0.5  # seconds of work in a turn
-AMOUNTS = 1, 4  # of work whose instructions are counted: epochs, fits or hundreds of calls
+AMOUNTS = 1, 2  # of work whose instructions are counted
 WORKER = Path(__file__).with_name("worker.py")
 
 

@@ -55,13 +55,19 @@ def main():
 
 
 def do_amount(module, workload, X, y, way, amount):
-    """Do `amount` epochs of one fit, fits, or hundreds of calls. An epoch has few batches."""
+    """Do `amount` units of work: epochs of one fit, fits or calls.
+
+    A unit has at least some 10^9 instructions: those of startup vary by 10^7 between processes.
+    """
     if workload.timed == "epoch":
         rows = max(20 * workload.batch, 5000)
-        module.prepare(replace(workload, epochs=amount), X[:rows], y[:rows], way)()
+        flops = (workload.flops or 1e9) * rows / workload.batch
+        epochs = amount * max(1, round(5e9 / flops))
+        module.prepare(replace(workload, epochs=epochs), X[:rows], y[:rows], way)()
         return
-    turn = module.prepare(workload, X, y, {**way, "calls": 100})
-    for _ in range(amount):
+    calls = max(3, 10_000 // workload.rows) if workload.rows else None
+    turn = module.prepare(workload, X, y, {**way, "calls": calls})
+    for _ in range(amount * (50 if workload.data == "iris" else 1)):
         turn()
 
 

@@ -3,7 +3,7 @@
 >>> from fastbp import MLPClassifier, MLPRegressor
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastbp import kernels as _kernels  # noqa: F401  picks the core, or says why it cannot
 
@@ -15,25 +15,29 @@ __version__ = "0.1.0"
 __all__ = ["GradientCheck", "MLPClassifier", "MLPRegressor", "check_gradient"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     """Import what is asked for, when it is asked for."""
     if name in ("MLPClassifier", "MLPRegressor"):
-        from fastbp import estimators as room
+        from fastbp import estimators
+
+        value = getattr(estimators, name)
     elif name in ("GradientCheck", "check_gradient"):
-        from fastbp import gradient_check as room
+        from fastbp import gradient_check
+
+        value = getattr(gradient_check, name)
     elif name == "graph":
         import fastbp.graph
 
-        return fastbp.graph
+        value = fastbp.graph
     elif name == "inspection":
         import fastbp.inspection
 
-        return fastbp.inspection
+        value = fastbp.inspection
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value = getattr(room, name)
+    globals()[name] = value
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *__all__, "graph", "inspection"])

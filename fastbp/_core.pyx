@@ -1,7 +1,7 @@
-"""The compiled core: the doors and the batch loop. Owns no memory.
+"""The compiled core: the doors and the batch loop. It owns no memory.
 
-Ranks are Python threads inside the same door without the GIL. They agree at barriers alone: a stop
-is taken before an update or not at all.
+The ranks of a team are Python threads inside the same door without the GIL. They agree only at
+barriers: a stop takes effect before an update or not at all.
 """
 
 from cython cimport floating
@@ -164,18 +164,16 @@ def step_rates(dict rule, double[:, ::1] rates, Py_ssize_t first_step):
     Steps count from 1. The rates of Adam have its bias correction in them.
     """
     cdef Walk walk
-    cdef Py_ssize_t k
     bind_rule(&walk, rule)
-    if rates.shape[1] < 2 or first_step < 1:
-        raise ValueError("rates have 2 columns, and steps count from 1")
-    for k in range(rates.shape[0]):
-        rates[k, 1] = optimizers.corrected_rate(&walk.rule, rates[k, 0], first_step + k)
+    if rates.shape[0] < 1 or rates.shape[1] < 2 or first_step < 1:
+        raise ValueError("rates have rows of 2 columns, and steps count from 1")
+    optimizers.correct_rates(&walk.rule, &rates[0, 0], rates.shape[0], rates.shape[1], first_step)
 
 
 # ---- one rank's part ------------------------------------------------------------------------
 
 cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept nogil:
-    """One rank's part of an epoch. tally = loss times samples so far, samples, steps ever."""
+    """One rank's part of an epoch. tally = loss times samples, samples, steps ever made."""
     cdef Py_ssize_t k, first, rows, done = 0
     cdef double weight, before = tally[2], loss = 0
     fill_registers(walk, <const floating*>params)
@@ -306,7 +304,7 @@ def predict(program, const floating[::1] params, floating[::1] scratch, x, float
             int link):
     """Predictions of all rows: forward in blocks of rows, then the link.
 
-    Returns whether x is finite; False as well where the first layer's sums of a finite x are not.
+    Returns whether x is finite; also False if a sum of a finite x overflows in the first layer.
     """
     cdef Walk walk
     cdef Py_ssize_t k, first, rows, K = out.shape[1]
@@ -459,13 +457,13 @@ def is_finite(const floating[::1] x):
 
 
 def stop_team(int32_t[::1] words):
-    """Ask the ranks to stop at the next batch boundary; one that has not begun never will."""
+    """Ask the ranks to stop at the next batch boundary, and cancel a launch that has not begun."""
     team_decide(&words[0], 2)
     team_write(&words[0], team_stop, 1)
 
 
 def abort_team(int32_t[::1] words):
-    """Let every waiting rank leave at once: for ranks whose mates did not start or failed."""
+    """Release all waiting ranks at once, after another rank failed or did not start."""
     team_write(&words[0], team_abort, 1)
 
 

@@ -9,7 +9,7 @@ never mistaken for a kink.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
@@ -181,7 +181,7 @@ def check_gradient(
 
 
 @contextmanager
-def _evaluation(job: Job):
+def _evaluation(job: Job) -> Iterator[tuple[Callable[[], float], NDArray[np.floating]]]:
     """(evaluate, grads): evaluate() gives the objective at the network's parameters.
 
     It also sets grads.
@@ -191,7 +191,7 @@ def _evaluation(job: Job):
     with team(job.n_threads, cost, chunk, work * len(job.samples)) as ranks:
         gradient = Gradient(job, ranks.size)
 
-        def evaluate():
+        def evaluate() -> float:
             ranks.run(gradient)
             return gradient.loss
 

@@ -46,7 +46,20 @@ MAY_IMPORT = {
     "__init__": {"kernels", "graph", "estimators", "inspection", "gradient_check"},
 }  # end of the import table
 
-MOST_LINES = 450
+MOST_LINES = 450  # of code
+MOST_LINES_OF_A_FUNCTION = 50
+MOST_PARAMETERS = 8
+MANY_PARAMETERS = {
+    # kernels of the shape of BLAS
+    "tiles",
+    "gemm",
+    "gemv",
+    "affine_forward_csr",
+    "affine_backward_weights_csr",
+    # public: scikit-learn's constructors, and functions with keywords
+    "__init__",
+    "check_gradient",
+}
 
 
 # ---- the import table
@@ -233,9 +246,56 @@ def without_comments(text, suffix):
 @needs_source
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_file_is_short(path):
-    text = without_comments(path.read_text(encoding="utf-8"), path.suffix)
-    lines = sum(bool(line.strip()) for line in text.splitlines())
+    lines = lines_of_code(path.read_text(encoding="utf-8"), path.suffix)
     assert lines <= MOST_LINES, f"{path.name} has {lines} lines of code; split it"
+
+
+def functions_of(path):
+    """(name, lines of code, number of parameters) of all functions in a Python or Cython file."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                arguments = node.args
+                every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+                body = "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
+                names = [argument.arg for argument in every if argument.arg not in ("self", "cls")]
+                yield node.name, body, len(names)
+    else:
+        head = r"^(?:cdef|cpdef|def)\b[^\n(=]*?(\w+)\(([^)]*)\)[^\n:]*:"
+        heads = list(re.finditer(head, text, re.M))
+        ends = [match.start() for match in re.finditer(r"^(?=[^\s#)])", text, re.M)]
+        for match in heads:
+            end = next((end for end in ends if end > match.end()), len(text))
+            parameters = re.sub(r"\[[^\]]*\]", "", match[2])  # a[:, ::1] is one
+            names = [name for name in parameters.split(",") if name.strip()]
+            yield match[1], text[match.start() : end], len(names)
+
+
+def lines_of_code(text, suffix):
+    """The number of lines that are neither blank nor comment nor docstring."""
+    return sum(bool(line.strip()) for line in without_comments(text, suffix).splitlines())
+
+
+@needs_source
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if path.suffix in {".py", ".pyx", ".pxd", ".pxi"}],
+    ids=module_of,
+)
+def test_functions_are_short_and_have_few_parameters(path):
+    for name, text, n_parameters in functions_of(path):
+        lines = lines_of_code(text, path.suffix)
+        if name != "__init__":  # those of the estimators store their parameters, and no more
+            assert lines <= MOST_LINES_OF_A_FUNCTION, f"{path.name}: {name} has {lines} lines"
+        if name not in MANY_PARAMETERS:
+            assert n_parameters <= MOST_PARAMETERS, f"{path.name}: {name} has {n_parameters}"
+
+
+@needs_source
+def test_functions_are_found():
+    found = {name for path in FILES if path.suffix != ".h" for name, _, _ in functions_of(path)}
+    assert {"train_epoch", "column_phase", "kernel_step", "make_plan", "fit"} <= found
 
 
 # ---- build

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from numbers import Integral, Real
 from operator import call
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from fastbp import training
 from fastbp.estimators import inputs
-from fastbp.estimators.job import FIT, EstimatorJob, make_job
+from fastbp.estimators.inputs import Matrix
+from fastbp.estimators.job import FIT, NO_DATA, Data, EstimatorJob, Request, make_job
 from fastbp.estimators.messages import lbfgs_message, warn
-from fastbp.estimators.model import Model, current_model
+from fastbp.estimators.model import Labels, Model, current_model
 from fastbp.estimators.predict import plain_rows, predict_rows
 from fastbp.estimators.scikit_learn import CheckedEstimator, Interval, Options, StrOptions
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
-from fastbp.training import LBFGS, SCHEDULES, Course, Optimizer
+from fastbp.training import SCHEDULES, Course, Optimizer
+
+if TYPE_CHECKING:
+    from fastbp.graph.expression import Expression
 
 LEARNED = (  # attributes that scikit-learn's estimators have as well
     "classes_",
@@ -43,14 +51,14 @@ LEARNED = (  # attributes that scikit-learn's estimators have as well
 TRACED = {"activation": trace_activation, "loss": trace_loss}
 
 
-def _as_formula(value, trace):
+def _as_formula(value: Any, trace: Callable[[Any], Expression]) -> Any:
     """The value of a parameter with an Expression in place of each function."""
     if isinstance(value, list | tuple):
         return type(value)(_as_formula(one, trace) for one in value)
     return trace(value) if callable(value) else value
 
 
-def _at_once(actions):
+def _at_once(actions: Iterable[Callable[[], object]]) -> None:
     """Call all of them. Signals are handled between two lines of Python, and this is one."""
     deque(map(call, actions), maxlen=0)
 
@@ -102,13 +110,13 @@ class BaseMLP(CheckedEstimator):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def _store(self, parameters):
+    def _store(self, parameters: dict[str, Any]) -> None:
         """Set the constructor's parameters, given its locals()."""
         for name, value in parameters.items():
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
 
-    def _check_solver(self):
+    def _check_solver(self) -> bool:
         if self.solver not in core.OPTIMIZERS:
             raise AttributeError(
                 "partial_fit is only available for stochastic"
@@ -120,14 +128,14 @@ class BaseMLP(CheckedEstimator):
 
     def _job(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        validation=(None, None, None),
-        labels=None,
-        purpose=FIT,
-        dtype=None,
+        validation: Data = NO_DATA,
+        labels: Labels | None = None,
+        purpose: str = FIT,
+        dtype: DTypeLike | None = None,
     ) -> EstimatorJob:
         """All that training needs; the only place that reads parameters and data.
 
@@ -137,8 +145,8 @@ class BaseMLP(CheckedEstimator):
         ----------
         X, y, sample_weight
             As `fit` takes them.
-        validation : tuple
-            X_val, y_val and sample_weight_val, or None for each.
+        validation : Data
+            X_val, y_val and sample_weight_val, as `fit` takes them.
         labels : Labels, default=None
             That the first call of `partial_fit` was given.
         purpose : {'fit', 'partial_fit', 'inspect'}
@@ -147,9 +155,10 @@ class BaseMLP(CheckedEstimator):
         dtype : dtype, default=None
             Of samples and network; None takes that of the fitted network, or of X.
         """
-        return make_job(self, X, y, sample_weight, validation, labels, purpose, dtype)
+        request = Request(self, purpose, labels, dtype)
+        return make_job(request, Data(X, y, sample_weight), validation)
 
-    def _adopt(self, job: EstimatorJob, course: Course):
+    def _adopt(self, job: EstimatorJob, course: Course) -> Self:
         """Set all learned attributes in one step, then warn.
 
         What other threads have set meanwhile stays. Lists of an earlier fit that this one continues
@@ -158,18 +167,20 @@ class BaseMLP(CheckedEstimator):
         learned, lists = self._learned(job, course)
         actions = []
         for name, new in lists.items():
-            known = vars(self).get(name) if job.continues else None
+            known = self.__dict__.get(name) if job.continues else None
             if isinstance(known, list):
                 actions.append(partial(known.extend, new))
             else:
                 learned[name] = [*(known if known is not None else ()), *new]
-        if job.features.names is None:
-            actions.append(partial(vars(self).pop, "feature_names_in_", None))
-        _at_once([*actions, partial(vars(self).update, learned)])
+        for name in {"feature_names_in_", "_resume"} - learned.keys():
+            actions.append(partial(self.__dict__.pop, name, None))
+        _at_once([*actions, partial(self.__dict__.update, learned)])
         self._warn(job, course)
         return self
 
-    def _learned(self, job, course):
+    def _learned(
+        self, job: EstimatorJob, course: Course
+    ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
         """Values of the learned attributes, and the new entries of lists, both by name."""
         network, labels, link = course.network, job.labels, job.objective.link
         learned = {
@@ -185,14 +196,16 @@ class BaseMLP(CheckedEstimator):
         }
         if job.features.names is not None:
             learned["feature_names_in_"] = job.features.names
-        if labels.classes is not None:
+        if course.start is not None:
+            learned["_resume"] = training.small_state(course)
+        if labels.binarizer is not None:
             learned.update(classes_=labels.classes, _label_binarizer=labels.binarizer)
-        lists = {}
+        lists: dict[str, list[Any]] = {}
         if job.validation_set is not None:
             lists["validation_scores_"] = [epoch.validation_score for epoch in course.epochs]
             lists["validation_loss_curve_"] = [epoch.validation_loss for epoch in course.epochs]
             learned["best_validation_score_"] = course.best_score if job.early_stopping else None
-        if isinstance(job.rule, LBFGS):
+        if course.result is not None:  # of L-BFGS
             learned.update(n_iter_=min(course.result.nit, job.max_iter), t_=course.samples_seen)
             return learned, lists
         lists["loss_curve_"] = [epoch.loss for epoch in course.epochs]
@@ -210,9 +223,9 @@ class BaseMLP(CheckedEstimator):
         )
         return learned, lists
 
-    def _warn(self, job, course):
+    def _warn(self, job: EstimatorJob, course: Course) -> None:
         """Warn of what a fit ended with; the model is stored, also if warnings are errors."""
-        if isinstance(job.rule, LBFGS):
+        if course.result is not None:  # of L-BFGS
             if course.interrupted:
                 raise KeyboardInterrupt
             if message := lbfgs_message(course.result, job.max_iter):
@@ -225,14 +238,16 @@ class BaseMLP(CheckedEstimator):
     # ---- given weights
 
     @classmethod
-    def _from_weights(cls, coefs, intercepts, parameters):
+    def _from_weights(
+        cls, coefs: Sequence[ArrayLike], intercepts: Sequence[ArrayLike], parameters: dict[str, Any]
+    ) -> Self:
         """A new estimator with these weights; the caller sets its classes and link."""
         network = Network.from_arrays(coefs, intercepts, parameters["activation"])
         estimator = cls(hidden_layer_sizes=network.units[1:-1], **parameters)
         estimator._validate_params()
         if not network.is_finite():
             raise ValueError("coefs and intercepts must be finite")
-        vars(estimator).update(
+        estimator.__dict__.update(
             n_features_in_=network.units[0],
             n_iter_=0,
             t_=0,
@@ -244,7 +259,7 @@ class BaseMLP(CheckedEstimator):
         return estimator
 
     @classmethod
-    def _from_sklearn(cls, model):
+    def _from_sklearn(cls, model: BaseEstimator) -> Self:
         """A copy of a fitted estimator of scikit-learn's with the same name."""
         import sklearn.neural_network
 
@@ -258,7 +273,7 @@ class BaseMLP(CheckedEstimator):
         estimator = cls(**copy.deepcopy(model.get_params(deep=False)))
         estimator._validate_params()
         names = {*LEARNED, "_label_binarizer", "_no_improvement_count"}
-        vars(estimator).update(
+        estimator.__dict__.update(
             {name: copy.deepcopy(value) for name, value in vars(model).items() if name in names}
         )
         network = current_model(estimator).network
@@ -275,13 +290,13 @@ class BaseMLP(CheckedEstimator):
 
     # ---- pickles
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """Plain data: without the cached model, whose weights are `coefs_` and `intercepts_`.
 
         Functions are pickled as formulas: those of the fitted model, as they were traced.
         """
         state = {name: value for name, value in super().__getstate__().items() if name != "_model"}
-        model, activation = vars(self).get("_model"), self.activation
+        model, activation = self.__dict__.get("_model"), self.activation
         if model is not None and model.network.activations:
             network = model.network
             if network.activation == activation:
@@ -295,7 +310,7 @@ class BaseMLP(CheckedEstimator):
             state["_optimizer"] = state["_optimizer"].to_plain()
         return state
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore what `__getstate__` gave."""
         if isinstance(state.get("_optimizer"), dict):
             state = {**state, "_optimizer": Optimizer.from_plain(state["_optimizer"])}
@@ -303,10 +318,11 @@ class BaseMLP(CheckedEstimator):
 
     # ---- predict
 
-    def _predict(self, X) -> tuple[Model, np.ndarray]:
+    def _predict(self, X: Matrix) -> tuple[Model, NDArray[np.floating]]:
         """The model that predicted, and its predictions, shape (n_samples, n_outputs)."""
-        model, rows = plain_rows(self, X)
-        if model is not None:
+        plain = plain_rows(self, X)
+        if plain is not None:
+            model, rows = plain
             prediction, finite = predict_rows(model, rows, self.n_threads)
             if finite:  # or else the checks tell NaN from sums that overflowed
                 return model, prediction

@@ -1,16 +1,19 @@
 """MLPClassifier."""
 
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastbp import training
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.base import BaseMLP
-from fastbp.estimators.job import PARTIAL_FIT, watches_of
+from fastbp.estimators.inputs import Matrix
+from fastbp.estimators.job import PARTIAL_FIT, Data, watches_of
 from fastbp.estimators.model import Labels
 from fastbp.estimators.scikit_learn import (
     StrOptions,
@@ -20,6 +23,9 @@ from fastbp.estimators.scikit_learn import (
 )
 from fastbp.network import trace_loss
 from fastbp.training import Objective
+
+if TYPE_CHECKING:
+    from fastbp.graph.expression import Expression
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -269,7 +275,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self._store(locals())
 
     @fit_context
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Matrix | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the network to X and y.
 
         Parameters
@@ -307,13 +322,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        job = self._job(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
         course = training.run(job, watches_of(self, job))
         return self._adopt(job, course)
 
     @available_if(lambda est: est._check_solver())
     @fit_context
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Train for one epoch more, on this data ('sgd' and 'adam').
 
         Parameters
@@ -345,7 +366,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._adopt(job, course)
 
     @classmethod
-    def from_weights(cls, coefs, intercepts, *, activation, classes=None, **parameters):
+    def from_weights(
+        cls,
+        coefs: Sequence[ArrayLike],
+        intercepts: Sequence[ArrayLike],
+        *,
+        activation: Any,
+        classes: ArrayLike | None = None,
+        **parameters: Any,
+    ) -> Self:
         """A fitted classifier with given weights.
 
         Parameters
@@ -385,22 +414,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         estimator = cls._from_weights(coefs, intercepts, dict(parameters, activation=activation))
         n_classes = 2 if estimator.n_outputs_ == 1 else estimator.n_outputs_
-        labels = np.arange(n_classes) if classes is None else np.asarray(classes)
+        names = np.arange(n_classes) if classes is None else np.asarray(classes)
         if estimator.n_outputs_ == 2:
             raise ValueError(
                 "two classes have one output, that of the second: of two columns of "
                 "weights take the second minus the first"
             )
-        if labels.shape != (n_classes,) or (labels[1:] <= labels[:-1]).any():
+        if names.shape != (n_classes,) or (names[1:] <= names[:-1]).any():
             raise ValueError(f"classes must be {n_classes} labels in rising order, got {classes!r}")
-        binarizer = LabelBinarizer().fit(labels)
+        binarizer = LabelBinarizer().fit(names)
         labels = Labels(binarizer.classes_, binarizer)
         estimator.classes_, estimator._label_binarizer = labels
         estimator.out_activation_ = estimator._objective(estimator.n_outputs_, labels).link
         return estimator
 
     @classmethod
-    def from_sklearn(cls, model):
+    def from_sklearn(cls, model: BaseEstimator) -> Self:
         """The twin of a fitted `sklearn.neural_network.MLPClassifier`.
 
         Parameters
@@ -423,7 +452,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return cls._from_sklearn(model)
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> NDArray[Any]:
         """Predict the class labels.
 
         Parameters
@@ -439,7 +468,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         model, probability = self._predict(X)
         return self._decode(model.labels, probability)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Matrix) -> NDArray[np.floating]:
         """Predict the probability of each class.
 
         Parameters
@@ -462,7 +491,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return both
         return probability
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Matrix) -> NDArray[np.floating]:
         """Predict the logarithm of the probability of each class.
 
         Parameters
@@ -480,7 +509,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # ---- hooks of BaseMLP
 
-    def _first_labels(self, y, classes):
+    def _first_labels(self, y: ArrayLike, classes: ArrayLike | None) -> Labels | None:
         """The labels that the first call of `partial_fit` is given; None in later calls."""
         draft = inputs.draft_of(self)
         if not check_partial_fit_classes(draft, classes):
@@ -490,7 +519,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         multilabel = type_of_target(y).startswith("multilabel")
         return Labels(draft.classes_, LabelBinarizer().fit(y if multilabel else classes))
 
-    def _read_targets(self, y, labels, strict):
+    def _read_targets(
+        self, y: NDArray[Any], labels: Labels | None, strict: bool
+    ) -> tuple[NDArray[Any], Labels]:
         """A bool for each sample and output, and the labels."""
         plain = inputs.plain_labels(y, None if labels is None else labels.classes)
         if labels is None:
@@ -499,7 +530,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._check_classes(y, labels.classes, strict)
         return self._indicators(y, labels, plain), labels
 
-    def _labels_of(self, y, plain):
+    def _labels_of(self, y: NDArray[Any], plain: inputs.PlainLabels | None) -> Labels:
         """The labels in y; `plain` is what `plain_labels` found."""
         if plain is None:
             from sklearn.preprocessing import LabelBinarizer
@@ -510,7 +541,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             binarizer = label_binarizer(plain.classes, kind)
         return Labels(binarizer.classes_, binarizer)
 
-    def _indicators(self, y, labels, plain):
+    def _indicators(
+        self, y: NDArray[Any], labels: Labels, plain: inputs.PlainLabels | None
+    ) -> NDArray[np.bool_]:
         """A bool for each sample and output; `plain` is what `plain_labels` found in y."""
         n_classes = len(labels.classes)
         n_columns = n_classes if n_classes > 2 else 1
@@ -522,7 +555,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         first = 0 if n_columns > 1 else 1
         return plain.indices[:, None] == np.arange(first, first + n_columns)
 
-    def _read_validation_targets(self, y, labels, n_outputs):
+    def _read_validation_targets(
+        self, y: NDArray[Any], labels: Labels, n_outputs: int
+    ) -> NDArray[np.bool_]:
         """Indicators of y_val's labels, all of which have to be among the classes."""
         multilabel = labels.binarizer.y_type_ == "multilabel-indicator"
         kind = type_of_target(y)
@@ -547,7 +582,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 )
         return self._indicators(y, labels, plain)
 
-    def _check_classes(self, y, classes, strict):
+    def _check_classes(self, y: NDArray[Any], classes: NDArray[Any], strict: bool) -> None:
         """Raise ValueError unless the labels are those of the fitted model, or some of them."""
         present = unique_labels(y)
         if strict:
@@ -563,28 +598,30 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"`self.classes_` has {classes}. 'y' has {present}."
             )
 
-    def _objective(self, n_outputs, labels):
+    def _objective(self, n_outputs: int, labels: Labels) -> Objective:
         """Log loss of the kind that the labels have, or the loss that is a parameter."""
         if callable(self.loss):
-            loss = trace_loss(self.loss)
+            loss: str | Expression = trace_loss(self.loss)
         elif self.loss == "log_loss" and not labels.is_multinomial:
             loss = "binary_log_loss"
         else:
             loss = self.loss
         return Objective(loss, "softmax" if labels.is_multinomial else "logistic")
 
-    def _lower_targets(self, y, labels, dtype):
+    def _lower_targets(
+        self, y: NDArray[Any], labels: Labels, dtype: DTypeLike
+    ) -> NDArray[np.floating]:
         """The index of the class, or the indicators."""
         return inputs.as_targets(y.argmax(axis=1) if labels.is_multinomial else y, dtype)
 
-    def _metric(self):
+    def _metric(self) -> Callable[..., float]:
         """Accuracy."""
         from sklearn.metrics import accuracy_score  # 18 ms that an import need not pay
 
         return accuracy_score
 
     @staticmethod
-    def _decode(labels, probability):
+    def _decode(labels: Labels, probability: NDArray[Any]) -> NDArray[Any]:
         """Labels of probabilities or indicators, one column for each output."""
         classes, binarizer = labels
         if not binarizer.sparse_input_:  # what inverse_transform does, without its checks

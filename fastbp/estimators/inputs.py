@@ -1,20 +1,27 @@
 """X, y, weights -> arrays that the core takes. User data is not looked at after this file."""
 
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import isfinite
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 import scipy.sparse
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.validation import check_non_negative, validate_data
 
-from fastbp.estimators.scikit_learn import check_sample_weight
-from fastbp.kernels import CSR
+from fastbp.estimators.scikit_learn import CheckedEstimator, check_sample_weight
+from fastbp.kernels import CSR, Rows
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+Sparse: TypeAlias = scipy.sparse.sparray | scipy.sparse.spmatrix
+Matrix: TypeAlias = ArrayLike | Sparse  # X as users give it
+CheckedMatrix: TypeAlias = NDArray[np.floating] | Sparse  # X after scikit-learn's checks
+Estimator = TypeVar("Estimator", bound=CheckedEstimator)
+
 TOO_LARGE = "float32, the dtype of X: convert X to float64."
 
 
@@ -22,27 +29,35 @@ class Features(NamedTuple):
     """The number of features, and their names if all of them are strings."""
 
     n_features: int
-    names: np.ndarray | None = None
+    names: NDArray[np.object_] | None = None
 
 
-def draft_of(estimator):
+def draft_of(estimator: Estimator) -> Estimator:
     """A shallow copy of an estimator, for scikit-learn's checks to set attributes on.
 
     The estimator itself changes only once training has succeeded.
     """
     draft = object.__new__(type(estimator))
-    vars(draft).update(vars(estimator))
+    draft.__dict__.update(estimator.__dict__)
     return draft
 
 
-def check_training_data(draft, X, y, *, reset, y_numeric=False):
+def check_training_data(
+    draft: CheckedEstimator,
+    X: Matrix | None,
+    y: ArrayLike | None,
+    *,
+    reset: bool,
+    y_numeric: bool = False,
+) -> tuple[CheckedMatrix, NDArray[Any], Features]:
     """Validated X (dense or CSR, float32 or float64, C order), y, and the features.
 
     With `reset` the draft learns the features of X; without, X must have those that it knows.
     """
-    if _is_plain_pair(draft, X, y, reset):
-        draft.n_features_in_ = X.shape[1]
-        return X, y, Features(X.shape[1])
+    plain = _plain_pair(draft, X, y, reset)
+    if plain is not None:
+        draft.n_features_in_ = plain[0].shape[1]
+        return *plain, Features(draft.n_features_in_)
     X, y = validate_data(
         draft,
         _sound(X),
@@ -58,7 +73,7 @@ def check_training_data(draft, X, y, *, reset, y_numeric=False):
     return X, _plain_targets(y, y_numeric), features
 
 
-def _plain_targets(y, y_numeric):
+def _plain_targets(y: Any, y_numeric: bool) -> NDArray[Any]:
     """y with one dimension if it has one column; dense, numeric and finite where it must be."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
@@ -71,7 +86,7 @@ def _plain_targets(y, y_numeric):
 
 
 @contextmanager
-def about(name):
+def about(name: str) -> Iterator[None]:
     """Let an error say which argument it speaks of, where its words do not."""
     try:
         yield
@@ -81,7 +96,9 @@ def about(name):
         raise
 
 
-def is_validation_given(X_val, y_val, sample_weight_val):
+def is_validation_given(
+    X_val: Matrix | None, y_val: ArrayLike | None, sample_weight_val: ArrayLike | None
+) -> bool:
     """Whether there is a validation set; ValueError where there is a part of one."""
     if X_val is None and y_val is not None:
         raise ValueError("y_val is provided, but X_val was not provided.")
@@ -92,13 +109,20 @@ def is_validation_given(X_val, y_val, sample_weight_val):
     return X_val is not None
 
 
-def check_validation_data(draft, X_val, y_val, sample_weight_val, *, y_numeric=False):
+def check_validation_data(
+    draft: CheckedEstimator,
+    X_val: Matrix | None,
+    y_val: ArrayLike | None,
+    sample_weight_val: ArrayLike | None,
+    *,
+    y_numeric: bool = False,
+) -> tuple[CheckedMatrix, NDArray[Any], NDArray[np.float64] | None]:
     """The validation set as check_training_data and check_weights leave the training data.
 
     The draft knows the features by now. Two samples are the least, as of a held-out set.
     """
     with about("X_val"):
-        X_val = validate_data(
+        X = validate_data(
             draft,
             _sound(X_val),
             accept_sparse="csr",
@@ -108,7 +132,7 @@ def check_validation_data(draft, X_val, y_val, sample_weight_val, *, y_numeric=F
             reset=False,
         )
     with about("y_val"):
-        y_val = check_array(
+        targets = check_array(
             y_val,
             accept_sparse="csr",
             ensure_2d=False,
@@ -116,16 +140,21 @@ def check_validation_data(draft, X_val, y_val, sample_weight_val, *, y_numeric=F
             input_name="y_val",
             estimator=draft,
         )
-        if y_numeric and y_val.dtype.kind == "O":
-            y_val = y_val.astype(np.float64)
-        y_val = _plain_targets(y_val, y_numeric)
-    if X_val.shape[0] != y_val.shape[0]:
-        raise ValueError(f"X_val has {X_val.shape[0]} samples, but y_val has {y_val.shape[0]}.")
+        if y_numeric and targets.dtype.kind == "O":
+            targets = targets.astype(np.float64)
+        targets = _plain_targets(targets, y_numeric)
+    if X.shape[0] != targets.shape[0]:
+        raise ValueError(f"X_val has {X.shape[0]} samples, but y_val has {targets.shape[0]}.")
     with about("sample_weight_val"):
-        return X_val, y_val, check_weights(sample_weight_val, X_val)
+        return X, targets, check_weights(sample_weight_val, X)
 
 
-def hold_out(n_samples, fraction, random_state, stratify):
+def hold_out(
+    n_samples: int,
+    fraction: float,
+    random_state: np.random.RandomState,
+    stratify: NDArray[Any] | None,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows to train on, and the others, drawn as scikit-learn's early stopping draws them."""
     from sklearn.model_selection import train_test_split  # only early stopping pays for the import
 
@@ -140,9 +169,11 @@ def hold_out(n_samples, fraction, random_state, stratify):
     return rows, held_out
 
 
-def _is_plain_pair(draft, X, y, reset):
-    """Whether X and y are what scikit-learn's checks would make of them."""
-    return (
+def _plain_pair(
+    draft: CheckedEstimator, X: Matrix | None, y: ArrayLike | None, reset: bool
+) -> tuple[NDArray[np.floating], NDArray[Any]] | None:
+    """X and y if they are what scikit-learn's checks would make of them, else None."""
+    if (
         is_plain(X)
         and X.flags.c_contiguous
         and X.shape[1] > 0
@@ -153,10 +184,12 @@ def _is_plain_pair(draft, X, y, reset):
         and (reset or getattr(draft, "n_features_in_", None) == X.shape[1])
         and _is_finite(X)
         and (y.dtype.kind != "f" or _is_finite(y))
-    )
+    ):
+        return X, y
+    return None
 
 
-def _is_finite(array):
+def _is_finite(array: NDArray[Any]) -> bool:
     """Whether all are finite, as far as the sum tells: False where it overflows itself."""
     with np.errstate(over="ignore", invalid="ignore"):
         return isfinite(array.sum())
@@ -165,12 +198,12 @@ def _is_finite(array):
 class PlainLabels(NamedTuple):
     """Integer labels that need no check of scikit-learn's."""
 
-    classes: np.ndarray
-    indices: np.ndarray  # the index of each sample's class
+    classes: NDArray[Any]
+    indices: NDArray[np.intp]  # the index of each sample's class
     is_complete: bool  # whether each class has a sample
 
 
-def plain_labels(y, classes=None):
+def plain_labels(y: NDArray[Any], classes: NDArray[Any] | None = None) -> PlainLabels | None:
     """The labels y as PlainLabels, or None if scikit-learn must look.
 
     It must look at labels that are no integers, at some that are not among `classes`, and where
@@ -190,22 +223,25 @@ def plain_labels(y, classes=None):
         return None
     if len(y) > 20 and 2 * len(classes) > len(y):
         return None
-    return PlainLabels(classes, indices, np.bincount(indices, minlength=len(classes)).all())
+    is_complete = bool(np.bincount(indices, minlength=len(classes)).all())
+    return PlainLabels(classes, indices, is_complete)
 
 
-def check_weights(sample_weight, X):
+def check_weights(sample_weight: ArrayLike | None, X: CheckedMatrix) -> NDArray[np.float64] | None:
     """float64 weights of shape (n_samples,), not negative and not all zero; None stays None."""
     if sample_weight is None:
         return None
-    sample_weight = check_sample_weight(sample_weight, X, dtype=np.float64)
-    assert_all_finite(sample_weight, input_name="sample_weight")  # scalars are not looked at above
-    check_non_negative(sample_weight, "`sample_weight`")
-    if not sample_weight.any():  # scikit-learn < 1.9 does not look
+    weights = check_sample_weight(sample_weight, X, dtype=np.float64)
+    assert_all_finite(weights, input_name="sample_weight")  # scalars are not looked at above
+    check_non_negative(weights, "`sample_weight`")
+    if not weights.any():  # scikit-learn < 1.9 does not look
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    return np.require(sample_weight, requirements=("C", "A"))
+    return np.require(weights, requirements=("C", "A"))
 
 
-def near_one(sample_weight, alpha):
+def near_one(
+    sample_weight: NDArray[np.float64] | None, alpha: float
+) -> tuple[NDArray[np.float64] | None, float]:
     """Weights and alpha divided by one power of two, so that the largest weight is below 1.
 
     The objective is the same, and to the bit; but float32 can hold the weights, whatever their
@@ -218,7 +254,7 @@ def near_one(sample_weight, alpha):
         return np.ldexp(sample_weight, -exponent), float(np.ldexp(float(alpha), -exponent))
 
 
-def is_plain(X):
+def is_plain(X: object) -> TypeGuard[NDArray[np.floating]]:
     """Whether X is dense rows of this machine's float64 or float32, at least one of them.
 
     All that scikit-learn checks besides is how many features there are, what they are called, and
@@ -227,7 +263,7 @@ def is_plain(X):
     return type(X) is np.ndarray and X.ndim == 2 and len(X) > 0 and X.dtype in FLOATS
 
 
-def plain_frame(X, names):
+def plain_frame(X: Any, names: NDArray[np.object_]) -> NDArray[np.floating] | None:
     """The values of a pandas frame with these names, and float64 or float32 in all its columns.
 
     None where scikit-learn has to look.
@@ -243,17 +279,17 @@ def plain_frame(X, names):
     return X.to_numpy()
 
 
-def check_prediction_data(estimator, X):
+def check_prediction_data(estimator: CheckedEstimator, X: Matrix) -> CheckedMatrix:
     """Validated X of predict, in the dtype and layout that it came with."""
     return validate_data(estimator, _sound(X), accept_sparse="csr", reset=False)
 
 
-def as_rows(X, dtype):
+def as_rows(X: CheckedMatrix, dtype: DTypeLike) -> Rows:
     """X as the core takes it: aligned C-ordered rows, or CSR.
 
     No copy is made of what is so already; CSR row pointers are widened to int64.
     """
-    if not scipy.sparse.issparse(X):
+    if isinstance(X, np.ndarray):
         return _cast(X, dtype, "X")
     n_features = X.shape[1]
     if n_features > np.iinfo(np.int32).max:
@@ -269,13 +305,15 @@ def as_rows(X, dtype):
     )
 
 
-def as_targets(y, dtype):
+def as_targets(y: ArrayLike, dtype: DTypeLike) -> NDArray[np.floating]:
     """y as aligned C-ordered rows of dtype, shape (n_samples, n_outputs)."""
     y = np.asarray(y)
     return _cast(y.reshape(len(y), -1), dtype, "y")
 
 
-def check_target_range(y, what, least, most=np.inf, *, open_end=False):
+def check_target_range(
+    y: NDArray[Any], what: str, least: float, most: float = np.inf, *, open_end: bool = False
+) -> None:
     """Raise ValueError where y is not within [least, most], or ]least, most] with an open end."""
     if open_end and y.min() <= least:
         raise ValueError(
@@ -295,7 +333,7 @@ def check_target_range(y, what, least, most=np.inf, *, open_end=False):
         )
 
 
-def check_levels(quantile):
+def check_levels(quantile: ArrayLike) -> NDArray[np.float64]:
     """The levels of a quantile loss as float64, shape (n_levels,)."""
     levels = np.asarray(quantile)
     if levels.ndim > 1 or levels.size == 0 or levels.dtype.kind not in "fiu":
@@ -306,10 +344,12 @@ def check_levels(quantile):
     return levels
 
 
-def check_hidden_layer_sizes(hidden_layer_sizes):
+def check_hidden_layer_sizes(hidden_layer_sizes: int | Iterable[int]) -> list[int]:
     """The sizes as a list of positive Python ints."""
-    sizes = hidden_layer_sizes if hasattr(hidden_layer_sizes, "__iter__") else [hidden_layer_sizes]
-    sizes = list(sizes)
+    if isinstance(hidden_layer_sizes, Iterable):
+        sizes = list(hidden_layer_sizes)
+    else:
+        sizes = [hidden_layer_sizes]
     if any(isinstance(size, Real) and size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     if not all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes):
@@ -317,7 +357,7 @@ def check_hidden_layer_sizes(hidden_layer_sizes):
     return [int(size) for size in sizes]
 
 
-def _cast(array, dtype, name):
+def _cast(array: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
     """The array aligned, in C order and in dtype, with an error where float32 cannot hold it."""
     flags = array.flags
     if array.dtype == dtype and flags.c_contiguous and flags.aligned:
@@ -330,7 +370,7 @@ def _cast(array, dtype, name):
     return cast
 
 
-def _sound(X):
+def _sound(X: Any) -> Any:
     """X fit for inspection: its own byte order undone, its sparse structure checked.
 
     Big-endian float32 stays float32 that way, and no compiled code sees an index out of bounds.
@@ -343,7 +383,7 @@ def _sound(X):
     return X
 
 
-def _check_compressed(X):
+def _check_compressed(X: Sparse) -> None:
     """Raise ValueError unless row pointers and indices stay within the arrays of X."""
     by_rows = X.format == "csr"
     major, minor = X.shape if by_rows else X.shape[::-1]

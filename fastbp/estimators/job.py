@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
 from fastbp.estimators import inputs, memory
-from fastbp.estimators.inputs import Features
+from fastbp.estimators.inputs import CheckedMatrix, Features, Matrix
 from fastbp.estimators.messages import warn
 from fastbp.estimators.model import Labels, current_model
-from fastbp.kernels import core
+from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.kernels import Rows, core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
     LBFGS,
     Course,
     Job,
+    Objective,
     Optimizer,
     Rule,
     Samples,
@@ -31,6 +36,55 @@ from fastbp.training import (
 
 FIT, PARTIAL_FIT, INSPECT = "fit", "partial_fit", "inspect"  # purposes of a job
 BATCH_CLIPPED = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
+
+
+class Data(NamedTuple):
+    """Samples, targets and weights as users give them."""
+
+    X: Matrix | None
+    y: ArrayLike | None
+    sample_weight: ArrayLike | None = None
+
+
+NO_DATA = Data(None, None)
+
+
+class HeldOut(NamedTuple):
+    """Validation data after all checks."""
+
+    x: Rows
+    y: NDArray[Any]  # a column for each output
+    weight: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an estimator needs a job for.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    purpose : {'fit', 'partial_fit', 'inspect'}
+    labels : Labels, default=None
+        Those of the first call of `partial_fit`.
+    dtype : dtype, default=None
+        Of samples and network; None: that of the fitted network, or of X.
+    """
+
+    estimator: CheckedEstimator
+    purpose: str = FIT
+    labels: Labels | None = None
+    dtype: DTypeLike | None = None
+
+    @property
+    def inspects(self) -> bool:
+        """Whether nothing is trained."""
+        return self.purpose == INSPECT
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether the job takes over what the estimator has learned, if it is fitted."""
+        return self.purpose != FIT or self.estimator.warm_start
 
 
 @dataclass(kw_only=True)
@@ -52,36 +106,34 @@ class EstimatorJob(Job):
     continues: bool
 
 
-def make_job(estimator, X, y, sample_weight, validation, labels, purpose, dtype):
+def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     """The job of an estimator on these data; see `BaseMLP._job`."""
+    estimator = request.estimator
     validates = inputs.is_validation_given(*validation)
     hidden = inputs.check_hidden_layer_sizes(estimator.hidden_layer_sizes)
-    if purpose == PARTIAL_FIT and estimator.early_stopping:
+    if request.purpose == PARTIAL_FIT and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
-    continues = hasattr(estimator, "coefs_") and (purpose != FIT or estimator.warm_start)
-    network = None
-    if continues:
-        network = current_model(estimator).network
-        network = network.copy() if dtype is None else network.astype(dtype)
-        dtype = network.params.dtype
+    fitted = _fitted_network(request)
     draft = inputs.draft_of(estimator)
     X, y, features = inputs.check_training_data(
-        draft, X, y, reset=not continues, y_numeric=not is_classifier(estimator)
+        draft, data.X, data.y, reset=fitted is None, y_numeric=not is_classifier(estimator)
     )
-    y, labels = _targets(estimator, y, labels, purpose)
-    samples, objective = _problem(estimator, X, y, sample_weight, labels, dtype)
+    y, labels = _targets(request, y)
+    dtype = request.dtype if fitted is None else fitted.params.dtype
+    samples, objective = _problem(estimator, X, y, data.sample_weight, labels, dtype)
     held_out = None
     if validates:
-        held_out = _given_validation(estimator, draft, validation, y.shape[1], labels, samples)
+        held_out = _given_validation(draft, validation, y.shape[1], labels, samples.y.dtype)
     random_state = check_random_state(
-        copy.deepcopy(estimator.random_state) if purpose == INSPECT else estimator.random_state
+        copy.deepcopy(estimator.random_state) if request.inspects else estimator.random_state
     )
-    if continues:
-        _check_shape(estimator, network, hidden, y.shape[1], purpose)
+    if fitted is not None:
+        _check_shape(request, fitted, hidden, y.shape[1])
+        network = fitted
     else:
         units = [X.shape[1], *hidden, y.shape[1]]
-        n_validation = len(held_out[1]) if validates else 0
-        network = _new_network(estimator, units, samples, n_validation, random_state, purpose)
+        n_validation = 0 if held_out is None else len(held_out.y)
+        network = _new_network(request, units, samples, n_validation, random_state)
     job = EstimatorJob(
         samples=samples,
         objective=objective,
@@ -89,58 +141,76 @@ def make_job(estimator, X, y, sample_weight, validation, labels, purpose, dtype)
         features=features,
         labels=labels,
         validation_set=None,
-        continues=continues,
+        continues=fitted is not None,
         n_threads=estimator.n_threads,
     )
-    if purpose == INSPECT:
+    if request.inspects:
         return replace(job, objective=replace(objective, scale=1.0))
-    return _for_training(estimator, job, X, y, held_out, purpose)
+    return _for_training(request, job, X, y, held_out)
 
 
-def _targets(estimator, y, labels, purpose):
+def _fitted_network(request: Request) -> Network | None:
+    """A copy of the network that the job continues, or None if it begins with a new one."""
+    estimator = request.estimator
+    if not hasattr(estimator, "coefs_") or not request.takes_over:
+        return None
+    network = current_model(estimator).network
+    return network.copy() if request.dtype is None else network.astype(request.dtype)
+
+
+def _targets(request: Request, y: NDArray[Any]) -> tuple[NDArray[Any], Labels]:
     """Targets with a column for each output, and the labels of a classifier.
 
-    `labels` are those that the first call of `partial_fit` was given. Afterwards, and in a warm
-    start, they are those of the fitted estimator.
+    Without labels in the request they are those of the fitted estimator, in a warm start, in later
+    calls of `partial_fit` and for inspection.
     """
-    if labels is None and hasattr(estimator, "classes_"):
-        if purpose != FIT or estimator.warm_start:
-            labels = Labels(estimator.classes_, estimator._label_binarizer)
-    y, labels = estimator._read_targets(y, labels, estimator.warm_start and purpose != INSPECT)
+    estimator, labels = request.estimator, request.labels
+    if labels is None and hasattr(estimator, "classes_") and request.takes_over:
+        labels = Labels(estimator.classes_, estimator._label_binarizer)
+    strict = estimator.warm_start and not request.inspects
+    y, labels = estimator._read_targets(y, labels, strict)
     return (y.reshape(-1, 1) if y.ndim == 1 else y), labels
 
 
-def _problem(estimator, X, y, sample_weight, labels, dtype):
+def _problem(
+    estimator: CheckedEstimator,
+    X: CheckedMatrix,
+    y: NDArray[Any],
+    sample_weight: ArrayLike | None,
+    labels: Labels,
+    dtype: DTypeLike | None,
+) -> tuple[Samples, Objective]:
     """What is minimized, on what: samples, in `dtype` or else that of X, and objective."""
     objective = estimator._objective(y.shape[1], labels)
     dtype = X.dtype if dtype is None else dtype
-    sample_weight = inputs.check_weights(sample_weight, X)
-    sample_weight, alpha = inputs.near_one(sample_weight, estimator.alpha)
+    weights, alpha = inputs.near_one(inputs.check_weights(sample_weight, X), estimator.alpha)
     targets = estimator._lower_targets(y, labels, dtype)
-    samples = Samples(inputs.as_rows(X, dtype), targets, sample_weight)
+    samples = Samples(inputs.as_rows(X, dtype), targets, weights)
     return samples, replace(objective, alpha=alpha)
 
 
-def _given_validation(estimator, draft, validation, n_outputs, labels, samples):
+def _given_validation(
+    draft: CheckedEstimator, validation: Data, n_outputs: int, labels: Labels, dtype: DTypeLike
+) -> HeldOut:
     """The given validation data, converted like the training data: rows, targets and weights."""
     X, y, sample_weight = inputs.check_validation_data(
-        draft, *validation, y_numeric=not is_classifier(estimator)
+        draft, *validation, y_numeric=not is_classifier(draft)
     )
     with inputs.about("X_val"):
-        x = inputs.as_rows(X, samples.y.dtype)
+        x = inputs.as_rows(X, dtype)
     with inputs.about("y_val"):
-        y = estimator._read_validation_targets(y, labels, n_outputs)
-    return x, y, inputs.near_one(sample_weight, 0.0)[0]
+        y = draft._read_validation_targets(y, labels, n_outputs)
+    return HeldOut(x, y, inputs.near_one(sample_weight, 0.0)[0])
 
 
-def _check_shape(estimator, network, hidden, n_outputs, purpose):
+def _check_shape(request: Request, network: Network, hidden: list[int], n_outputs: int) -> None:
     """Raise ValueError where the fitted network does not have the shape that is asked for.
 
     Other widths at the same depth are ignored by 'sgd' and 'adam', as in scikit-learn.
     """
-    fitted = network.units[1:-1]
-    if purpose != INSPECT and (
-        len(hidden) != len(fitted) or (estimator.solver == "lbfgs" and tuple(hidden) != fitted)
+    fitted, is_lbfgs = network.units[1:-1], request.estimator.solver == "lbfgs"
+    if not request.inspects and (
+        len(hidden) != len(fitted) or (is_lbfgs and tuple(hidden) != fitted)
     ):
         raise ValueError(
             f"hidden_layer_sizes is {hidden}, but the fitted model has {list(fitted)}."
@@ -151,12 +221,19 @@ def _check_shape(estimator, network, hidden, n_outputs, purpose):
         )
 
 
-def _new_network(estimator, units, samples, n_validation, random_state, purpose):
+def _new_network(
+    request: Request,
+    units: list[int],
+    samples: Samples,
+    n_validation: int,
+    random_state: np.random.RandomState,
+) -> Network:
     """A network with initial weights, if there is enough memory to train it."""
+    estimator = request.estimator
     activations = hidden_activations(estimator.activation, len(units) - 2)
     dtype = samples.y.dtype
     what = f"hidden_layer_sizes={estimator.hidden_layer_sizes!r}"
-    if purpose == INSPECT:
+    if request.inspects:
         memory.check_gradient(units, dtype, what)
     else:
         memory.check_training(estimator, units, activations, samples, n_validation, what)
@@ -165,38 +242,49 @@ def _new_network(estimator, units, samples, n_validation, random_state, purpose)
     return network
 
 
-def _for_training(estimator, job, X, y, held_out, purpose):
+def _for_training(
+    request: Request, job: EstimatorJob, X: CheckedMatrix, y: NDArray[Any], held_out: HeldOut | None
+) -> EstimatorJob:
     """The job with a rule, a course to continue, a validation set and limits."""
+    estimator, rows = request.estimator, None
     is_lbfgs = estimator.solver == "lbfgs"
-    rows, network, dtype = None, job.network, job.samples.y.dtype
     if is_lbfgs:  # its loss is not scaled, see Gradient
         job.objective = replace(job.objective, scale=1.0)
     job.early_stopping = estimator.early_stopping and not is_lbfgs
-    job.incremental = purpose == PARTIAL_FIT
+    job.incremental = request.purpose == PARTIAL_FIT
+    resumable = not (is_lbfgs or job.incremental)
+    start = job.course.random_state.get_state(legacy=False) if resumable else None
     if job.early_stopping and held_out is None:
-        stratify = y if is_classifier(estimator) and y.shape[1] == 1 else None
-        rows, others = inputs.hold_out(
-            len(y), estimator.validation_fraction, job.course.random_state, stratify
-        )
-        weight = job.samples.weight
-        weight = None if weight is None else weight[others]
-        held_out = inputs.as_rows(X[others], dtype), y[others], weight
+        rows, held_out = _hold_out(estimator, job, X, y)
     if held_out is not None:
-        job.validation_set = _validation_set(estimator, job, *held_out)
+        job.validation_set = _validation_set(estimator, job, held_out)
     job.max_iter = 1 if job.incremental else estimator.max_iter
     if is_lbfgs:
         job.rule = LBFGS(estimator.tol, estimator.max_fun)
-        job.course = last_course(estimator, job, network, rows)
+        job.course = last_course(estimator, job, rows)
         return job
     job.shuffle = estimator.shuffle
     job.batch_size = _batch_size(estimator, len(y) if rows is None else len(rows))
-    job.course = last_course(estimator, job, network, rows)
-    job.course.optimizer = _optimizer(estimator, network, job.incremental)
+    job.course = last_course(estimator, job, rows)
+    job.course.start = start
+    job.course.optimizer = _optimizer(estimator, job.network, job.incremental)
     job.rule = job.course.optimizer.rule
     return job
 
 
-def _batch_size(estimator, n_samples):
+def _hold_out(
+    estimator: CheckedEstimator, job: EstimatorJob, X: CheckedMatrix, y: NDArray[Any]
+) -> tuple[NDArray[np.intp], HeldOut]:
+    """The rows to train on, and the samples that early stopping holds out of the training data."""
+    stratify = y if is_classifier(estimator) and y.shape[1] == 1 else None
+    rows, others = inputs.hold_out(
+        len(y), estimator.validation_fraction, job.course.random_state, stratify
+    )
+    weight = None if job.samples.weight is None else job.samples.weight[others]
+    return rows, HeldOut(inputs.as_rows(X[others], job.samples.y.dtype), y[others], weight)
+
+
+def _batch_size(estimator: CheckedEstimator, n_samples: int) -> int:
     """Samples of a mini-batch."""
     if estimator.batch_size == "auto":
         return min(200, n_samples)
@@ -205,7 +293,7 @@ def _batch_size(estimator, n_samples):
     return int(min(estimator.batch_size, n_samples))
 
 
-def _optimizer(estimator, network, incremental):
+def _optimizer(estimator: CheckedEstimator, network: Network, incremental: bool) -> Optimizer:
     """That of the last call of `partial_fit`, or one before its first step."""
     last = getattr(estimator, "_optimizer", None) if incremental else None
     if last is not None:
@@ -219,22 +307,21 @@ def _optimizer(estimator, network, incremental):
     )
 
 
-def last_course(estimator, job, network, rows):
+def last_course(
+    estimator: CheckedEstimator, job: EstimatorJob, rows: NDArray[np.intp] | None
+) -> Course:
     """A course at its start, which takes over from the last one what scikit-learn takes over.
 
     A warm start and `partial_fit` continue the counters and the best values; the order of the
     samples and the random state begin anew in each call, and in a warm start the moments too.
     """
     learned = vars(estimator) if job.continues else {}
-    order = rows
-    if job.shuffle:
-        order = np.arange(len(job.samples), dtype=np.intp) if rows is None else rows.copy()
     best_loss, best_score = learned.get("best_loss_"), learned.get("best_validation_score_")
     return Course(
-        network,
+        job.network,
         job.course.random_state,
         n_samples=len(job.samples) if rows is None else len(rows),
-        order=order,
+        order=rows,
         samples_seen=learned.get("t_", 0),
         loss=vars(estimator).get("loss_", np.inf),
         best_loss=np.inf if best_loss is None else best_loss,
@@ -244,17 +331,26 @@ def last_course(estimator, job, network, rows):
     )
 
 
-def _validation_set(estimator, job, x, y, sample_weight):
+def _validation_set(
+    estimator: CheckedEstimator, job: EstimatorJob, held_out: HeldOut
+) -> ValidationSet:
     """The validation set with the metric of the estimator."""
     labels = job.labels
     decode = partial(estimator._decode, labels)
-    score = partial(_score, estimator._metric(), decode, decode(y), sample_weight)
+    score = partial(_score, estimator._metric(), decode, decode(held_out.y), held_out.weight)
     with inputs.about("y_val"):  # float32 may not hold it
-        targets = estimator._lower_targets(y, labels, job.samples.y.dtype)
-    return ValidationSet(job.network, job.objective, Samples(x, targets, sample_weight), score)
+        targets = estimator._lower_targets(held_out.y, labels, job.samples.y.dtype)
+    samples = Samples(held_out.x, targets, held_out.weight)
+    return ValidationSet(job.network, job.objective, samples, score)
 
 
-def _score(metric, decode, truth, sample_weight, out):
+def _score(
+    metric: Callable[..., float],
+    decode: Callable[[NDArray[Any]], NDArray[Any]],
+    truth: NDArray[Any],
+    sample_weight: NDArray[np.float64] | None,
+    out: NDArray[np.floating],
+) -> float:
     """The metric of predictions with a column for each output; NaN where one is not finite."""
     prediction = decode(out)
     if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
@@ -263,7 +359,7 @@ def _score(metric, decode, truth, sample_weight, out):
         return float(metric(truth, prediction, sample_weight=sample_weight))
 
 
-def watches_of(estimator, job: EstimatorJob) -> list[Watch]:
+def watches_of(estimator: CheckedEstimator, job: EstimatorJob) -> list[Watch]:
     """What looks at each epoch, as the parameters say."""
     chosen: list[Watch] = []
     steps = not isinstance(job.rule, LBFGS)

@@ -1,26 +1,40 @@
 """How much memory there is, and a refusal of what would not fit, before anything is allocated."""
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import CSR, core
 from fastbp.network import count_params, epoch_use, make_plan
 from fastbp.threads import MOST_RANKS, available_cores
-from fastbp.training import chunk_size
+from fastbp.training import Samples, chunk_size
+
+if TYPE_CHECKING:
+    from fastbp.graph.expression import Expression
 
 LITTLE = 2**24  # bytes that are not asked after: to ask takes longer than many a fit
 LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFGS keeps (measured)
 GRADIENT_ARRAYS = 6  # of the parameters' size, that a gradient check keeps
 
 
-def check_gradient(units, dtype, what):
+def check_gradient(units: Sequence[int], dtype: DTypeLike, what: str) -> None:
     """Refuse a network whose gradient could not be checked."""
     check_fits(np.dtype(dtype).itemsize * GRADIENT_ARRAYS * count_params(units), what)
 
 
-def check_training(estimator, units, activations, samples, n_validation, what):
+def check_training(
+    estimator: CheckedEstimator,
+    units: Sequence[int],
+    activations: "Sequence[str | Expression]",
+    samples: Samples,
+    n_validation: int,
+    what: str,
+) -> None:
     """Refuse a network that could not be trained: parameters first, then scratch."""
     size = samples.y.dtype.itemsize
     stochastic = estimator.solver in core.OPTIMIZERS
@@ -44,7 +58,7 @@ def check_training(estimator, units, activations, samples, n_validation, what):
     check_fits(needed, what)
 
 
-def check_fits(needed, what):
+def check_fits(needed: int, what: str) -> None:
     """Raise MemoryError with both numbers if `needed` bytes are more than there is."""
     if needed <= LITTLE:
         return
@@ -56,7 +70,7 @@ def check_fits(needed, what):
         )
 
 
-def readable(size):
+def readable(size: int) -> str:
     """Bytes as text, such as '1.5 GiB'."""
     units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"]
     power = min(max(int(size).bit_length() - 1, 0) // 10, len(units) - 1)
@@ -64,14 +78,16 @@ def readable(size):
     return f"{tenths // 10}.{tenths % 10} {units[power]}"
 
 
-def available_memory(proc=Path("/proc"), cgroups=Path("/sys/fs/cgroup")):
+def available_memory(
+    proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
+) -> int | None:
     """Bytes that the machine and the process's control groups still allow; None if unknown."""
-    known = [_machine(proc), *_control_groups(proc, cgroups)]
-    known = [size for size in known if size is not None]
+    sizes = [_machine(proc), *_control_groups(proc, cgroups)]
+    known = [size for size in sizes if size is not None]
     return min(known) if known else None
 
 
-def _machine(proc):
+def _machine(proc: Path) -> int | None:
     try:
         for line in (proc / "meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -84,7 +100,7 @@ def _machine(proc):
         return None
 
 
-def _control_groups(proc, cgroups):
+def _control_groups(proc: Path, cgroups: Path) -> Iterator[int | None]:
     """What each control group above the process leaves: version 2, then version 1."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
@@ -106,7 +122,7 @@ def _control_groups(proc, cgroups):
                 yield _left(folder, limit, usage)
 
 
-def _left(folder, limit, usage):
+def _left(folder: Path, limit: str, usage: str) -> int | None:
     """limit - usage of a control group; page cache, which gives way, is not counted as used."""
     try:
         allowed = int((folder / limit).read_text())

@@ -5,10 +5,11 @@ import sys
 import warnings
 
 import sklearn
+from scipy.optimize import OptimizeResult
 
 # Frames of these folders are passed over: fits are called through scikit-learn's decorators.
 _OURS = tuple(
-    os.path.dirname(module.__file__) + os.sep for module in (sys.modules["fastbp"], sklearn)
+    folder + os.sep for module in (sys.modules["fastbp"], sklearn) for folder in module.__path__
 )
 
 
@@ -20,7 +21,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def lbfgs_message(result, max_iter: int) -> str:
+def lbfgs_message(result: OptimizeResult, max_iter: int) -> str:
     """What scikit-learn 1.9 says of a result of L-BFGS that has not converged; '' if it has."""
     if result.status == 0:
         return ""

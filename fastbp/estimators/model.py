@@ -5,23 +5,27 @@ made. Another thread may exchange them during a prediction; so each public metho
 once, and works with that.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.network import Network
+
+NO_CLASSES: NDArray[Any] = np.empty(0)  # of a regressor
 
 
 class Labels(NamedTuple):
     """The classes of a classifier, and the LabelBinarizer that knows them."""
 
-    classes: np.ndarray | None = None
-    binarizer: object = None
+    classes: NDArray[Any] = NO_CLASSES
+    binarizer: Any = None  # of scikit-learn, which has no types
 
     @property
     def is_multinomial(self) -> bool:
         """Whether there are more than two classes, of which a sample has one."""
-        return self.binarizer.y_type_ == "multiclass"
+        return self.binarizer is not None and self.binarizer.y_type_ == "multiclass"
 
 
 class Model(NamedTuple):
@@ -32,7 +36,7 @@ class Model(NamedTuple):
     n_outputs: int
     labels: Labels
 
-    def is_that_of(self, attributes: dict) -> bool:
+    def is_that_of(self, attributes: dict[str, Any]) -> bool:
         """Whether the public attributes of an estimator are still what this model was made of."""
         get = attributes.get
         return (
@@ -40,14 +44,14 @@ class Model(NamedTuple):
             and self.network.holds(get("coefs_", ()), get("intercepts_", ()))
             and self.link == get("out_activation_")
             and self.n_outputs == get("n_outputs_")
-            and self.labels.classes is get("classes_")
+            and self.labels.classes is get("classes_", NO_CLASSES)
             and self.labels.binarizer is get("_label_binarizer")
         )
 
 
-def current_model(estimator) -> Model:
+def current_model(estimator: CheckedEstimator) -> Model:
     """The model of a fitted estimator; it is made anew where users have set public attributes."""
-    attributes = vars(estimator)
+    attributes = estimator.__dict__
     model = attributes.get("_model")
     if model is not None and model.is_that_of(attributes):
         return model
@@ -55,7 +59,7 @@ def current_model(estimator) -> Model:
     model = attributes.get("_model")
     if model is not None and model.is_that_of(attributes):
         return model
-    for name in ("coefs_", "intercepts_"):
+    for name in ("coefs_", "intercepts_", "out_activation_"):
         if name not in attributes:
             getattr(estimator, name)  # raises AttributeError
     model = _made_of(attributes)
@@ -69,7 +73,7 @@ def current_model(estimator) -> Model:
     return model
 
 
-def _made_of(attributes):
+def _made_of(attributes: dict[str, Any]) -> Model:
     """The model of the public attributes."""
     network = Network.from_arrays(
         attributes["coefs_"], attributes["intercepts_"], attributes["activation"]
@@ -80,6 +84,6 @@ def _made_of(attributes):
             f"coefs_[0] has {network.units[0]} rows, but the model was fitted on {expected} "
             "features."
         )
-    labels = Labels(attributes.get("classes_"), attributes.get("_label_binarizer"))
+    labels = Labels(attributes.get("classes_", NO_CLASSES), attributes.get("_label_binarizer"))
     n_outputs = attributes.get("n_outputs_", network.units[-1])
-    return Model(network, attributes.get("out_activation_"), n_outputs, labels)
+    return Model(network, attributes["out_activation_"], n_outputs, labels)

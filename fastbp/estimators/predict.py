@@ -1,11 +1,13 @@
 """Predictions of rows: one, many, dense or CSR."""
 
 import numpy as np
-from scipy.sparse import issparse
+from numpy.typing import NDArray
 
 from fastbp.estimators import inputs
+from fastbp.estimators.inputs import CheckedMatrix, Matrix
 from fastbp.estimators.model import Model
-from fastbp.kernels import backend
+from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.kernels import Rows, backend
 from fastbp.network import LEAST_CHUNK, chunk_rows, predict_chunks
 from fastbp.threads import call_cost, team
 
@@ -15,28 +17,29 @@ from fastbp.threads import call_cost, team
 SMALL_PRODUCT = 9216
 
 
-def plain_rows(estimator, X):
-    """Model and X if X needs no validation but for NaN, else (None, None).
+def plain_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, NDArray[np.floating]] | None:
+    """Model and X if X needs no validation but for NaN, else None.
 
     scikit-learn's checks take ten times as long as the prediction of a row.
     """
-    attributes = vars(estimator)
+    attributes = estimator.__dict__
     model = attributes.get("_model")
     names = attributes.get("feature_names_in_")
-    if names is not None:
-        X = inputs.plain_frame(X, names)
+    rows = X if names is None else inputs.plain_frame(X, names)
     if (
         model is not None
-        and inputs.is_plain(X)
-        and X.shape[1] == model.network.units[0] == attributes.get("n_features_in_")
+        and inputs.is_plain(rows)
+        and rows.shape[1] == model.network.units[0] == attributes.get("n_features_in_")
         and model.is_that_of(attributes)
         and not hasattr(estimator, "__sklearn_is_fitted__")
     ):
-        return model, X
-    return None, None
+        return model, rows
+    return None
 
 
-def predict_rows(model: Model, X, n_threads: int | None):
+def predict_rows(
+    model: Model, X: CheckedMatrix, n_threads: int | None
+) -> tuple[NDArray[np.floating], bool]:
     """Predictions of rows X, in any layout or CSR, and whether they are finite.
 
     Returns
@@ -56,12 +59,12 @@ def predict_rows(model: Model, X, n_threads: int | None):
         backend == "native" or n_samples * max(network.products) < SMALL_PRODUCT
     ):
         return out, network.predict(inputs.as_rows(X, dtype), model.link, out)
-    work = sum(network.row_work(X.nnz / n_samples if issparse(X) else None))
+    work = sum(network.row_work(None if isinstance(X, np.ndarray) else X.nnz / n_samples))
     chunk = chunk_rows(work)
     n_chunks = -(-n_samples // chunk)
     n_threads = 1 if n_chunks == 1 else n_threads and min(n_threads, n_chunks)
 
-    def rows(part):  # what has to be copied or converted is so chunk by chunk
+    def rows(part: slice) -> Rows:  # what has to be copied or converted is so chunk by chunk
         return inputs.as_rows(X[part], dtype)
 
     with team(n_threads, call_cost(n_samples * work), n_samples, 0) as ranks:

@@ -1,17 +1,20 @@
 """MLPRegressor."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import RegressorMixin
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
 from fastbp import training
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
-from fastbp.estimators.job import PARTIAL_FIT, watches_of
+from fastbp.estimators.inputs import Matrix
+from fastbp.estimators.job import PARTIAL_FIT, Data, watches_of
 from fastbp.estimators.model import Labels
 from fastbp.estimators.scikit_learn import (
     Interval,
@@ -34,7 +37,12 @@ LINKS_OF_LOSSES = {
 }
 
 
-def _d2_of_levels(levels, y_true, y_pred, sample_weight):
+def _d2_of_levels(
+    levels: NDArray[np.float64],
+    y_true: NDArray[Any],
+    y_pred: NDArray[Any],
+    sample_weight: ArrayLike | None,
+) -> float:
     """The mean D^2 of the pinball losses of all levels and targets."""
     from sklearn.metrics import d2_pinball_score
 
@@ -334,7 +342,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             raise
 
     @fit_context
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Matrix | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the network to X and y.
 
         Parameters
@@ -372,13 +389,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MemoryError
             If the network would need more memory than there is; nothing was allocated.
         """
-        job = self._job(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
         course = training.run(job, watches_of(self, job))
         return self._adopt(job, course)
 
     @available_if(lambda est: est._check_solver())
     @fit_context
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one epoch more, on this data ('sgd' and 'adam').
 
         Parameters
@@ -407,7 +424,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._adopt(job, course)
 
     @classmethod
-    def from_weights(cls, coefs, intercepts, *, activation, **parameters):
+    def from_weights(
+        cls,
+        coefs: Sequence[ArrayLike],
+        intercepts: Sequence[ArrayLike],
+        *,
+        activation: Any,
+        **parameters: Any,
+    ) -> Self:
         """A fitted regressor with given weights.
 
         Parameters
@@ -443,7 +467,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return estimator
 
     @classmethod
-    def from_sklearn(cls, model):
+    def from_sklearn(cls, model: BaseEstimator) -> Self:
         """The twin of a fitted `sklearn.neural_network.MLPRegressor`.
 
         Parameters
@@ -466,7 +490,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return cls._from_sklearn(model)
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> NDArray[np.floating]:
         """Predict the targets.
 
         Parameters
@@ -483,7 +507,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         model, prediction = self._predict(X)
         return self._decode(model.labels, prediction)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R^2 of the predictions; for ``loss='quantile'`` D^2, the same with its own loss.
 
         Parameters
@@ -514,11 +538,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     # ---- hooks of BaseMLP
 
-    def _read_targets(self, y, labels, strict):
+    def _read_targets(
+        self, y: NDArray[Any], labels: Labels | None, strict: bool
+    ) -> tuple[NDArray[Any], Labels]:
         """Targets with a column for each output."""
         return self._check_targets(y), Labels()
 
-    def _check_targets(self, y):
+    def _check_targets(self, y: NDArray[Any]) -> NDArray[Any]:
         """y, of which the loss makes sense, with a column for each output."""
         if self.loss in ("poisson", "tweedie", "gamma"):
             what = f"loss={self.loss!r}"
@@ -527,7 +553,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             inputs.check_target_range(y, "out_activation='logistic'", 0, 1)
         return self._for_each_level(y) if self.loss == "quantile" else y
 
-    def _read_validation_targets(self, y, labels, n_outputs):
+    def _read_validation_targets(
+        self, y: NDArray[Any], labels: Labels, n_outputs: int
+    ) -> NDArray[Any]:
         """Targets with a column for each output, as many as y has."""
         shape, y = y.shape, self._check_targets(y)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
@@ -537,12 +565,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         return y
 
-    def _for_each_level(self, y):
+    def _for_each_level(self, y: NDArray[Any]) -> NDArray[Any]:
         """A column for each target and level, the levels of the first target first."""
         levels = inputs.check_levels(self.quantile)
         return np.repeat(y.reshape(len(y), -1), len(levels), axis=1) if len(levels) > 1 else y
 
-    def _objective(self, n_outputs, labels):
+    def _objective(self, n_outputs: int, labels: Labels) -> Objective:
         """The loss with its parameters and its link."""
         if callable(self.loss):
             return Objective(trace_loss(self.loss), self.out_activation or "identity")
@@ -568,11 +596,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         scale = 1 / n_outputs if self.loss == "squared_error" else 1.0
         return Objective(self.loss, self.out_activation or link, parameters, scale=scale)
 
-    def _lower_targets(self, y, labels, dtype):
+    def _lower_targets(
+        self, y: NDArray[Any], labels: Labels, dtype: DTypeLike
+    ) -> NDArray[np.floating]:
         """Targets as they are."""
         return inputs.as_targets(y, dtype)
 
-    def _metric(self):
+    def _metric(self) -> Callable[..., float]:
         """R^2, or D^2 of the pinball losses."""
         from sklearn.metrics import r2_score  # 18 ms that an import need not pay
 
@@ -581,6 +611,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return partial(_d2_of_levels, inputs.check_levels(self.quantile))
 
     @staticmethod
-    def _decode(labels, prediction):
+    def _decode(labels: Labels, prediction: NDArray[Any]) -> NDArray[Any]:
         """Predictions; one output has one dimension."""
         return prediction.ravel() if prediction.shape[1] == 1 else prediction

@@ -4,7 +4,10 @@ They may change without notice; `tests/estimators/test_scikit_learn.py` tries ea
 """
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import (
     BaseEstimator,
     _fit_context,  # checks the parameters, and manages scikit-learn's callbacks
@@ -19,6 +22,9 @@ from sklearn.utils._param_validation import (  # constraints of parameters and t
 )
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_classes
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import LabelBinarizer
 
 fit_context = _fit_context(prefer_skip_nested_validation=True)
 
@@ -66,7 +72,7 @@ class CheckedEstimator(BaseEstimator):
                 super()._validate_params()
 
 
-def label_binarizer(classes, kind):
+def label_binarizer(classes: NDArray[np.integer], kind: str) -> "LabelBinarizer":
     """What `LabelBinarizer().fit` would give for sorted integer classes, without its checks.
 
     `kind` is 'binary' or 'multiclass'.

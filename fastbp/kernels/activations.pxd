@@ -1,9 +1,9 @@
 """Activations of the hidden layers, in place: z becomes a = f(z), delta becomes delta * f'(z).
 
-Most backwards use the output a alone. Those of the last few functions cannot: their forward leaves
-f'(z) in s, the slopes, and shares with a what is costly. The loops are plain, so that the compiler
-vectorizes them; a literal would be a double among floats, hence `one`. ACTIVATIONS in _core.pyx
-gives the names.
+Most backwards use the output a alone. Those with slopes cannot: their forward also writes the
+slopes f'(z) into s, and computes costly terms once for both. The loops are plain, so that the
+compiler vectorizes them. A literal would be a double among floats, hence `one`. ACTIVATIONS in
+_core.pyx gives the names.
 """
 
 from cython cimport floating
@@ -52,7 +52,7 @@ cdef inline void tanh_backward(floating* delta, const floating* a, Py_ssize_t n)
 
 
 cdef inline void relu_forward(floating* z, Py_ssize_t n) noexcept nogil:
-    """a := max(z, 0); NaN stays NaN, so that divergence is seen."""
+    """a := max(z, 0). NaN stays NaN: divergence must not be hidden."""
     cdef Py_ssize_t i
     for i in range(n):
         z[i] = 0 if z[i] < 0 else z[i]
@@ -144,8 +144,8 @@ cdef inline void hard_sigmoid_backward(floating* delta, const floating* a,
 
 
 cdef inline void step_forward(floating* z, Py_ssize_t n) noexcept nogil:
-    """a := 1 if z > 0, else 0; NaN stays NaN. Its backward leaves delta as it is: the derivative is
-    0, and training takes that of the identity in its place (straight-through; Bengio et al., 2013).
+    """a := 1 if z > 0, else 0. NaN stays NaN. The derivative is 0, but training uses that of the
+    identity (straight-through estimator; Bengio et al., 2013): the backward changes nothing.
     """
     cdef Py_ssize_t i
     cdef floating zero = 0, one = 1
@@ -174,7 +174,7 @@ cdef inline void gelu_tanh_forward(floating* z, floating* s, Py_ssize_t n) noexc
     cdef floating r = 0.7978845608028654, k = 0.044715, t, square, most = 10000
     for i in range(n):
         square = z[i] * z[i]
-        square = k * (most if square > most else square)  # t is 1 or -1 long before, and 0 inf NaN
+        square = k * (most if square > most else square)  # beyond it t is 1 or -1; 0 * inf is NaN
         t = scalar.tanh(r * (square * z[i] + z[i]))
         s[i] = half * (one + t) + (half * z[i]) * ((one - t * t) * (r * (three * square + one)))
         z[i] *= half * (one + t)
@@ -209,7 +209,7 @@ cdef inline void slope_backward(floating* delta, const floating* s, Py_ssize_t n
 
 
 cdef inline bint has_slope(int activation) noexcept nogil:
-    """Whether the backward takes f'(z), which the forward has left, in place of a."""
+    """Whether the forward stores f'(z) for the backward, which cannot compute it from a."""
     return activation in (GELU, GELU_TANH, SILU, MISH)
 
 
@@ -248,7 +248,7 @@ cdef inline void activation_forward(int activation, floating* z, floating* s,
 
 cdef inline void activation_backward(int activation, floating* delta, const floating* a,
                                      const floating* s, Py_ssize_t n) noexcept nogil:
-    """delta := delta * f'(z), given a = f(z) or the slope."""
+    """delta := delta * f'(z), from a = f(z) or from the slope s."""
     if has_slope(activation):
         slope_backward(delta, s, n)
     elif activation == LOGISTIC:

@@ -8,7 +8,7 @@ from fastbp.kernels.affine cimport (
     affine_backward_weights,
     affine_backward_weights_csr,
 )
-from fastbp.kernels.optimizers cimport objective_gradient, optimizer_step, sum_of_squares
+from fastbp.kernels.optimizers cimport Step, objective_gradient, optimizer_step, sum_of_squares
 from fastbp.kernels.scratch cimport batch_input, layer_rows, slice_rows
 from fastbp.kernels.walk cimport Layer, Walk
 
@@ -23,14 +23,13 @@ cdef enum:          # parts of a column phase
 
 
 cdef inline void use_gradient(const Walk* walk, floating* params, floating* dw, Py_ssize_t offset,
-                              Py_ssize_t n, int parts, double rate, double alpha,
-                              double scale) noexcept nogil:
+                              Py_ssize_t n, int parts, const Step* step) noexcept nogil:
     """Step n parameters by their gradient, or scale it into that of the objective."""
     if parts & STEP:
         optimizer_step(params + offset, dw, <floating*>walk.state + offset, walk.size_params, n,
-                       &walk.rule, rate, alpha, scale)
+                       &walk.rule, step)
     elif parts & FINISH:
-        objective_gradient(dw, params + offset, n, alpha, scale)
+        objective_gradient(dw, params + offset, n, step)
 
 
 cdef inline bint is_mine(const Walk* walk, Py_ssize_t before) noexcept nogil:
@@ -62,7 +61,8 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
                               Py_ssize_t rows, int parts, double rate,
                               double scale) noexcept nogil:
     """This rank's slices of all weights: their gradient over all rows, then its use."""
-    cdef Py_ssize_t l, k, i, n, O, step, offset, index = 0, before = 0
+    cdef Py_ssize_t l, k, i, n, O, height, offset, index = 0, before = 0
+    cdef Step of_weights = Step(rate, walk.alpha, scale), of_biases = Step(rate, 0, scale)
     cdef const Layer* layer
     cdef const floating* a_bi
     cdef const floating* delta_bo
@@ -81,10 +81,10 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
             a_bi = layer_rows(walk, params, walk.activations, layer - 1, 0)
         elif walk.indptr == NULL:
             a_bi = batch_input(walk, params, first)
-        step = slice_rows(layer)
-        for k in range((layer.fan_in + step - 1) // step):
-            i = k * step
-            n = min(step, layer.fan_in - i)
+        height = slice_rows(layer)
+        for k in range((layer.fan_in + height - 1) // height):
+            i = k * height
+            n = min(height, layer.fan_in - i)
             if is_mine(walk, before):
                 offset = layer.weight + i * O
                 if walk.grads != NULL:
@@ -97,11 +97,11 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
                                             add)
                 if walk.alpha != 0 and parts & (STEP | FINISH):
                     squares[index] = <floating>sum_of_squares(params + offset, n * O)
-                use_gradient(walk, params, dw_io, offset, n * O, parts, rate, walk.alpha, scale)
+                use_gradient(walk, params, dw_io, offset, n * O, parts, &of_weights)
                 if i == 0:
                     if parts & DERIVE:
                         affine_backward_bias(dw_o, delta_bo, rows, O, add)
-                    use_gradient(walk, params, dw_o, layer.bias, O, parts, rate, 0, scale)
+                    use_gradient(walk, params, dw_o, layer.bias, O, parts, &of_biases)
             before += n * O
             index += 1
 

@@ -52,9 +52,9 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define DOT_BLOCK 512
 #define K_BLOCK 128 /* this many rows of b, a tile's width of each, stay in the first cache */
 #define PACK_BLOCK 256 /* and this many where they are packed */
-/* Where rows are so many bytes apart, what lies in a block of them falls on few cache sets and many
-   pages. Then blocks of b are copied if they serve so many rows of c, and columns of a, some at a
-   time, if they serve so many panels. */
+/* Rows that are COPY_STRIDE bytes or more apart fall on few cache sets and on many pages. Then blocks of
+   b are copied if they serve at least COPY_ROWS rows of c, and columns of a, COPY_COLUMNS at a time, if
+   they serve at least COPY_PANELS panels. */
 #define COPY_STRIDE 2048
 #define COPY_ROWS 128
 #define COPY_PANELS 8
@@ -119,7 +119,7 @@ typedef REAL F(unaligned_four)
 #define LANE_NUMBERS {0, 1}
 #endif
 
-/* The first `count` lanes of a vector in memory; what lies behind them is not touched. */
+/* The first `count` lanes of a vector in memory; the memory behind them is not touched. */
 #if TILE_BYTES == 64
 #include <immintrin.h>
 #define MASK(count) ((unsigned)((1u << (count)) - 1))
@@ -487,7 +487,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
             left += width;
         }
         top += depth;
-        init = c; /* the next block goes on where this one stopped */
+        init = c; /* the next block adds to the sums of this one */
         init_step = ldc;
     } while (top < k);
 }

@@ -92,9 +92,10 @@ def kernel_elementary(str name, floating[::1] x):
 
 def kernel_run_tape(program, Py_ssize_t which, floating[:, ::1] inputs, floating[::1] value,
                     floating[:, ::1] derivative, floating[::1] registers):
-    """Value and derivative of a tape of a Program, whose plan may be None, over rows of its inputs.
+    """Value and derivative of one tape of a Program, for rows of its inputs. The plan may be None.
 
-    Of an activation inputs has one row of numbers, of a loss two: raw predictions and targets.
+    For an activation `inputs` has one row of numbers; for a loss it has two, raw predictions and
+    targets.
     """
     cdef tape.Program bound
     bind_program(&bound, program)
@@ -118,6 +119,7 @@ def kernel_step(floating[::1] w, const floating[::1] dw, floating[:, ::1] state,
                 double rate, double alpha, double scale):
     """One step of the optimizer at this rate, by the gradient (dw + alpha w) scale."""
     cdef Walk walk
+    cdef optimizers.Step step = optimizers.Step(rate, alpha, scale)
     bind_rule(&walk, rule)
     optimizers.optimizer_step(&w[0], &dw[0], &state[0, 0], state.shape[1], w.shape[0], &walk.rule,
-                              rate, alpha, scale)
+                              &step)

@@ -1,15 +1,16 @@
 """Losses: raw predictions and targets of B rows -> row losses and deltas; and the links.
 
-A loss takes the raw prediction z (the last preactivation) and gives delta = dloss/dz, the gradient
-of the true objective. The link turns z into the prediction p. Some losses are made for one link and
-are written in z; the others are of p, and where that is not z the link's backward follows.
+A loss takes the raw prediction z (the last preactivation) and computes delta = dloss/dz, the
+gradient of the true objective. The link turns z into the prediction p. Some losses belong to one
+link and are written in z. The others are written in p; if the link is not the identity, the link's
+backward follows them.
 
-The row loss is the number that is *reported*: like scikit-learn's, the log losses are those of
-probabilities clipped to [eps, 1 - eps] of the dtype, unless the objective itself is asked for.
+The row loss is the *reported* number: as in scikit-learn, the log losses use probabilities clipped
+to [eps, 1 - eps] of the dtype, unless `exact` asks for the true objective.
 
-A row has K targets; for a multinomial model it has one number, the index of the class. The loops
-run over all B K numbers, since K alone is too few for a vector, and each number depends on its row
-alone: how the batch is cut into blocks changes nothing. LOSSES and LINKS in _core.pyx give names.
+A row has K targets. For a multinomial model it has one number, the index of the class. The loops
+run over all B K numbers, since K alone is too few for a vector. Each number depends on its row
+alone, so that the size of the blocks changes nothing. LOSSES and LINKS in _core.pyx give the names.
 """
 
 from cython cimport floating
@@ -51,7 +52,7 @@ cdef inline bint is_of_prediction(int kind) noexcept nogil:
 # ---- links
 
 cdef inline void link_forward(int link, floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept nogil:
-    """z := p, which is z, exp(z), logistic(z), log(1 + exp(z)) or softmax(z)."""
+    """z := p: z, exp(z), logistic(z), log(1 + exp(z)) or softmax(z)."""
     cdef Py_ssize_t i
     if link == LINK_IDENTITY:
         pass
@@ -109,7 +110,7 @@ cdef inline void softmax(floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept no
             z_bk[k] *= scale
 
 
-# ---- of single outputs: delta comes holding y, z leaves holding the output's part of the loss
+# ---- of single outputs: on entry delta holds y; on return z holds the output's part of the loss
 
 cdef inline void squared_error(floating* delta, floating* p, Py_ssize_t n) noexcept nogil:
     """delta = p - y; loss = (p - y)^2 / 2."""
@@ -183,7 +184,7 @@ cdef inline void poisson(floating* delta, floating* z, Py_ssize_t n) noexcept no
         product = y * scalar.log(y / mean)
         delta[i] = mean - y
         z[i] = product if y != 0 else <floating>0
-    for i in range(n):  # on its own: where product is no vector, it would be fused with this sum
+    for i in range(n):  # a loop of its own: a scalar product would be fused with this sum
         z[i] += delta[i]
 
 
@@ -208,7 +209,7 @@ cdef inline void tweedie(floating* delta, floating* z, floating* scratch, Py_ssi
     cdef floating high = 2 - power, low = power - 1, y, rise, fall, scale, one = 1
     for i in range(n):
         z[i] -= scalar.log(delta[i] if delta[i] != 0 else one)
-    for i in range(n):  # one exp to a loop: two are not rounded alike at all levels
+    for i in range(n):  # one exp in each loop: two are not rounded alike at all levels
         scratch[i] = scalar.expm1(high * z[i])
     for i in range(n):
         z[i] = scalar.expm1(-low * z[i])
@@ -244,7 +245,7 @@ cdef inline void binary_log_loss(floating* delta, floating* z, Py_ssize_t n,
         p = scalar.logistic(z[i])
         delta[i] = p - y
         z[i] = clip(p if y != 0 else one - p, eps)
-    for i in range(n):  # on its own: the constants of clip in log would become branches
+    for i in range(n):  # a loop of its own: inside log the constants of clip would become branches
         z[i] = -scalar.log(z[i])
 
 
@@ -269,7 +270,7 @@ cdef inline void log_loss(const Loss* loss, floating* losses_b, floating* delta_
 cdef inline void log_loss_objective(const Loss* loss, floating* losses_b, floating* z_bk,
                                     const floating* y, const Py_ssize_t* order,
                                     Py_ssize_t B) noexcept nogil:
-    """-log p_c = log(sum exp(z - z_c)), which no p_c underflows; z is used up."""
+    """-log p_c = log(sum exp(z - z_c)), finite even where p_c underflows; z is overwritten."""
     cdef Py_ssize_t r, k, K = loss.K
     cdef floating top, truth
     cdef floating* z_k
@@ -284,7 +285,7 @@ cdef inline void log_loss_objective(const Loss* loss, floating* losses_b, floati
 
 cdef inline void gather_targets(const Loss* loss, floating* delta_bk, const floating* y,
                                 const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
-    """delta := the rows' targets, those of a multinomial model one-hot."""
+    """delta := the targets of the rows, one-hot for a multinomial model."""
     cdef Py_ssize_t r, k, row, K = loss.K
     for r in range(B):
         row = order[r] if order != NULL else r

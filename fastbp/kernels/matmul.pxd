@@ -90,7 +90,7 @@ cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating*
 cdef inline void matmul_tn(floating* c_mn, const floating* a_km, Py_ssize_t lda,
                            const floating* b_kn, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
                            bint add) noexcept nogil:
-    """c := a^T b, added to c if `add`; a is m columns of a matrix with rows of length lda."""
+    """c := a^T b, added to c if `add`; a is m columns of a matrix whose rows have length lda."""
     if matmul_native:
         tiles(c_mn, a_km, lda, True, b_kn, n, False, m, n, k, c_mn if add else NULL, n)
     elif n == 1:

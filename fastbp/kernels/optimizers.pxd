@@ -6,7 +6,6 @@ OPTIMIZERS and RULE_CONSTANTS in _core.pyx give the names.
 """
 
 from cython cimport floating
-from libc cimport math
 
 from fastbp.kernels cimport scalar
 
@@ -21,6 +20,12 @@ cdef struct Rule:           # an optimizer and its constants; 0 for those that i
     double beta_1
     double beta_2
     double epsilon
+
+
+cdef struct Step:           # the numbers of one step; g = (dw + alpha w) scale
+    double rate             # that the optimizer multiplies by
+    double alpha            # 0 for biases
+    double scale            # 1 / (sum of the batch's weights)
 
 
 cdef inline bint is_optimizer(Py_ssize_t code) noexcept nogil:
@@ -42,28 +47,39 @@ cdef inline bint corrects_rate(int optimizer) noexcept nogil:
     return optimizer == ADAM
 
 
-cdef inline double corrected_rate(const Rule* rule, double rate, double step) noexcept nogil:
-    """The rate that step number 1, 2, ... multiplies by: Adam's has the bias correction in it."""
+cdef inline void correct_rates(const Rule* rule, double* rates, Py_ssize_t n, Py_ssize_t stride,
+                               Py_ssize_t first_step) noexcept nogil:
+    """rates[1] := the rate that the optimizer multiplies by, from the scheduled rates[0], in n rows
+    that are `stride` numbers apart, for steps first_step, first_step + 1, ...; steps count from 1.
+    """
+    cdef Py_ssize_t k
     if rule.optimizer == SGD:
-        return rate
-    if rule.optimizer == ADAM:
-        return adam_rate(rule, rate, step)
-    return math.NAN
+        for k in range(n):
+            rates[k * stride + 1] = rates[k * stride]
+    elif rule.optimizer == ADAM:
+        adam_rates(rule, rates, n, stride, first_step)
 
 
-cdef inline double adam_rate(const Rule* rule, double rate, double step) noexcept nogil:
+cdef inline void adam_rates(const Rule* rule, double* rates, Py_ssize_t n, Py_ssize_t stride,
+                            Py_ssize_t first_step) noexcept nogil:
     """rate sqrt(1 - beta_2^t) / (1 - beta_1^t) at step t = 1, 2, ... (Kingma and Ba, 2015, sec. 2).
     """
-    return (rate * scalar.sqrt(1 - scalar.power(rule.beta_2, step))
-            / (1 - scalar.power(rule.beta_1, step)))
+    cdef Py_ssize_t k
+    cdef double t, rest_1 = 0, rest_2 = 0
+    for k in range(n):
+        t = first_step + k
+        if rest_1 != 1:  # once the power is lost in rounding, so are those of later steps
+            rest_1 = 1 - scalar.power(rule.beta_1, t)
+        if rest_2 != 1:
+            rest_2 = 1 - scalar.power(rule.beta_2, t)
+        rates[k * stride + 1] = rates[k * stride] * scalar.sqrt(rest_2) / rest_1
 
 
 cdef inline void sgd_step(floating* w, const floating* dw, floating* velocity, Py_ssize_t n,
-                          const Rule* rule, double step_rate, double decay,
-                          double grad_scale) noexcept nogil:
+                          const Rule* rule, const Step* step) noexcept nogil:
     """v := momentum v - rate g;  w := w + v, or w + momentum v - rate g (Nesterov)."""
     cdef Py_ssize_t i
-    cdef floating g, v, alpha = decay, scale = grad_scale, rate = step_rate
+    cdef floating g, v, alpha = step.alpha, scale = step.scale, rate = step.rate
     cdef floating momentum = rule.momentum
     if rule.nesterovs_momentum:
         for i in range(n):
@@ -80,11 +96,10 @@ cdef inline void sgd_step(floating* w, const floating* dw, floating* velocity, P
 
 
 cdef inline void adam_step(floating* w, const floating* dw, floating* first, floating* second,
-                           Py_ssize_t n, const Rule* rule, double step_rate, double decay,
-                           double grad_scale) noexcept nogil:
+                           Py_ssize_t n, const Rule* rule, const Step* step) noexcept nogil:
     """m := b1 m + (1 - b1) g;  v := b2 v + (1 - b2) g^2;  w := w - rate m / (sqrt(v) + eps)."""
     cdef Py_ssize_t i
-    cdef floating g, m, v, alpha = decay, scale = grad_scale, rate = step_rate
+    cdef floating g, m, v, alpha = step.alpha, scale = step.scale, rate = step.rate
     cdef floating beta_1 = rule.beta_1, beta_2 = rule.beta_2, epsilon = rule.epsilon
     cdef floating fresh_1 = 1 - rule.beta_1, fresh_2 = 1 - rule.beta_2
     for i in range(n):
@@ -97,20 +112,20 @@ cdef inline void adam_step(floating* w, const floating* dw, floating* first, flo
 
 
 cdef inline void optimizer_step(floating* w, const floating* dw, floating* state,
-                                Py_ssize_t stride, Py_ssize_t n, const Rule* rule, double rate,
-                                double alpha, double scale) noexcept nogil:
+                                Py_ssize_t stride, Py_ssize_t n, const Rule* rule,
+                                const Step* step) noexcept nogil:
     """One step of w's slice; row k of its state begins at state + k * stride."""
     if rule.optimizer == SGD:
-        sgd_step(w, dw, state, n, rule, rate, alpha, scale)
+        sgd_step(w, dw, state, n, rule, step)
     elif rule.optimizer == ADAM:
-        adam_step(w, dw, state, state + stride, n, rule, rate, alpha, scale)
+        adam_step(w, dw, state, state + stride, n, rule, step)
 
 
-cdef inline void objective_gradient(floating* dw, const floating* w, Py_ssize_t n, double decay,
-                                    double grad_scale) noexcept nogil:
-    """dw := g = (dw + alpha w) scale, for solvers that step elsewhere."""
+cdef inline void objective_gradient(floating* dw, const floating* w, Py_ssize_t n,
+                                    const Step* step) noexcept nogil:
+    """dw := g = (dw + alpha w) scale, for solvers outside the core."""
     cdef Py_ssize_t i
-    cdef floating alpha = decay, scale = grad_scale
+    cdef floating alpha = step.alpha, scale = step.scale
     for i in range(n):
         dw[i] = (dw[i] + alpha * w[i]) * scale
 

@@ -36,8 +36,9 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
                          Py_ssize_t top, Py_ssize_t B, bint* finite) noexcept nogil:
     """All layers, for rows top..top + B of the batch that begins at sample `first`.
 
-    `finite`, unless NULL, becomes False where x is not: NaN and infinity stay in every sum of their
-    row, whatever the weights, so that the first unit's tells. That of a finite x may overflow, too.
+    `finite`, unless NULL, becomes False where x has NaN or infinity: they remain in every sum of
+    their row, whatever the weights, so that the first unit is enough to look at. It also becomes
+    False where the sum of a finite row overflows.
     """
     cdef Py_ssize_t l, r
     cdef const Layer* layer

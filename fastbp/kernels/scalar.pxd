@@ -47,7 +47,7 @@ cdef extern from * nogil:
 
 
 cdef inline floating ldexp(floating p, floating n) noexcept nogil:
-    """p 2^n, where both are normal, and n comes added to 1.5 * 2^52 or 1.5 * 2^23."""
+    """p 2^n, where both are normal; the argument is n + 1.5 * 2^52, or n + 1.5 * 2^23 in float."""
     if floating is double:
         return fastbp_number_d(fastbp_bits_d(p) + (fastbp_bits_d(n) << 52))
     else:
@@ -58,7 +58,7 @@ cdef inline floating frexp(floating x, floating* e) noexcept nogil:
     """The m of x = m 2^e, sqrt(1/2) <= m < sqrt(2), for normal x > 0; e is added up."""
     cdef uint64_t d
     cdef uint32_t f
-    if floating is double:  # e + 1023 comes as the last bits of 2^52
+    if floating is double:  # e + 1023 is in the last bits of 2^52
         d = fastbp_bits_d(x) + (<uint64_t>0x3FF0000000000000 - <uint64_t>0x3FE6A09E667F3BCD)
         e[0] += fastbp_number_d((d >> 52) | <uint64_t>0x4330000000000000) - 4503599627371519.0
         return fastbp_number_d((d & <uint64_t>0xFFFFFFFFFFFFF) + <uint64_t>0x3FE6A09E667F3BCD)
@@ -213,7 +213,7 @@ cdef inline floating log(floating x) noexcept nogil:
 
 
 cdef inline floating log1p(floating x) noexcept nogil:
-    """log(u) + (x - (u - 1)) / u with u = 1 + x: what the sum loses comes back, to first order."""
+    """log(u) + (x - (u - 1)) / u with u = 1 + x: the last term restores the error of u."""
     cdef floating one = 1, u = one + x, lost = (x - (u - one)) / u, result = log(u)
     result = result + (lost if u > 0 and u < <floating>math.INFINITY else <floating>0)
     return copysign(result, x) if x > -one else result
@@ -224,16 +224,10 @@ cdef inline floating softplus(floating x) noexcept nogil:
     return (x if x > 0 else <floating>0) + log1p(exp(-abs(x)))
 
 
-cdef inline floating erf(floating x) noexcept nogil:
-    """x + x p(x^2) for |x| < 1, then 1 - exp(q(|x| - 1)), q = log(erfc).
-
-    Relative to erf within 2^-56.9 and 2^-57.0, in float32 2^-29.6 and 2^-29.8.
-    """
-    cdef floating z, s, p, q, most, one = 1, a = abs(x)
-    z = one if a > one else a * a
+cdef inline floating erf_near(floating z) noexcept nogil:
+    """p(z) with erf(x) = x + x p(x^2) for |x| < 1."""
+    cdef floating p
     if floating is double:
-        most = 5.95
-        s = (most if a > most else a) - one
         p = -7.779465445261772e-10
         p = p * z + 1.3710978512408646e-08
         p = p * z - 1.6206313254516387e-07
@@ -246,6 +240,21 @@ cdef inline floating erf(floating x) noexcept nogil:
         p = p * z + 0.11283791670944184
         p = p * z - 0.3761263890318352
         p = p * z + 0.12837916709551256
+    else:
+        p = 7.853867e-05
+        p = p * z - <float>0.00080101955
+        p = p * z + <float>0.0051883277
+        p = p * z - <float>0.026853813
+        p = p * z + <float>0.112835854
+        p = p * z - <float>0.37612626
+        p = p * z + <float>0.12837917
+    return p
+
+
+cdef inline floating log_erfc(floating s) noexcept nogil:
+    """log(1 - erf(s + 1)) for 0 <= s, up to where erf rounds to 1."""
+    cdef floating q
+    if floating is double:
         q = -4.928673451366764e-12
         q = q * s + 1.2071098049909277e-10
         q = q * s - 1.3326272641360317e-09
@@ -265,15 +274,6 @@ cdef inline floating erf(floating x) noexcept nogil:
         q = q * s - 2.6389675142347775
         q = q * s - 1.8496055099332482
     else:
-        most = 3.95
-        s = (most if a > most else a) - one
-        p = 7.853867e-05
-        p = p * z - <float>0.00080101955
-        p = p * z + <float>0.0051883277
-        p = p * z - <float>0.026853813
-        p = p * z + <float>0.112835854
-        p = p * z - <float>0.37612626
-        p = p * z + <float>0.12837917
         q = 0.00018637744
         q = q * s - <float>0.0018293769
         q = q * s + <float>0.009895453
@@ -281,16 +281,27 @@ cdef inline floating erf(floating x) noexcept nogil:
         q = q * s - <float>0.8431176
         q = q * s - <float>2.6389668
         q = q * s - <float>1.8496056
-    p = x * p + x
-    q = copysign(one - exp(q), x)
+    return q
+
+
+cdef inline floating erf(floating x) noexcept nogil:
+    """x + x p(x^2) for |x| < 1, then 1 - exp(q(|x| - 1)), q = log(erfc).
+
+    Relative to erf within 2^-56.9 and 2^-57.0, in float32 2^-29.6 and 2^-29.8.
+    """
+    cdef floating z, s, p, q, one = 1, a = abs(x), most = 5.95 if floating is double else 3.95
+    z = one if a > one else a * a
+    s = (most if a > most else a) - one
+    p = x * erf_near(z) + x
+    q = copysign(one - exp(log_erfc(s)), x)
     return p if a < one else q
 
 
 cdef inline double quarter_turns(double x, double* n) noexcept nogil:
-    """The r of x = n pi / 2 + r, |r| <= pi / 4; n comes added to 1.5 * 2^52. For |x| <= 2^30.
+    """The r of x = n pi / 2 + r, |r| <= pi / 4; n is stored plus 1.5 * 2^52. For |x| <= 2^30.
 
-    pi / 2 comes in three parts, the first two of 33 bits, exact times an n below 2^20 (Cody and
-    Waite, 1980).
+    pi / 2 is split into three parts. The first two have 33 bits, so that their products with an n
+    below 2^20 are exact (Cody and Waite, 1980).
     """
     cdef double k, r
     n[0] = x * 0.6366197723675814 + 6755399441055744.0
@@ -439,7 +450,7 @@ cdef inline floating larger(floating x, floating y) noexcept nogil:
 
 
 cdef inline floating largest(const floating* x, Py_ssize_t n) noexcept nogil:
-    """max x, in 16 lanes as well; what it is with a NaN in x is left open."""
+    """max x, in 16 lanes as well; with a NaN in x the result is unspecified."""
     cdef floating lanes[16]
     cdef floating result = x[0]
     cdef Py_ssize_t i, j, body = n - n % 16

@@ -1,9 +1,10 @@
 """Tapes: the formulas of users, run over blocks of rows without Python.
 
-A tape is a line of instructions on registers. A register has a number for each row of the block, or
-K of them; each instruction is one plain loop over a block small enough that all registers stay in
-the first cache, so that what it costs to find the loop is little beside the loop. Instructions work
-on every number alone, or on every row alone: how rows are cut into blocks changes nothing.
+A tape is a sequence of instructions on registers. A register has one number for each row of the
+block, or K of them. Each instruction is one plain loop over the block. The block is small enough
+for all registers to stay in the first cache, and large enough for the dispatch to cost little.
+Instructions work on each number alone or on each row alone, so that the size of the blocks changes
+nothing.
 
 TAPE_OPERATIONS in _core.pyx gives the names. graph/tape.py writes tapes, each of which ends with
 the value and the derivative.
@@ -53,7 +54,7 @@ cdef struct Program:        # the tapes of a network
 
 
 cdef inline Py_ssize_t block_of_rows(Py_ssize_t K) noexcept nogil:
-    """Rows that pass together."""
+    """Rows of a block."""
     return max(REGISTER_NUMBERS // K, 1)
 
 
@@ -234,7 +235,7 @@ cdef inline void across(int operation, floating* to, const floating* a, Py_ssize
 
 
 cdef inline void fill_constants(const Program* program, floating* registers) noexcept nogil:
-    """The first registers of all tapes, which no instruction changes."""
+    """Write the constants into the first registers of all tapes; no instruction changes them."""
     cdef Py_ssize_t t, c, k, done, size
     cdef const Tape* tape
     cdef floating* to
@@ -246,7 +247,7 @@ cdef inline void fill_constants(const Program* program, floating* registers) noe
             for k in range(tape.K):
                 to[k] = <floating>program.constants[tape.constants + c * tape.K + k]
             done = tape.K
-            while done < size:  # twice as many each time
+            while done < size:  # doubling the filled part each time
                 memcpy(to + done, to, min(done, size - done) * sizeof(floating))
                 done *= 2
             to += size
@@ -254,7 +255,7 @@ cdef inline void fill_constants(const Program* program, floating* registers) noe
 
 cdef inline void run_tape(const Program* program, Py_ssize_t which, floating* registers,
                           Py_ssize_t B, Py_ssize_t length) noexcept nogil:
-    """So many instructions of a tape, on B rows; constants and inputs are in their registers."""
+    """Run `length` instructions of a tape on B rows; registers hold the constants and inputs."""
     cdef const Tape* tape = program.tapes + which
     cdef Py_ssize_t i, n, size = register_size(tape.K)
     cdef const Instruction* line
@@ -278,7 +279,7 @@ cdef inline void run_tape(const Program* program, Py_ssize_t which, floating* re
 
 
 cdef inline void store(floating* to, const floating* result, Py_ssize_t n) noexcept nogil:
-    """to := result, with one NaN for all: which of two NaN a sum hands on is left to compilers."""
+    """Copy the result, replacing every NaN by one fixed NaN: all builds give the same bits."""
     cdef Py_ssize_t i
     for i in range(n):
         to[i] = result[i] if result[i] == result[i] else <floating>math.NAN
@@ -286,7 +287,7 @@ cdef inline void store(floating* to, const floating* result, Py_ssize_t n) noexc
 
 cdef inline void tape_activation(const Program* program, Py_ssize_t which, floating* registers,
                                  floating* z, floating* s, Py_ssize_t n) noexcept nogil:
-    """a := f(z) and s := f'(z), or without s the activation alone."""
+    """a := f(z) and, unless s is NULL, s := f'(z)."""
     cdef const Tape* tape = program.tapes + which
     cdef Py_ssize_t k, top, rows, size = register_size(1), block = block_of_rows(1)
     cdef floating* own = registers + registers_before(program, which)
@@ -303,7 +304,7 @@ cdef inline void tape_activation(const Program* program, Py_ssize_t which, float
 cdef inline void tape_loss(const Program* program, Py_ssize_t which, floating* registers,
                            floating* losses_b, floating* delta_bk, const floating* z_bk,
                            Py_ssize_t B) noexcept nogil:
-    """Row losses and delta = dloss/dz of B rows; delta comes holding the targets."""
+    """Row losses and delta = dloss/dz of B rows; on entry delta holds the targets."""
     cdef const Tape* tape = program.tapes + which
     cdef Py_ssize_t k, top, rows, K = tape.K
     cdef Py_ssize_t size = register_size(K), block = block_of_rows(K)

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastbp.kernels import Plan, Program, core
 
@@ -81,7 +80,7 @@ def _naming(parameter: str) -> Iterator[None]:
         raise
 
 
-def assemble(plan: NDArray[Any] | None, tapes: "Sequence[Tape]") -> Plan:
+def assemble(plan: Any, tapes: "Sequence[Tape]") -> Plan:
     """A plan as the doors of the core take it: bare, or a Program with its tapes."""
     if not tapes:
         return plan

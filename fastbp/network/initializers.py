@@ -1,6 +1,6 @@
 """Initial weights: each function fills views.
 
-All draw from U(-b, b), whose variance is b^2 / 3, in float64, and cast, as scikit-learn does.
+All draw from U(-b, b), with variance b^2 / 3, in float64 and then cast, as scikit-learn does.
 """
 
 import numpy as np

@@ -45,7 +45,7 @@ class Network:
         activations: list[Any] | None = None,
     ) -> None:
         self.units = tuple(int(width) for width in units)
-        # A list is kept as it is now, so that one that the user changes is another.
+        # A copy: if the user changes the list later, the network is no longer the one for it.
         self.activation = list(activation) if isinstance(activation, list) else activation
         if activations is None:
             activations = hidden_activations(activation, len(self.units) - 2)
@@ -96,8 +96,8 @@ class Network:
         dtype = np.result_type(*coefs, *intercepts)
         if dtype.kind == "c":
             raise ValueError(f"coefs_ and intercepts_ must be real numbers, got {dtype}")
-        dtype = np.float32 if dtype == np.float32 else np.float64
-        network = cls([shapes[0][0], *(shape[1] for shape in shapes)], activation, dtype)
+        real = np.float32 if dtype == np.float32 else np.float64
+        network = cls([shapes[0][0], *(shape[1] for shape in shapes)], activation, real)
         for view, array in zip(network.coefs + network.intercepts, coefs + intercepts, strict=True):
             view[...] = array
         return network
@@ -113,7 +113,7 @@ class Network:
         self.params[...] = params
 
     def copy(self) -> "Network":
-        """The same network in an arena of its own."""
+        """A copy of the network in an arena of its own."""
         return self.astype(self.params.dtype)
 
     def astype(self, dtype: DTypeLike) -> "Network":
@@ -149,8 +149,8 @@ class Network:
     def initialize(self, random_state: np.random.RandomState, init: str = "auto") -> None:
         """Draw all layers' parameters, from the input to the output.
 
-        'auto' takes what fits each layer's activation, and for the output layer Glorot's, with the
-        factor of the last hidden layer.
+        'auto' uses the initializer that fits each layer's activation. The output layer has
+        Glorot's, with the factor of the last hidden layer.
         """
         last = self.activations[-1] if self.activations else self.activation
         last = "logistic" if last == "logistic" else "identity"
@@ -172,9 +172,9 @@ class Network:
         return allocate(core.scratch_size(program, batch, ranks, use), self.params.dtype)
 
     def row_work(self, entries: float | None = None) -> tuple[float, float]:
-        """Multiply-adds for one row: of the first layer, and of the others.
+        """Multiply-adds for one row: in the first layer, and in the others.
 
-        entries is the mean number of a CSR row's; None: dense rows.
+        entries is the mean number of entries in a CSR row; None means dense rows.
         """
         first = self.products[0] if entries is None else entries * self.units[1]
         return first, sum(self.products) - self.products[0]
@@ -182,8 +182,8 @@ class Network:
     def predict(self, x: Rows, link: str, out: NDArray[Any]) -> bool:
         """Write the predictions of rows x, link applied, into out (rows, outputs).
 
-        Scratch belongs to the call, so that any number of threads may predict at once. Returns
-        whether x is finite; False as well where the first layer's sums of a finite x are not.
+        Each call has its own scratch, so that any number of threads can predict at once. Returns
+        whether x is finite; also False if a sum of a finite x overflows in the first layer.
         """
         scratch = self.scratch(len(out), 1, "predict")
         return self._predict(self.program, self.params, scratch, x, out, core.LINKS[link])

@@ -1,16 +1,18 @@
-"""Course: everything that moves while a network is trained."""
+"""Course: everything that changes while a network is trained."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
 
 from fastbp.network import Network
 from fastbp.training.rule import Optimizer
 
 
 class Epoch(NamedTuple):
-    """What is known of one epoch, or of one iteration of L-BFGS."""
+    """The record of one epoch, or of one iteration of L-BFGS."""
 
     loss: float
     validation_loss: float | None
@@ -21,7 +23,7 @@ class Epoch(NamedTuple):
 
 @dataclass
 class Course:
-    """A network in training. Pickled and loaded, it continues with the same bits.
+    """A network in training. A pickled and loaded course continues with the same bits.
 
     Parameters
     ----------
@@ -33,13 +35,14 @@ class Course:
     optimizer : Optimizer, default=None
         None for L-BFGS.
     order : ndarray of intp, default=None
-        The rows that are trained on, in the order of the last epoch; None: all rows as they are.
+        Indices of the training samples, in the order of the last epoch; None: all samples in their
+        own order.
     samples_seen : int, default=0
         Samples seen before the first of `epochs`.
     loss : float
         The loss of the last epoch so far.
     best_loss, best_score : float
-        The best so far, over all fits that this one continues.
+        The best values so far, including those of the fits that this one continues.
     best_epoch : int
         Number of the epoch with the best validation score; -1 if no epoch is better than the start.
     no_improvement_count : int
@@ -47,25 +50,29 @@ class Course:
     epochs : list of Epoch
         All finished epochs. Curves and counters follow from it.
     continues : bool
-        Whether earlier fits are continued. Early stopping then ends with the parameters as they are
-        if no epoch is better than the best before; else with those of the start.
+        Whether the course continues earlier fits. It matters to early stopping if no epoch is
+        better than the best one before: if True, the network ends with the parameters of the last
+        epoch, else with those of the start.
+    start : dict, default=None
+        State of `random_state` after the initial weights and before the validation split, from
+        which all orders can be repeated.
     raw_params : ndarray, default=None
-        Parameters after the last epoch, where the network has those of the best one.
+        Parameters after the last epoch, if the network has those of the best epoch.
     kept : dict of int to ndarray
-        Parameters to go back to, by the number of the epoch they belong to; -1 is the start.
+        Copies of parameters by the number of their epoch, to be restored; -1 is the start.
     warning : str
-        What the caller has to warn of.
+        Message of the warning that the caller has to give; '' for none.
     interrupted : bool
         Whether Ctrl-C ended the last run.
     result : scipy.optimize.OptimizeResult, default=None
-        Of L-BFGS.
+        SciPy's result of L-BFGS.
     """
 
     network: Network
     random_state: np.random.RandomState
     n_samples: int
     optimizer: Optimizer | None = None
-    order: np.ndarray | None = None
+    order: NDArray[np.intp] | None = None
     samples_seen: int = 0
     loss: float = np.inf
     best_loss: float = np.inf
@@ -74,30 +81,32 @@ class Course:
     no_improvement_count: int = 0
     epochs: list[Epoch] = field(default_factory=list)
     continues: bool = False
-    raw_params: np.ndarray | None = None
-    kept: dict[int, np.ndarray] = field(default_factory=dict)
+    start: dict[str, Any] | None = None
+    raw_params: NDArray[np.floating] | None = None
+    kept: dict[int, NDArray[np.floating]] = field(default_factory=dict)
     warning: str = ""
     interrupted: bool = False
-    result: object = None
+    result: OptimizeResult | None = None
 
     @property
     def t(self) -> int:
-        """Samples seen, over all fits that this one continues."""
+        """The number of samples seen, including the fits that this one continues."""
         return self.samples_seen + len(self.epochs) * self.n_samples
 
     def keep(self) -> None:
         """Keep a copy of the parameters for the epoch that is appended next.
 
-        Kept first and dropped last: at whatever line Ctrl-C comes, the parameters of the best epoch
-        in `epochs` are there.
+        The copy is made before the epoch is appended, and older copies are dropped afterwards. So
+        the parameters of the best epoch in `epochs` are kept wherever Ctrl-C interrupts.
         """
         self.kept[len(self.epochs)] = self.network.params.copy()
 
     def note_best(self) -> None:
-        """Let the last epoch be the best if its score is; drop the parameters of all others."""
-        if self.epochs and self.epochs[-1].validation_score > self.best_score:
+        """Make the last epoch the best if its score is; drop the parameters of all others."""
+        score = self.epochs[-1].validation_score if self.epochs else None
+        if score is not None and score > self.best_score:
             self.best_epoch = len(self.epochs) - 1
-            self.best_score = self.epochs[-1].validation_score
+            self.best_score = score
         self.drop_all_but(self.best_epoch)
 
     def drop_all_but(self, number: int) -> None:
@@ -107,7 +116,7 @@ class Course:
                 del self.kept[other]
 
     def begin(self) -> None:
-        """Prepare early stopping: parameters of the last epoch, those of the best one kept."""
+        """Prepare early stopping: set the last parameters, and keep a copy of the best ones."""
         params = self.network.params
         if self.raw_params is not None:
             self.kept[self.best_epoch] = params.copy()

@@ -7,20 +7,20 @@ from fastbp.network import allocate
 from fastbp.training.job import Job
 from fastbp.training.samples import Samples
 
-# Rows of the chunks in which the samples are walked: enough for efficient products, and scratch of
-# a few MiB for usual widths.
+# Rows of a chunk of samples: enough for efficient matrix products, with scratch of a few MiB for
+# usual widths.
 GRADIENT_CHUNK = 1024
 
 
 def chunk_size(samples: Samples) -> int:
-    """Rows of a chunk of the gradient."""
+    """The number of rows in a chunk of samples."""
     return min(GRADIENT_CHUNK, len(samples))
 
 
 class Gradient:
-    """Reported loss, and gradient of the objective, at the network's parameters of the moment.
+    """The reported loss and the gradient of the objective, at the current parameters.
 
-    An object is a door for the ranks of a team.
+    The ranks of a team call the object: it is a door.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ class Gradient:
     Attributes
     ----------
     grads : ndarray of shape (n_params,)
-        In the order of the network's params. Multi-output squared error is the sum over outputs, as
-        the penalty is a sum (scikit-learn #8349).
+        The gradient, in the order of the network's params. The squared error of several outputs is
+        their sum, as the penalty is a sum (scikit-learn #8349).
     """
 
-    def __init__(self, job: Job, n_ranks: int = 1):
+    def __init__(self, job: Job, n_ranks: int = 1) -> None:
         network, chunk = job.network, chunk_size(job.samples)
         program, objective = job.objective.lower(network)
         self.grads = allocate(network.params.size, network.params.dtype)
@@ -52,6 +52,6 @@ class Gradient:
         return float(self._tally[0])
 
     def compute(self) -> "Gradient":
-        """Compute loss and gradient in this thread alone."""
+        """Compute loss and gradient in the calling thread."""
         self(Rank(np.zeros(core.TEAM_WORDS, np.int32), 0, 1))
         return self

@@ -1,4 +1,4 @@
-"""Job: all that a run of training needs, as plain data."""
+"""Job: everything that training needs, as plain data."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ NAN_LOSS = "The loss is NaN: it is not defined for some raw predictions that tra
 
 @dataclass
 class Job:
-    """What is minimized, on what, by which rule, from where on, and how far.
+    """Samples, objective, rule, course and limits of one training run.
 
     Parameters
     ----------
@@ -26,19 +26,19 @@ class Job:
     course : Course
         Where training starts; it is changed by the run.
     rule : Rule or LBFGS, default=None
-        None: nothing is to be trained, as for a gradient check.
+        None if nothing is trained, as in a gradient check.
     batch_size : int
         Samples of a mini-batch.
     max_iter : int
-        Most epochs, or iterations.
+        Largest number of epochs or iterations.
     shuffle : bool
         Whether each epoch draws a new order.
     early_stopping : bool
         Whether the validation score decides which weights are kept.
     incremental : bool
-        Whether this is one epoch of many calls: no warning that the loss has not converged.
+        Whether the run is a call of `partial_fit`, which does not warn of missing convergence.
     n_threads : int, default=None
-        Threads of the team; None decides by the work.
+        Number of threads; None: chosen by the amount of work.
     """
 
     samples: Samples
@@ -59,6 +59,6 @@ class Job:
 
     @property
     def work_per_sample(self) -> float:
-        """Multiply-adds of forward and backward for one sample, about."""
+        """The approximate number of multiply-adds for one sample, forward and backward."""
         first, others = self.network.row_work(self.samples.entries_per_row)
         return 10 * sum(self.network.units[1:]) + 2 * first + 3 * others  # 10: activations, losses

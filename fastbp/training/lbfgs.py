@@ -5,19 +5,21 @@ from time import perf_counter
 
 import numpy as np
 import scipy.optimize
+from numpy.typing import NDArray
 
 from fastbp.threads import single_threaded_blas, step_cost, team
 from fastbp.training.course import Course, Epoch
 from fastbp.training.gradient import Gradient, chunk_size
 from fastbp.training.job import Job
+from fastbp.training.rule import LBFGS
 from fastbp.training.watches import Watch
 
 
-def minimize(job: Job, watches: Sequence[Watch]) -> Course:
-    """Minimize the objective, in place; `course.result` is SciPy's.
+def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
+    """Train by L-BFGS, in place; `course.result` is SciPy's result.
 
-    Each accepted iterate is an epoch of the course. Ctrl-C ends at the last one. Watches may record
-    and print; they do not end the iterations.
+    Each accepted iterate is an epoch of the course. Ctrl-C ends training with the last one. Watches
+    may record and print, but they do not end training.
     """
     course, network = job.course, job.network
     chunk = chunk_size(job.samples)
@@ -26,12 +28,12 @@ def minimize(job: Job, watches: Sequence[Watch]) -> Course:
     try:
         cost = step_cost(job.work_per_sample * chunk, network.params.size)
         epoch_work = job.work_per_sample * len(job.samples)
-        # SciPy's L-BFGS calls BLAS for vectors, with as many threads as it may, beside the ranks.
+        # SciPy's L-BFGS calls BLAS for vectors. Threads of BLAS would compete with the ranks.
         with single_threaded_blas(), team(job.n_threads, cost, chunk, epoch_work) as ranks:
             gradient = Gradient(job, ranks.size)
             began = perf_counter()
 
-            def loss_gradient(params):
+            def loss_gradient(params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
                 nonlocal first_loss
                 network.params[...] = params
                 ranks.run(gradient)
@@ -39,14 +41,14 @@ def minimize(job: Job, watches: Sequence[Watch]) -> Course:
                     first_loss = gradient.loss
                 return gradient.loss, gradient.grads.astype(np.float64)
 
-            def accept(intermediate_result):
+            def accept(intermediate_result: scipy.optimize.OptimizeResult) -> None:
                 nonlocal began
                 seconds = perf_counter() - began
                 network.params[...] = intermediate_result.x
                 epoch = Epoch(intermediate_result.fun, None, None, seconds, None)
                 for watch in watches:
                     epoch = watch.record(course, epoch, ranks)
-                # Kept first and dropped last: the parameters of the last epoch are always there.
+                # Kept before the epoch is appended, dropped afterwards: see Course.keep.
                 course.kept[len(course.epochs)] = intermediate_result.x.copy()
                 course.epochs.append(epoch)
                 course.drop_all_but(len(course.epochs) - 1)
@@ -58,21 +60,28 @@ def minimize(job: Job, watches: Sequence[Watch]) -> Course:
                 method="L-BFGS-B",
                 jac=True,
                 options={
-                    "maxfun": job.rule.max_fun,
+                    "maxfun": rule.max_fun,
                     "maxiter": job.max_iter,
-                    "gtol": job.rule.tol,
+                    "gtol": rule.tol,
                 },
                 callback=accept,
             )
     except KeyboardInterrupt:
         course.interrupted = True
-        iterations = len(course.epochs)
-        result = scipy.optimize.OptimizeResult(
-            x=course.kept.get(iterations - 1, start),
-            fun=course.epochs[-1].loss if iterations else first_loss,
-            nit=iterations,
-        )
+        result = _last_iterate(course, start, first_loss)
     network.params[...] = result.x
     course.kept.clear()
     course.result, course.loss = result, float(result.fun)
     return course
+
+
+def _last_iterate(
+    course: Course, start: NDArray[np.float64], first_loss: float
+) -> scipy.optimize.OptimizeResult:
+    """The result of an interrupted run: its last accepted iterate, or the start."""
+    iterations = len(course.epochs)
+    return scipy.optimize.OptimizeResult(
+        x=course.kept.get(iterations - 1, start),
+        fun=course.epochs[-1].loss if iterations else first_loss,
+        nit=iterations,
+    )

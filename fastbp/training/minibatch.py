@@ -5,41 +5,46 @@ import math
 from collections.abc import Sequence
 from time import perf_counter
 
+import numpy as np
+
 from fastbp.kernels import CSR, Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import step_cost, team
 from fastbp.training.course import Course, Epoch
 from fastbp.training.job import NAN_LOSS, NON_FINITE, Job
-from fastbp.training.watches import Watch
+from fastbp.training.rule import Optimizer
+from fastbp.training.watches import Watch, hooks
 
 
-def train(job: Job, watches: Sequence[Watch]) -> Course:
+def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
     """Train by mini-batch steps, in place.
 
-    Ctrl-C ends training at a batch boundary. With early stopping the network ends with the
-    parameters of the best epoch.
+    Ctrl-C ends training at a batch boundary. With early stopping the network gets the parameters
+    of the best epoch at the end.
 
     Raises
     ------
     ValueError
-        At the first epoch that ends with parameters that are not finite, or whose loss is NaN; with
-        early stopping the best parameters are restored instead, with a warning.
+        If parameters are not finite after an epoch, or if its loss is NaN. With early stopping the
+        best parameters are restored instead, with a warning.
     """
     course, diverged = job.course, ""
     if job.early_stopping:
         course.begin()
         start = course.network.params.copy()
+    if job.shuffle and course.order is None:
+        course.order = np.arange(len(job.samples), dtype=np.intp)
     course.interrupted, course.warning = False, ""
-    course.optimizer.tally[:2] = 0
+    optimizer.tally[:2] = 0
     try:
-        diverged = _run_epochs(job, watches)
+        diverged = _run_epochs(job, optimizer, watches)
     except KeyboardInterrupt:
         course.interrupted = True
-        _report_loss(course)
+        _report_loss(course, optimizer)
     if diverged:
         where = (
             f" Training stopped at epoch {len(course.epochs)} with learning rate "
-            f"{course.optimizer.rate:g}."
+            f"{optimizer.rate:g}."
         )
         if not job.early_stopping:
             raise ValueError(diverged + where)
@@ -52,11 +57,16 @@ def train(job: Job, watches: Sequence[Watch]) -> Course:
     return course
 
 
-def _run_epochs(job, watches):
-    """Run epochs until one of the watches or `max_iter` ends training; why it diverged, or ''."""
-    course, network, optimizer = job.course, job.network, job.course.optimizer
+def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str:
+    """Run epochs until a watch or `max_iter` ends training. Returns why it diverged, or ''."""
+    course, network = job.course, job.network
+    if job.shuffle and course.order is None:
+        course.order = np.arange(course.n_samples, dtype=np.intp)
+    shuffled, ended = course.order if job.shuffle else None, False
+    records, endings = hooks(watches, "record"), hooks(watches, "after_epoch")
+    after_epoch = optimizer.schedule.rules.after_epoch
     program, objective = job.objective.lower(network)
-    rule = job.rule.lower()
+    rule = optimizer.rule.lower()
     n_steps = math.ceil(course.n_samples / job.batch_size)
     rates = optimizer.rates(n_steps)
     step_work = job.work_per_sample * job.batch_size + 8 * network.params.size
@@ -76,22 +86,25 @@ def _run_epochs(job, watches):
             task,
         )
         while len(course.epochs) < job.max_iter:
-            if job.shuffle:  # as `sklearn.utils.shuffle`, out of the order before
-                course.random_state.shuffle(course.order)
+            if shuffled is not None:  # as `sklearn.utils.shuffle` does
+                course.random_state.shuffle(shuffled)
             optimizer.fill(rates, rule)
             began = perf_counter()
             ranks.run(door)
             course.loss = float(optimizer.tally[0]) / course.n_samples
             epoch = Epoch(course.loss, None, None, perf_counter() - began, optimizer.rate)
-            for watch in watches:
-                epoch = watch.record(course, epoch, ranks)
+            for record in records:
+                epoch = record(course, epoch, ranks)
             course.epochs.append(epoch)
             if not network.is_finite():
                 return NON_FINITE
-            if math.isnan(epoch.loss):  # parameters may stay finite where derivatives do
+            if math.isnan(epoch.loss):  # possible with finite parameters: derivatives may be finite
                 return NAN_LOSS
-            optimizer.end_epoch(course.t)
-            if any([watch.after_epoch(course, ranks) for watch in watches]):
+            if after_epoch is not None:
+                optimizer.rate = after_epoch(optimizer.progress(course.t))
+            for ends in endings:
+                ended |= ends(course, ranks)
+            if ended:
                 return ""
     if not job.incremental:
         course.warning = (
@@ -101,9 +114,9 @@ def _run_epochs(job, watches):
     return ""
 
 
-def _report_loss(course):
-    """Set the loss of an interrupted run: of its last epoch, else of the batches before Ctrl-C."""
-    batch_losses, n_samples = course.optimizer.tally[:2]
+def _report_loss(course: Course, optimizer: Optimizer) -> None:
+    """Set the loss of an interrupted run: that of its last epoch, or of the batches so far."""
+    batch_losses, n_samples = optimizer.tally[:2]
     if course.epochs:
         course.loss = course.epochs[-1].loss
     elif n_samples:

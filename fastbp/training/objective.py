@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.graph.expression import Expression
-from fastbp.kernels import LoweredObjective, core
+from fastbp.kernels import LoweredObjective, Plan, core
 from fastbp.network import Network
 
 
@@ -16,29 +17,29 @@ class Objective:
     Parameters
     ----------
     loss : str or Expression
-        A loss of raw predictions and targets.
+        Function of raw predictions and targets: its name, or an Expression.
     link : str
-        What makes predictions of raw predictions.
+        Name of the function that turns raw predictions into predictions.
     parameters : ndarray of float64, default=None
-        Of the loss: a level for each output, a threshold, or a power.
+        Parameters of the loss: a level for each output, a threshold, or a power.
     alpha : float, default=0.0
         Strength of the penalty.
     scale : float, default=1.0
-        Factor of the mean loss where it is reported; the gradient is that of scale 1.
+        Factor of the reported mean loss. It does not change the gradient.
     exact : bool, default=False
-        Report log losses of the true probabilities; False clips them to [eps, 1 - eps] of the
-        dtype, as scikit-learn does.
+        Whether reported log losses use exact probabilities. If False, probabilities are clipped to
+        [eps, 1 - eps] of the dtype, as in scikit-learn.
     """
 
     loss: str | Expression
     link: str
-    parameters: np.ndarray | None = None
+    parameters: NDArray[np.float64] | None = None
     alpha: float = 0.0
     scale: float = 1.0
     exact: bool = False
 
-    def lower(self, network: Network):
-        """The network's program with this loss, and the objective in the core's codes."""
+    def lower(self, network: Network) -> tuple[Plan, LoweredObjective]:
+        """The network's program with this loss, and the objective with codes of the core."""
         program, code = network.with_loss(self.loss)
         link = core.LINKS[self.link]
         return program, LoweredObjective(

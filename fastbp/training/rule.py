@@ -1,16 +1,18 @@
-"""Rules of optimization: an optimizer of the core with its constants, or L-BFGS."""
+"""Optimizers: their rules and constants, and the state of a fit."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from fastbp.kernels import core
-from fastbp.training.schedules import Schedule
+from fastbp.training.schedules import Progress, Schedule
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How a mini-batch step is made: one row of the core's table of optimizers.
+    """An optimizer of the core with its constants.
 
     Parameters
     ----------
@@ -21,10 +23,10 @@ class Rule:
     """
 
     optimizer: str
-    constants: dict = field(default_factory=dict)
+    constants: dict[str, float] = field(default_factory=dict)
 
-    def lower(self) -> dict:
-        """The fields of the core's struct Rule; constants that the optimizer has not are 0."""
+    def lower(self) -> dict[str, float]:
+        """The fields of the core's struct Rule; constants of other optimizers are 0."""
         fields = dict.fromkeys(core.ALL_CONSTANTS, 0.0)
         return {**fields, **self.constants, "optimizer": core.OPTIMIZERS[self.optimizer]}
 
@@ -36,9 +38,9 @@ class LBFGS:
     Parameters
     ----------
     tol : float
-        Bound on the gradient's largest element.
+        Training ends when the largest element of the gradient is at most this.
     max_fun : int
-        Most evaluations of the objective.
+        Largest number of evaluations of the objective.
     """
 
     tol: float
@@ -47,7 +49,7 @@ class LBFGS:
 
 @dataclass
 class Optimizer:
-    """A rule and its schedule, and what moves with each step.
+    """A rule, its schedule, and the state that each step changes.
 
     Parameters
     ----------
@@ -58,30 +60,30 @@ class Optimizer:
     state : ndarray of shape (rows of the optimizer, parameters)
         Velocity or moments.
     tally : ndarray of float64 of shape (3,)
-        The core's report: of the last epoch the sum of batch loss times batch size and the number
-        of samples in finished batches; and the number of steps ever performed.
+        Written by the core: for the last epoch the sum of batch loss times batch size and the
+        number of samples in finished batches, then the number of all steps performed.
     """
 
     rule: Rule
     schedule: Schedule
     rate: float
-    state: np.ndarray
-    tally: np.ndarray
+    state: NDArray[np.floating]
+    tally: NDArray[np.float64]
 
     @classmethod
-    def start(cls, rule: Rule, schedule: Schedule, size: int, dtype) -> "Optimizer":
+    def start(cls, rule: Rule, schedule: Schedule, size: int, dtype: DTypeLike) -> "Optimizer":
         """An optimizer before its first step, for `size` parameters."""
         state = np.zeros((core.STATE_ROWS[rule.optimizer], size), dtype)
         return cls(rule, schedule, schedule.initial_rate, state, np.zeros(3))
 
-    def copy(self, dtype) -> "Optimizer":
-        """The same optimizer with arrays of its own, its state in this dtype."""
+    def copy(self, dtype: DTypeLike) -> "Optimizer":
+        """A copy with its own arrays, and its state in this dtype."""
         return Optimizer(
             self.rule, self.schedule, self.rate, self.state.astype(dtype), self.tally.copy()
         )
 
-    def to_plain(self) -> dict:
-        """Names, numbers and arrays alone, for pickles."""
+    def to_plain(self) -> dict[str, Any]:
+        """The optimizer as a dict of names, numbers and arrays, for pickles."""
         return {
             "optimizer": self.rule.optimizer,
             "constants": dict(self.rule.constants),
@@ -94,8 +96,8 @@ class Optimizer:
         }
 
     @classmethod
-    def from_plain(cls, plain: dict) -> "Optimizer":
-        """The optimizer that `to_plain` gave."""
+    def from_plain(cls, plain: dict[str, Any]) -> "Optimizer":
+        """The optimizer of a dict that `to_plain` returned."""
         return cls(
             Rule(plain["optimizer"], plain["constants"]),
             Schedule(plain["schedule"], plain["initial_rate"], plain["power_t"]),
@@ -104,30 +106,32 @@ class Optimizer:
             plain["tally"],
         )
 
-    def rates(self, n_steps: int) -> np.ndarray:
-        """An array for the rates of an epoch, shape (n_steps or 1, 2).
+    def rates(self, n_steps: int) -> NDArray[np.float64]:
+        """An array for the rates of an epoch, shape (n_steps or 1, 2), full of NaN.
 
-        It has a row for each step where the optimizer's rate changes from step to step.
+        It has a row for each step if the optimizer corrects its rate in each step, else one row.
         """
-        return np.empty((n_steps if core.CORRECTS_RATE[self.rule.optimizer] else 1, 2))
+        return np.full((n_steps if core.CORRECTS_RATE[self.rule.optimizer] else 1, 2), np.nan)
 
-    def fill(self, rates: np.ndarray, lowered: dict) -> None:
-        """Write the scheduled rates and those that the optimizer multiplies by, of the next epoch.
+    def fill(self, rates: NDArray[np.float64], lowered: dict[str, float]) -> None:
+        """Write the rates of the next epoch: the scheduled ones, and those with bias correction.
 
-        Bias correction is the core's: NumPy's powers have other last bits on other processors.
+        The core corrects them, since the last bits of NumPy's powers depend on the processor.
         """
-        self.schedule.fill(rates, self.rate)
-        core.step_rates(lowered, rates, int(self.tally[2]) + 1)
+        is_new = rates[0, 0] != self.rate
+        if is_new:
+            self.schedule.fill(rates, self.rate)
+        if is_new or core.CORRECTS_RATE[self.rule.optimizer]:
+            core.step_rates(lowered, rates, int(self.tally[2]) + 1)
 
-    def end_epoch(self, samples_seen: int) -> None:
-        """Set the rate of the next epoch."""
-        progress = self.schedule.progress(self.rate, samples_seen)
-        self.rate = self.schedule.rules.after_epoch(progress)
+    def progress(self, samples_seen: int) -> Progress:
+        """The argument of the schedule's functions."""
+        return Progress(self.schedule.initial_rate, self.rate, samples_seen, self.schedule.power_t)
 
-    def lower_rate(self) -> bool:
-        """Set the rate with which to go on after a stall; False if training shall end."""
-        progress = self.schedule.progress(self.rate, 0)
-        rate = self.schedule.rules.after_stall(progress)
+    def lower_rate(self, samples_seen: int) -> bool:
+        """Set the rate with which to continue after a stall; False if training shall end."""
+        after_stall = self.schedule.rules.after_stall
+        rate = None if after_stall is None else after_stall(self.progress(samples_seen))
         if rate is not None:
             self.rate = rate
         return rate is not None

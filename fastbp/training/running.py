@@ -1,4 +1,4 @@
-"""Run a job: the one way into training."""
+"""Run a job: the entry point of training."""
 
 import math
 from collections.abc import Sequence
@@ -11,29 +11,34 @@ from fastbp.training.watches import Watch
 
 
 def run(job: Job, watches: Sequence[Watch] = ()) -> Course:
-    """Train the job's network from where its course is.
+    """Train the network of a job, starting from its course.
 
     Parameters
     ----------
     job : Job
         Its course is changed: network, optimizer, epochs.
     watches : sequence of Watch, default=()
-        Look at the course after each epoch, in this order.
+        Called after each epoch, in this order.
 
     Returns
     -------
     course : Course
-        That of the job.
+        The course of the job.
 
     Raises
     ------
     ValueError
-        If training diverged.
+        If training diverged, or if the job has no rule.
     """
-    train = lbfgs.minimize if isinstance(job.rule, LBFGS) else minibatch.train
-    course = train(job, watches)
+    rule, optimizer = job.rule, job.course.optimizer
+    if isinstance(rule, LBFGS):
+        course = lbfgs.minimize(job, rule, watches)
+    elif optimizer is not None:
+        course = minibatch.train(job, optimizer, watches)
+    else:
+        raise ValueError("nothing to run: the job has no rule, or its course has no optimizer")
     if not course.network.is_finite():
         raise ValueError(NON_FINITE)
-    if isinstance(job.rule, LBFGS) and math.isnan(course.loss):
+    if isinstance(rule, LBFGS) and math.isnan(course.loss):
         raise ValueError(NAN_LOSS)
     return course

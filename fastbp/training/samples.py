@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastbp.kernels import CSR
+from fastbp.kernels import CSR, Rows
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What is trained on, or validated on; no array is copied.
+    """Samples for training or validation. Arrays are not copied.
 
     Parameters
     ----------
@@ -18,18 +19,18 @@ class Samples:
     y : ndarray of shape (n_samples, n_targets)
         Targets in the dtype of x: one column for each output, or the index of the class.
     weight : ndarray of float64 of shape (n_samples,), default=None
-        Weights of the samples, at most 1; None weighs all the same.
+        Weights of the samples, at most 1; None: equal weights.
     """
 
-    x: np.ndarray | CSR
-    y: np.ndarray
-    weight: np.ndarray | None = None
+    x: Rows
+    y: NDArray[np.floating]
+    weight: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, part: slice) -> "Samples":
-        """Neighbouring samples, as views."""
+        """A slice of the samples, as views."""
         first, stop, step = part.indices(len(self))
         if step != 1:
             raise ValueError(f"samples are sliced with step 1, got {part}")
@@ -42,15 +43,15 @@ class Samples:
         """Mean number of entries of a CSR row; None for dense rows."""
         return len(self.x.data) / max(len(self), 1) if isinstance(self.x, CSR) else None
 
-    def take(self, rows: np.ndarray) -> "Samples":
-        """The samples with these numbers, in this order, as copies."""
+    def take(self, rows: NDArray[np.intp]) -> "Samples":
+        """Copies of the samples with these indices, in this order."""
         x = _csr_rows(self.x, rows) if isinstance(self.x, CSR) else self.x[rows]
         weight = None if self.weight is None else self.weight[rows]
         return Samples(x, self.y[rows], weight)
 
 
-def _csr_rows(x, rows):
-    """CSR of the chosen rows; their entries keep their order."""
+def _csr_rows(x: CSR, rows: NDArray[np.intp]) -> CSR:
+    """The chosen rows of a CSR matrix. The order of entries in a row is kept."""
     counts = np.diff(x.indptr)[rows]
     indptr = np.concatenate([[0], np.cumsum(counts)])
     entries = np.arange(indptr[-1]) + np.repeat(x.indptr[rows] - indptr[:-1], counts)

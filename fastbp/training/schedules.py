@@ -1,7 +1,6 @@
 """Learning-rate schedules: pure functions of the progress of training.
 
-A schedule is one entry of SCHEDULES. `after_epoch` gives the rate of the next epoch, `after_stall`
-the rate with which training goes on once it has stalled, or None if it shall end.
+A schedule is one entry of SCHEDULES: the functions that give the rate of the next epoch.
 """
 
 from collections.abc import Callable
@@ -9,10 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Progress(NamedTuple):
-    """How far training has come."""
+    """The progress of training."""
 
     initial_rate: float
     rate: float  # of the last epoch
@@ -20,32 +20,32 @@ class Progress(NamedTuple):
     power_t: float
 
 
-def constant(progress: Progress) -> float:
-    """The rate of the last epoch."""
-    return progress.rate
-
-
 def invscaling(progress: Progress) -> float:
-    """initial_rate / (samples_seen + 1) ** power_t; it counts samples, as scikit-learn does."""
+    """initial_rate / (samples_seen + 1) ** power_t. It counts samples, as in scikit-learn."""
     return progress.initial_rate / (progress.samples_seen + 1) ** progress.power_t
 
 
-def end(progress: Progress) -> None:
-    """No rate: training ends where it stalls."""
-    return None
-
-
 def a_fifth(progress: Progress) -> float | None:
-    """A fifth of the rate, or None where the rate is at most 1e-6."""
+    """A fifth of the rate, or None if the rate is at most 1e-6."""
     return None if progress.rate <= 1e-6 else progress.rate / 5.0
 
 
 class Rules(NamedTuple):
-    """The functions of one schedule."""
+    """The functions of one schedule.
 
-    after_epoch: Callable[[Progress], float] = constant
-    after_stall: Callable[[Progress], float | None] = end
-    ended: str = "Stopping."  # what is printed where training ends
+    Parameters
+    ----------
+    after_epoch : callable, default=None
+        Progress -> rate of the next epoch; None: the rate stays.
+    after_stall : callable, default=None
+        Progress -> rate after training has stalled, or None to end training; None: it ends.
+    ended : str
+        What is printed where training ends.
+    """
+
+    after_epoch: Callable[[Progress], float] | None = None
+    after_stall: Callable[[Progress], float | None] | None = None
+    ended: str = "Stopping."
 
 
 SCHEDULES = {
@@ -76,13 +76,9 @@ class Schedule:
         """The functions of this schedule."""
         return SCHEDULES[self.name]
 
-    def progress(self, rate: float, samples_seen: int) -> Progress:
-        """The argument of the schedule's functions."""
-        return Progress(self.initial_rate, rate, samples_seen, self.power_t)
-
-    def fill(self, rates: np.ndarray, rate: float) -> None:
+    def fill(self, rates: NDArray[np.float64], rate: float) -> None:
         """Write the scheduled rates of an epoch's steps into the first column of `rates`.
 
-        `rate` is that of the epoch, and today that of all its steps.
+        `rate` is the rate of the epoch. All schedules use it for all steps.
         """
         rates[:, 0] = rate

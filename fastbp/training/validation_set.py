@@ -1,10 +1,11 @@
-"""The validation set: samples that are not trained on, the network's score and loss on them."""
+"""The validation set: held-out samples, with the score and loss of a network on them."""
 
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastbp.kernels import core, variant
+from fastbp.kernels import Rows, core, variant
 from fastbp.network import Network, chunk_rows, predict_chunks
 from fastbp.threads import Team
 from fastbp.training.objective import Objective
@@ -14,9 +15,9 @@ from fastbp.training.samples import Samples
 class ValidationSet:
     """Scores the current network on held-out samples: ``validation_set(team)`` is (score, loss).
 
-    One forward pass gives both: each rank computes the losses and predictions of a chunk's raw
-    predictions while they are in its cache. The losses are summed by the caller, in the same order
-    for any number of ranks.
+    One forward pass gives both. Each rank computes the losses and predictions of a chunk while its
+    raw predictions are in cache. The calling thread sums the losses, in the same order for any
+    number of ranks.
 
     Parameters
     ----------
@@ -24,7 +25,7 @@ class ValidationSet:
     objective : Objective
     samples : Samples
     score : callable
-        Predictions, shape (n_samples, n_outputs), link applied -> score.
+        Function of the predictions, shape (n_samples, n_outputs), that returns the score.
     """
 
     def __init__(
@@ -32,8 +33,8 @@ class ValidationSet:
         network: Network,
         objective: Objective,
         samples: Samples,
-        score: Callable[[np.ndarray], float],
-    ):
+        score: Callable[[NDArray[np.floating]], float],
+    ) -> None:
         self.network, self.samples, self.score = network, samples, score
         self.scale = objective.scale
         self.program, self.objective = objective.lower(network)
@@ -48,11 +49,11 @@ class ValidationSet:
         )
         return self.score(self.out), self._loss()
 
-    def _rows(self, part):
+    def _rows(self, part: slice) -> Rows:
         return self.samples[part].x
 
-    def _finish(self, part):
-        """Losses and predictions of a chunk, in place of its raw predictions."""
+    def _finish(self, part: slice) -> None:
+        """Compute the losses of a chunk, and replace its raw predictions by predictions."""
         z, y, losses = self.out[part], self.samples.y[part], self.losses[part]
         scratch = self.network.scratch(len(z), 1, "row_losses", self.program)
         row_losses, apply_link = (
@@ -62,8 +63,8 @@ class ValidationSet:
         row_losses(self.program, z.copy(), y, self.objective, np.empty_like(z), losses, scratch)
         apply_link(self.objective.link, z)
 
-    def _loss(self):
-        """The mean of the row losses; a sample of weight zero is absent, whatever its loss."""
+    def _loss(self) -> float:
+        """The weighted mean of the row losses. Samples of weight 0 never count, even if NaN."""
         losses, total, weight = (
             self.losses.astype(np.float64),
             len(self.losses),

@@ -1,11 +1,11 @@
-"""Watches: what looks at training after each epoch.
+"""Watches: actions after each epoch, such as printing, validation and stopping.
 
-A watch keeps no state of its own: what it counts is in the course, so that a course can be saved
-and continued.
+A watch has no state. What it counts is in the course, so that a saved course can be continued.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastbp.threads import Team
 from fastbp.training.course import Course, Epoch
@@ -13,15 +13,24 @@ from fastbp.training.validation_set import ValidationSet
 
 
 class Watch:
-    """The protocol of watches; each method does nothing by default."""
+    """The base class of watches. Its methods do nothing."""
 
     def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
-        """The epoch, with what this watch measures, before it is appended to the course."""
+        """The epoch with the results of this watch, before it is appended to the course."""
         return epoch
 
     def after_epoch(self, course: Course, team: Team) -> bool:
-        """Whether training shall end, after the epoch was appended."""
+        """Whether training has to end. Called after the epoch was appended."""
         return False
+
+
+def hooks(watches: Sequence[Watch], name: str) -> list[Callable[..., Any]]:
+    """The methods of this name, of those watches that have their own."""
+    return [
+        getattr(watch, name)
+        for watch in watches
+        if getattr(type(watch), name) != getattr(Watch, name)
+    ]
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,8 @@ class BestWeights(Watch):
     """Keeps the parameters of the epoch with the best validation score."""
 
     def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
-        if epoch.validation_score > course.best_score:
+        score = epoch.validation_score
+        if score is not None and score > course.best_score:
             course.keep()
         return epoch
 
@@ -71,9 +81,9 @@ class Patience(Watch):
     Parameters
     ----------
     tol : float
-        Least improvement that counts.
+        Smallest improvement that counts.
     most : float
-        Epochs in a row without improvement that are tolerated.
+        Number of epochs in a row without improvement that is tolerated.
     verbose : bool
         Whether to print why training ends.
     """
@@ -95,10 +105,10 @@ class Patience(Watch):
 
     def after_epoch(self, course: Course, team: Team) -> bool:
         course.best_loss = min(course.best_loss, course.epochs[-1].loss)
-        if course.no_improvement_count <= self.most:
-            return False
         optimizer = course.optimizer
-        lowered = optimizer.lower_rate()
+        if course.no_improvement_count <= self.most or optimizer is None:
+            return False
+        lowered = optimizer.lower_rate(course.t)
         if self.verbose:
             then = optimizer.schedule.rules.ended
             if lowered:
@@ -114,10 +124,11 @@ class Patience(Watch):
 
 @dataclass(frozen=True)
 class PatienceWithScore(Patience):
-    """The same by the validation score."""
+    """Ends training if the validation score has stalled, unless the schedule has a smaller rate."""
 
     what: ClassVar[str] = "Validation score"
 
     def improves(self, course: Course, epoch: Epoch) -> bool:
         """Whether the score improves by `tol`, or is NaN, as in scikit-learn."""
-        return not epoch.validation_score < course.best_score + self.tol
+        score = epoch.validation_score
+        return score is None or not score < course.best_score + self.tol

@@ -167,7 +167,7 @@ def fitted(cls, dtype="f8", names=False, **params):
 @pytest.fixture
 def full(monkeypatch):
     """Call it, and the checks of every call are scikit-learn's."""
-    return lambda: monkeypatch.setattr("fastbp.estimators.base.plain_rows", lambda *_: (None, None))
+    return lambda: monkeypatch.setattr("fastbp.estimators.base.plain_rows", lambda *_: None)
 
 
 @pytest.mark.parametrize("state", ["float64", "float32", "names", "new", "edited"])

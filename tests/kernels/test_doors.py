@@ -222,8 +222,10 @@ def test_other_doors_take_known_names_alone():
 
 def test_step_rates_checks_its_arguments():
     rule = rule_of("adam")
-    for rates, first in ((np.ones((2, 1)), 1), (np.ones((2, 2)), 0)):
-        with pytest.raises(ValueError, match="rates have 2 columns, and steps count from 1"):
+    for rates, first in ((np.ones((2, 1)), 1), (np.ones((0, 2)), 1), (np.ones((2, 2)), 0)):
+        with pytest.raises(
+            ValueError, match="rates have rows of 2 columns, and steps count from 1"
+        ):
             core.step_rates(rule, rates, first)
 
 
