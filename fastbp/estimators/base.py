@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from fastbp import training
 from fastbp.estimators import inputs
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import FIT, NO_DATA, Data, EstimatorJob, Request, make_job
@@ -171,8 +172,8 @@ class BaseMLP(CheckedEstimator):
                 actions.append(partial(known.extend, new))
             else:
                 learned[name] = [*(known if known is not None else ()), *new]
-        if job.features.names is None:
-            actions.append(partial(self.__dict__.pop, "feature_names_in_", None))
+        for name in {"feature_names_in_", "_resume"} - learned.keys():
+            actions.append(partial(self.__dict__.pop, name, None))
         _at_once([*actions, partial(self.__dict__.update, learned)])
         self._warn(job, course)
         return self
@@ -195,6 +196,8 @@ class BaseMLP(CheckedEstimator):
         }
         if job.features.names is not None:
             learned["feature_names_in_"] = job.features.names
+        if course.start is not None:
+            learned["_resume"] = training.small_state(course)
         if labels.binarizer is not None:
             learned.update(classes_=labels.classes, _label_binarizer=labels.binarizer)
         lists: dict[str, list[Any]] = {}

@@ -257,6 +257,8 @@ def _for_training(
         job.objective = replace(job.objective, scale=1.0)
     job.early_stopping = estimator.early_stopping and not is_lbfgs
     job.incremental = request.purpose == PARTIAL_FIT
+    resumable = not (is_lbfgs or job.incremental)
+    start = job.course.random_state.get_state(legacy=False) if resumable else None
     if job.early_stopping and held_out is None:
         rows, held_out = _hold_out(estimator, job, X, y)
     if held_out is not None:
@@ -269,6 +271,7 @@ def _for_training(
     job.shuffle = estimator.shuffle
     job.batch_size = _batch_size(estimator, len(y) if rows is None else len(rows))
     job.course = last_course(estimator, job, rows)
+    job.course.start = start
     job.course.optimizer = _optimizer(estimator, job.network, job.incremental)
     job.rule = job.course.optimizer.rule
     return job

@@ -149,8 +149,8 @@ class Network:
     def initialize(self, random_state: np.random.RandomState, init: str = "auto") -> None:
         """Draw all layers' parameters, from the input to the output.
 
-        'auto' uses the initializer that fits each layer's activation. The output layer has Glorot's,
-        with the factor of the last hidden layer.
+        'auto' uses the initializer that fits each layer's activation. The output layer has
+        Glorot's, with the factor of the last hidden layer.
         """
         last = self.activations[-1] if self.activations else self.activation
         last = "logistic" if last == "logistic" else "identity"

@@ -85,6 +85,7 @@ class Team:
     def __init__(self, size: int, inline: bool):
         self.size = size
         self.words = np.zeros(core.TEAM_WORDS, np.int32)
+        self._alone = Rank(self.words, 0, 1)
         self._inline = inline
         self._inboxes: list[SimpleQueue[Any]] = []
         self._started = 0
@@ -115,7 +116,7 @@ class Team:
         self.words[:] = 0
         if not self._started:
             began = time.perf_counter()
-            door(Rank(self.words, 0, 1))
+            door(self._alone)
             self._inline = time.perf_counter() - began < INLINE_SECONDS
             return
         reports: SimpleQueue[BaseException | None] = SimpleQueue()

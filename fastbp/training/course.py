@@ -1,7 +1,7 @@
 """Course: everything that changes while a network is trained."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,9 @@ class Course:
         Whether the course continues earlier fits. It matters to early stopping if no epoch is
         better than the best one before: if True, the network ends with the parameters of the last
         epoch, else with those of the start.
+    start : dict, default=None
+        State of `random_state` after the initial weights and before the validation split, from
+        which all orders can be repeated.
     raw_params : ndarray, default=None
         Parameters after the last epoch, if the network has those of the best epoch.
     kept : dict of int to ndarray
@@ -78,6 +81,7 @@ class Course:
     no_improvement_count: int = 0
     epochs: list[Epoch] = field(default_factory=list)
     continues: bool = False
+    start: dict[str, Any] | None = None
     raw_params: NDArray[np.floating] | None = None
     kept: dict[int, NDArray[np.floating]] = field(default_factory=dict)
     warning: str = ""

@@ -13,7 +13,7 @@ from fastbp.threads import step_cost, team
 from fastbp.training.course import Course, Epoch
 from fastbp.training.job import NAN_LOSS, NON_FINITE, Job
 from fastbp.training.rule import Optimizer
-from fastbp.training.watches import Watch
+from fastbp.training.watches import Watch, hooks
 
 
 def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
@@ -59,7 +59,12 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
 
 def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str:
     """Run epochs until a watch or `max_iter` ends training. Returns why it diverged, or ''."""
-    course, network, order = job.course, job.network, job.course.order
+    course, network = job.course, job.network
+    if job.shuffle and course.order is None:
+        course.order = np.arange(course.n_samples, dtype=np.intp)
+    shuffled, ended = course.order if job.shuffle else None, False
+    records, endings = hooks(watches, "record"), hooks(watches, "after_epoch")
+    after_epoch = optimizer.schedule.rules.after_epoch
     program, objective = job.objective.lower(network)
     rule = optimizer.rule.lower()
     n_steps = math.ceil(course.n_samples / job.batch_size)
@@ -70,7 +75,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
         scratch = network.scratch(
             job.batch_size, ranks.size, epoch_use(isinstance(job.samples.x, CSR)), program
         )
-        task = Task(job.samples, objective, rule, order, job.batch_size, rates)
+        task = Task(job.samples, objective, rule, course.order, job.batch_size, rates)
         door = functools.partial(
             variant(core.train_epoch, network.params.dtype),
             program,
@@ -81,22 +86,25 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
             task,
         )
         while len(course.epochs) < job.max_iter:
-            if job.shuffle and order is not None:  # as `sklearn.utils.shuffle` does
-                course.random_state.shuffle(order)
+            if shuffled is not None:  # as `sklearn.utils.shuffle` does
+                course.random_state.shuffle(shuffled)
             optimizer.fill(rates, rule)
             began = perf_counter()
             ranks.run(door)
             course.loss = float(optimizer.tally[0]) / course.n_samples
             epoch = Epoch(course.loss, None, None, perf_counter() - began, optimizer.rate)
-            for watch in watches:
-                epoch = watch.record(course, epoch, ranks)
+            for record in records:
+                epoch = record(course, epoch, ranks)
             course.epochs.append(epoch)
             if not network.is_finite():
                 return NON_FINITE
             if math.isnan(epoch.loss):  # possible with finite parameters: derivatives may be finite
                 return NAN_LOSS
-            optimizer.end_epoch(course.t)
-            if any([watch.after_epoch(course, ranks) for watch in watches]):
+            if after_epoch is not None:
+                optimizer.rate = after_epoch(optimizer.progress(course.t))
+            for ends in endings:
+                ended |= ends(course, ranks)
+            if ended:
                 return ""
     if not job.incremental:
         course.warning = (

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastbp.kernels import core
-from fastbp.training.schedules import Schedule
+from fastbp.training.schedules import Progress, Schedule
 
 
 @dataclass(frozen=True)
@@ -107,29 +107,31 @@ class Optimizer:
         )
 
     def rates(self, n_steps: int) -> NDArray[np.float64]:
-        """An empty array for the rates of an epoch, shape (n_steps or 1, 2).
+        """An array for the rates of an epoch, shape (n_steps or 1, 2), full of NaN.
 
         It has a row for each step if the optimizer corrects its rate in each step, else one row.
         """
-        return np.empty((n_steps if core.CORRECTS_RATE[self.rule.optimizer] else 1, 2))
+        return np.full((n_steps if core.CORRECTS_RATE[self.rule.optimizer] else 1, 2), np.nan)
 
     def fill(self, rates: NDArray[np.float64], lowered: dict[str, float]) -> None:
         """Write the rates of the next epoch: the scheduled ones, and those with bias correction.
 
         The core corrects them, since the last bits of NumPy's powers depend on the processor.
         """
-        self.schedule.fill(rates, self.rate)
-        core.step_rates(lowered, rates, int(self.tally[2]) + 1)
+        is_new = rates[0, 0] != self.rate
+        if is_new:
+            self.schedule.fill(rates, self.rate)
+        if is_new or core.CORRECTS_RATE[self.rule.optimizer]:
+            core.step_rates(lowered, rates, int(self.tally[2]) + 1)
 
-    def end_epoch(self, samples_seen: int) -> None:
-        """Set the rate of the next epoch."""
-        progress = self.schedule.progress(self.rate, samples_seen)
-        self.rate = self.schedule.rules.after_epoch(progress)
+    def progress(self, samples_seen: int) -> Progress:
+        """The argument of the schedule's functions."""
+        return Progress(self.schedule.initial_rate, self.rate, samples_seen, self.schedule.power_t)
 
-    def lower_rate(self) -> bool:
-        """Set the rate after a stall. Returns False if training has to end."""
-        progress = self.schedule.progress(self.rate, 0)
-        rate = self.schedule.rules.after_stall(progress)
+    def lower_rate(self, samples_seen: int) -> bool:
+        """Set the rate with which to continue after a stall; False if training shall end."""
+        after_stall = self.schedule.rules.after_stall
+        rate = None if after_stall is None else after_stall(self.progress(samples_seen))
         if rate is not None:
             self.rate = rate
         return rate is not None

@@ -1,7 +1,6 @@
 """Learning-rate schedules: pure functions of the progress of training.
 
-A schedule is one entry of SCHEDULES. `after_epoch` gives the rate of the next epoch. `after_stall`
-gives the rate after training has stalled, or None if training has to end.
+A schedule is one entry of SCHEDULES: the functions that give the rate of the next epoch.
 """
 
 from collections.abc import Callable
@@ -21,19 +20,9 @@ class Progress(NamedTuple):
     power_t: float
 
 
-def constant(progress: Progress) -> float:
-    """The rate of the last epoch."""
-    return progress.rate
-
-
 def invscaling(progress: Progress) -> float:
     """initial_rate / (samples_seen + 1) ** power_t. It counts samples, as in scikit-learn."""
     return progress.initial_rate / (progress.samples_seen + 1) ** progress.power_t
-
-
-def end(progress: Progress) -> None:
-    """None: training ends when it stalls."""
-    return None
 
 
 def a_fifth(progress: Progress) -> float | None:
@@ -42,11 +31,21 @@ def a_fifth(progress: Progress) -> float | None:
 
 
 class Rules(NamedTuple):
-    """The functions of one schedule."""
+    """The functions of one schedule.
 
-    after_epoch: Callable[[Progress], float] = constant
-    after_stall: Callable[[Progress], float | None] = end
-    ended: str = "Stopping."  # printed when training ends
+    Parameters
+    ----------
+    after_epoch : callable, default=None
+        Progress -> rate of the next epoch; None: the rate stays.
+    after_stall : callable, default=None
+        Progress -> rate after training has stalled, or None to end training; None: it ends.
+    ended : str
+        What is printed where training ends.
+    """
+
+    after_epoch: Callable[[Progress], float] | None = None
+    after_stall: Callable[[Progress], float | None] | None = None
+    ended: str = "Stopping."
 
 
 SCHEDULES = {
@@ -76,10 +75,6 @@ class Schedule:
     def rules(self) -> Rules:
         """The functions of this schedule."""
         return SCHEDULES[self.name]
-
-    def progress(self, rate: float, samples_seen: int) -> Progress:
-        """The argument of the schedule's functions."""
-        return Progress(self.initial_rate, rate, samples_seen, self.power_t)
 
     def fill(self, rates: NDArray[np.float64], rate: float) -> None:
         """Write the scheduled rates of an epoch's steps into the first column of `rates`.

@@ -3,8 +3,9 @@
 A watch has no state. What it counts is in the course, so that a saved course can be continued.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastbp.threads import Team
 from fastbp.training.course import Course, Epoch
@@ -21,6 +22,15 @@ class Watch:
     def after_epoch(self, course: Course, team: Team) -> bool:
         """Whether training has to end. Called after the epoch was appended."""
         return False
+
+
+def hooks(watches: Sequence[Watch], name: str) -> list[Callable[..., Any]]:
+    """The methods of this name, of those watches that have their own."""
+    return [
+        getattr(watch, name)
+        for watch in watches
+        if getattr(type(watch), name) != getattr(Watch, name)
+    ]
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ class Patience(Watch):
         optimizer = course.optimizer
         if course.no_improvement_count <= self.most or optimizer is None:
             return False
-        lowered = optimizer.lower_rate()
+        lowered = optimizer.lower_rate(course.t)
         if self.verbose:
             then = optimizer.schedule.rules.ended
             if lowered:

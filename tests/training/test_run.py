@@ -11,9 +11,12 @@ import scipy.sparse
 from sklearn.datasets import load_iris
 
 from fastbp import MLPClassifier, MLPRegressor, training
+from fastbp.estimators import inputs
 from fastbp.estimators.inputs import as_rows
 from fastbp.estimators.job import INSPECT, watches_of
-from fastbp.training import Epoch, Samples, Schedule, Watch
+from fastbp.estimators.model import current_model
+from fastbp.training import SCHEDULES, Epoch, Samples, Watch
+from fastbp.training.schedules import Progress
 
 X, y = load_iris(return_X_y=True)
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -199,10 +202,83 @@ def test_samples_are_taken_and_sliced(sparse):
 
 
 def test_schedules():
-    invscaling = Schedule("invscaling", 0.5, 0.5)
-    assert invscaling.rules.after_epoch(invscaling.progress(0.5, 99)) == 0.05
-    assert invscaling.rules.after_stall(invscaling.progress(0.5, 99)) is None
-    adaptive = Schedule("adaptive", 1.0)
-    assert adaptive.rules.after_epoch(adaptive.progress(0.3, 99)) == 0.3
-    assert adaptive.rules.after_stall(adaptive.progress(1.0, 0)) == 0.2
-    assert adaptive.rules.after_stall(adaptive.progress(1e-6, 0)) is None
+    progress = Progress(initial_rate=0.5, rate=0.3, samples_seen=99, power_t=0.5)
+    assert SCHEDULES["constant"] == SCHEDULES["constant"]._replace(
+        after_epoch=None, after_stall=None
+    )
+    invscaling, adaptive = SCHEDULES["invscaling"], SCHEDULES["adaptive"]
+    assert invscaling.after_epoch(progress) == 0.05 and invscaling.after_stall is None
+    assert adaptive.after_epoch is None
+    assert adaptive.after_stall(progress._replace(rate=1.0)) == 0.2
+    assert adaptive.after_stall(progress._replace(rate=1e-6)) is None
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_rates_have_a_row_for_each_step_where_they_change(solver):
+    job = MLPClassifier((3,), solver=solver, random_state=0, learning_rate_init=0.1)._job(X, y)
+    optimizer, lowered = job.course.optimizer, job.rule.lower()
+    rates = optimizer.rates(5)
+    optimizer.tally[2] = 2
+    optimizer.fill(rates, lowered)
+    if solver == "sgd":
+        assert rates.tolist() == [[0.1, 0.1]]
+    else:
+        t = np.arange(3, 8)
+        assert (rates[:, 0] == 0.1).all()
+        expected = 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        np.testing.assert_allclose(rates[:, 1], expected, rtol=1e-14)
+    optimizer.rate = 0.05
+    optimizer.fill(rates, lowered)
+    assert (rates[:, 0] == 0.05).all() and (rates[:, 1] < 0.1).all()
+
+
+# ---- the small state that a fitted estimator keeps
+
+
+@quiet
+@pytest.mark.parametrize("stop", [1, 4, 9])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        dict(solver="adam"),
+        dict(solver="sgd", learning_rate="invscaling"),
+        dict(solver="sgd", shuffle=False),
+        dict(solver="adam", early_stopping=True, n_iter_no_change=20),
+    ],
+    ids=str,
+)
+def test_the_small_state_of_a_pickled_estimator_is_enough_to_continue(parameters, stop):
+    parameters = dict(hidden_layer_sizes=(7, 5), batch_size=32, random_state=4, **parameters)
+    whole = MLPClassifier(max_iter=11, **parameters).fit(X, y)
+    stopped = MLPClassifier(max_iter=stop, **parameters).fit(X, y)
+    stopped = pickle.loads(pickle.dumps(stopped))
+    state, model = stopped._resume, MLPClassifier(max_iter=11 - stop, **parameters)
+    job = model._job(X, y)
+    course = job.course
+    course.random_state.set_state(state["random_state"])
+    rows = np.arange(len(X))
+    if model.early_stopping:
+        rows, _ = inputs.hold_out(len(X), 0.1, course.random_state, None)
+    if model.shuffle:
+        course.order = training.replay_order(course.random_state, rows, state["n_epochs"])
+    fitted = current_model(stopped).network
+    course.network.params[...] = fitted.params
+    course.optimizer, course.samples_seen = stopped._optimizer, stopped.t_
+    if model.early_stopping:
+        course.continues, course.raw_params = True, state["raw_params"]
+        course.best_score = stopped.best_validation_score_
+    again = training.run(job, watches_of(model, job))
+    for ours, theirs in zip(again.network.coefs, whole.coefs_, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert [epoch.loss for epoch in again.epochs] == whole.loss_curve_[stop:]
+
+
+@quiet
+def test_the_small_state_is_small():
+    model = MLPClassifier((50,), random_state=0, max_iter=2).fit(
+        np.tile(X, (40, 1)), np.tile(y, 40)
+    )
+    size = len(pickle.dumps(model._resume))
+    assert size < 4000
+    model.partial_fit(X, y)
+    assert not hasattr(model, "_resume")  # another order of samples, so that it is of no use
