@@ -1,4 +1,4 @@
-"""Predictions of plain arrays skip scikit-learn's checks, with the same errors and the same bits."""
+"""Predictions without scikit-learn's checks have the same errors and the same bits."""
 
 import warnings
 from functools import partial
@@ -127,7 +127,7 @@ if pd is not None:
 
 
 def outcome(call):
-    """The result's bits, or the error's type and words; and what was warned."""
+    """The bits of the result, or type and message of the error; and the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -146,7 +146,7 @@ def fitted(cls, dtype="f8", names=False, **params):
 
 @pytest.fixture
 def full(monkeypatch):
-    """Call it, and the checks of every call are scikit-learn's."""
+    """A function that makes all later predictions use scikit-learn's checks."""
     return lambda: monkeypatch.setattr("fastbp.estimators.base.plain_rows", lambda *_: None)
 
 
@@ -174,7 +174,7 @@ def test_odd_input_meets_the_same_words_and_bits_on_both_paths(odd, cls, state, 
     assert lean == again == outcomes()
     theirs = outcome(partial(other.predict, ODD[odd]))
     assert (len(theirs[0]) == 2) == (len(lean[0][0]) == 2)
-    if len(theirs[0]) == 2 and odd != "dates":  # those fail in the arithmetic
+    if len(theirs[0]) == 2 and odd != "dates":  # these fail in the arithmetic
         assert lean[0] == theirs
 
 

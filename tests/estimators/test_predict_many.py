@@ -64,7 +64,7 @@ def test_any_number_of_threads_gives_the_same_bits(kind, small_chunks, monkeypat
     for n_threads in (1, 2, 3, None, 2**40):
         results.append(model.set_params(n_threads=n_threads).predict_proba(x))
         assert not ranks_alive() and not cores._cores_taken
-    assert sizes == [1, 2, 3, 2, 16]  # no more than there are chunks
+    assert sizes == [1, 2, 3, 2, 16]  # at most the number of chunks
     assert blas_threads() == limits
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
@@ -177,7 +177,7 @@ def fitted(random_state=0):
 
 
 def in_threads(count, work):
-    """Run work(number) in so many threads at once; the failures."""
+    """Run work(number) in `count` threads at the same time; returns the failures."""
     failures, barrier = [], threading.Barrier(count)
 
     def run(number):
@@ -196,7 +196,7 @@ def in_threads(count, work):
 
 
 def test_32_threads_predict_100_000_times_without_a_mismatch():
-    """On one shared estimator, some threads on a second one; one row, a few, and many."""
+    """Most threads share one estimator, others a second one; for one row, a few, and many."""
     models = [MLPClassifier((8,), max_iter=2, random_state=seed).fit(X, Y) for seed in (0, 1)]
     many = np.repeat(X, 60, axis=0)
     parts = [X[:1], X[3:4], X[5:8], X[8:30], X[2:3].astype(np.float32), X[1:2].tolist(), many]
@@ -216,7 +216,7 @@ def test_32_threads_predict_100_000_times_without_a_mismatch():
 
 
 def test_a_model_is_whole_while_it_is_fitted_again(monkeypatch):
-    """On other features and other classes, as seen in the midst of training."""
+    """Predictions during a fit with other features and classes use the old model."""
     model, seen = fitted(), []
     before, run = model.predict_proba(X), training.run
 
@@ -233,7 +233,7 @@ def test_a_model_is_whole_while_it_is_fitted_again(monkeypatch):
 
 
 def test_a_fit_that_ends_during_a_prediction_is_not_undone(monkeypatch):
-    """The prediction was making an arena for the weights as they were before."""
+    """The prediction was making a network of the old weights while the fit ended."""
     model, make = fitted(), Network.from_arrays.__func__
     twin = fitted(random_state=1)
     before = model.predict_proba(X)

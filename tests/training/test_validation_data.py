@@ -1,4 +1,4 @@
-"""Validation data given to `fit`: what it changes, what it must not, and what is recorded of it."""
+"""Validation data given to `fit`: recorded curves, effects on training, and refused data."""
 
 import inspect
 import pickle
@@ -54,7 +54,7 @@ def bits(model):
     return [array.tobytes() for array in (*model.coefs_, *model.intercepts_)]
 
 
-# ---- what is recorded ---------------------------------------------------------------------------
+# ---- recorded curves
 
 
 def log_cosh(raw, y):
@@ -69,7 +69,7 @@ def swish(z):
     return z * fg.sigmoid(z)
 
 
-# Estimator and parameters; targets of training and of validation; the oracle's name of the loss.
+# Estimator and parameters; training and validation targets; name of the loss in the oracle.
 PROBLEMS = {
     "log_loss": (MLPClassifier, {}, LABELS, LABELS_VAL, "log_loss"),
     "binary": (MLPClassifier, {}, LABELS > 0, LABELS_VAL > 0, "binary_log_loss"),
@@ -119,7 +119,7 @@ PROBLEMS = {
 
 
 def numpy_loss(model, problem, x, y, weight):
-    """The reported loss of the model as it stands, without the penalty, in float64."""
+    """The reported loss of the current model, without the penalty, in float64."""
     cls, params, *_, loss = PROBLEMS[problem]
     activation = "silu" if params.get("activation") is swish else "tanh"
     coefs, intercepts = (
@@ -139,7 +139,7 @@ def numpy_loss(model, problem, x, y, weight):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_the_curves_are_those_of_the_weights_after_each_epoch(problem, weighted, dtype):
-    """A twin gets the same epochs one by one, and says after each what NumPy makes of it."""
+    """A second model is trained epoch by epoch; NumPy computes its loss and score after each."""
     cls, params, y, y_val, _ = PROBLEMS[problem]
     x, x_val = X.astype(dtype), X_VAL.astype(dtype)
     weight, weight_val = (W, W_VAL) if weighted else (None, None)
@@ -166,7 +166,7 @@ def test_the_curves_are_those_of_the_weights_after_each_epoch(problem, weighted,
 
 @BOTH
 def test_of_all_the_training_data_it_is_the_loss_that_the_next_epoch_reports(cls):
-    """One batch is all data, so loss_curve_ is that of the weights before its one step."""
+    """With one batch per epoch, loss_curve_ has the loss before the only step of each epoch."""
     y, _ = data_of(cls)
     model = cls(**{**SMALL, "batch_size": 120, "alpha": 0.0})
     model.fit(X, y, W, X_val=X, y_val=y, sample_weight_val=W)
@@ -179,7 +179,7 @@ def test_held_out_samples_are_recorded_too(cls):
     model = cls(**SMALL, early_stopping=True, validation_fraction=0.3).fit(X, y, W)
     random_state = np.random.RandomState(0)
     network = Network([6, 5, 3 if cls is MLPClassifier else 2], "tanh", float)
-    network.initialize(random_state)  # draws what a fit draws before its split
+    network.initialize(random_state)  # the same draws as in a fit before its split
     _, held_out = train_test_split(np.arange(120), test_size=0.3, random_state=random_state)
     assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_
     best = np.argmax(model.validation_scores_)
@@ -218,7 +218,7 @@ def test_weights_of_any_scale_give_the_same_curves(cls):
     assert curves[0] == curves[1] == curves[2]
 
 
-# ---- what it changes, and what not --------------------------------------------------------------
+# ---- effects on training
 
 
 @BOTH
@@ -242,7 +242,7 @@ def test_without_early_stopping_the_fit_is_the_same_to_the_bit(cls, params, kind
     recorded.fit(x, y, W, X_val=X_VAL, y_val=y_val)
     assert bits(plain) == bits(recorded) and plain.n_iter_ == recorded.n_iter_
     assert plain.loss_ == recorded.loss_ and plain.t_ == recorded.t_
-    assert states[0].randint(2**31) == states[1].randint(2**31)  # no draw more
+    assert states[0].randint(2**31) == states[1].randint(2**31)  # no additional draws
     if plain.solver == "lbfgs":
         assert not hasattr(plain, "validation_scores_")
     else:
@@ -317,7 +317,7 @@ def test_curves_under_lbfgs_go_on_and_are_forgotten_likewise():
     data = dict(X_val=X_VAL, y_val=T_VAL)
     model = MLPRegressor(**SMALL, early_stopping=True).fit(X, T, **data)
     model.set_params(solver="lbfgs", max_iter=3)
-    model.fit(X, T)  # leaves the curves that it finds, as it leaves loss_curve_
+    model.fit(X, T)  # keeps the curves, as it keeps loss_curve_
     assert len(model.validation_loss_curve_) == len(model.loss_curve_) == 6
     first = model.fit(X, T, **data).validation_loss_curve_
     assert len(first) == len(model.validation_scores_) == model.n_iter_ == 3
@@ -333,13 +333,13 @@ def test_lbfgs_records_every_iterate(cls):
     data = dict(X_val=X_VAL, y_val=y_val, sample_weight_val=W_VAL)
     model = cls(**{**SMALL, "solver": "lbfgs", "alpha": 0.1}, early_stopping=True)
     model.fit(X, y, **data)
-    assert model.best_validation_score_ is None  # nor did it stop anything
+    assert model.best_validation_score_ is None  # and there is no early stopping
     for n in range(1, 7):
         step = clone(model).set_params(max_iter=n).fit(X, y)
         z = oracle.forward(step.coefs_, step.intercepts_, "tanh", X_VAL)[-1]
         loss = "log_loss" if cls is MLPClassifier else "squared_error"
         rows = oracle.row_reported(loss, z, y_val.reshape(50, -1), 2.0**-52)
-        # The sum over outputs, as the loss that lbfgs reports.
+        # The sum over outputs, as in the loss that lbfgs reports.
         assert model.validation_loss_curve_[n - 1] == pytest.approx(
             np.average(rows, weights=W_VAL), rel=1e-12
         )
@@ -383,7 +383,7 @@ def test_a_large_validation_set_is_in_the_memory_that_is_checked(monkeypatch):
     assert told[-1] - told[1] == 100_000 * 3 * 8
 
 
-# ---- labels, layouts, pipelines -----------------------------------------------------------------
+# ---- labels, layouts, pipelines
 
 
 @pytest.mark.parametrize(
@@ -525,7 +525,7 @@ def test_verbose_prints_the_score(early_stopping, capsys):
     ]
 
 
-# ---- interrupts ---------------------------------------------------------------------------------
+# ---- interrupts
 
 INTERRUPTED = [
     pytest.param(dict(early_stopping=True), id="early stopping"),
@@ -544,7 +544,7 @@ def test_an_interrupt_at_any_line_keeps_the_curves_together(params):
     line = seen = 0
     while True:
         line += 5
-        model = pickle.loads(known)  # has epochs already
+        model = pickle.loads(known)  # it already has epochs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with InterruptAt(line, TRAINING) as tracer:
@@ -573,7 +573,7 @@ def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
     line, seen = 0, set()
     while True:
         line += 3
-        model = pickle.loads(known)  # has iterates already
+        model = pickle.loads(known)  # it already has iterates
         with InterruptAt(line, TRAINING) as tracer, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -583,7 +583,7 @@ def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
         if tracer.raised is None:
             break
         done = model.n_iter_
-        if bits(model) == before and model.n_iter_ == 3:  # it came before training
+        if bits(model) == before and model.n_iter_ == 3:  # the interrupt came before training
             done = 0
         seen.add(done)
         assert model.validation_scores_ == whole.validation_scores_[: 3 + done], tracer.raised
@@ -591,7 +591,7 @@ def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
     assert seen == {0, 1, 2, 3}
 
 
-# ---- what is refused (the rest stands in test_odd_inputs.py) ------------------------------------
+# ---- refused data (more of them in tests/estimators/test_odd_validation_data.py)
 
 
 def test_multilabel_is_refused_where_columns_differ():
