@@ -434,7 +434,7 @@ def test_stub_constants_exist():
             assert hasattr(core, node.target.id), node.target.id
 
 
-def test_the_import_leaves_to_others_what_few_fits_need():
+def test_import_does_not_load_modules_that_few_fits_need():
     """An import of fastbp does not import modules that take long and that few fits need."""
     program = (
         "import sklearn.base, scipy.linalg.cython_blas, sys; before = set(sys.modules)\n"

@@ -141,7 +141,7 @@ def test_round_trip(trip, model, dtype, tmp_path):
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start", "fit"])
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("trip", TRIPS)
-def test_training_goes_on(trip, model, how, tmp_path):
+def test_training_continues(trip, model, how, tmp_path):
     est = fitted(model)
     _, _, y = MODELS[model]
     if how == "partial_fit" and (est.solver == "lbfgs" or est.early_stopping):
@@ -191,7 +191,7 @@ def test_partial_fit_from_the_start(tmp_path):
     assert_same(state(saved, X), state(est, X))
 
 
-def test_deep_copies_are_apart():
+def test_deep_copies_share_nothing():
     est = fitted("classes")
     before = [a.copy() for a in state(est, X)]
     for twin in (copy.deepcopy(est), pickle.loads(pickle.dumps(est))):
@@ -342,7 +342,7 @@ def test_edits_are_seen(edit, trip, tmp_path):
     ids=lambda edit: edit.__name__,
 )
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
-def test_training_goes_on_from_edits(edit, how):
+def test_training_continues_from_edits(edit, how):
     ours = fitted("classes")
     theirs = sklearn.neural_network.MLPClassifier(**PARAMS).fit(X, Y)
     for est in (ours, theirs):
@@ -356,7 +356,7 @@ def test_training_goes_on_from_edits(edit, how):
 
 
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
-def test_arrays_put_in_are_not_written(how):
+def test_arrays_put_into_the_lists_are_not_changed(how):
     est = fitted("classes")
     w, b = 0.5 * np.ones((5, 4)), np.zeros(4)
     est.coefs_[0], est.intercepts_[0] = w, b
@@ -369,7 +369,7 @@ def test_arrays_put_in_are_not_written(how):
     assert (b == 0).all()
 
 
-def test_arrays_taken_out_stay_as_they_are():
+def test_arrays_kept_from_an_earlier_fit_are_not_changed():
     """Later fits do not change arrays that a user has kept from an earlier fit."""
     est = fitted("classes")
     kept = est.coefs_
@@ -412,7 +412,7 @@ def test_optimizer_state_that_does_not_fit_is_refused():
 
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
 @pytest.mark.parametrize("model, weight", [("f4", "f8"), ("f8", "f4"), ("f8", "i8")])
-def test_weights_of_another_dtype_go_on(model, weight, how):
+def test_training_continues_from_weights_of_another_dtype(model, weight, how):
     """np.load and averages of models may give another dtype than that of training."""
     x = X.astype(model)
     ours = MLPClassifier(**PARAMS).fit(x, Y)

@@ -153,7 +153,7 @@ def full(monkeypatch):
 @pytest.mark.parametrize("state", ["float64", "float32", "names", "new", "edited"])
 @pytest.mark.parametrize("cls", METHODS)
 @pytest.mark.parametrize("odd", ODD)
-def test_odd_input_meets_the_same_words_and_bits_on_both_paths(odd, cls, state, full):
+def test_odd_input_gives_the_same_errors_and_bits_with_and_without_checks(odd, cls, state, full):
     if state == "names" and pd is None:
         pytest.skip("pandas is not installed")
     if state == "new":
@@ -180,7 +180,7 @@ def test_odd_input_meets_the_same_words_and_bits_on_both_paths(odd, cls, state, 
 
 @pytest.mark.parametrize("cls", METHODS)
 @pytest.mark.parametrize("odd", ["nan", "inf", "nan in float32", "inf in Fortran", "nan in object"])
-def test_who_assumes_finite_gets_nan(odd, cls, full):
+def test_assume_finite_gives_nan(odd, cls, full):
     est = fitted(cls)
     with config_context(assume_finite=True):
         lean = outcome(lambda: est.predict(ODD[odd]))
@@ -188,7 +188,7 @@ def test_who_assumes_finite_gets_nan(odd, cls, full):
         assert len(lean[0]) == 4 and lean == outcome(lambda: est.predict(ODD[odd]))
 
 
-def test_plain_arrays_take_the_lean_path_and_nothing_else_does(monkeypatch):
+def test_only_plain_arrays_skip_the_checks(monkeypatch):
     asked = []
     check = inputs.check_prediction_data
     monkeypatch.setattr(
@@ -249,7 +249,7 @@ def test_what_a_user_changes_is_seen():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("weights", ["zeros", "drawn"])
-def test_the_core_finds_whatever_is_not_finite_wherever_it_is(weights, value, dtype):
+def test_the_core_finds_values_that_are_not_finite_anywhere(weights, value, dtype):
     for rows, features, units in ((1, 1, 2), (1, 67, 1), (3, 16, 40), (300, 3, 4)):  # two blocks
         network = Network((features, units, 2), "relu", dtype)
         x, out = np.full((rows, features), np.finfo(dtype).max, dtype), np.empty((rows, 2), dtype)
@@ -265,7 +265,7 @@ def test_the_core_finds_whatever_is_not_finite_wherever_it_is(weights, value, dt
             assert core.is_finite(x.ravel()) and not core.is_finite(odd.ravel())
 
 
-def test_sums_that_overflow_are_no_fault_of_x():
+def test_overflow_of_sums_is_not_an_error_of_x():
     x = np.full((5, 3), np.finfo("f4").max, "f4")
     x[1] = 1
     est = MLPRegressor(hidden_layer_sizes=(4,), random_state=0, max_iter=1)
@@ -282,7 +282,7 @@ def test_sums_that_overflow_are_no_fault_of_x():
 
 @pytest.mark.parametrize("classes", [1, 2, 3])
 @pytest.mark.parametrize("names", ["int", "str", "bool", "float"])
-def test_labels_are_what_the_binarizer_says(names, classes):
+def test_labels_are_those_of_the_binarizer(names, classes):
     labels = {
         "int": np.array([7, -3, 4]),
         "str": np.array(["c", "a", "bb"]),
@@ -340,7 +340,7 @@ def test_plain_labels_are_encoded_as_scikit_learn_does(y):
         np.array([1, None], object),
     ],
 )
-def test_other_labels_are_scikit_learns_business(y):
+def test_other_labels_are_left_to_scikit_learn(y):
     assert inputs.plain_labels(y) is None
 
 
@@ -349,7 +349,7 @@ def test_other_labels_are_scikit_learns_business(y):
     [np.zeros(3), np.zeros((2, 5), np.int64), np.zeros(0, "V48"), np.zeros(8, "V48")[::2], None],
     ids=repr,
 )
-def test_a_plan_that_is_none_is_refused(plan):
+def test_an_invalid_plan_is_refused(plan):
     """The core reads plans as bytes."""
     with pytest.raises((ValueError, BufferError, TypeError)):
         core.scratch_size(plan, 1, 1, "predict")

@@ -111,7 +111,7 @@ def test_fits_and_predictions_share_the_cores(small_chunks):
         assert len(cores._cores_taken) == 1
 
 
-def test_a_stop_is_heard_between_chunks(small_chunks):
+def test_prediction_stops_between_chunks(small_chunks):
     network, seen, alone = Network((40, 2), "relu", np.float32), [], Team(1, inline=True)
 
     def rows(part):
@@ -152,7 +152,7 @@ def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_ch
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to oneself")
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_ctrl_c_is_heard_between_chunks(n_threads):
+def test_ctrl_c_ends_a_prediction_between_chunks(n_threads):
     x = np.broadcast_to(np.ones(100, np.float32), (3_000_000, 100))  # some seconds
     model = MLPClassifier((100,), max_iter=1, n_threads=n_threads).fit(
         np.eye(100, dtype=np.float32), np.arange(100) % 3
@@ -215,7 +215,7 @@ def test_32_threads_predict_100_000_times_without_a_mismatch():
     assert sum(done) >= 100_000
 
 
-def test_a_model_is_whole_while_it_is_fitted_again(monkeypatch):
+def test_predictions_during_a_fit_use_the_old_model(monkeypatch):
     """Predictions during a fit with other features and classes use the old model."""
     model, seen = fitted(), []
     before, run = model.predict_proba(X), training.run

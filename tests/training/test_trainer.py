@@ -77,7 +77,7 @@ def test_divergence_with_early_stopping_restores_the_best_weights_and_warns():
     assert model.n_iter_ < 10 and np.isfinite(model.predict(X)).all()
 
 
-def test_divergence_in_the_last_epoch_is_told_too():
+def test_divergence_in_the_last_epoch_raises_too():
     with pytest.raises(ValueError, match="Training stopped at epoch 1 with"):
         diverging(batch_size=10).set_params(max_iter=1).fit(X, y)
 
@@ -232,7 +232,7 @@ def test_the_weights_of_lbfgs_are_those_of_its_loss(max_fun):
 
 
 @quiet
-def test_divergence_after_a_warm_start_goes_back_to_where_it_began():
+def test_divergence_after_a_warm_start_restores_the_weights_of_its_start():
     model = diverging(early_stopping=True, warm_start=True, n_iter_no_change=np.inf)
     model.set_params(learning_rate_init=1e-3)
     model.fit(X, y).set_params(learning_rate_init=1e3)

@@ -138,7 +138,7 @@ def numpy_loss(model, problem, x, y, weight):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_the_curves_are_those_of_the_weights_after_each_epoch(problem, weighted, dtype):
+def test_curves_belong_to_the_weights_after_each_epoch(problem, weighted, dtype):
     """A second model is trained epoch by epoch; NumPy computes its loss and score after each."""
     cls, params, y, y_val, _ = PROBLEMS[problem]
     x, x_val = X.astype(dtype), X_VAL.astype(dtype)
@@ -165,7 +165,7 @@ def test_the_curves_are_those_of_the_weights_after_each_epoch(problem, weighted,
 
 
 @BOTH
-def test_of_all_the_training_data_it_is_the_loss_that_the_next_epoch_reports(cls):
+def test_validation_loss_on_the_training_data_is_the_loss_of_the_next_epoch(cls):
     """With one batch per epoch, loss_curve_ has the loss before the only step of each epoch."""
     y, _ = data_of(cls)
     model = cls(**{**SMALL, "batch_size": 120, "alpha": 0.0})
@@ -194,7 +194,7 @@ def test_held_out_samples_are_recorded_too(cls):
     assert model.validation_loss_curve_[best] == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_sample_of_weight_zero_is_absent_even_if_its_loss_is_infinite():
+def test_a_sample_of_weight_zero_is_ignored_even_if_its_loss_is_infinite():
     x_val = np.vstack([X_VAL, np.full((1, 6), 1e200)])
     y_val, weight = np.append(T_VAL[:, 0], 0.0), np.append(np.ones(50), 0.0)
     model = MLPRegressor(**{**SMALL, "activation": "identity"})
@@ -277,7 +277,7 @@ def test_with_early_stopping_all_samples_train_and_the_score_decides(cls):
     assert model.score(X_VAL, y_val, W_VAL) == best
 
 
-def test_divergence_gives_the_best_weights_back_or_raises():
+def test_divergence_restores_the_best_weights_or_raises():
     model = MLPRegressor(
         **{
             **SMALL,
@@ -298,7 +298,7 @@ def test_divergence_gives_the_best_weights_back_or_raises():
 
 
 @BOTH
-def test_curves_go_on_over_warm_starts_and_are_forgotten_by_cold_ones(cls):
+def test_curves_continue_in_warm_starts_and_begin_again_in_cold_ones(cls):
     y, y_val = data_of(cls)
     data = dict(X_val=X_VAL, y_val=y_val)
     model = cls(**SMALL, warm_start=True).fit(X, y, **data)
@@ -313,7 +313,7 @@ def test_curves_go_on_over_warm_starts_and_are_forgotten_by_cold_ones(cls):
     assert len(model.loss_curve_) == 7
 
 
-def test_curves_under_lbfgs_go_on_and_are_forgotten_likewise():
+def test_curves_of_lbfgs_continue_and_begin_again_likewise():
     data = dict(X_val=X_VAL, y_val=T_VAL)
     model = MLPRegressor(**SMALL, early_stopping=True).fit(X, T, **data)
     model.set_params(solver="lbfgs", max_iter=3)
@@ -475,7 +475,7 @@ def test_any_layout_and_dtype_of_the_validation_set(cls):
 
 
 @BOTH
-def test_pipelines_transform_it(cls):
+def test_pipelines_transform_validation_data(cls):
     y, y_val = data_of(cls)
     x, x_val = 5 * X + 3, 5 * X_VAL + 3
     data = dict(X_val=x_val, y_val=y_val, sample_weight_val=W_VAL)
@@ -604,7 +604,7 @@ def test_multilabel_is_refused_where_columns_differ():
             MLPClassifier(**SMALL).fit(X, y, X_val=X_VAL, y_val=y_val)
 
 
-def test_what_float32_cannot_hold_is_refused():
+def test_values_too_large_for_float32_are_refused():
     x = X.astype("f4")
     with pytest.raises(ValueError, match=r"^X_val: X has values too large for float32"):
         MLPRegressor(**SMALL).fit(x, T[:, 0], X_val=1e300 * X_VAL, y_val=T_VAL[:, 0])
@@ -620,7 +620,7 @@ def test_a_broken_sparse_matrix_is_not_read():
 
 
 @BOTH
-def test_half_a_pair_is_refused_in_scikit_learns_words(cls):
+def test_x_or_y_alone_is_refused_with_scikit_learns_message(cls):
     if "X_val" not in inspect.signature(HistGradientBoostingClassifier.fit).parameters:
         pytest.skip("this scikit-learn has no X_val")
     for data in (dict(X_val=X_VAL), dict(y_val=LABELS_VAL)):
@@ -632,7 +632,7 @@ def test_half_a_pair_is_refused_in_scikit_learns_words(cls):
 
 
 @BOTH
-def test_partial_fit_takes_none(cls):
+def test_partial_fit_takes_no_validation_data(cls):
     with pytest.raises(TypeError, match="unexpected keyword argument 'X_val'"):
         cls(**SMALL).partial_fit(X, LABELS, X_val=X_VAL)
 
