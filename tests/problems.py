@@ -4,18 +4,14 @@ import numpy as np
 import scipy.sparse
 
 import oracle
+import twins
+from fastbp import MLPClassifier
 from fastbp.estimators.inputs import as_rows
 from fastbp.kernels import LoweredObjective, Rank, Task, core
 from fastbp.network import Network, make_plan
 from fastbp.training import Samples
 
-CONSTANTS = dict(
-    momentum=0.9,
-    nesterovs_momentum=True,
-    beta_1=0.9,
-    beta_2=0.999,
-    epsilon=1e-8,
-)
+DEFAULTS = MLPClassifier().get_params()
 DTYPES = (np.float64, np.float32)
 # Those that the core has, and some of prediction under other links: "loss/link".
 LOSSES = [
@@ -31,7 +27,8 @@ LOSSES = [
 
 def rule_of(optimizer, **constants):
     """The core's Rule of an optimizer's name."""
-    return {**CONSTANTS, **constants, "optimizer": core.OPTIMIZERS[optimizer]}
+    defaults = {name: DEFAULTS[name] for name in core.ALL_CONSTANTS}
+    return {**defaults, **constants, "optimizer": core.OPTIMIZERS[optimizer]}
 
 
 def rates_of(rule, rate, steps=1, first_step=1):
@@ -44,11 +41,7 @@ def rates_of(rule, rate, steps=1, first_step=1):
 def lowered(loss, outputs, alpha=0.0, exact=False):
     """The core's objective of a name in LOSSES."""
     name, link = oracle.split(loss)
-    parameters = {
-        "huber": np.array([oracle.THRESHOLD]),
-        "tweedie": np.array([oracle.POWER]),
-        "quantile": np.resize(oracle.LEVELS, outputs),
-    }.get(name)
+    parameters = twins.LOSSES[name].lowered(outputs)
     return LoweredObjective(core.LOSSES[name], core.LINKS[link], parameters, alpha, 1.0, exact)
 
 
@@ -89,10 +82,8 @@ class Problem:
         self.x = as_rows(scipy.sparse.csr_array(self.X) if sparse else self.X, dtype)
         if link == "softmax":
             y = rng.randint(0, outputs, (n, 1))
-        elif name in ("poisson", "tweedie"):
-            y = rng.poisson(2.0, (n, outputs))
-        elif name == "gamma":
-            y = rng.gamma(2.0, size=(n, outputs))
+        elif twins.LOSSES[name].targets:
+            y = twins.LOSSES[name].targets(rng, (n, outputs))
         elif link == "logistic":
             y = rng.randint(0, 2, (n, outputs))
         else:

@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 
 import oracle
+import twins
 from fastbp import check_gradient
 from fastbp import graph as fg
 from fastbp.graph.expression import ACTIVATION, Expression
@@ -27,7 +28,7 @@ from gradient_cases import (
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-SMOOTH = [name for name in core.ACTIVATIONS if name not in (*oracle.KINKED, "step")]
+SMOOTH = [name for name in core.ACTIVATIONS if name not in (*twins.KINKED, "step")]
 
 
 # ---- right gradients
@@ -41,7 +42,7 @@ def test_smooth_activations(activation, method):
 
 
 @over_methods
-@pytest.mark.parametrize("activation", oracle.KINKED)
+@pytest.mark.parametrize("activation", twins.KINKED)
 def test_activations_with_kinks(activation, method):
     """With Glorot's weights and biases, no preactivation is next to a kink."""
     estimator = regressor(activation=activation, init="glorot_uniform")

@@ -22,21 +22,16 @@ from fastbp.kernels import Rows, core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
     LBFGS,
-    BestWeights,
     Course,
     Job,
     Objective,
     Optimizer,
-    Patience,
-    PatienceWithScore,
-    PrintLoss,
-    PrintScore,
     Rule,
     Samples,
     Schedule,
-    Validation,
     ValidationSet,
     Watch,
+    watches,
 )
 
 FIT, PARTIAL_FIT, INSPECT = "fit", "partial_fit", "inspect"  # purposes of a job
@@ -304,8 +299,8 @@ def _optimizer(estimator: CheckedEstimator, network: Network, incremental: bool)
     if last is not None:
         return last.copy(network.params.dtype)
     constants = {name: getattr(estimator, name) for name in core.RULE_CONSTANTS[estimator.solver]}
-    # scikit-learn's Adam has no schedule.
-    name = estimator.learning_rate if estimator.solver == "sgd" else "constant"
+    # Adam ignores the schedule, as in scikit-learn.
+    name = "constant" if estimator.solver == "adam" else estimator.learning_rate
     schedule = Schedule(name, float(estimator.learning_rate_init), estimator.power_t)
     return Optimizer.start(
         Rule(estimator.solver, constants), schedule, network.params.size, network.params.dtype
@@ -366,18 +361,18 @@ def _score(
 
 def watches_of(estimator: CheckedEstimator, job: EstimatorJob) -> list[Watch]:
     """The watches that the parameters ask for."""
-    watches: list[Watch] = []
+    chosen: list[Watch] = []
     steps = not isinstance(job.rule, LBFGS)
     verbose = bool(estimator.verbose)
     if verbose and steps:
-        watches.append(PrintLoss())
+        chosen.append(watches.PrintLoss())
     if job.validation_set is not None:
-        watches.append(Validation(job.validation_set))
+        chosen.append(watches.Validation(job.validation_set))
         if verbose:
-            watches.append(PrintScore())
+            chosen.append(watches.PrintScore())
     if steps:
-        patience = PatienceWithScore if job.early_stopping else Patience
-        watches.append(patience(estimator.tol, estimator.n_iter_no_change, verbose))
+        patience = watches.PatienceWithScore if job.early_stopping else watches.Patience
+        chosen.append(patience(estimator.tol, estimator.n_iter_no_change, verbose))
     if job.early_stopping:
-        watches.append(BestWeights())
-    return watches
+        chosen.append(watches.BestWeights())
+    return chosen

@@ -247,6 +247,13 @@ def rms(array, weight=None):
     return float(top) * mean**0.5
 
 
+# By optimizer: the first step of (gradient, estimator), without the rate and without momentum.
+FIRST_STEPS = {
+    "sgd": lambda g, estimator: g,
+    "adam": lambda g, estimator: g / (abs(g) + estimator.epsilon),
+}
+
+
 def _updates(network, grads, estimator):
     """RMS of each layer's gradient, and of one step relative to the weights."""
     gradient_rms, update_ratio = [], []
@@ -254,9 +261,9 @@ def _updates(network, grads, estimator):
         begin = layer[network.plan.dtype.names.index("weight")]
         gradient = grads[begin : begin + weights.size]
         gradient_rms.append(rms(gradient))
-        step = gradient
-        if estimator.solver == "adam":
-            step = gradient / (abs(gradient) + estimator.epsilon)
-        rate = np.nan if estimator.solver == "lbfgs" else estimator.learning_rate_init
-        update_ratio.append(rate * np.divide(rms(step), rms(weights)))
+        ratio = np.nan
+        if estimator.solver != "lbfgs":
+            step = FIRST_STEPS[estimator.solver](gradient, estimator)
+            ratio = estimator.learning_rate_init * np.divide(rms(step), rms(weights))
+        update_ratio.append(ratio)
     return np.array(gradient_rms), np.array(update_ratio)

@@ -10,39 +10,26 @@ from fastbp.training.running import run
 from fastbp.training.samples import Samples
 from fastbp.training.schedules import SCHEDULES, Schedule
 from fastbp.training.validation_set import ValidationSet
-from fastbp.training.watches import (
-    BestWeights,
-    Patience,
-    PatienceWithScore,
-    PrintLoss,
-    PrintScore,
-    Validation,
-    Watch,
-)
+from fastbp.training.watches import Watch
 
 __all__ = [
     "GRADIENT_CHUNK",
     "LBFGS",
     "SCHEDULES",
-    "BestWeights",
     "Course",
     "Epoch",
     "Gradient",
     "Job",
     "Objective",
     "Optimizer",
-    "Patience",
-    "PatienceWithScore",
-    "PrintLoss",
-    "PrintScore",
     "Rule",
     "Samples",
     "Schedule",
-    "Validation",
     "ValidationSet",
     "Watch",
     "chunk_size",
     "replay_order",
     "run",
     "small_state",
+    "watches",
 ]

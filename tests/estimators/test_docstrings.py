@@ -90,6 +90,18 @@ def test_every_parameter_is_documented(Estimator):
 
 
 @ESTIMATORS
+def test_every_name_that_a_parameter_takes_is_documented(Estimator):
+    parts, n_names = entries(Estimator, Estimator), 0
+    for parameter, constraints in Estimator._parameter_constraints.items():
+        for constraint in constraints:
+            for name in getattr(constraint, "options", ()):
+                if isinstance(name, str):
+                    assert f"'{name}'" in parts[f"Parameters, {parameter}"], name
+                    n_names += 1
+    assert n_names > 20
+
+
+@ESTIMATORS
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

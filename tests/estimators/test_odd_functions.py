@@ -28,6 +28,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from fastbp import check_gradient, inspection
 from fastbp import graph as fg
 from fastbp.graph.expression import Expression
+from fastbp.kernels import core
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -55,8 +56,7 @@ NO_BRANCH = TypeError(
 )
 LIST_OF = "activation has {} entries, but hidden_layer_sizes has 1 layers: a list has one for each "
 NO_NAME = (
-    "must be a function of fastbp.graph expressions or one of identity, logistic, tanh, relu, "
-    "leaky_relu, elu, selu, softplus, hard_sigmoid, step, gelu, gelu_tanh, silu, mish, got "
+    f"must be a function of fastbp.graph expressions or one of {', '.join(core.ACTIVATIONS)}, got "
 )
 FUNCTIONS = [
     *(

@@ -35,6 +35,10 @@ from odd_inputs import (
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fastbp import MLPRegressor
+from fastbp.estimators.regressor import LINKS_OF_LOSSES
+from fastbp.kernels import core
+from fastbp.network import INITIALIZERS
+from fastbp.training import SCHEDULES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -45,10 +49,8 @@ INTEGERS = [0, -1, 1.0, 2.5, nan, None, "1", [1]]
 BOOLEANS = [1, 0, None, "True", 2, nan]
 THEIR_PARAMETERS = {
     "hidden_layer_sizes": [0, -1, 2.5, nan, None, "5", "", 1j],
-    "solver": ["rmsprop", "SGD", "", None, 1, ["sgd"]],
     "alpha": [-1e-300, -1, -inf, *REALS],
     "batch_size": [*INTEGERS, "AUTO", inf],
-    "learning_rate": ["Constant", "", None, 0.1],
     "learning_rate_init": [0, 0.0, -1, *REALS],
     "power_t": [-1e-300, *REALS],
     "max_iter": [*INTEGERS, inf],
@@ -68,23 +70,31 @@ THEIR_PARAMETERS = {
     "max_fun": [*INTEGERS, inf],
 }
 
+
 # Parameters that scikit-learn has not, or has with fewer choices.
-LOSSES = (
-    "a str among {'absolute_error', 'gamma', 'huber', 'log_cosh', 'poisson', 'quantile', "
-    "'squared_error', 'tweedie'} or a callable"
-)
+def among(names):
+    """The words for the names that a parameter may have."""
+    return "a str among {" + ", ".join(map(repr, sorted(names))) + "}"
+
+
+LOSSES = f"{among(LINKS_OF_LOSSES)} or a callable"
 OUR_PARAMETERS = [
     (
         "activation",
-        "a str among {'elu', 'gelu', 'gelu_tanh', 'hard_sigmoid', 'identity', 'leaky_relu', "
-        "'logistic', 'mish', 'relu', 'selu', 'silu', 'softplus', 'step', 'tanh'}, a callable, an "
-        "instance of 'list' or an instance of 'tuple'",
+        f"{among(core.ACTIVATIONS)}, a callable, an instance of 'list' or an instance of 'tuple'",
         CLF + REG,
         ["softmax", "RELU", b"relu", "", None, 1, {"relu"}, nan],
     ),
     (
+        "solver",
+        among({"lbfgs", *core.OPTIMIZERS}),
+        CLF + REG,
+        ["newton", "SGD", "", None, 1, ["sgd"]],
+    ),
+    ("learning_rate", among(SCHEDULES), CLF + REG, ["Constant", "", None, 0.1]),
+    (
         "init",
-        "a str among {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}",
+        among({"auto", *INITIALIZERS}),
         CLF + REG,
         ["he", "Auto", "", None, 1, ["auto"]],
     ),

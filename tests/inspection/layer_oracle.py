@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-import oracle
+import twins
 from fastbp import MLPRegressor
 from fastbp import graph as fg
 from problems import DTYPES
@@ -32,14 +32,15 @@ def walk(coefs, intercepts, names, X):
     zs, a, result = [], X, []
     for w, b, name in zip(coefs, intercepts, [*names, "identity"], strict=True):
         zs.append(a @ w + b)
-        a = oracle.ACTIVATIONS[name][0](zs[-1])
+        a = twins.ACTIVATIONS[name].f(zs[-1])
         result.append(a)
     return zs, result
 
 
 def slopes(names, zs):
     return [
-        oracle.ACTIVATIONS[name][1](z) for name, z in zip([*names, "identity"], zs, strict=True)
+        twins.ACTIVATIONS[name].derivative(z)
+        for name, z in zip([*names, "identity"], zs, strict=True)
     ]
 
 

@@ -16,9 +16,12 @@ from layer_oracle import (
 from scipy import sparse
 
 import oracle
+import twins
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
 from fastbp.inspection import layer_statistics
+from fastbp.inspection.statistics import FIRST_STEPS
+from fastbp.kernels import core
 
 
 def problem_of(loss="log_loss", weighted=False, is_sparse=False, **params):
@@ -41,6 +44,10 @@ def problem_of(loss="log_loss", weighted=False, is_sparse=False, **params):
     return estimator, sparse.csr_array(X) if is_sparse else X, y, weight
 
 
+def test_every_optimizer_has_a_first_step():
+    assert set(FIRST_STEPS) == set(core.OPTIMIZERS)
+
+
 def by_numpy(estimator, X, y, weight):
     """The statistics that layer_statistics must return."""
     X = X.toarray() if sparse.issparse(X) else X
@@ -56,7 +63,7 @@ def by_numpy(estimator, X, y, weight):
     gradient = oracle.loss_gradient(
         estimator.coefs_, estimator.intercepts_, name, loss, X, target, weight, estimator.alpha
     )[2]
-    greatest = [oracle.ACTIVATIONS[name][1](np.linspace(-10, 10, 2001)).max()] * 2 + [1]
+    greatest = [twins.ACTIVATIONS[name].derivative(np.linspace(-10, 10, 2001)).max()] * 2 + [1]
     mean = np.array([(w * layer).sum(axis=0).mean() for layer in a])
     change = estimator.learning_rate_init * np.array(
         [

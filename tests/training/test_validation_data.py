@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastbp.training.validation_set as validation_set
 import oracle
+import twins
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
 from fastbp.network import Network
@@ -93,16 +94,16 @@ PROBLEMS = {
     ),
     "huber": (
         MLPRegressor,
-        dict(loss="huber", huber_threshold=oracle.THRESHOLD),
+        dict(loss="huber", huber_threshold=twins.THRESHOLD),
         T,
         T_VAL,
         "huber",
     ),
-    "quantile": (MLPRegressor, dict(loss="quantile", quantile=oracle.LEVELS), T, T_VAL, "quantile"),
+    "quantile": (MLPRegressor, dict(loss="quantile", quantile=twins.LEVELS), T, T_VAL, "quantile"),
     "poisson": (MLPRegressor, dict(loss="poisson"), abs(T), abs(T_VAL), "poisson"),
     "tweedie": (
         MLPRegressor,
-        dict(loss="tweedie", tweedie_power=oracle.POWER),
+        dict(loss="tweedie", tweedie_power=twins.POWER),
         abs(T[:, 0]),
         abs(T_VAL[:, 0]),
         "tweedie",
@@ -128,7 +129,7 @@ def numpy_loss(model, problem, x, y, weight):
     z = oracle.forward(coefs, intercepts, activation, x)[-1]
     y = np.reshape(y, (len(y), -1)).astype(float)
     if loss == "quantile":
-        y = np.repeat(y, len(oracle.LEVELS), axis=1)
+        y = np.repeat(y, len(twins.LEVELS), axis=1)
     clipped = 0 if problem == "own log loss" else np.finfo(model.coefs_[0].dtype).eps
     rows = oracle.row_reported(loss, z, y, clipped)
     is_mean = cls is MLPRegressor and loss.startswith("squared_error")
