@@ -1,11 +1,11 @@
-"""Multilayer perceptrons, trained fast on a CPU, with scikit-learn's manners.
+"""Multilayer perceptrons with scikit-learn's interface, trained fast on a CPU.
 
 >>> from fastbp import MLPClassifier, MLPRegressor
 """
 
 from typing import TYPE_CHECKING, Any
 
-from fastbp import kernels as _kernels  # noqa: F401  picks the core, or says why it cannot
+from fastbp import kernels as _kernels  # noqa: F401  chooses the core, or raises
 
 if TYPE_CHECKING:
     from fastbp.estimators import MLPClassifier, MLPRegressor
@@ -16,7 +16,7 @@ __all__ = ["GradientCheck", "MLPClassifier", "MLPRegressor", "check_gradient"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, when it is asked for."""
+    """Import a public name when it is first used."""
     if name in ("MLPClassifier", "MLPRegressor"):
         from fastbp import estimators
 

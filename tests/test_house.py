@@ -1,4 +1,4 @@
-"""The house keeps its shape: who imports whom, how long files are, what is built and shown."""
+"""The structure of the package: imports, lengths, the build, the installed files, the stub."""
 
 import ast
 import importlib
@@ -22,9 +22,9 @@ needs_wheel = pytest.mark.skipif(
     os.environ.get("FASTBP_TEST_SOURCE") == "1", reason="FASTBP_TEST_SOURCE=1: no wheel here"
 )
 
-# The import table: for each room the rooms that it may import. Inside a room files import each
-# other without a circle. `_core` belongs to the kernels, which know its level; nobody else may
-# name it.
+# The import table: for each room the rooms that it may import. Files of a room may import each
+# other, but not in a circle. `_core` is part of the kernels, which choose its level. No other room
+# may name it.
 MAY_IMPORT = {
     "kernels": set(),
     "graph": set(),
@@ -66,13 +66,13 @@ MANY_PARAMETERS = {
 
 
 def room_of(module):
-    """The room of a module of ours, written in dots without "fastbp"."""
+    """The room of a module of fastbp. Module names are dotted, without "fastbp"."""
     first = module.split(".")[0]
     return "kernels" if re.fullmatch(r"_core(_v\d)?", first) else first or "__init__"
 
 
 def is_module(module):
-    """Whether there is a file or a folder for a module written in dots without "fastbp"."""
+    """Whether a module of fastbp exists, as a file or as a folder."""
     path = SOURCE.joinpath(*module.split("."))
     return path.is_dir() or any(
         path.with_suffix(end).exists() for end in (".py", ".pyx", ".pxd", ".pxi")
@@ -80,7 +80,7 @@ def is_module(module):
 
 
 def modules_of(module, names=()):
-    """Modules of ours behind `from module import names`, in dots without "fastbp"."""
+    """Modules of fastbp that `from module import names` imports."""
     if module.split(".")[0] != "fastbp":
         return set()
     inner = module.removeprefix("fastbp").removeprefix(".")
@@ -90,7 +90,7 @@ def modules_of(module, names=()):
 
 
 def imports_of_python(text):
-    """Modules of ours that a Python file imports, wherever in the file it does."""
+    """Modules of fastbp that a Python file imports, at any place in the file."""
     found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -103,13 +103,13 @@ def imports_of_python(text):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
             called = node.func.id if isinstance(node.func, ast.Name) else called
             if called in {"import_module", "__import__"}:
-                # Only the kernels have a reason to compute a module's name, and only the core's.
+                # Only the kernels may compute the name of a module: that of the core.
                 found.add("_core")
     return found
 
 
 def imports_of_cython(text):
-    """Modules and headers of ours that a .pyx or .pxd file cimports, imports or declares."""
+    """Modules and headers of fastbp that a .pyx or .pxd file cimports, imports or declares."""
     text = without_comments(text, ".pyx")
     text = re.sub(r"\(([^()]*)\)", lambda match: match[0].replace("\n", " "), text)
     text = text.replace("\\\n", " ")
@@ -133,13 +133,13 @@ HEADERS = {path.name for path in FILES if path.suffix == ".h"}
 
 
 def includes_of_c(text):
-    """Headers of ours that C code includes."""
+    """Headers of fastbp that C code includes."""
     headers = set(re.findall(r"^[ \t]*#[ \t]*include[ \t]+[\"<]([\w./]+)[\">]", text, re.M))
     return {f"kernels.{header}" for header in headers & HEADERS}
 
 
 def imports(path):
-    """Modules of ours that this file imports, in dots without "fastbp"."""
+    """Modules of fastbp that a file imports."""
     text = path.read_text(encoding="utf-8")
     if path.suffix in {".py", ".pyi"}:
         return imports_of_python(text)
@@ -149,7 +149,7 @@ def imports(path):
 
 
 def module_of(path):
-    """The module in a file, in dots without "fastbp"; a header keeps its ending."""
+    """The module in a file; a header keeps its suffix."""
     path = path.relative_to(SOURCE)
     if path.name == "__init__.py" and len(path.parts) > 1:
         return ".".join(path.parts[:-1])
@@ -167,7 +167,7 @@ def test_imports_go_one_way(path):
 
 
 def assert_no_circle(needs):
-    """All can be taken away one by one, each needing nothing that is left."""
+    """Assert that the graph `needs` has no circle, by removing nodes without needs one by one."""
     left = dict(needs)
     while left:
         free = [name for name, its in left.items() if not its & set(left)]
@@ -230,7 +230,7 @@ def test_import_reader_sees_cython(text, found):
 
 
 def without_comments(text, suffix):
-    """The text without docstrings and lines of comment; C inside a .pyx file stays."""
+    """The text without docstrings and comment lines. C code inside a .pyx file is kept."""
     if suffix == ".h":
         return re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.S)
 
@@ -286,7 +286,7 @@ def lines_of_code(text, suffix):
 def test_functions_are_short_and_have_few_parameters(path):
     for name, text, n_parameters in functions_of(path):
         lines = lines_of_code(text, path.suffix)
-        if name != "__init__":  # those of the estimators store their parameters, and no more
+        if name != "__init__":  # those of the estimators only store parameters
             assert lines <= MOST_LINES_OF_A_FUNCTION, f"{path.name}: {name} has {lines} lines"
         if name not in MANY_PARAMETERS:
             assert n_parameters <= MOST_PARAMETERS, f"{path.name}: {name} has {n_parameters}"
@@ -303,7 +303,7 @@ def test_functions_are_found():
 
 @pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="no source tree beside the tests")
 def test_no_forbidden_flag():
-    """Fast-math breaks NaN and, on linking, the whole process's floating point."""
+    """Fast-math breaks NaN. If it is linked, it changes floating point in the whole process."""
     flags = [
         node.value
         for node in ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")))
@@ -323,13 +323,13 @@ def test_no_forbidden_flag():
 
 
 def compiled():
-    """The compiled modules of the fastbp that is imported."""
+    """The compiled modules of the imported fastbp."""
     folder = Path(importlib.import_module("fastbp").__file__).parent
     return sorted([*folder.glob("_core*.so"), *folder.glob("_core*.pyd")])
 
 
 def test_core_does_not_link_openmp():
-    """A module names the libraries it needs in plain bytes, in every format there is."""
+    """In every binary format, a module contains the names of its libraries as plain bytes."""
     assert compiled()
     for path in compiled():
         data = path.read_bytes()
@@ -340,7 +340,7 @@ def test_core_does_not_link_openmp():
 @needs_wheel
 @pytest.mark.skipif(sys.platform != "linux", reason="of GCC's and Clang's modules")
 def test_scalar_functions_are_inlined():
-    """A loop that calls one is not vectorized, and takes five times as long."""
+    """A loop that calls a function is not vectorized and takes five times as long."""
     core = importlib.import_module("fastbp._core")
     if core.DEBUG:
         pytest.skip("nothing is inlined in a debug build")
@@ -354,7 +354,7 @@ def test_scalar_functions_are_inlined():
 
 @needs_wheel
 def test_installed_package_is_tested():
-    """Not the checkout, whose fastbp/ would hide a file that the wheel forgot."""
+    """The tests do not import the checkout, which would hide files missing in the wheel."""
     folder = Path(importlib.import_module("fastbp").__file__).parent
     assert folder.parent.name in {"site-packages", "dist-packages"}
     assert folder.resolve() != SOURCE.resolve()
@@ -378,13 +378,13 @@ def test_version_is_the_packages():
 
 
 def stub():
-    """The stub's tree, of the fastbp that is imported."""
+    """The syntax tree of the stub of the imported fastbp."""
     path = Path(importlib.import_module("fastbp").__file__).with_name("_core.pyi")
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def stub_doors():
-    """Public doors of the stub: name -> the parameters of each of its overloads."""
+    """Public functions in the stub: a dict from the name to the parameters of each overload."""
     doors = {}
     for node in stub().body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
@@ -396,14 +396,14 @@ def stub_doors():
 
 
 def core_doors():
-    """Public functions of the compiled core: name -> parameters.
+    """Public functions of the compiled core: a dict from the name to the parameters.
 
-    The baseline stands for every level: they are one source, and it is the one that any CPU runs.
+    The baseline is used for all levels, since they have one source and any CPU runs the baseline.
     """
     core = importlib.import_module("fastbp._core")
 
     def parameters(door):
-        # A fused door of Cython 3.1 shows its dispatcher's parameters; its variants show theirs.
+        # A fused function of Cython 3.1 shows the parameters of its dispatcher: ask a variant.
         variants = list(getattr(door, "__signatures__", {}).values())
         return list(inspect.signature(variants[0] if variants else door).parameters)
 
@@ -434,8 +434,8 @@ def test_stub_constants_exist():
             assert hasattr(core, node.target.id), node.target.id
 
 
-def test_the_import_leaves_to_others_what_few_fits_need():
-    """Modules that cost more than ours together, and that an import of fastbp need not pay for."""
+def test_import_does_not_load_modules_that_few_fits_need():
+    """An import of fastbp does not import modules that take long and that few fits need."""
     program = (
         "import sklearn.base, scipy.linalg.cython_blas, sys; before = set(sys.modules)\n"
         "from fastbp import MLPClassifier, check_gradient\n"

@@ -1,4 +1,4 @@
-"""What classifier and regressor share: a job in, a course out, weights, pickles."""
+"""The base class of both estimators: fits, given weights, pickles, predictions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fastbp.training import SCHEDULES, Course, Optimizer
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
 
-LEARNED = (  # attributes that scikit-learn's estimators have as well
+LEARNED = (  # fitted attributes that scikit-learn's estimators have too
     "classes_",
     "loss_",
     "best_loss_",
@@ -52,32 +52,35 @@ TRACED = {"activation": trace_activation, "loss": trace_loss}
 
 
 def _as_formula(value: Any, trace: Callable[[Any], Expression]) -> Any:
-    """The value of a parameter with an Expression in place of each function."""
+    """The value of a parameter, with an Expression in place of each function."""
     if isinstance(value, list | tuple):
         return type(value)(_as_formula(one, trace) for one in value)
     return trace(value) if callable(value) else value
 
 
 def _at_once(actions: Iterable[Callable[[], object]]) -> None:
-    """Call all of them. Signals are handled between two lines of Python, and this is one."""
+    """Call all actions in one line, since Python handles signals between two lines."""
     deque(map(call, actions), maxlen=0)
 
 
 class BaseMLP(CheckedEstimator):
-    """What classifier and regressor share.
+    """The base class of MLPClassifier and MLPRegressor.
 
-    A subclass has these hooks, where `labels` are None before the first fit, and `y` has been
-    checked by scikit-learn:
+    A subclass has the following hooks. `y` has passed scikit-learn's checks, and `labels` are None
+    before the first fit.
 
-    - ``_read_targets(y, labels, strict)``: targets, a column for each output, and Labels. With
-      `strict` y has to have all classes.
-    - ``_read_validation_targets(y, labels, n_outputs)``: the same of y_val, targets alone.
+    - ``_read_targets(y, labels, strict)``: targets with a column for each output, and Labels. If
+      `strict`, y has to have all classes.
+    - ``_read_validation_targets(y, labels, n_outputs)``: targets of y_val.
     - ``_lower_targets(y, labels, dtype)``: targets as the core takes them.
     - ``_objective(n_outputs, labels)``: the Objective, without alpha.
-    - ``_decode(labels, prediction)``, static: what `predict` returns, of predictions (or targets)
+    - ``_decode(labels, prediction)``, static: the result of `predict`, from predictions or targets
       with a column for each output.
-    - ``_metric()``: the score, a function of (y_true, y_pred, sample_weight).
+    - ``_metric()``: the score as a function of (y_true, y_pred, sample_weight).
+    - ``_y_is_numeric``: whether targets are numbers, and not class labels.
     """
+
+    _y_is_numeric: ClassVar[bool]
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -137,9 +140,9 @@ class BaseMLP(CheckedEstimator):
         purpose: str = FIT,
         dtype: DTypeLike | None = None,
     ) -> EstimatorJob:
-        """All that training needs; the only place that reads parameters and data.
+        """The job of these data. Only this method reads parameters and data.
 
-        It raises or returns, and changes nothing.
+        It either raises an error or returns a complete job, and does not change the estimator.
 
         Parameters
         ----------
@@ -148,21 +151,21 @@ class BaseMLP(CheckedEstimator):
         validation : Data
             X_val, y_val and sample_weight_val, as `fit` takes them.
         labels : Labels, default=None
-            That the first call of `partial_fit` was given.
+            Those given in the first call of `partial_fit`.
         purpose : {'fit', 'partial_fit', 'inspect'}
-            To inspect is to look at a gradient or at deltas: of the fitted network if there is one,
-            without a rule, with labels as `partial_fit` takes them.
+            A job for inspection is not run: it has no rule. It has the fitted network if there is
+            one, and takes labels as `partial_fit` does.
         dtype : dtype, default=None
-            Of samples and network; None takes that of the fitted network, or of X.
+            Dtype of samples and network; None: that of the fitted network, or of X.
         """
         request = Request(self, purpose, labels, dtype)
         return make_job(request, Data(X, y, sample_weight), validation)
 
     def _adopt(self, job: EstimatorJob, course: Course) -> Self:
-        """Set all learned attributes in one step, then warn.
+        """Set all fitted attributes in one step, then warn.
 
-        What other threads have set meanwhile stays. Lists of an earlier fit that this one continues
-        grow in place, by the new epochs alone.
+        Other attributes are not touched, since another thread may have set them. If the job
+        continues a fit, its lists grow in place, so that the cost depends on the new epochs only.
         """
         learned, lists = self._learned(job, course)
         actions = []
@@ -181,7 +184,7 @@ class BaseMLP(CheckedEstimator):
     def _learned(
         self, job: EstimatorJob, course: Course
     ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-        """Values of the learned attributes, and the new entries of lists, both by name."""
+        """Values of the fitted attributes, and new entries of lists, both by name."""
         network, labels, link = course.network, job.labels, job.objective.link
         learned = {
             "_model": Model(network, link, network.units[-1], labels),
@@ -224,7 +227,7 @@ class BaseMLP(CheckedEstimator):
         return learned, lists
 
     def _warn(self, job: EstimatorJob, course: Course) -> None:
-        """Warn of what a fit ended with; the model is stored, also if warnings are errors."""
+        """Give the warnings of a fit. The model is already stored, in case warnings are errors."""
         if course.result is not None:  # of L-BFGS
             if course.interrupted:
                 raise KeyboardInterrupt
@@ -241,7 +244,7 @@ class BaseMLP(CheckedEstimator):
     def _from_weights(
         cls, coefs: Sequence[ArrayLike], intercepts: Sequence[ArrayLike], parameters: dict[str, Any]
     ) -> Self:
-        """A new estimator with these weights; the caller sets its classes and link."""
+        """A new estimator with these weights. The caller sets its classes and link."""
         network = Network.from_arrays(coefs, intercepts, parameters["activation"])
         estimator = cls(hidden_layer_sizes=network.units[1:-1], **parameters)
         estimator._validate_params()
@@ -260,7 +263,7 @@ class BaseMLP(CheckedEstimator):
 
     @classmethod
     def _from_sklearn(cls, model: BaseEstimator) -> Self:
-        """A copy of a fitted estimator of scikit-learn's with the same name."""
+        """A copy of a fitted estimator of scikit-learn that has the same name."""
         import sklearn.neural_network
 
         theirs = getattr(sklearn.neural_network, cls.__name__)
@@ -291,9 +294,10 @@ class BaseMLP(CheckedEstimator):
     # ---- pickles
 
     def __getstate__(self) -> dict[str, Any]:
-        """Plain data: without the cached model, whose weights are `coefs_` and `intercepts_`.
+        """The state as plain data.
 
-        Functions are pickled as formulas: those of the fitted model, as they were traced.
+        The cached model is left out, since `coefs_` and `intercepts_` have its weights. Functions
+        are pickled as formulas; those of a fitted model as they were traced.
         """
         state = {name: value for name, value in super().__getstate__().items() if name != "_model"}
         model, activation = self.__dict__.get("_model"), self.activation
@@ -311,7 +315,7 @@ class BaseMLP(CheckedEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what `__getstate__` gave."""
+        """Restore the state that `__getstate__` returned."""
         if isinstance(state.get("_optimizer"), dict):
             state = {**state, "_optimizer": Optimizer.from_plain(state["_optimizer"])}
         super().__setstate__(state)
@@ -319,12 +323,12 @@ class BaseMLP(CheckedEstimator):
     # ---- predict
 
     def _predict(self, X: Matrix) -> tuple[Model, NDArray[np.floating]]:
-        """The model that predicted, and its predictions, shape (n_samples, n_outputs)."""
+        """The current model and its predictions, shape (n_samples, n_outputs)."""
         plain = plain_rows(self, X)
         if plain is not None:
             model, rows = plain
             prediction, finite = predict_rows(model, rows, self.n_threads)
-            if finite:  # or else the checks tell NaN from sums that overflowed
+            if finite:  # otherwise the checks below distinguish NaN from overflow
                 return model, prediction
         check_is_fitted(self)
         X = inputs.check_prediction_data(self, X)

@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """Classifier: a multilayer perceptron that minimizes the log loss, or a loss of one's own.
+    """Classifier: a multilayer perceptron that minimizes the log loss or a given loss.
 
-    It takes the place of `sklearn.neural_network.MLPClassifier`: the same parameters, attributes
-    and, in float64 with the same `random_state`, the same numbers. Binary, multiclass and
-    multilabel targets; dense and sparse data; float32 data is trained in float32.
+    A replacement for `sklearn.neural_network.MLPClassifier` with the same parameters and attributes
+    and, for float64 data and the same `random_state`, the same numbers. Targets are binary,
+    multiclass or multilabel, data dense or sparse. Training with float32 data uses float32.
 
     Parameters
     ----------
     hidden_layer_sizes : array-like of int or int, default=(100,)
-        Widths of the hidden layers, from the input on. ``()`` makes a linear model, an int one
+        Widths of the hidden layers, the first layer first. ``()`` makes a linear model, an int one
         hidden layer.
 
     activation : str, callable, Expression or list of these, default='relu'
-        Activation of the hidden layers; a list has one for each.
+        Activation of the hidden layers; a list has one entry for each layer.
 
         - 'identity': ``z``; 'logistic': ``1 / (1 + exp(-z))``; 'tanh': ``tanh(z)``;
           'relu': ``max(0, z)``.
@@ -53,29 +53,29 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
           'silu': ``z * logistic(z)``; 'mish': ``z * tanh(softplus(z))``.
         - 'hard_sigmoid': ``z / 6 + 1 / 2`` within [0, 1]; 'step': 1 if ``z > 0``, else 0, the
           perceptron's unit, trained as if its derivative were 1 (straight-through estimator).
-        - A function of one number, made of the functions and operators of `fastbp.graph`, such as
-          ``lambda z: z * fg.sigmoid(z)``: traced once, differentiated, compiled.
+        - A function of one number that uses the functions and operators of `fastbp.graph`, such as
+          ``lambda z: z * fg.sigmoid(z)``. It is traced once, differentiated and compiled.
 
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
-        How the weights are found: 'sgd' takes mini-batch steps with momentum, 'adam' those of
-        Kingma and Ba [1]_, 'lbfgs' runs `scipy.optimize`'s L-BFGS-B on gradients of all samples,
-        often the best choice for a few thousand samples or less.
+        The optimizer. 'sgd' is mini-batch gradient descent with momentum [2]_, 'adam' the method of
+        Kingma and Ba [1]_. 'lbfgs' runs L-BFGS-B of `scipy.optimize` with gradients of all samples;
+        it is often the best choice for a few thousand samples or less.
 
     alpha : float, default=0.0001
-        Strength of the L2 penalty ``alpha / 2 * sum(w ** 2)`` on the weights (not the biases). It
-        is divided by the sum of the batch's sample weights, as the loss is.
+        Strength of the L2 penalty ``alpha / 2 * sum(w ** 2)`` on the weights (not the biases). Like
+        the loss, the penalty is divided by the sum of the sample weights of the batch.
 
     batch_size : int or 'auto', default='auto'
         Samples of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
 
     learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of the learning rate, for 'sgd' alone: 'adam' ignores it, as in scikit-learn.
+        Schedule of the learning rate. Only 'sgd' uses it: 'adam' ignores it, as in scikit-learn.
 
         - 'constant' stays at `learning_rate_init`.
-        - 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, where t
-          counts the *samples* seen so far.
+        - 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, where t is
+          the number of *samples* seen so far.
         - 'adaptive' divides the rate by 5 whenever training has not improved by `tol` for more
-          than `n_iter_no_change` epochs, and stops once it is at most 1e-6.
+          than `n_iter_no_change` epochs. Training stops when the rate is at most 1e-6.
 
     learning_rate_init : float, default=0.001
         The initial learning rate. Not used by 'lbfgs'.
@@ -84,25 +84,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Exponent of the schedule 'invscaling'.
 
     max_iter : int, default=200
-        Most epochs ('sgd', 'adam') or iterations ('lbfgs').
+        Maximum number of epochs ('sgd', 'adam') or iterations ('lbfgs').
 
     shuffle : bool, default=True
         Whether each epoch draws a new order of the samples. Not used by 'lbfgs'.
 
     random_state : int, RandomState instance or None, default=None
-        Source of the initial weights, the validation split and the orders. An int gives the same
-        model at every call, bit for bit, whatever `n_threads` is.
+        Random numbers for the initial weights, the validation split and the order of the samples.
+        An int gives the same model in every call, bit for bit, for any `n_threads`.
 
     tol : float, default=1e-4
-        Least improvement of the loss, or of the validation score, that counts as one; for 'lbfgs'
-        the bound on the gradient's largest element.
+        Smallest change of the loss, or of the validation score, that counts as an improvement.
+        'lbfgs' stops when the largest element of the gradient is at most `tol`.
 
     verbose : bool or int, default=False
         Whether to print a line per epoch.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last call. The optimizer's moments start
-        anew, as in scikit-learn.
+        Whether `fit` continues from the weights of the last call. The moments of the optimizer are
+        reset, as in scikit-learn.
 
     momentum : float, default=0.9
         Momentum of 'sgd', between 0 and 1.
@@ -111,11 +111,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Whether 'sgd' uses Nesterov's momentum.
 
     early_stopping : bool, default=False
-        Whether to hold out a validation set, or use the one that `fit` is given, stop when its
-        score does not improve, and keep the weights of the best epoch. Not used by 'lbfgs'.
+        Whether to stop when the score on a validation set does not improve, and to keep the weights
+        of the best epoch. The validation set is held out of X, unless `fit` is given one. Not used
+        by 'lbfgs'.
 
     validation_fraction : float, default=0.1
-        Share of the samples that early stopping holds out, unless `fit` is given `X_val`.
+        Fraction of the samples that early stopping holds out, unless `fit` is given `X_val`.
 
     beta_1 : float, default=0.9
         Decay rate of Adam's first moment, in [0, 1).
@@ -124,33 +125,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Decay rate of Adam's second moment, in [0, 1).
 
     epsilon : float, default=1e-8
-        Added to the root of Adam's second moment.
+        Term added to the square root of Adam's second moment.
 
     n_iter_no_change : int or inf, default=10
-        Epochs in a row without improvement that are tolerated: training ends with the next one.
+        Number of epochs in a row without improvement that is tolerated. Training ends with the next
+        one.
 
     max_fun : int, default=15000
-        Most evaluations of the loss by 'lbfgs'.
+        Maximum number of evaluations of the loss by 'lbfgs'.
 
     loss : {'log_loss', 'squared_error'}, callable or Expression, default='log_loss'
-        'squared_error' is ``sum((p - y) ** 2) / 2`` of the probabilities p. A function of the raw
-        predictions and the target of one row, made of the functions and operators of
-        `fastbp.graph`, such as ``lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y)``: `raw` and
-        `y` have a column for each class (y is one-hot), or one for two classes (y is 0 or 1);
-        what it gives for each column is summed. Probabilities are softmax or logistic function of
-        `raw`, whatever the loss.
+        The loss. 'squared_error' is ``sum((p - y) ** 2) / 2`` of the probabilities p. A function of
+        the raw predictions and the target of one row uses the functions and operators of
+        `fastbp.graph`, such as ``lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y)``. Here `raw`
+        and `y` have a column for each class (y is one-hot), or one column for two classes (y is 0
+        or 1). The results for all columns are summed. Probabilities are the softmax or logistic
+        function of `raw` for every loss.
 
     init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, default='auto'
-        Distribution of the initial weights, uniform with variance ``2 / (fan_in + fan_out)``,
-        ``2 / fan_in`` or ``1 / fan_in``. 'auto' takes for each layer what fits its activation: He's
-        for the relu family, LeCun's for 'selu', Glorot's for the others; for 'identity',
-        'logistic', 'tanh' and 'relu' scikit-learn's numbers.
+        Distribution of the initial weights: uniform with variance ``2 / (fan_in + fan_out)``,
+        ``2 / fan_in`` or ``1 / fan_in``. 'auto' chooses by the activation of each layer: He's for
+        the relu family, LeCun's for 'selu', Glorot's for the others. For 'identity', 'logistic',
+        'tanh' and 'relu' the weights are those of scikit-learn.
 
     n_threads : int or None, default=None
-        Threads of a fit and of a prediction of many rows, 256 at most. None decides: one where
-        there is too little work to share, and never more than affinity, control group and
-        ``OMP_NUM_THREADS`` allow; fits that run side by side in threads share those cores. The
-        result has the same bits for every value.
+        Number of threads of a fit and of a prediction of many rows, at most 256. None chooses: one
+        thread for little work, and never more than affinity, control group and
+        ``OMP_NUM_THREADS`` allow. Fits that run at the same time in several threads share these
+        cores. The result has the same bits for every value.
 
     Attributes
     ----------
@@ -158,64 +160,66 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The class labels.
 
     loss_ : float
-        The loss at the end of training: of the last epoch, or of the result of 'lbfgs'.
+        The final loss: that of the last epoch, or of the result of 'lbfgs'.
 
     best_loss_ : float or None
-        The least loss of all epochs; None with early stopping. Not set by 'lbfgs'.
+        The smallest loss of all epochs; None with early stopping. Not set by 'lbfgs'.
 
     loss_curve_ : list of float
-        The loss of each epoch, measured before each step, penalty included. Not set by 'lbfgs'.
+        The loss of each epoch, computed before each step, with the penalty. Not set by 'lbfgs'.
 
     validation_scores_ : list of float or None
         The accuracy on the validation set after each epoch, or after each iteration of 'lbfgs';
         None without early stopping and without `X_val`. Not set by 'lbfgs' without `X_val`.
 
     validation_loss_curve_ : list of float or None
-        The loss on the validation set, of which `validation_scores_` are the scores: the one that
-        `loss_curve_` reports, without the penalty. Set and not set as `validation_scores_` is.
+        The loss on the validation set after each epoch or iteration: the loss of `loss_curve_`
+        without the penalty. None or not set where `validation_scores_` is.
 
     best_validation_score_ : float or None
         The best of `validation_scores_`; None without early stopping. Not set by 'lbfgs'.
 
     t_ : int
-        Samples that training has seen: epochs times samples, over all calls that continued.
+        Number of samples seen in training: epochs times samples, for all calls that continued
+        earlier ones.
 
     coefs_ : list of ndarray, each of shape (fan_in, fan_out)
-        Weights of each layer, in the dtype of X: views into one block of memory. Arrays that are
-        assigned to the list are used.
+        Weights of each layer, in the dtype of X, as views into one block of memory. You may assign
+        arrays to the list: predictions use them.
 
     intercepts_ : list of ndarray, each of shape (fan_out,)
         Biases of each layer.
 
     n_features_in_ : int
-        Features seen during `fit`.
+        Number of features seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, if all names that X had are strings.
+        Names of the features, if all names in X are strings.
 
     n_iter_ : int
-        Epochs or iterations of the last call.
+        Number of epochs or iterations of the last call.
 
     n_layers_ : int
-        Layers, input and output included.
+        Number of layers, including input and output.
 
     n_outputs_ : int
-        Outputs of the network.
+        Number of outputs of the network.
 
     out_activation_ : str
         Link of the output: 'softmax' for more than two classes, else 'logistic'.
 
     See Also
     --------
-    MLPRegressor : The same for regression.
+    MLPRegressor : A multilayer perceptron for regression.
 
     Notes
     -----
-    Ctrl-C ends training at a batch boundary and leaves a usable model: 'sgd' and 'adam' warn and
-    return, 'lbfgs' keeps its last iterate and raises. Python delivers Ctrl-C to the main thread
-    alone, so a fit in another thread never sees it.
+    Ctrl-C ends training at a batch boundary, and the model can be used: 'sgd' and 'adam' warn and
+    return, 'lbfgs' keeps its last iterate and raises KeyboardInterrupt. Python delivers Ctrl-C only
+    to the main thread, so it does not stop a fit in another thread.
 
-    Training flushes denormal numbers to zero. A fit that raises leaves the estimator as it was.
+    Training flushes denormal numbers to zero. A fit that raises an error does not change the
+    estimator.
     Differences from scikit-learn are listed in docs/differences.md.
 
     References
@@ -237,6 +241,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     True
     """
 
+    _y_is_numeric = False
     _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"log_loss", "squared_error"}), callable],
@@ -294,18 +299,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or an indicator matrix for multilabel targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, not negative; None weighs all the same.
+            Weights of the samples, not negative; None: equal weights.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Samples for validation, two or more, in place of those that early stopping would hold
-            out of X: all of X is trained on. After each epoch (or iteration of 'lbfgs') their loss
-            and score are recorded in `validation_loss_curve_` and `validation_scores_`. With
-            ``early_stopping=True`` ('sgd', 'adam') the score decides when to stop and which weights
-            are kept; otherwise it decides nothing, and training is the same to the bit as without
-            them. In a pipeline ``Pipeline(..., transform_input=["X_val"])`` transforms them as X,
-            with scikit-learn's metadata routing enabled and
-            ``set_fit_request(X_val=True, y_val=True)``.
+            Validation samples, at least two. Early stopping then holds out no samples, so all of X
+            is used. After each epoch (or iteration of 'lbfgs') the loss and score of the
+            validation samples are recorded in `validation_loss_curve_` and `validation_scores_`.
+            With ``early_stopping=True`` ('sgd', 'adam') the score decides when to stop and which
+            weights are kept. Otherwise training gives the same bits as without validation samples.
+            In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms them like X; this
+            needs scikit-learn's metadata routing and ``set_fit_request(X_val=True, y_val=True)``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
-            Their labels, all of them among those in y.
+            Labels of the validation samples. All of them have to be in y.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation samples in their loss and score.
 
@@ -317,10 +321,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, if there is X_val without y_val or the reverse,
-            or training diverged.
+            If the data or a parameter is not valid, if only one of X_val and y_val is given, or if
+            training diverged.
         MemoryError
-            If the network would need more memory than there is; nothing was allocated.
+            If the network needs more memory than there is. Nothing is allocated.
         """
         job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
         course = training.run(job, watches_of(self, job))
@@ -335,7 +339,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         sample_weight: ArrayLike | None = None,
         classes: ArrayLike | None = None,
     ) -> Self:
-        """Train for one epoch more, on this data ('sgd' and 'adam').
+        """Train for one more epoch, on these data ('sgd' and 'adam').
 
         Parameters
         ----------
@@ -344,9 +348,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or an indicator matrix for multilabel targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, not negative; None weighs all the same.
+            Weights of the samples, not negative; None: equal weights.
         classes : array-like of shape (n_classes,), default=None
-            All classes that any call will bring; needed in the first call.
+            All classes that occur in any call. Required in the first call.
 
         Returns
         -------
@@ -356,9 +360,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, or training diverged.
+            If the data or a parameter is not valid, or if training diverged.
         MemoryError
-            If the network would need more memory than there is; nothing was allocated.
+            If the network needs more memory than there is. Nothing is allocated.
         """
         labels = self._first_labels(y, classes)
         job = self._job(X, y, sample_weight, labels=labels, purpose=PARTIAL_FIT)
@@ -380,30 +384,30 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Parameters
         ----------
         coefs : list of array-like, each of shape (fan_in, fan_out)
-            Weights of each layer, from the input on. They are copied; float32 stays float32.
+            Weights of each layer, the first layer first. They are copied; float32 stays float32.
         intercepts : list of array-like, each of shape (fan_out,)
             Biases of each layer.
         activation : str, callable, Expression or list of these
-            Of the hidden layers, as for the constructor.
+            Activation of the hidden layers, as in the constructor.
         classes : array-like of shape (n_classes,), default=None
-            The labels, in rising order: one for each output, or two if there is one output, which
-            then is that of the second. None: 0, 1, 2, ...
+            The labels, in rising order: one for each output, or two if there is one output, whose
+            probability is that of the second class. None: 0, 1, 2, ...
         **parameters
             Other parameters of the constructor.
 
         Returns
         -------
         estimator : MLPClassifier
-            It predicts, and `partial_fit` trains it further.
+            A fitted estimator. `partial_fit` can train it further.
 
         Raises
         ------
         ValueError
-            If the shapes do not fit each other or `classes`, or a number is not finite.
+            If the shapes do not match each other or `classes`, or if a number is not finite.
 
         Examples
         --------
-        A perceptron's AND, which is 1 where ``a + b > 1.5``:
+        A perceptron that computes AND, which is 1 if ``a + b > 1.5``:
 
         >>> from fastbp import MLPClassifier
         >>> gate = MLPClassifier.from_weights([[[1], [1]]], [[-1.5]], activation="step")
@@ -430,25 +434,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @classmethod
     def from_sklearn(cls, model: BaseEstimator) -> Self:
-        """The twin of a fitted `sklearn.neural_network.MLPClassifier`.
+        """A copy of a fitted `sklearn.neural_network.MLPClassifier`.
 
         Parameters
         ----------
         model : sklearn.neural_network.MLPClassifier
-            It is not changed, and nothing is shared with it.
+            A fitted estimator. It is not changed and shares no data with the result.
 
         Returns
         -------
         estimator : MLPClassifier
-            With the same parameters, attributes and predictions. The optimizer's moments are not
-            taken over.
+            It has the same parameters, attributes and predictions. The moments of the optimizer are
+            not copied.
 
         Raises
         ------
         TypeError
-            If `model` is something else.
+            If `model` is not such an estimator.
         NotFittedError
-            If it is not fitted.
+            If `model` is not fitted.
         """
         return cls._from_sklearn(model)
 
@@ -510,7 +514,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # ---- hooks of BaseMLP
 
     def _first_labels(self, y: ArrayLike, classes: ArrayLike | None) -> Labels | None:
-        """The labels that the first call of `partial_fit` is given; None in later calls."""
+        """The labels given in the first call of `partial_fit`; None in later calls."""
         draft = inputs.draft_of(self)
         if not check_partial_fit_classes(draft, classes):
             return None
@@ -531,7 +535,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._indicators(y, labels, plain), labels
 
     def _labels_of(self, y: NDArray[Any], plain: inputs.PlainLabels | None) -> Labels:
-        """The labels in y; `plain` is what `plain_labels` found."""
+        """The labels in y; `plain` is the result of `plain_labels`."""
         if plain is None:
             from sklearn.preprocessing import LabelBinarizer
 
@@ -544,7 +548,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _indicators(
         self, y: NDArray[Any], labels: Labels, plain: inputs.PlainLabels | None
     ) -> NDArray[np.bool_]:
-        """A bool for each sample and output; `plain` is what `plain_labels` found in y."""
+        """A bool for each sample and output; `plain` is the result of `plain_labels` for y."""
         n_classes = len(labels.classes)
         n_columns = n_classes if n_classes > 2 else 1
         memory.check_fits(  # an indicator matrix of integers, and one of bools
@@ -558,7 +562,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _read_validation_targets(
         self, y: NDArray[Any], labels: Labels, n_outputs: int
     ) -> NDArray[np.bool_]:
-        """Indicators of y_val's labels, all of which have to be among the classes."""
+        """Indicators of the labels y_val. All labels have to be among the classes."""
         multilabel = labels.binarizer.y_type_ == "multilabel-indicator"
         kind = type_of_target(y)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
@@ -583,7 +587,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._indicators(y, labels, plain)
 
     def _check_classes(self, y: NDArray[Any], classes: NDArray[Any], strict: bool) -> None:
-        """Raise ValueError unless the labels are those of the fitted model, or some of them."""
+        """Raise ValueError unless y has the classes of the fitted model, or some if not strict."""
         present = unique_labels(y)
         if strict:
             if set(present) != set(classes):
@@ -599,7 +603,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
 
     def _objective(self, n_outputs: int, labels: Labels) -> Objective:
-        """Log loss of the kind that the labels have, or the loss that is a parameter."""
+        """The objective: log loss for the kind of labels, or the loss given as a parameter."""
         if callable(self.loss):
             loss: str | Expression = trace_loss(self.loss)
         elif self.loss == "log_loss" and not labels.is_multinomial:
@@ -611,12 +615,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _lower_targets(
         self, y: NDArray[Any], labels: Labels, dtype: DTypeLike
     ) -> NDArray[np.floating]:
-        """The index of the class, or the indicators."""
+        """The index of the class, or the indicators, as floats."""
         return inputs.as_targets(y.argmax(axis=1) if labels.is_multinomial else y, dtype)
 
     def _metric(self) -> Callable[..., float]:
         """Accuracy."""
-        from sklearn.metrics import accuracy_score  # 18 ms that an import need not pay
+        from sklearn.metrics import accuracy_score  # imported late: it takes 18 ms
 
         return accuracy_score
 
@@ -624,7 +628,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _decode(labels: Labels, probability: NDArray[Any]) -> NDArray[Any]:
         """Labels of probabilities or indicators, one column for each output."""
         classes, binarizer = labels
-        if not binarizer.sparse_input_:  # what inverse_transform does, without its checks
+        if not binarizer.sparse_input_:  # the result of inverse_transform, without its checks
             if binarizer.y_type_ == "multiclass":
                 return classes.take(probability.argmax(axis=1))
             if binarizer.y_type_ == "binary" and len(classes) == 2:

@@ -1,4 +1,4 @@
-"""X, y, weights -> arrays that the core takes. User data is not looked at after this file."""
+"""Checks and conversions of X, y and weights, to arrays that the core takes."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -33,9 +33,9 @@ class Features(NamedTuple):
 
 
 def draft_of(estimator: Estimator) -> Estimator:
-    """A shallow copy of an estimator, for scikit-learn's checks to set attributes on.
+    """A shallow copy of an estimator, on which scikit-learn's checks can set attributes.
 
-    The estimator itself changes only once training has succeeded.
+    The estimator itself changes only when training has succeeded.
     """
     draft = object.__new__(type(estimator))
     draft.__dict__.update(estimator.__dict__)
@@ -52,7 +52,7 @@ def check_training_data(
 ) -> tuple[CheckedMatrix, NDArray[Any], Features]:
     """Validated X (dense or CSR, float32 or float64, C order), y, and the features.
 
-    With `reset` the draft learns the features of X; without, X must have those that it knows.
+    With `reset` the draft gets the features of X. Otherwise X must have the draft's features.
     """
     plain = _plain_pair(draft, X, y, reset)
     if plain is not None:
@@ -74,20 +74,20 @@ def check_training_data(
 
 
 def _plain_targets(y: Any, y_numeric: bool) -> NDArray[Any]:
-    """y with one dimension if it has one column; dense, numeric and finite where it must be."""
+    """y with one dimension if it has one column; if numeric, also dense and finite."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     if y_numeric:
         if y.dtype.kind not in "buif":
             raise TypeError(f"y has dtype {y.dtype}, which is not numeric.")
         y = y.toarray() if scipy.sparse.issparse(y) else y
-        assert_all_finite(y, input_name="y")  # objects can hold None until they are floats
+        assert_all_finite(y, input_name="y")  # objects may be None until converted
     return y
 
 
 @contextmanager
 def about(name: str) -> Iterator[None]:
-    """Let an error say which argument it speaks of, where its words do not."""
+    """Add the name of the argument to errors that do not mention it."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -99,7 +99,7 @@ def about(name: str) -> Iterator[None]:
 def is_validation_given(
     X_val: Matrix | None, y_val: ArrayLike | None, sample_weight_val: ArrayLike | None
 ) -> bool:
-    """Whether there is a validation set; ValueError where there is a part of one."""
+    """Whether a validation set is given; ValueError if it is incomplete."""
     if X_val is None and y_val is not None:
         raise ValueError("y_val is provided, but X_val was not provided.")
     if y_val is None and X_val is not None:
@@ -117,9 +117,10 @@ def check_validation_data(
     *,
     y_numeric: bool = False,
 ) -> tuple[CheckedMatrix, NDArray[Any], NDArray[np.float64] | None]:
-    """The validation set as check_training_data and check_weights leave the training data.
+    """The validation set, checked like training data: X, y and weights.
 
-    The draft knows the features by now. Two samples are the least, as of a held-out set.
+    The draft has the features of the training data. There must be two samples at least, as in a
+    held-out set.
     """
     with about("X_val"):
         X = validate_data(
@@ -155,8 +156,8 @@ def hold_out(
     random_state: np.random.RandomState,
     stratify: NDArray[Any] | None,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows to train on, and the others, drawn as scikit-learn's early stopping draws them."""
-    from sklearn.model_selection import train_test_split  # only early stopping pays for the import
+    """Indices of training rows and of held-out rows, drawn as in scikit-learn's early stopping."""
+    from sklearn.model_selection import train_test_split  # imported late: slow
 
     rows, held_out = train_test_split(
         np.arange(n_samples), random_state=random_state, test_size=fraction, stratify=stratify
@@ -172,7 +173,7 @@ def hold_out(
 def _plain_pair(
     draft: CheckedEstimator, X: Matrix | None, y: ArrayLike | None, reset: bool
 ) -> tuple[NDArray[np.floating], NDArray[Any]] | None:
-    """X and y if they are what scikit-learn's checks would make of them, else None."""
+    """X and y if scikit-learn's checks would not change them, else None."""
     if (
         is_plain(X)
         and X.flags.c_contiguous
@@ -190,13 +191,13 @@ def _plain_pair(
 
 
 def _is_finite(array: NDArray[Any]) -> bool:
-    """Whether all are finite, as far as the sum tells: False where it overflows itself."""
+    """Whether the sum is finite. False also if a sum of finite numbers overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         return isfinite(array.sum())
 
 
 class PlainLabels(NamedTuple):
-    """Integer labels that need no check of scikit-learn's."""
+    """Integer labels that scikit-learn need not check."""
 
     classes: NDArray[Any]
     indices: NDArray[np.intp]  # the index of each sample's class
@@ -204,10 +205,10 @@ class PlainLabels(NamedTuple):
 
 
 def plain_labels(y: NDArray[Any], classes: NDArray[Any] | None = None) -> PlainLabels | None:
-    """The labels y as PlainLabels, or None if scikit-learn must look.
+    """The labels y as PlainLabels, or None if scikit-learn has to check them.
 
-    It must look at labels that are no integers, at some that are not among `classes`, and where
-    there are so many classes that it may warn.
+    It has to check labels that are not integers or not in `classes`. If there are many classes, it
+    may warn.
     """
     if type(y) is not np.ndarray or y.ndim != 1 or y.dtype.kind not in "biu":
         return None
@@ -232,9 +233,9 @@ def check_weights(sample_weight: ArrayLike | None, X: CheckedMatrix) -> NDArray[
     if sample_weight is None:
         return None
     weights = check_sample_weight(sample_weight, X, dtype=np.float64)
-    assert_all_finite(weights, input_name="sample_weight")  # scalars are not looked at above
+    assert_all_finite(weights, input_name="sample_weight")  # a scalar is not checked above
     check_non_negative(weights, "`sample_weight`")
-    if not weights.any():  # scikit-learn < 1.9 does not look
+    if not weights.any():  # not checked by scikit-learn < 1.9
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return np.require(weights, requirements=("C", "A"))
 
@@ -244,8 +245,8 @@ def near_one(
 ) -> tuple[NDArray[np.float64] | None, float]:
     """Weights and alpha divided by one power of two, so that the largest weight is below 1.
 
-    The objective is the same, and to the bit; but float32 can hold the weights, whatever their
-    scale, and none is a denormal number unless beside a far larger one.
+    The objective has the same bits. But float32 can hold weights of any scale, and a weight becomes
+    a denormal number only if another one is far larger.
     """
     if sample_weight is None:
         return None, alpha
@@ -255,18 +256,18 @@ def near_one(
 
 
 def is_plain(X: object) -> TypeGuard[NDArray[np.floating]]:
-    """Whether X is dense rows of this machine's float64 or float32, at least one of them.
+    """Whether X is a dense matrix of native float64 or float32 with at least one row.
 
-    All that scikit-learn checks besides is how many features there are, what they are called, and
-    that all values are finite.
+    Apart from this, scikit-learn checks the number and names of the features and that all values
+    are finite.
     """
     return type(X) is np.ndarray and X.ndim == 2 and len(X) > 0 and X.dtype in FLOATS
 
 
 def plain_frame(X: Any, names: NDArray[np.object_]) -> NDArray[np.floating] | None:
-    """The values of a pandas frame with these names, and float64 or float32 in all its columns.
+    """The values of a pandas frame with these names and only float64 or float32 columns.
 
-    None where scikit-learn has to look.
+    None if scikit-learn has to check X.
     """
     pandas = sys.modules.get("pandas")
     if type(X) is not getattr(pandas, "DataFrame", None):
@@ -280,14 +281,14 @@ def plain_frame(X: Any, names: NDArray[np.object_]) -> NDArray[np.floating] | No
 
 
 def check_prediction_data(estimator: CheckedEstimator, X: Matrix) -> CheckedMatrix:
-    """Validated X of predict, in the dtype and layout that it came with."""
+    """Validated X of `predict`, in its own dtype and layout."""
     return validate_data(estimator, _sound(X), accept_sparse="csr", reset=False)
 
 
 def as_rows(X: CheckedMatrix, dtype: DTypeLike) -> Rows:
     """X as the core takes it: aligned C-ordered rows, or CSR.
 
-    No copy is made of what is so already; CSR row pointers are widened to int64.
+    It is copied only if necessary. Row pointers of CSR are converted to int64.
     """
     if isinstance(X, np.ndarray):
         return _cast(X, dtype, "X")
@@ -314,7 +315,7 @@ def as_targets(y: ArrayLike, dtype: DTypeLike) -> NDArray[np.floating]:
 def check_target_range(
     y: NDArray[Any], what: str, least: float, most: float = np.inf, *, open_end: bool = False
 ) -> None:
-    """Raise ValueError where y is not within [least, most], or ]least, most] with an open end."""
+    """Raise ValueError unless y is in [least, most], or in ]least, most] with an open end."""
     if open_end and y.min() <= least:
         raise ValueError(
             f"Some values of y are not positive: {what} needs y > {least:g}, got a "
@@ -358,7 +359,7 @@ def check_hidden_layer_sizes(hidden_layer_sizes: int | Iterable[int]) -> list[in
 
 
 def _cast(array: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
-    """The array aligned, in C order and in dtype, with an error where float32 cannot hold it."""
+    """The array aligned, in C order and in dtype; ValueError if float32 cannot hold it."""
     flags = array.flags
     if array.dtype == dtype and flags.c_contiguous and flags.aligned:
         return array
@@ -371,9 +372,9 @@ def _cast(array: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
 
 
 def _sound(X: Any) -> Any:
-    """X fit for inspection: its own byte order undone, its sparse structure checked.
+    """X in native byte order, with its sparse structure checked.
 
-    Big-endian float32 stays float32 that way, and no compiled code sees an index out of bounds.
+    So big-endian float32 stays float32, and compiled code never gets an index out of bounds.
     """
     is_sparse = scipy.sparse.issparse(X)
     if is_sparse and X.format in ("csr", "csc"):
@@ -384,7 +385,7 @@ def _sound(X: Any) -> Any:
 
 
 def _check_compressed(X: Sparse) -> None:
-    """Raise ValueError unless row pointers and indices stay within the arrays of X."""
+    """Raise ValueError unless row pointers and indices are within the arrays of X."""
     by_rows = X.format == "csr"
     major, minor = X.shape if by_rows else X.shape[::-1]
     pointers = X.indptr

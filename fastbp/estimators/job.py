@@ -1,4 +1,4 @@
-"""From parameters and data to a job: all checks, conversions and draws before training."""
+"""Makes a job of parameters and data: all checks, conversions and draws before training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
 from fastbp.estimators import inputs, memory
@@ -60,7 +59,7 @@ class HeldOut(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """What an estimator needs a job for.
+    """An estimator that asks for a job, and its purpose.
 
     Parameters
     ----------
@@ -69,7 +68,7 @@ class Request:
     labels : Labels, default=None
         Those of the first call of `partial_fit`.
     dtype : dtype, default=None
-        Of samples and network; None: that of the fitted network, or of X.
+        Dtype of samples and network; None: that of the fitted network, or of X.
     """
 
     estimator: CheckedEstimator
@@ -84,13 +83,13 @@ class Request:
 
     @property
     def takes_over(self) -> bool:
-        """Whether the job takes over what the estimator has learned, if it is fitted."""
+        """Whether the job continues from a fitted estimator."""
         return self.purpose != FIT or self.estimator.warm_start
 
 
 @dataclass(kw_only=True)
 class EstimatorJob(Job):
-    """A job, and what the estimator learns besides the weights.
+    """A job with the attributes that the estimator learns besides the weights.
 
     Parameters
     ----------
@@ -117,7 +116,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     fitted = _fitted_network(request)
     draft = inputs.draft_of(estimator)
     X, y, features = inputs.check_training_data(
-        draft, data.X, data.y, reset=fitted is None, y_numeric=not is_classifier(estimator)
+        draft, data.X, data.y, reset=fitted is None, y_numeric=estimator._y_is_numeric
     )
     y, labels = _targets(request, y)
     dtype = request.dtype if fitted is None else fitted.params.dtype
@@ -162,7 +161,7 @@ def _fitted_network(request: Request) -> Network | None:
 def _targets(request: Request, y: NDArray[Any]) -> tuple[NDArray[Any], Labels]:
     """Targets with a column for each output, and the labels of a classifier.
 
-    Without labels in the request they are those of the fitted estimator, in a warm start, in later
+    If the request has no labels, they are those of the fitted estimator: in a warm start, in later
     calls of `partial_fit` and for inspection.
     """
     estimator, labels = request.estimator, request.labels
@@ -181,7 +180,7 @@ def _problem(
     labels: Labels,
     dtype: DTypeLike | None,
 ) -> tuple[Samples, Objective]:
-    """What is minimized, on what: samples, in `dtype` or else that of X, and objective."""
+    """Samples and objective. `dtype` is that of the samples; None: that of X."""
     objective = estimator._objective(y.shape[1], labels)
     dtype = X.dtype if dtype is None else dtype
     weights, alpha = inputs.near_one(inputs.check_weights(sample_weight, X), estimator.alpha)
@@ -193,9 +192,9 @@ def _problem(
 def _given_validation(
     draft: CheckedEstimator, validation: Data, n_outputs: int, labels: Labels, dtype: DTypeLike
 ) -> HeldOut:
-    """The given validation data, converted like the training data: rows, targets and weights."""
+    """The given validation data, checked and converted like the training data."""
     X, y, sample_weight = inputs.check_validation_data(
-        draft, *validation, y_numeric=not is_classifier(draft)
+        draft, *validation, y_numeric=draft._y_is_numeric
     )
     with inputs.about("X_val"):
         x = inputs.as_rows(X, dtype)
@@ -205,9 +204,9 @@ def _given_validation(
 
 
 def _check_shape(request: Request, network: Network, hidden: list[int], n_outputs: int) -> None:
-    """Raise ValueError where the fitted network does not have the shape that is asked for.
+    """Raise ValueError if the fitted network does not have the shape of the parameters and y.
 
-    Other widths at the same depth are ignored by 'sgd' and 'adam', as in scikit-learn.
+    'sgd' and 'adam' ignore other widths if the depth is the same, as in scikit-learn.
     """
     fitted, is_lbfgs = network.units[1:-1], request.estimator.solver == "lbfgs"
     if not request.inspects and (
@@ -229,7 +228,7 @@ def _new_network(
     n_validation: int,
     random_state: np.random.RandomState,
 ) -> Network:
-    """A network with initial weights, if there is enough memory to train it."""
+    """A network with initial weights. MemoryError if there is too little memory to train it."""
     estimator = request.estimator
     activations = hidden_activations(estimator.activation, len(units) - 2)
     dtype = samples.y.dtype
@@ -277,8 +276,8 @@ def _for_training(
 def _hold_out(
     estimator: CheckedEstimator, job: EstimatorJob, X: CheckedMatrix, y: NDArray[Any]
 ) -> tuple[NDArray[np.intp], HeldOut]:
-    """The rows to train on, and the samples that early stopping holds out of the training data."""
-    stratify = y if is_classifier(estimator) and y.shape[1] == 1 else None
+    """Indices of the training rows, and the samples that early stopping holds out."""
+    stratify = y if y.shape[1] == 1 and not estimator._y_is_numeric else None
     rows, others = inputs.hold_out(
         len(y), estimator.validation_fraction, job.course.random_state, stratify
     )
@@ -287,7 +286,7 @@ def _hold_out(
 
 
 def _batch_size(estimator: CheckedEstimator, n_samples: int) -> int:
-    """Samples of a mini-batch."""
+    """The number of samples in a mini-batch."""
     if estimator.batch_size == "auto":
         return min(200, n_samples)
     if estimator.batch_size > n_samples:
@@ -296,7 +295,7 @@ def _batch_size(estimator: CheckedEstimator, n_samples: int) -> int:
 
 
 def _optimizer(estimator: CheckedEstimator, network: Network, incremental: bool) -> Optimizer:
-    """That of the last call of `partial_fit`, or one before its first step."""
+    """The optimizer of the last call of `partial_fit`, or a new one."""
     last = getattr(estimator, "_optimizer", None) if incremental else None
     if last is not None:
         return last.copy(network.params.dtype)
@@ -312,10 +311,10 @@ def _optimizer(estimator: CheckedEstimator, network: Network, incremental: bool)
 def last_course(
     estimator: CheckedEstimator, job: EstimatorJob, rows: NDArray[np.intp] | None
 ) -> Course:
-    """A course at its start, which takes over from the last one what scikit-learn takes over.
+    """A new course, with the values of the last one that scikit-learn keeps as well.
 
-    A warm start and `partial_fit` continue the counters and the best values; the order of the
-    samples and the random state begin anew in each call, and in a warm start the moments too.
+    A warm start and `partial_fit` continue the counters and the best values. The order of the
+    samples and the random state are new in each call; in a warm start the moments are new too.
     """
     learned = vars(estimator) if job.continues else {}
     best_loss, best_score = learned.get("best_loss_"), learned.get("best_validation_score_")
@@ -353,7 +352,7 @@ def _score(
     sample_weight: NDArray[np.float64] | None,
     out: NDArray[np.floating],
 ) -> float:
-    """The metric of predictions with a column for each output; NaN where one is not finite."""
+    """The metric of predictions with a column for each output; NaN if one is not finite."""
     prediction = decode(out)
     if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
         return np.nan
@@ -362,7 +361,7 @@ def _score(
 
 
 def watches_of(estimator: CheckedEstimator, job: EstimatorJob) -> list[Watch]:
-    """What looks at each epoch, as the parameters say."""
+    """The watches that the parameters ask for."""
     chosen: list[Watch] = []
     steps = not isinstance(job.rule, LBFGS)
     verbose = bool(estimator.verbose)

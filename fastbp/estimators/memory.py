@@ -1,4 +1,4 @@
-"""How much memory there is, and a refusal of what would not fit, before anything is allocated."""
+"""Memory estimates: an error before a fit allocates more than is available."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,13 @@ from fastbp.training import Samples, chunk_size
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
 
-LITTLE = 2**24  # bytes that are not asked after: to ask takes longer than many a fit
+LITTLE = 2**24  # bytes; less is not checked, since the check takes longer than a small fit
 LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFGS keeps (measured)
-GRADIENT_ARRAYS = 6  # of the parameters' size, that a gradient check keeps
+GRADIENT_ARRAYS = 6  # arrays of the parameters' size in a gradient check
 
 
 def check_gradient(units: Sequence[int], dtype: DTypeLike, what: str) -> None:
-    """Refuse a network whose gradient could not be checked."""
+    """Raise MemoryError if there is too little memory to check the gradient of this network."""
     check_fits(np.dtype(dtype).itemsize * GRADIENT_ARRAYS * count_params(units), what)
 
 
@@ -35,10 +35,10 @@ def check_training(
     n_validation: int,
     what: str,
 ) -> None:
-    """Refuse a network that could not be trained: parameters first, then scratch."""
+    """Raise MemoryError if there is too little memory to train this network."""
     size = samples.y.dtype.itemsize
     stochastic = estimator.solver in core.OPTIMIZERS
-    # Early stopping keeps the parameters to go back to, the best, and for a moment the best before.
+    # Early stopping keeps the parameters of the start, the best and, briefly, the previous best.
     arrays = 1 + core.STATE_ROWS.get(estimator.solver, 0) + 3 * estimator.early_stopping
     per_param = size * arrays if stochastic else 8 * LBFGS_VECTORS + 2 * size
     needed = count_params(units) * per_param
@@ -48,10 +48,11 @@ def check_training(
         batch, use = min(batch, len(samples)), epoch_use(isinstance(samples.x, CSR))
     else:
         batch, use = chunk_size(samples), "gradient"
-    # A tape's layer needs what gelu's does; its registers, some dozens of rows, are left out.
+    # A layer with a tape needs as much as one with gelu. Its registers, a few dozen
+    # rows, are not counted.
     gelu = core.ACTIVATIONS["gelu"]
     plan = make_plan(units, [core.ACTIVATIONS.get(one, gelu) for one in activations])
-    # A small network gets few ranks, and each needs little: no need to count the cores.
+    # A small network gets few ranks, which need little memory: the cores need not be counted.
     ranks = estimator.n_threads or (available_cores() if needed > LITTLE else 1)
     needed += size * core.scratch_size(plan, batch, min(ranks, MOST_RANKS), use)
     needed += size * n_validation * (2 * units[-1] + 1)  # targets, predictions, losses
@@ -59,7 +60,7 @@ def check_training(
 
 
 def check_fits(needed: int, what: str) -> None:
-    """Raise MemoryError with both numbers if `needed` bytes are more than there is."""
+    """Raise MemoryError, with both numbers, if `needed` bytes are more than available."""
     if needed <= LITTLE:
         return
     available = available_memory()
@@ -71,17 +72,17 @@ def check_fits(needed: int, what: str) -> None:
 
 
 def readable(size: int) -> str:
-    """Bytes as text, such as '1.5 GiB'."""
+    """A number of bytes as text, such as '1.5 GiB'."""
     units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"]
     power = min(max(int(size).bit_length() - 1, 0) // 10, len(units) - 1)
-    tenths = 10 * int(size) // 1024**power  # integers: a size may be beyond every float
+    tenths = 10 * int(size) // 1024**power  # integers: a size may be too large for a float
     return f"{tenths // 10}.{tenths % 10} {units[power]}"
 
 
 def available_memory(
     proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
 ) -> int | None:
-    """Bytes that the machine and the process's control groups still allow; None if unknown."""
+    """Bytes that the machine and the control groups of the process allow; None if unknown."""
     sizes = [_machine(proc), *_control_groups(proc, cgroups)]
     known = [size for size in sizes if size is not None]
     return min(known) if known else None
@@ -94,14 +95,14 @@ def _machine(proc: Path) -> int | None:
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    try:  # other systems tell at least how much there is in all
+    try:  # other systems tell at least the total
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return None
 
 
 def _control_groups(proc: Path, cgroups: Path) -> Iterator[int | None]:
-    """What each control group above the process leaves: version 2, then version 1."""
+    """Bytes left in each control group of the process, of version 2 and version 1."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:
@@ -123,12 +124,12 @@ def _control_groups(proc: Path, cgroups: Path) -> Iterator[int | None]:
 
 
 def _left(folder: Path, limit: str, usage: str) -> int | None:
-    """limit - usage of a control group; page cache, which gives way, is not counted as used."""
+    """Limit minus usage of a control group. Page cache is not counted, as it can be freed."""
     try:
         allowed = int((folder / limit).read_text())
         used = int((folder / usage).read_text())
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # no such file, or the word "max"
+    except (OSError, ValueError):  # no such file, or it says "max"
         return None
     cache = sum(
         int(stat.get(f"total_{name}", stat.get(name, 0)))

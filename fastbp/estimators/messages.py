@@ -1,4 +1,4 @@
-"""Warnings that point at the user's line, and scikit-learn's words about L-BFGS."""
+"""Warnings that point at the user's line, and scikit-learn's message about L-BFGS."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ import warnings
 import sklearn
 from scipy.optimize import OptimizeResult
 
-# Frames of these folders are passed over: fits are called through scikit-learn's decorators.
+# Frames of these folders are skipped. scikit-learn is among them since its decorators call `fit`.
 _OURS = tuple(
     folder + os.sep for module in (sys.modules["fastbp"], sklearn) for folder in module.__path__
 )
@@ -22,7 +22,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def lbfgs_message(result: OptimizeResult, max_iter: int) -> str:
-    """What scikit-learn 1.9 says of a result of L-BFGS that has not converged; '' if it has."""
+    """The warning of scikit-learn 1.9 if L-BFGS has not converged, else ''."""
     if result.status == 0:
         return ""
     n_iter = min(result.nit, max_iter)

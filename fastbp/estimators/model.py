@@ -1,8 +1,7 @@
-"""Model: all that a prediction needs, in one object that is replaced by one assignment.
+"""Model: everything that a prediction needs, in one object that is replaced by one assignment.
 
-The public attributes are the truth, since users may set them: a model is what they were when it was
-made. Another thread may exchange them during a prediction; so each public method reads the model
-once, and works with that.
+A model is a cache of the public attributes, which users may set. Another thread may replace them
+during a prediction. So each public method reads the model once and then uses only that object.
 """
 
 from typing import Any, NamedTuple
@@ -17,19 +16,19 @@ NO_CLASSES: NDArray[Any] = np.empty(0)  # of a regressor
 
 
 class Labels(NamedTuple):
-    """The classes of a classifier, and the LabelBinarizer that knows them."""
+    """The classes of a classifier, and its LabelBinarizer."""
 
     classes: NDArray[Any] = NO_CLASSES
     binarizer: Any = None  # of scikit-learn, which has no types
 
     @property
     def is_multinomial(self) -> bool:
-        """Whether there are more than two classes, of which a sample has one."""
+        """Whether each sample has one of more than two classes."""
         return self.binarizer is not None and self.binarizer.y_type_ == "multiclass"
 
 
 class Model(NamedTuple):
-    """A fitted network, and how its raw predictions become predictions."""
+    """A fitted network, with the link and labels that turn its outputs into predictions."""
 
     network: Network
     link: str
@@ -37,7 +36,7 @@ class Model(NamedTuple):
     labels: Labels
 
     def is_that_of(self, attributes: dict[str, Any]) -> bool:
-        """Whether the public attributes of an estimator are still what this model was made of."""
+        """Whether the model was made of these attributes of an estimator."""
         get = attributes.get
         return (
             self.network.activation == get("activation")
@@ -50,7 +49,7 @@ class Model(NamedTuple):
 
 
 def current_model(estimator: CheckedEstimator) -> Model:
-    """The model of a fitted estimator; it is made anew where users have set public attributes."""
+    """The model of a fitted estimator. It is made again if users have set public attributes."""
     attributes = estimator.__dict__
     model = attributes.get("_model")
     if model is not None and model.is_that_of(attributes):
@@ -63,9 +62,8 @@ def current_model(estimator: CheckedEstimator) -> Model:
         if name not in attributes:
             getattr(estimator, name)  # raises AttributeError
     model = _made_of(attributes)
-    # The lists of the moment get views into the new network, and the estimator the model. If a fit
-    # in another thread was faster, these lists are not the estimator's any more, and the next call
-    # makes the model of those that are.
+    # The lists get views into the new network, and the estimator the model. If a fit in another
+    # thread has meanwhile replaced the lists, the next call makes a model of the new lists.
     for name, views in (("coefs_", model.network.coefs), ("intercepts_", model.network.intercepts)):
         if isinstance(attributes[name], list):
             attributes[name][:] = views

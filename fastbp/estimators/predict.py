@@ -11,9 +11,9 @@ from fastbp.kernels import Rows, backend
 from fastbp.network import LEAST_CHUNK, chunk_rows, predict_chunks
 from fastbp.threads import call_cost, team
 
-# OpenBLAS never threads products of fewer multiply-adds (its least bound, that of matrix times
-# vector). Larger ones are held to one thread, so that predictions do not depend on how many there
-# are.
+# OpenBLAS uses one thread for products of fewer multiply-adds than this (its least limit, that of
+# matrix times vector). Larger products are limited to one thread, so that predictions do not depend
+# on the number of threads.
 SMALL_PRODUCT = 9216
 
 
@@ -40,14 +40,14 @@ def plain_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, NDArray[n
 def predict_rows(
     model: Model, X: CheckedMatrix, n_threads: int | None
 ) -> tuple[NDArray[np.floating], bool]:
-    """Predictions of rows X, in any layout or CSR, and whether they are finite.
+    """Predictions of the rows X, dense in any layout or CSR, and whether they are finite.
 
     Returns
     -------
     prediction : ndarray of shape (n_samples, n_outputs)
-        The link of the raw predictions.
+        The predictions: the link of the raw predictions.
     finite : bool
-        False where X is not finite, and where the sums of the first layer overflow.
+        False if X is not finite or sums of the first layer overflow.
     """
     network = model.network
     if X.dtype != network.params.dtype:
@@ -64,7 +64,7 @@ def predict_rows(
     n_chunks = -(-n_samples // chunk)
     n_threads = 1 if n_chunks == 1 else n_threads and min(n_threads, n_chunks)
 
-    def rows(part: slice) -> Rows:  # what has to be copied or converted is so chunk by chunk
+    def rows(part: slice) -> Rows:  # copies and conversions are made chunk by chunk
         return inputs.as_rows(X[part], dtype)
 
     with team(n_threads, call_cost(n_samples * work), n_samples, 0) as ranks:

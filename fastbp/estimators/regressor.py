@@ -60,33 +60,33 @@ def _d2_of_levels(
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """Regressor: a multilayer perceptron that minimizes squared error, or one of many losses.
+    """Regressor: a multilayer perceptron that minimizes the squared error or another loss.
 
-    It takes the place of `sklearn.neural_network.MLPRegressor`: the same parameters, attributes
-    and, in float64 with the same `random_state`, the same numbers. One or several outputs; dense
-    and sparse data; float32 data is trained in float32.
+    A replacement for `sklearn.neural_network.MLPRegressor` with the same parameters and attributes
+    and, for float64 data and the same `random_state`, the same numbers. There are one or several
+    outputs, data are dense or sparse. Training with float32 data uses float32.
 
     Parameters
     ----------
     loss : str, callable or Expression, default='squared_error'
-        What training makes small, summed over the outputs; e is prediction - target.
+        The loss, a sum over the outputs. In the formulas e is prediction - target.
 
         - 'squared_error': ``e ** 2 / 2``; 'absolute_error': ``abs(e)``; 'log_cosh':
-          ``log(cosh(e))``; 'huber': the first up to `huber_threshold`, from there on a line;
-          'quantile': ``max(-q * e, (1 - q) * e)`` of the level q, see `quantile`.
-        - 'poisson', 'gamma', 'tweedie': half the deviance of the mean ``exp(z)``, z the raw
-          prediction; for targets that are not negative, of 'gamma' positive.
-        - A function of the raw predictions and the targets of one row, made of the functions and
-          operators of `fastbp.graph`, such as ``lambda raw, y: fg.log(fg.cosh(raw - y))``. What it
-          gives for each column is summed. Traced once, differentiated, compiled; predictions are
-          the link of `raw`, see `out_activation`.
+          ``log(cosh(e))``; 'huber': squared up to `huber_threshold`, then linear;
+          'quantile': ``max(-q * e, (1 - q) * e)`` for the level q, see `quantile`.
+        - 'poisson', 'gamma', 'tweedie': half the deviance of the mean ``exp(z)``; z is the raw
+          prediction. Targets must not be negative; for 'gamma' they must be positive.
+        - A function of the raw predictions and the targets of one row that uses the functions and
+          operators of `fastbp.graph`, such as ``lambda raw, y: fg.log(fg.cosh(raw - y))``. The
+          results for all columns are summed. It is traced once, differentiated and compiled.
+          Predictions are the link of `raw`, see `out_activation`.
 
     hidden_layer_sizes : array-like of int or int, default=(100,)
-        Widths of the hidden layers, from the input on. ``()`` makes a linear model, an int one
+        Widths of the hidden layers, the first layer first. ``()`` makes a linear model, an int one
         hidden layer.
 
     activation : str, callable, Expression or list of these, default='relu'
-        Activation of the hidden layers; a list has one for each.
+        Activation of the hidden layers; a list has one entry for each layer.
 
         - 'identity': ``z``; 'logistic': ``1 / (1 + exp(-z))``; 'tanh': ``tanh(z)``;
           'relu': ``max(0, z)``.
@@ -97,29 +97,29 @@ class MLPRegressor(RegressorMixin, BaseMLP):
           'silu': ``z * logistic(z)``; 'mish': ``z * tanh(softplus(z))``.
         - 'hard_sigmoid': ``z / 6 + 1 / 2`` within [0, 1]; 'step': 1 if ``z > 0``, else 0, the
           perceptron's unit, trained as if its derivative were 1 (straight-through estimator).
-        - A function of one number, made of the functions and operators of `fastbp.graph`, such as
-          ``lambda z: z * fg.sigmoid(z)``: traced once, differentiated, compiled.
+        - A function of one number that uses the functions and operators of `fastbp.graph`, such as
+          ``lambda z: z * fg.sigmoid(z)``. It is traced once, differentiated and compiled.
 
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
-        How the weights are found: 'sgd' takes mini-batch steps with momentum, 'adam' those of
-        Kingma and Ba [1]_, 'lbfgs' runs `scipy.optimize`'s L-BFGS-B on gradients of all samples,
-        often the best choice for a few thousand samples or less.
+        The optimizer. 'sgd' is mini-batch gradient descent with momentum [2]_, 'adam' the method of
+        Kingma and Ba [1]_. 'lbfgs' runs L-BFGS-B of `scipy.optimize` with gradients of all samples;
+        it is often the best choice for a few thousand samples or less.
 
     alpha : float, default=0.0001
-        Strength of the L2 penalty ``alpha / 2 * sum(w ** 2)`` on the weights (not the biases). It
-        is divided by the sum of the batch's sample weights, as the loss is.
+        Strength of the L2 penalty ``alpha / 2 * sum(w ** 2)`` on the weights (not the biases). Like
+        the loss, the penalty is divided by the sum of the sample weights of the batch.
 
     batch_size : int or 'auto', default='auto'
         Samples of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
 
     learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of the learning rate, for 'sgd' alone: 'adam' ignores it, as in scikit-learn.
+        Schedule of the learning rate. Only 'sgd' uses it: 'adam' ignores it, as in scikit-learn.
 
         - 'constant' stays at `learning_rate_init`.
-        - 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, where t
-          counts the *samples* seen so far.
+        - 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, where t is
+          the number of *samples* seen so far.
         - 'adaptive' divides the rate by 5 whenever training has not improved by `tol` for more
-          than `n_iter_no_change` epochs, and stops once it is at most 1e-6.
+          than `n_iter_no_change` epochs. Training stops when the rate is at most 1e-6.
 
     learning_rate_init : float, default=0.001
         The initial learning rate. Not used by 'lbfgs'.
@@ -128,25 +128,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Exponent of the schedule 'invscaling'.
 
     max_iter : int, default=200
-        Most epochs ('sgd', 'adam') or iterations ('lbfgs').
+        Maximum number of epochs ('sgd', 'adam') or iterations ('lbfgs').
 
     shuffle : bool, default=True
         Whether each epoch draws a new order of the samples. Not used by 'lbfgs'.
 
     random_state : int, RandomState instance or None, default=None
-        Source of the initial weights, the validation split and the orders. An int gives the same
-        model at every call, bit for bit, whatever `n_threads` is.
+        Random numbers for the initial weights, the validation split and the order of the samples.
+        An int gives the same model in every call, bit for bit, for any `n_threads`.
 
     tol : float, default=1e-4
-        Least improvement of the loss, or of the validation score, that counts as one; for 'lbfgs'
-        the bound on the gradient's largest element.
+        Smallest change of the loss, or of the validation score, that counts as an improvement.
+        'lbfgs' stops when the largest element of the gradient is at most `tol`.
 
     verbose : bool or int, default=False
         Whether to print a line per epoch.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last call. The optimizer's moments start
-        anew, as in scikit-learn.
+        Whether `fit` continues from the weights of the last call. The moments of the optimizer are
+        reset, as in scikit-learn.
 
     momentum : float, default=0.9
         Momentum of 'sgd', between 0 and 1.
@@ -155,11 +155,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Whether 'sgd' uses Nesterov's momentum.
 
     early_stopping : bool, default=False
-        Whether to hold out a validation set, or use the one that `fit` is given, stop when its
-        score does not improve, and keep the weights of the best epoch. Not used by 'lbfgs'.
+        Whether to stop when the score on a validation set does not improve, and to keep the weights
+        of the best epoch. The validation set is held out of X, unless `fit` is given one. Not used
+        by 'lbfgs'.
 
     validation_fraction : float, default=0.1
-        Share of the samples that early stopping holds out, unless `fit` is given `X_val`.
+        Fraction of the samples that early stopping holds out, unless `fit` is given `X_val`.
 
     beta_1 : float, default=0.9
         Decay rate of Adam's first moment, in [0, 1).
@@ -168,103 +169,107 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Decay rate of Adam's second moment, in [0, 1).
 
     epsilon : float, default=1e-8
-        Added to the root of Adam's second moment.
+        Term added to the square root of Adam's second moment.
 
     n_iter_no_change : int or inf, default=10
-        Epochs in a row without improvement that are tolerated: training ends with the next one.
+        Number of epochs in a row without improvement that is tolerated. Training ends with the next
+        one.
 
     max_fun : int, default=15000
-        Most evaluations of the loss by 'lbfgs'.
+        Maximum number of evaluations of the loss by 'lbfgs'.
 
     quantile : float or array-like of float, default=0.5
-        Levels of ``loss='quantile'``, each in (0, 1). Several make a column of predictions for each
-        target and level, the levels of the first target first.
+        Levels of ``loss='quantile'``, each in (0, 1). Several levels give a column of predictions
+        for each target and level, those of the first target first.
 
     huber_threshold : float, default=1.0
-        Error at which ``loss='huber'`` turns from squared to absolute.
+        Absolute error above which ``loss='huber'`` is linear.
 
     tweedie_power : float, default=1.5
         Power of the variance for ``loss='tweedie'``, between 1 and 2.
 
     out_activation : {'identity', 'logistic', 'softplus', 'exp'} or None, default=None
-        Link that makes predictions of raw predictions. None is 'exp' for 'poisson', 'gamma' and
-        'tweedie', which have no other, and else 'identity'. The first five losses are those of
-        the prediction; 'logistic' wants targets in [0, 1].
+        Link: the function that turns raw predictions into predictions. None is 'exp' for 'poisson',
+        'gamma' and 'tweedie', which have no other link, and otherwise 'identity'. 'squared_error',
+        'absolute_error', 'log_cosh', 'huber' and 'quantile' are losses of the prediction.
+        'logistic' needs targets in [0, 1].
 
     init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, default='auto'
-        Distribution of the initial weights, uniform with variance ``2 / (fan_in + fan_out)``,
-        ``2 / fan_in`` or ``1 / fan_in``. 'auto' takes for each layer what fits its activation: He's
-        for the relu family, LeCun's for 'selu', Glorot's for the others; for 'identity',
-        'logistic', 'tanh' and 'relu' scikit-learn's numbers.
+        Distribution of the initial weights: uniform with variance ``2 / (fan_in + fan_out)``,
+        ``2 / fan_in`` or ``1 / fan_in``. 'auto' chooses by the activation of each layer: He's for
+        the relu family, LeCun's for 'selu', Glorot's for the others. For 'identity', 'logistic',
+        'tanh' and 'relu' the weights are those of scikit-learn.
 
     n_threads : int or None, default=None
-        Threads of a fit and of a prediction of many rows, 256 at most. None decides: one where
-        there is too little work to share, and never more than affinity, control group and
-        ``OMP_NUM_THREADS`` allow; fits that run side by side in threads share those cores. The
-        result has the same bits for every value.
+        Number of threads of a fit and of a prediction of many rows, at most 256. None chooses: one
+        thread for little work, and never more than affinity, control group and
+        ``OMP_NUM_THREADS`` allow. Fits that run at the same time in several threads share these
+        cores. The result has the same bits for every value.
 
     Attributes
     ----------
     loss_ : float
-        The loss at the end of training: of the last epoch, or of the result of 'lbfgs'.
+        The final loss: that of the last epoch, or of the result of 'lbfgs'.
 
     best_loss_ : float or None
-        The least loss of all epochs; None with early stopping. Not set by 'lbfgs'.
+        The smallest loss of all epochs; None with early stopping. Not set by 'lbfgs'.
 
     loss_curve_ : list of float
-        The loss of each epoch, measured before each step, penalty included. Not set by 'lbfgs'.
+        The loss of each epoch, computed before each step, with the penalty. Not set by 'lbfgs'.
 
     validation_scores_ : list of float or None
-        R^2 on the validation set (for ``loss='quantile'`` D^2, see `score`) after each epoch, or
+        R^2 on the validation set (D^2 for ``loss='quantile'``, see `score`) after each epoch, or
         after each iteration of 'lbfgs'; None without early stopping and without `X_val`. Not set
         by 'lbfgs' without `X_val`.
 
     validation_loss_curve_ : list of float or None
-        The loss on the validation set, of which `validation_scores_` are the scores: the one that
-        `loss_curve_` reports, without the penalty. Set and not set as `validation_scores_` is.
+        The loss on the validation set after each epoch or iteration: the loss of `loss_curve_`
+        without the penalty. None or not set where `validation_scores_` is.
 
     best_validation_score_ : float or None
         The best of `validation_scores_`; None without early stopping. Not set by 'lbfgs'.
 
     t_ : int
-        Samples that training has seen: epochs times samples, over all calls that continued.
+        Number of samples seen in training: epochs times samples, for all calls that continued
+        earlier ones.
 
     coefs_ : list of ndarray, each of shape (fan_in, fan_out)
-        Weights of each layer, in the dtype of X: views into one block of memory. Arrays that are
-        assigned to the list are used.
+        Weights of each layer, in the dtype of X, as views into one block of memory. You may assign
+        arrays to the list: predictions use them.
 
     intercepts_ : list of ndarray, each of shape (fan_out,)
         Biases of each layer.
 
     n_features_in_ : int
-        Features seen during `fit`.
+        Number of features seen during `fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, if all names that X had are strings.
+        Names of the features, if all names in X are strings.
 
     n_iter_ : int
-        Epochs or iterations of the last call.
+        Number of epochs or iterations of the last call.
 
     n_layers_ : int
-        Layers, input and output included.
+        Number of layers, including input and output.
 
     n_outputs_ : int
-        Outputs of the network.
+        Number of outputs of the network.
 
     out_activation_ : str
         Link of the output, 'identity', 'logistic', 'softplus' or 'exp'.
 
     See Also
     --------
-    MLPClassifier : The same for classification.
+    MLPClassifier : A multilayer perceptron for classification.
 
     Notes
     -----
-    Ctrl-C ends training at a batch boundary and leaves a usable model: 'sgd' and 'adam' warn and
-    return, 'lbfgs' keeps its last iterate and raises. Python delivers Ctrl-C to the main thread
-    alone, so a fit in another thread never sees it.
+    Ctrl-C ends training at a batch boundary, and the model can be used: 'sgd' and 'adam' warn and
+    return, 'lbfgs' keeps its last iterate and raises KeyboardInterrupt. Python delivers Ctrl-C only
+    to the main thread, so it does not stop a fit in another thread.
 
-    Training flushes denormal numbers to zero. A fit that raises leaves the estimator as it was.
+    Training flushes denormal numbers to zero. A fit that raises an error does not change the
+    estimator.
     Differences from scikit-learn are listed in docs/differences.md.
 
     References
@@ -284,6 +289,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     True
     """
 
+    _y_is_numeric = True
     _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions(set(LINKS_OF_LOSSES)), callable],
@@ -330,7 +336,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._store(locals())
 
     def _validate_params(self):
-        """scikit-learn's check; sizes where the loss belongs get told what to write."""
+        """Check the parameters; the error tells what to write if sizes are given as the loss."""
         try:
             super()._validate_params()
         except InvalidParameterError as error:
@@ -361,18 +367,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, not negative; None weighs all the same.
+            Weights of the samples, not negative; None: equal weights.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Samples for validation, two or more, in place of those that early stopping would hold
-            out of X: all of X is trained on. After each epoch (or iteration of 'lbfgs') their loss
-            and score are recorded in `validation_loss_curve_` and `validation_scores_`. With
-            ``early_stopping=True`` ('sgd', 'adam') the score decides when to stop and which weights
-            are kept; otherwise it decides nothing, and training is the same to the bit as without
-            them. In a pipeline ``Pipeline(..., transform_input=["X_val"])`` transforms them as X,
-            with scikit-learn's metadata routing enabled and
-            ``set_fit_request(X_val=True, y_val=True)``.
+            Validation samples, at least two. Early stopping then holds out no samples, so all of X
+            is used. After each epoch (or iteration of 'lbfgs') the loss and score of the
+            validation samples are recorded in `validation_loss_curve_` and `validation_scores_`.
+            With ``early_stopping=True`` ('sgd', 'adam') the score decides when to stop and which
+            weights are kept. Otherwise training gives the same bits as without validation samples.
+            In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms them like X; this
+            needs scikit-learn's metadata routing and ``set_fit_request(X_val=True, y_val=True)``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
-            Their target values.
+            Target values of the validation samples.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation samples in their loss and score.
 
@@ -384,10 +389,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, if there is X_val without y_val or the reverse,
-            or training diverged.
+            If the data or a parameter is not valid, if only one of X_val and y_val is given, or if
+            training diverged.
         MemoryError
-            If the network would need more memory than there is; nothing was allocated.
+            If the network needs more memory than there is. Nothing is allocated.
         """
         job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
         course = training.run(job, watches_of(self, job))
@@ -396,7 +401,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @available_if(lambda est: est._check_solver())
     @fit_context
     def partial_fit(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train for one epoch more, on this data ('sgd' and 'adam').
+        """Train for one more epoch, on these data ('sgd' and 'adam').
 
         Parameters
         ----------
@@ -405,7 +410,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, not negative; None weighs all the same.
+            Weights of the samples, not negative; None: equal weights.
 
         Returns
         -------
@@ -415,9 +420,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, or training diverged.
+            If the data or a parameter is not valid, or if training diverged.
         MemoryError
-            If the network would need more memory than there is; nothing was allocated.
+            If the network needs more memory than there is. Nothing is allocated.
         """
         job = self._job(X, y, sample_weight, purpose=PARTIAL_FIT)
         course = training.run(job, watches_of(self, job))
@@ -437,23 +442,23 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Parameters
         ----------
         coefs : list of array-like, each of shape (fan_in, fan_out)
-            Weights of each layer, from the input on. They are copied; float32 stays float32.
+            Weights of each layer, the first layer first. They are copied; float32 stays float32.
         intercepts : list of array-like, each of shape (fan_out,)
             Biases of each layer.
         activation : str, callable, Expression or list of these
-            Of the hidden layers, as for the constructor.
+            Activation of the hidden layers, as in the constructor.
         **parameters
             Other parameters of the constructor.
 
         Returns
         -------
         estimator : MLPRegressor
-            It predicts, and `partial_fit` trains it further.
+            A fitted estimator. `partial_fit` can train it further.
 
         Raises
         ------
         ValueError
-            If the shapes do not fit each other, or a number is not finite.
+            If the shapes do not match each other, or if a number is not finite.
 
         Examples
         --------
@@ -468,25 +473,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @classmethod
     def from_sklearn(cls, model: BaseEstimator) -> Self:
-        """The twin of a fitted `sklearn.neural_network.MLPRegressor`.
+        """A copy of a fitted `sklearn.neural_network.MLPRegressor`.
 
         Parameters
         ----------
         model : sklearn.neural_network.MLPRegressor
-            It is not changed, and nothing is shared with it.
+            A fitted estimator. It is not changed and shares no data with the result.
 
         Returns
         -------
         estimator : MLPRegressor
-            With the same parameters, attributes and predictions. The optimizer's moments are not
-            taken over.
+            It has the same parameters, attributes and predictions. The moments of the optimizer are
+            not copied.
 
         Raises
         ------
         TypeError
-            If `model` is something else.
+            If `model` is not such an estimator.
         NotFittedError
-            If it is not fitted.
+            If `model` is not fitted.
         """
         return cls._from_sklearn(model)
 
@@ -501,14 +506,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predictions: the link of the raw predictions, so of a Poisson model the means. With
-            several levels of `quantile` a column for each target and level.
+            The predictions: the link of the raw predictions. A Poisson model predicts means. With
+            several levels of `quantile` there is a column for each target and level.
         """
         model, prediction = self._predict(X)
         return self._decode(model.labels, prediction)
 
     def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """R^2 of the predictions; for ``loss='quantile'`` D^2, the same with its own loss.
+        """R^2 of the predictions; for ``loss='quantile'`` D^2, its analogue with the pinball loss.
 
         Parameters
         ----------
@@ -545,7 +550,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._check_targets(y), Labels()
 
     def _check_targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        """y, of which the loss makes sense, with a column for each output."""
+        """y with a column for each output, after a check that the loss is defined for it."""
         if self.loss in ("poisson", "tweedie", "gamma"):
             what = f"loss={self.loss!r}"
             inputs.check_target_range(y, what, 0, open_end=self.loss == "gamma")
@@ -556,7 +561,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _read_validation_targets(
         self, y: NDArray[Any], labels: Labels, n_outputs: int
     ) -> NDArray[Any]:
-        """Targets with a column for each output, as many as y has."""
+        """The targets y_val, with as many columns as y has."""
         shape, y = y.shape, self._check_targets(y)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         if y.shape[1] != n_outputs:
@@ -566,12 +571,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return y
 
     def _for_each_level(self, y: NDArray[Any]) -> NDArray[Any]:
-        """A column for each target and level, the levels of the first target first."""
+        """y with a column for each target and level, the levels of the first target first."""
         levels = inputs.check_levels(self.quantile)
         return np.repeat(y.reshape(len(y), -1), len(levels), axis=1) if len(levels) > 1 else y
 
     def _objective(self, n_outputs: int, labels: Labels) -> Objective:
-        """The loss with its parameters and its link."""
+        """The objective: the loss with its parameters and its link."""
         if callable(self.loss):
             return Objective(trace_loss(self.loss), self.out_activation or "identity")
         link = LINKS_OF_LOSSES[self.loss]
@@ -599,12 +604,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _lower_targets(
         self, y: NDArray[Any], labels: Labels, dtype: DTypeLike
     ) -> NDArray[np.floating]:
-        """Targets as they are."""
+        """The targets as floats."""
         return inputs.as_targets(y, dtype)
 
     def _metric(self) -> Callable[..., float]:
         """R^2, or D^2 of the pinball losses."""
-        from sklearn.metrics import r2_score  # 18 ms that an import need not pay
+        from sklearn.metrics import r2_score  # imported late: it takes 18 ms
 
         if self.loss != "quantile":
             return r2_score
@@ -612,5 +617,5 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @staticmethod
     def _decode(labels: Labels, prediction: NDArray[Any]) -> NDArray[Any]:
-        """Predictions; one output has one dimension."""
+        """The predictions, with one dimension if there is one output."""
         return prediction.ravel() if prediction.shape[1] == 1 else prediction

@@ -1,6 +1,6 @@
-"""All private names of scikit-learn that fastbp uses; no other file may import one.
+"""All private names of scikit-learn that fastbp uses. No other file may import one.
 
-They may change without notice; `tests/estimators/test_scikit_learn.py` tries each.
+They may change without notice. `tests/estimators/test_scikit_learn.py` tests each of them.
 """
 
 from functools import lru_cache
@@ -44,7 +44,7 @@ __all__ = [
 
 @lru_cache(64)
 def _constraints(cls):
-    """(name, constraints) of each parameter of an estimator."""
+    """Pairs (name, constraints), one for each parameter of an estimator class."""
     known = cls._parameter_constraints
     return [
         (name, [make_constraint(constraint) for constraint in known[name]])
@@ -54,10 +54,10 @@ def _constraints(cls):
 
 
 class CheckedEstimator(BaseEstimator):
-    """An estimator whose parameters are checked quickly."""
+    """An estimator with a fast check of its parameters."""
 
-    # Until fastbp has pages of its own: the API is that of scikit-learn's page. Notebooks show our
-    # descriptions of the parameters only where there is a page to link to.
+    # scikit-learn's page describes the same API. Notebooks show descriptions of parameters only if
+    # there is a page to link to. To be changed when fastbp has its own pages.
     _doc_link_module = "fastbp"
     _doc_link_template = (
         "https://scikit-learn.org/stable/modules/generated/"
@@ -73,11 +73,11 @@ class CheckedEstimator(BaseEstimator):
 
 
 def label_binarizer(classes: NDArray[np.integer], kind: str) -> "LabelBinarizer":
-    """What `LabelBinarizer().fit` would give for sorted integer classes, without its checks.
+    """The result of `LabelBinarizer().fit` for sorted integer classes, without its checks.
 
     `kind` is 'binary' or 'multiclass'.
     """
-    from sklearn.preprocessing import LabelBinarizer  # late: it costs more than our own import
+    from sklearn.preprocessing import LabelBinarizer  # imported late: it takes longer than fastbp
 
     binarizer = LabelBinarizer()
     vars(binarizer).update(y_type_=kind, sparse_input_=False, classes_=classes)

@@ -2,12 +2,13 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastbp.kernels import CSR, Task, core, variant
+from fastbp.kernels import CSR, Rank, Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import step_cost, team
 from fastbp.training.course import Course, Epoch
@@ -32,8 +33,6 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
     if job.early_stopping:
         course.begin()
         start = course.network.params.copy()
-    if job.shuffle and course.order is None:
-        course.order = np.arange(len(job.samples), dtype=np.intp)
     course.interrupted, course.warning = False, ""
     optimizer.tally[:2] = 0
     try:
@@ -65,26 +64,13 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     shuffled, ended = course.order if job.shuffle else None, False
     records, endings = hooks(watches, "record"), hooks(watches, "after_epoch")
     after_epoch = optimizer.schedule.rules.after_epoch
-    program, objective = job.objective.lower(network)
     rule = optimizer.rule.lower()
     n_steps = math.ceil(course.n_samples / job.batch_size)
     rates = optimizer.rates(n_steps)
     step_work = job.work_per_sample * job.batch_size + 8 * network.params.size
     cost = step_cost(step_work, network.params.size)
     with team(job.n_threads, cost, job.batch_size, step_work * n_steps) as ranks:
-        scratch = network.scratch(
-            job.batch_size, ranks.size, epoch_use(isinstance(job.samples.x, CSR)), program
-        )
-        task = Task(job.samples, objective, rule, course.order, job.batch_size, rates)
-        door = functools.partial(
-            variant(core.train_epoch, network.params.dtype),
-            program,
-            network.params,
-            optimizer.state,
-            scratch,
-            optimizer.tally,
-            task,
-        )
+        door = _epoch_door(job, optimizer, rule, rates, ranks.size)
         while len(course.epochs) < job.max_iter:
             if shuffled is not None:  # as `sklearn.utils.shuffle` does
                 course.random_state.shuffle(shuffled)
@@ -112,6 +98,30 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
             "optimization hasn't converged yet."
         )
     return ""
+
+
+def _epoch_door(
+    job: Job,
+    optimizer: Optimizer,
+    rule: dict[str, float],
+    rates: NDArray[np.float64],
+    n_ranks: int,
+) -> Callable[[Rank], object]:
+    """The door that trains one epoch, with its scratch memory."""
+    network = job.network
+    program, objective = job.objective.lower(network)
+    use = epoch_use(isinstance(job.samples.x, CSR))
+    scratch = network.scratch(job.batch_size, n_ranks, use, program)
+    task = Task(job.samples, objective, rule, job.course.order, job.batch_size, rates)
+    return functools.partial(
+        variant(core.train_epoch, network.params.dtype),
+        program,
+        network.params,
+        optimizer.state,
+        scratch,
+        optimizer.tally,
+        task,
+    )
 
 
 def _report_loss(course: Course, optimizer: Optimizer) -> None:

@@ -1,6 +1,6 @@
-"""What an estimator keeps of a course, so that training could continue with the same bits.
+"""The small state of a course, from which training can continue with the same bits.
 
-It is small: the order of the samples is not kept, since the shuffles of all epochs can be repeated.
+It does not contain the order of the samples, since the shuffles of all epochs can be repeated.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from fastbp.training.course import Course
 
 
 def small_state(course: Course) -> dict[str, Any]:
-    """Plain numbers and arrays of a course, besides those that the fitted attributes hold."""
+    """Numbers and arrays of a course that are not fitted attributes."""
     return {
         "random_state": course.start,
         "n_epochs": len(course.epochs),
@@ -25,9 +25,9 @@ def small_state(course: Course) -> dict[str, Any]:
 def replay_order(
     random_state: np.random.RandomState, order: NDArray[np.intp], n_epochs: int
 ) -> NDArray[np.intp]:
-    """The order of the last of `n_epochs` epochs, from the one before the first.
+    """The order of the samples after `n_epochs` shuffles of the first order.
 
-    `random_state` is that before the first epoch, and ends as it was after the last.
+    `random_state` is the one before the first epoch. It is changed to the one after the last epoch.
     """
     order = order.copy()
     for _ in range(n_epochs):

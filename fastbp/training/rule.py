@@ -129,7 +129,7 @@ class Optimizer:
         return Progress(self.schedule.initial_rate, self.rate, samples_seen, self.schedule.power_t)
 
     def lower_rate(self, samples_seen: int) -> bool:
-        """Set the rate with which to continue after a stall; False if training shall end."""
+        """Set the rate after a stall. Returns False if training has to end."""
         after_stall = self.schedule.rules.after_stall
         rate = None if after_stall is None else after_stall(self.progress(samples_seen))
         if rate is not None:

@@ -36,11 +36,12 @@ class Rules(NamedTuple):
     Parameters
     ----------
     after_epoch : callable, default=None
-        Progress -> rate of the next epoch; None: the rate stays.
+        Function of the Progress that returns the rate of the next epoch. None: a constant rate.
     after_stall : callable, default=None
-        Progress -> rate after training has stalled, or None to end training; None: it ends.
+        Function of the Progress that returns the rate after a stall, or None to end training.
+        None: training ends.
     ended : str
-        What is printed where training ends.
+        Text that is printed when training ends.
     """
 
     after_epoch: Callable[[Progress], float] | None = None

@@ -25,7 +25,7 @@ class Watch:
 
 
 def hooks(watches: Sequence[Watch], name: str) -> list[Callable[..., Any]]:
-    """The methods of this name, of those watches that have their own."""
+    """The methods of this name that the watches define themselves, in order."""
     return [
         getattr(watch, name)
         for watch in watches

@@ -1,4 +1,4 @@
-"""What is saved, copied or edited by hand goes on exactly as if nothing had happened."""
+"""Estimators that were saved, copied or edited by hand predict and train with the same bits."""
 
 import copy
 import hashlib
@@ -44,7 +44,7 @@ def through_compressed_joblib(est, folder):
 
 
 def through_buffers(est, _):
-    """Protocol 5, the arrays out of band, as dask and ray send them: they come back read-only."""
+    """Protocol 5, arrays out of band, as dask and ray send them: loaded arrays are read-only."""
     buffers = []
     data = pickle.dumps(est, protocol=5, buffer_callback=buffers.append)
     return pickle.loads(data, buffers=[bytes(b.raw()) for b in buffers])
@@ -100,7 +100,7 @@ def outputs(est, x):
 
 
 def state(est, x):
-    """Everything public that a fit leaves, and the predictions."""
+    """All public fitted attributes, and the predictions."""
     curve = np.array(getattr(est, "loss_curve_", []))
     scores = np.array(
         [
@@ -141,13 +141,13 @@ def test_round_trip(trip, model, dtype, tmp_path):
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start", "fit"])
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("trip", TRIPS)
-def test_training_goes_on(trip, model, how, tmp_path):
+def test_training_continues(trip, model, how, tmp_path):
     est = fitted(model)
     _, _, y = MODELS[model]
     if how == "partial_fit" and (est.solver == "lbfgs" or est.early_stopping):
         pytest.skip("has no partial_fit")
     back = TRIPS[trip](est, tmp_path)
-    est = fitted(model)  # its twin: a shallow copy shares what it trains
+    est = fitted(model)  # fitted again: a shallow copy shares the arrays that it trains
     for one in (est, back):
         if how == "partial_fit":
             one.partial_fit(X, y).partial_fit(X[:20], y[:20])
@@ -175,12 +175,12 @@ def test_clone_is_unfitted(model):
     assert params == others
     with pytest.raises(NotFittedError):
         twin.predict(X)
-    if model != "RandomState":  # which the first fit has used
+    if model != "RandomState":  # the first fit has changed it
         assert_same(state(twin.fit(X, MODELS[model][2]), X), state(est, X))
 
 
 def test_partial_fit_from_the_start(tmp_path):
-    """Saved after every call, as an out-of-core loop with checkpoints does."""
+    """The estimator is saved after every call, as in an out-of-core loop with checkpoints."""
     est = MLPClassifier(**PARAMS)
     saved = MLPClassifier(**PARAMS)
     for start in range(0, 60, 20):
@@ -191,7 +191,7 @@ def test_partial_fit_from_the_start(tmp_path):
     assert_same(state(saved, X), state(est, X))
 
 
-def test_deep_copies_are_apart():
+def test_deep_copies_share_nothing():
     est = fitted("classes")
     before = [a.copy() for a in state(est, X)]
     for twin in (copy.deepcopy(est), pickle.loads(pickle.dumps(est))):
@@ -201,7 +201,7 @@ def test_deep_copies_are_apart():
 
 
 def test_a_shallow_copy_trained_on_leaves_a_whole_model():
-    """Shared or not, weights and predictions of the original fit each other."""
+    """Weights and predictions of the original match, whether they are shared or not."""
     est = fitted("classes")
     copy.copy(est).partial_fit(X, Y)
     np.testing.assert_allclose(est.predict_proba(X), by_hand(est, X), rtol=1e-12)
@@ -223,7 +223,7 @@ def test_another_process_predicts_the_same(tmp_path):
     assert done.stdout.strip() == hashlib.sha256(est.predict_proba(X).tobytes()).hexdigest()
 
 
-# --- weights edited by hand -------------------------------------------------------------------
+# ---- weights edited by hand
 
 
 def by_hand(est, x):
@@ -335,14 +335,14 @@ def test_edits_are_seen(edit, trip, tmp_path):
     np.testing.assert_allclose(est.predict_proba(X), by_hand(est, X), rtol=1e-12)
 
 
-# scikit-learn writes through its lists, so what it does with an edit is what to do with it.
+# scikit-learn trains the arrays in its lists, so its result after an edit is the expected one.
 @pytest.mark.parametrize(
     "edit",
     [edit for edit in EDITS if edit not in (set_item_read_only, set_item_list, swapped_lists)],
     ids=lambda edit: edit.__name__,
 )
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
-def test_training_goes_on_from_edits(edit, how):
+def test_training_continues_from_edits(edit, how):
     ours = fitted("classes")
     theirs = sklearn.neural_network.MLPClassifier(**PARAMS).fit(X, Y)
     for est in (ours, theirs):
@@ -356,7 +356,7 @@ def test_training_goes_on_from_edits(edit, how):
 
 
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
-def test_arrays_put_in_are_not_written(how):
+def test_arrays_put_into_the_lists_are_not_changed(how):
     est = fitted("classes")
     w, b = 0.5 * np.ones((5, 4)), np.zeros(4)
     est.coefs_[0], est.intercepts_[0] = w, b
@@ -369,8 +369,8 @@ def test_arrays_put_in_are_not_written(how):
     assert (b == 0).all()
 
 
-def test_arrays_taken_out_stay_as_they_are():
-    """What a user kept of an earlier fit is not trained on behind his back."""
+def test_arrays_kept_from_an_earlier_fit_are_not_changed():
+    """Later fits do not change arrays that a user has kept from an earlier fit."""
     est = fitted("classes")
     kept = est.coefs_
     copies = [w.copy() for w in kept]
@@ -400,7 +400,7 @@ def test_weights_that_do_not_fit_are_refused(shapes, method):
 
 
 def test_optimizer_state_that_does_not_fit_is_refused():
-    """A network of another shape predicts; what Adam remembers is of no use to it."""
+    """A network of another shape predicts, but it cannot use the moments of Adam."""
     est = fitted("classes")
     est.coefs_ = [np.ones((5, 8)), np.ones((8, 3)), np.ones((3, 3))]
     est.intercepts_ = [np.ones(8), np.ones(3), np.ones(3)]
@@ -412,14 +412,14 @@ def test_optimizer_state_that_does_not_fit_is_refused():
 
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
 @pytest.mark.parametrize("model, weight", [("f4", "f8"), ("f8", "f4"), ("f8", "i8")])
-def test_weights_of_another_dtype_go_on(model, weight, how):
-    """np.load and an average of several models give float64, whatever they were trained in."""
+def test_training_continues_from_weights_of_another_dtype(model, weight, how):
+    """np.load and averages of models may give another dtype than that of training."""
     x = X.astype(model)
     ours = MLPClassifier(**PARAMS).fit(x, Y)
     theirs = sklearn.neural_network.MLPClassifier(**PARAMS).fit(x, Y)
     w = np.arange(20).reshape(5, 4)
     ours.coefs_[0] = w.astype(weight)
-    theirs.coefs_[0] = w.astype(float)  # it adds to the array itself, which ints do not take
+    theirs.coefs_[0] = w.astype(float)  # it adds in place, which integer arrays do not allow
     for est in (ours, theirs):
         est.predict(x)
         if how == "partial_fit":
@@ -440,7 +440,7 @@ def test_memory_maps_are_not_written(mode, tmp_path):
     assert_same([joblib.load(tmp_path / "model.joblib").predict_proba(X)], [est.predict_proba(X)])
 
 
-# --- what is in a saved model -----------------------------------------------------------------
+# ---- contents of a saved model
 
 
 def nbytes(est):
@@ -459,7 +459,7 @@ def nbytes(est):
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_size(params, arrays, dtype):
-    """Nothing is stored twice, whatever the arrays are views of."""
+    """No array is stored twice, although arrays are views."""
     x = np.random.RandomState(0).randn(200, 100).astype(dtype)
     est = MLPRegressor(**{**PARAMS, "hidden_layer_sizes": (200, 50), **params}).fit(x, x[:, 0])
     for trained in (est, clone(est).fit(x, x[:, 0])):
@@ -482,11 +482,11 @@ def test_nothing_compiled_is_pickled():
             if module.startswith("fastbp")
         }
         assert "fastbp._core" not in " ".join(names)
-        assert names  # the estimator's own class at least
+        assert names  # at least the class of the estimator
 
 
 def classes_in(data):
-    """The (module, name) of every global that unpickling would look up."""
+    """(module, name) of every global that unpickling looks up."""
     found = []
 
     class Unpickler(pickle.Unpickler):
@@ -504,7 +504,7 @@ def test_types(model, trip, tmp_path):
     est = fitted(model)
     if trip != "none":
         est = TRIPS[trip](est, tmp_path)
-    mapped = "mmap" in trip  # joblib gives np.memmap then
+    mapped = "mmap" in trip  # then joblib gives np.memmap
     for arrays, ndim in [(est.coefs_, 2), (est.intercepts_, 1)]:
         assert type(arrays) is list
         assert len(arrays) == est.n_layers_ - 1
@@ -536,7 +536,7 @@ def test_types(model, trip, tmp_path):
 @pytest.mark.parametrize("kind", ["dense", "CSR"])
 @pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 def test_float32_model_reads_float64(cls, kind):
-    """As scikit-learn's does: the product of float32 weights and float64 data is float64."""
+    """As in scikit-learn: the product of float32 weights and float64 data is float64."""
     x32 = X.astype(np.float32)
     ours = cls(**PARAMS).fit(x32, Y)
     theirs = getattr(sklearn.neural_network, cls.__name__)(**PARAMS).fit(x32, Y)
@@ -544,7 +544,7 @@ def test_float32_model_reads_float64(cls, kind):
     for x in (X, x32, X.astype(np.float16), (X > 0), (10 * X).astype(int)):
         if kind == "CSR":
             if x.dtype == np.float16:
-                continue  # SciPy has none
+                continue  # SciPy has no such type
             x = sp.csr_array(x)
         expected = theirs.predict_proba(x) if cls is MLPClassifier else theirs.predict(x)
         found = ours.predict_proba(x) if cls is MLPClassifier else ours.predict(x)
@@ -555,7 +555,7 @@ def test_float32_model_reads_float64(cls, kind):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_names_that_converters_read(model):
-    """skl2onnx takes a model apart by these."""
+    """skl2onnx reads these attributes."""
     cls, params, y = MODELS[model]
     est = fitted(model)
     their_cls = getattr(sklearn.neural_network, cls.__name__)

@@ -1,9 +1,5 @@
-"""The lean path of predict: the errors and the bits of the full one; chunks, ranks and threads."""
+"""Predictions without scikit-learn's checks have the same errors and the same bits."""
 
-import os
-import signal
-import sys
-import threading
 import warnings
 from functools import partial
 
@@ -11,24 +7,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn.neural_network
+from odd_inputs import put
 from sklearn import config_context
 from sklearn.preprocessing import LabelBinarizer
 
-import fastbp.estimators
-import fastbp.network
-from fastbp import MLPClassifier, MLPRegressor, training
+from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators import inputs
 from fastbp.kernels import core
-from fastbp.network import Network, predict_chunks
-from fastbp.threads import Team, cores
-from interrupts import (
-    THREADS,
-    InterruptAt,
-    blas_threads,
-    files_of,
-    ranks_alive,
-    wait_for_ranks,
-)
+from fastbp.network import Network
 
 try:
     import pandas as pd
@@ -50,12 +36,6 @@ Y = np.arange(N) % 3
 
 class Derived(np.ndarray):
     pass
-
-
-def put(a, index, value):
-    a = np.array(a)
-    a[index] = value
-    return a
 
 
 def unaligned(a):
@@ -147,7 +127,7 @@ if pd is not None:
 
 
 def outcome(call):
-    """The result's bits, or the error's type and words; and what was warned."""
+    """The bits of the result, or type and message of the error; and the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -166,14 +146,14 @@ def fitted(cls, dtype="f8", names=False, **params):
 
 @pytest.fixture
 def full(monkeypatch):
-    """Call it, and the checks of every call are scikit-learn's."""
+    """A function that makes all later predictions use scikit-learn's checks."""
     return lambda: monkeypatch.setattr("fastbp.estimators.base.plain_rows", lambda *_: None)
 
 
 @pytest.mark.parametrize("state", ["float64", "float32", "names", "new", "edited"])
 @pytest.mark.parametrize("cls", METHODS)
 @pytest.mark.parametrize("odd", ODD)
-def test_odd_input_meets_the_same_words_and_bits_on_both_paths(odd, cls, state, full):
+def test_odd_input_gives_the_same_errors_and_bits_with_and_without_checks(odd, cls, state, full):
     if state == "names" and pd is None:
         pytest.skip("pandas is not installed")
     if state == "new":
@@ -194,13 +174,13 @@ def test_odd_input_meets_the_same_words_and_bits_on_both_paths(odd, cls, state, 
     assert lean == again == outcomes()
     theirs = outcome(partial(other.predict, ODD[odd]))
     assert (len(theirs[0]) == 2) == (len(lean[0][0]) == 2)
-    if len(theirs[0]) == 2 and odd != "dates":  # those fail in the arithmetic
+    if len(theirs[0]) == 2 and odd != "dates":  # these fail in the arithmetic
         assert lean[0] == theirs
 
 
 @pytest.mark.parametrize("cls", METHODS)
 @pytest.mark.parametrize("odd", ["nan", "inf", "nan in float32", "inf in Fortran", "nan in object"])
-def test_who_assumes_finite_gets_nan(odd, cls, full):
+def test_assume_finite_gives_nan(odd, cls, full):
     est = fitted(cls)
     with config_context(assume_finite=True):
         lean = outcome(lambda: est.predict(ODD[odd]))
@@ -208,7 +188,7 @@ def test_who_assumes_finite_gets_nan(odd, cls, full):
         assert len(lean[0]) == 4 and lean == outcome(lambda: est.predict(ODD[odd]))
 
 
-def test_plain_arrays_take_the_lean_path_and_nothing_else_does(monkeypatch):
+def test_only_plain_arrays_skip_the_checks(monkeypatch):
     asked = []
     check = inputs.check_prediction_data
     monkeypatch.setattr(
@@ -269,7 +249,7 @@ def test_what_a_user_changes_is_seen():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("weights", ["zeros", "drawn"])
-def test_the_core_finds_whatever_is_not_finite_wherever_it_is(weights, value, dtype):
+def test_the_core_finds_values_that_are_not_finite_anywhere(weights, value, dtype):
     for rows, features, units in ((1, 1, 2), (1, 67, 1), (3, 16, 40), (300, 3, 4)):  # two blocks
         network = Network((features, units, 2), "relu", dtype)
         x, out = np.full((rows, features), np.finfo(dtype).max, dtype), np.empty((rows, 2), dtype)
@@ -285,7 +265,7 @@ def test_the_core_finds_whatever_is_not_finite_wherever_it_is(weights, value, dt
             assert core.is_finite(x.ravel()) and not core.is_finite(odd.ravel())
 
 
-def test_sums_that_overflow_are_no_fault_of_x():
+def test_overflow_of_sums_is_not_an_error_of_x():
     x = np.full((5, 3), np.finfo("f4").max, "f4")
     x[1] = 1
     est = MLPRegressor(hidden_layer_sizes=(4,), random_state=0, max_iter=1)
@@ -302,7 +282,7 @@ def test_sums_that_overflow_are_no_fault_of_x():
 
 @pytest.mark.parametrize("classes", [1, 2, 3])
 @pytest.mark.parametrize("names", ["int", "str", "bool", "float"])
-def test_labels_are_what_the_binarizer_says(names, classes):
+def test_labels_are_those_of_the_binarizer(names, classes):
     labels = {
         "int": np.array([7, -3, 4]),
         "str": np.array(["c", "a", "bb"]),
@@ -360,292 +340,8 @@ def test_plain_labels_are_encoded_as_scikit_learn_does(y):
         np.array([1, None], object),
     ],
 )
-def test_other_labels_are_scikit_learns_business(y):
+def test_other_labels_are_left_to_scikit_learn(y):
     assert inputs.plain_labels(y) is None
-
-
-# ---- many rows ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_chunks(monkeypatch):
-    monkeypatch.setattr("fastbp.network.inference.PREDICT_WORK", 1)  # chunks of 64 rows
-    monkeypatch.setattr(cores, "LAUNCH_COST", 0)
-    monkeypatch.setattr(cores, "available_cores", lambda: 2)
-
-
-def wide(n, dtype=np.float32, seed=0):
-    x = np.random.RandomState(seed).randn(n, 40).astype(dtype)
-    return x, np.arange(n) % 4
-
-
-@pytest.mark.parametrize("kind", ["float32", "float64", "Fortran", "converted", "csr"])
-def test_any_number_of_threads_gives_the_same_bits(kind, small_chunks, monkeypatch):
-    x, y = wide(1000, np.float64 if kind == "float64" else np.float32)
-    model = MLPClassifier((30,), max_iter=2, random_state=0).fit(x, y)
-    x = {
-        "Fortran": np.asfortranarray,
-        "converted": lambda a: a.astype(float),
-        "csr": sp.csr_array,
-    }.get(kind, np.asarray)(x)
-    sizes, made = [], Team.__init__
-
-    def spy(self, size, inline):
-        sizes.append(size)
-        made(self, size, inline)
-
-    monkeypatch.setattr(Team, "__init__", spy)
-    limits, results = blas_threads(), []
-    for n_threads in (1, 2, 3, None, 2**40):
-        results.append(model.set_params(n_threads=n_threads).predict_proba(x))
-        assert not ranks_alive() and not cores._cores_taken
-    assert sizes == [1, 2, 3, 2, 16]  # no more than there are chunks
-    assert blas_threads() == limits
-    for result in results[1:]:
-        np.testing.assert_array_equal(result, results[0])
-    by_hand = np.maximum(x @ model.coefs_[0] + model.intercepts_[0], 0) @ model.coefs_[1]
-    expected = np.exp(by_hand + model.intercepts_[1])
-    np.testing.assert_allclose(results[0], expected / expected.sum(1, keepdims=True), rtol=1e-4)
-
-
-def test_nan_in_any_chunk_is_found_by_any_rank(small_chunks):
-    x, y = wide(500)
-    model = MLPClassifier((30,), max_iter=2, random_state=0, n_threads=2).fit(x, y)
-    for row in (0, 63, 64, 250, 499):
-        with pytest.raises(ValueError, match=r"^Input X contains NaN\.\nMLPClassifier does not"):
-            model.predict(put(x, (row, 3), np.nan))
-
-
-def test_early_stopping_scores_by_the_same_team(small_chunks):
-    """The validation set has several chunks."""
-    x, y = wide(1000)
-    fits = [
-        MLPClassifier(
-            (30,),
-            max_iter=4,
-            random_state=0,
-            early_stopping=True,
-            batch_size=300,
-            validation_fraction=0.4,
-            n_threads=n_threads,
-        ).fit(x, y)
-        for n_threads in (1, 2, 3)
-    ]
-    for fit in fits[1:]:
-        assert fit.validation_scores_ == fits[0].validation_scores_
-        assert fit.validation_loss_curve_ == fits[0].validation_loss_curve_
-        np.testing.assert_array_equal(fit.coefs_[0], fits[0].coefs_[0])
-
-
-def test_fits_and_predictions_share_the_cores(small_chunks):
-    x, y = wide(500)
-    model = MLPClassifier((30,), max_iter=2, random_state=0).fit(x, y)
-    with cores.reserved_cores(2, None, 1):
-        assert not ranks_alive()
-        model.predict(x)
-        assert len(cores._cores_taken) == 1
-
-
-def test_a_stop_is_heard_between_chunks(small_chunks):
-    network, seen, alone = Network((40, 2), "relu", np.float32), [], Team(1, inline=True)
-
-    def rows(part):
-        seen.append(part)
-        if len(seen) == 3:
-            core.stop_team(alone.words)
-        return x[part]
-
-    x, out = wide(1000)[0], np.empty((1000, 2), np.float32)
-    predict_chunks(network, rows, 64, "identity", out, alone)
-    assert seen == [slice(0, 64), slice(64, 128), slice(128, 192)]
-
-
-FILES = (*THREADS, *files_of(fastbp.network), *files_of(fastbp.estimators))
-
-
-def test_an_interrupt_at_any_line_of_a_prediction_leaves_nothing_behind(small_chunks):
-    x, y = wide(300)
-    model = MLPClassifier((30,), max_iter=2, random_state=0, n_threads=2).fit(x, y)
-    expected, limits, line = model.predict_proba(x), blas_threads(), 0
-    while True:
-        line += 1
-        with InterruptAt(line, FILES) as tracer:
-            try:
-                model.predict_proba(x)
-            except KeyboardInterrupt:
-                pass
-            else:
-                assert tracer.raised is None
-        if tracer.raised is None:
-            break
-        wait_for_ranks()
-        assert not ranks_alive() and not cores._cores_taken, tracer.raised
-        assert blas_threads() == limits, tracer.raised
-    assert line > 50
-    np.testing.assert_array_equal(model.predict_proba(x), expected)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to oneself")
-@pytest.mark.parametrize("n_threads", [1, 2])
-def test_ctrl_c_is_heard_between_chunks(n_threads):
-    x = np.broadcast_to(np.ones(100, np.float32), (3_000_000, 100))  # some seconds
-    model = MLPClassifier((100,), max_iter=1, n_threads=n_threads).fit(
-        np.eye(100, dtype=np.float32), np.arange(100) % 3
-    )
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    try:
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            model.predict(x)
-        timer.join()
-        assert not ranks_alive() and not cores._cores_taken
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-# ---- many threads ---------------------------------------------------------------------------
-
-
-def in_threads(count, work):
-    """Run work(number) in so many threads at once; the failures."""
-    failures, barrier = [], threading.Barrier(count)
-
-    def run(number):
-        barrier.wait()
-        try:
-            work(number)
-        except BaseException as failure:
-            failures.append((number, repr(failure)))
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return failures
-
-
-def test_32_threads_predict_100_000_times_without_a_mismatch():
-    """On one shared estimator, some threads on a second one; one row, a few, and many."""
-    models = [MLPClassifier((8,), max_iter=2, random_state=seed).fit(X, Y) for seed in (0, 1)]
-    many = np.repeat(X, 60, axis=0)
-    parts = [X[:1], X[3:4], X[5:8], X[8:30], X[2:3].astype(np.float32), X[1:2].tolist(), many]
-    expected = [[model.predict_proba(part) for part in parts] for model in models]
-    done = [0] * 32
-
-    def work(number):
-        model, right = models[number % 8 == 7], expected[number % 8 == 7]
-        for k in range(3130):
-            which = k % 4 if k % 500 else (number + k // 500) % 7
-            found = model.predict_proba(parts[which])
-            assert found.tobytes() == right[which].tobytes(), which
-            done[number] += 1
-
-    assert not in_threads(32, work)
-    assert sum(done) >= 100_000
-
-
-def test_a_model_is_whole_while_it_is_fitted_again(monkeypatch):
-    """On other features and other classes, as seen in the midst of training."""
-    model, seen = fitted(MLPClassifier), []
-    before, run = model.predict_proba(X), training.run
-
-    def spy(*args, **kwargs):
-        course = run(*args, **kwargs)
-        seen.append(model.predict_proba(X))
-        assert (model.predict(X) <= 2).all() and len(model.classes_) == 3
-        return course
-
-    monkeypatch.setattr(training, "run", spy)
-    model.fit(X[:, :3], np.arange(N) % 5 + 3)
-    np.testing.assert_array_equal(seen, [before])
-    assert model.predict_proba(X[:, :3]).shape == (N, 5)
-
-
-def test_a_fit_that_ends_during_a_prediction_is_not_undone(monkeypatch):
-    """The prediction was making an arena for the weights as they were before."""
-    model, make = fitted(MLPClassifier), Network.from_arrays.__func__
-    twin = fitted(MLPClassifier, random_state=1)
-    before = model.predict_proba(X)
-
-    def slow(cls, *args):
-        monkeypatch.setattr(Network, "from_arrays", classmethod(make))
-        network = make(cls, *args)
-        model.set_params(random_state=1).fit(X, Y)
-        return network
-
-    model.coefs_ = [w.copy() for w in model.coefs_]
-    monkeypatch.setattr(Network, "from_arrays", classmethod(slow))
-    np.testing.assert_array_equal(model.predict_proba(X), before)
-    np.testing.assert_array_equal(model.predict_proba(X), twin.predict_proba(X))
-    np.testing.assert_array_equal(model.coefs_[0], twin.coefs_[0])
-
-
-def test_predictions_during_fits_in_another_thread():
-    model, known = MLPClassifier((8,), max_iter=3), set()
-    for seed in range(3):
-        model.set_params(random_state=seed).fit(X, Y)
-        known.add(model.predict_proba(X).tobytes())
-    assert len(known) == 3
-    ended = threading.Event()
-
-    def work(number):
-        if number == 0:
-            try:
-                for k in range(100):
-                    model.set_params(random_state=k % 3).fit(X, Y)
-            finally:
-                ended.set()
-        while not ended.is_set():
-            assert model.predict_proba(X).tobytes() in known
-
-    assert not in_threads(6, work)
-
-
-def test_edits_are_seen_by_all_threads():
-    model = MLPClassifier((8,), max_iter=2, random_state=0).fit(X, Y)
-    model.coefs_[0] = model.coefs_[0] * 2
-    expected = []
-
-    def work(number):
-        found = model.predict_proba(X).tobytes()
-        expected.append(found)
-
-    assert not in_threads(8, work)
-    assert len(set(expected)) == 1 and expected[0] == model.predict_proba(X).tobytes()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_fork_during_predictions_works_in_the_child(small_chunks):
-    x, y = wide(1000)
-    model = MLPClassifier((30,), max_iter=2, random_state=0, n_threads=2).fit(x, y)
-    expected, ended = model.predict_proba(x), threading.Event()
-
-    def work():
-        while not ended.is_set():
-            model.predict_proba(x)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        for _ in range(10):
-            child = os.fork()
-            if child == 0:
-                try:
-                    same = np.array_equal(model.predict_proba(x), expected)
-                    os._exit(
-                        0
-                        if same and np.array_equal(model.predict_proba(x[:1]).shape, (1, 4))
-                        else 1
-                    )
-                except BaseException:
-                    os._exit(2)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    finally:
-        ended.set()
-        thread.join()
 
 
 @pytest.mark.parametrize(
@@ -653,7 +349,7 @@ def test_a_fork_during_predictions_works_in_the_child(small_chunks):
     [np.zeros(3), np.zeros((2, 5), np.int64), np.zeros(0, "V48"), np.zeros(8, "V48")[::2], None],
     ids=repr,
 )
-def test_a_plan_that_is_none_is_refused(plan):
+def test_an_invalid_plan_is_refused(plan):
     """The core reads plans as bytes."""
     with pytest.raises((ValueError, BufferError, TypeError)):
         core.scratch_size(plan, 1, 1, "predict")

@@ -30,7 +30,7 @@ def job_of(model, max_iter):
 
 
 def facts(course):
-    """All that must be equal: parameters, state, counters and epochs but for their seconds."""
+    """Everything that must be equal: parameters, state, counters, epochs without seconds."""
     yield course.network.params.tobytes()
     yield course.optimizer.state.tobytes()
     yield course.optimizer.tally[2]
@@ -288,4 +288,4 @@ def test_the_small_state_is_small():
     size = len(pickle.dumps(model._resume))
     assert size < 4000
     model.partial_fit(X, y)
-    assert not hasattr(model, "_resume")  # another order of samples, so that it is of no use
+    assert not hasattr(model, "_resume")  # partial_fit draws another order of samples

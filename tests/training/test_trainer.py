@@ -1,4 +1,4 @@
-"""What the parity suite does not look at: printed lines, schedules, the course of failed fits."""
+"""Training apart from parity: printed lines, schedules, failed fits, memory, L-BFGS."""
 
 import inspect
 import tracemalloc
@@ -77,7 +77,7 @@ def test_divergence_with_early_stopping_restores_the_best_weights_and_warns():
     assert model.n_iter_ < 10 and np.isfinite(model.predict(X)).all()
 
 
-def test_divergence_in_the_last_epoch_is_told_too():
+def test_divergence_in_the_last_epoch_raises_too():
     with pytest.raises(ValueError, match="Training stopped at epoch 1 with"):
         diverging(batch_size=10).set_params(max_iter=1).fit(X, y)
 
@@ -124,7 +124,7 @@ def test_a_warning_turned_into_an_error_comes_after_the_model_is_stored():
             warnings.simplefilter("error")
             model.fit(X, y)
         assert model.n_iter_ == 2 and model.predict(X).shape == y.shape
-    model = MLPClassifier(max_iter=2, batch_size=1000)  # these come before there is one
+    model = MLPClassifier(max_iter=2, batch_size=1000)  # these warn before there is a model
     for target in (y, y.reshape(-1, 1)):
         with pytest.raises(UserWarning), warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -134,7 +134,7 @@ def test_a_warning_turned_into_an_error_comes_after_the_model_is_stored():
 
 @quiet
 def test_lbfgs_in_between_leaves_the_optimizer_and_the_curves():
-    """As in scikit-learn, where a cold lbfgs fit forgets neither."""
+    """As in scikit-learn: a cold lbfgs fit keeps both."""
     for library in (theirs, fastbp):
         model = library.MLPClassifier(solver="sgd", max_iter=6, random_state=0).fit(X, y)
         model.set_params(solver="lbfgs").fit(X, y)
@@ -157,7 +157,7 @@ def test_lbfgs_in_between_leaves_the_optimizer_and_the_curves():
     ],
 )
 def test_warm_start_with_other_sizes(solver, hidden, told):
-    """An error where scikit-learn fails obscurely; ignored where it ignores them."""
+    """An error where scikit-learn fails with an unclear message; otherwise ignored, as there."""
     model = MLPClassifier((5,), solver=solver, warm_start=True, max_iter=3, random_state=0)
     model.fit(X, y).set_params(hidden_layer_sizes=hidden)
     if told:
@@ -198,19 +198,19 @@ def test_the_memory_that_is_checked_is_the_memory_that_is_used(parameters, dtype
         peak = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
-    # The draw of a layer's weights in float64 comes on top for a moment, in float32.
+    # With float32, drawing the weights of a layer in float64 needs more memory for a short time.
     assert 0.75 * peak < told[-1] < 1.6 * peak
 
 
 def test_parameters_are_stored_in_the_order_of_the_signature():
-    """So that pickles of equal estimators are equal in every process."""
+    """Pickles of equal estimators are therefore equal in every process."""
     for estimator in (MLPClassifier(), MLPRegressor()):
         assert list(vars(estimator)) == list(inspect.signature(type(estimator)).parameters)
 
 
 @quiet
 def test_multi_output_lbfgs_minimizes_and_reports_the_sum():
-    """scikit-learn #8349: there the loss is the mean over outputs, the gradient that of the sum."""
+    """In scikit-learn the loss is the mean over outputs, the gradient that of the sum (#8349)."""
     Y = np.stack([y, X[:, 0], X[:, 1] ** 2], axis=1)
     model = MLPRegressor(solver="lbfgs", alpha=0.1, max_iter=2000, random_state=0).fit(X, Y)
     error = ((model.predict(X) - Y) ** 2).sum(axis=1).mean() / 2
@@ -224,7 +224,7 @@ def test_multi_output_lbfgs_minimizes_and_reports_the_sum():
 @quiet
 @pytest.mark.parametrize("max_fun", range(1, 8))
 def test_the_weights_of_lbfgs_are_those_of_its_loss(max_fun):
-    """Also where the last evaluation was a step of the line search that was not taken."""
+    """Also if the last evaluation was a rejected step of the line search."""
     model = MLPRegressor(solver="lbfgs", alpha=0.1, max_fun=max_fun, random_state=0).fit(X, y)
     error = ((model.predict(X) - y) ** 2).mean() / 2
     penalty = 0.1 / 2 * sum((w**2).sum() for w in model.coefs_) / len(X)
@@ -232,7 +232,7 @@ def test_the_weights_of_lbfgs_are_those_of_its_loss(max_fun):
 
 
 @quiet
-def test_divergence_after_a_warm_start_goes_back_to_where_it_began():
+def test_divergence_after_a_warm_start_restores_the_weights_of_its_start():
     model = diverging(early_stopping=True, warm_start=True, n_iter_no_change=np.inf)
     model.set_params(learning_rate_init=1e-3)
     model.fit(X, y).set_params(learning_rate_init=1e3)

@@ -1,4 +1,4 @@
-"""Validation data given to `fit`: what it changes, what it must not, and what is recorded of it."""
+"""Validation data given to `fit`: recorded curves, effects on training, and refused data."""
 
 import inspect
 import pickle
@@ -55,7 +55,7 @@ def bits(model):
     return [array.tobytes() for array in (*model.coefs_, *model.intercepts_)]
 
 
-# ---- what is recorded ---------------------------------------------------------------------------
+# ---- recorded curves
 
 
 def log_cosh(raw, y):
@@ -70,7 +70,7 @@ def swish(z):
     return z * fg.sigmoid(z)
 
 
-# Estimator and parameters; targets of training and of validation; the oracle's name of the loss.
+# Estimator and parameters; training and validation targets; name of the loss in the oracle.
 PROBLEMS = {
     "log_loss": (MLPClassifier, {}, LABELS, LABELS_VAL, "log_loss"),
     "binary": (MLPClassifier, {}, LABELS > 0, LABELS_VAL > 0, "binary_log_loss"),
@@ -120,7 +120,7 @@ PROBLEMS = {
 
 
 def numpy_loss(model, problem, x, y, weight):
-    """The reported loss of the model as it stands, without the penalty, in float64."""
+    """The reported loss of the current model, without the penalty, in float64."""
     cls, params, *_, loss = PROBLEMS[problem]
     activation = "silu" if params.get("activation") is swish else "tanh"
     coefs, intercepts = (
@@ -139,8 +139,8 @@ def numpy_loss(model, problem, x, y, weight):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_the_curves_are_those_of_the_weights_after_each_epoch(problem, weighted, dtype):
-    """A twin gets the same epochs one by one, and says after each what NumPy makes of it."""
+def test_curves_belong_to_the_weights_after_each_epoch(problem, weighted, dtype):
+    """A second model is trained epoch by epoch; NumPy computes its loss and score after each."""
     cls, params, y, y_val, _ = PROBLEMS[problem]
     x, x_val = X.astype(dtype), X_VAL.astype(dtype)
     weight, weight_val = (W, W_VAL) if weighted else (None, None)
@@ -166,8 +166,8 @@ def test_the_curves_are_those_of_the_weights_after_each_epoch(problem, weighted,
 
 
 @BOTH
-def test_of_all_the_training_data_it_is_the_loss_that_the_next_epoch_reports(cls):
-    """One batch is all data, so loss_curve_ is that of the weights before its one step."""
+def test_validation_loss_on_the_training_data_is_the_loss_of_the_next_epoch(cls):
+    """With one batch per epoch, loss_curve_ has the loss before the only step of each epoch."""
     y, _ = data_of(cls)
     model = cls(**{**SMALL, "batch_size": 120, "alpha": 0.0})
     model.fit(X, y, W, X_val=X, y_val=y, sample_weight_val=W)
@@ -180,7 +180,7 @@ def test_held_out_samples_are_recorded_too(cls):
     model = cls(**SMALL, early_stopping=True, validation_fraction=0.3).fit(X, y, W)
     random_state = np.random.RandomState(0)
     network = Network([6, 5, 3 if cls is MLPClassifier else 2], "tanh", float)
-    network.initialize(random_state)  # draws what a fit draws before its split
+    network.initialize(random_state)  # the same draws as in a fit before its split
     _, held_out = train_test_split(np.arange(120), test_size=0.3, random_state=random_state)
     assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_
     best = np.argmax(model.validation_scores_)
@@ -195,7 +195,7 @@ def test_held_out_samples_are_recorded_too(cls):
     assert model.validation_loss_curve_[best] == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_sample_of_weight_zero_is_absent_even_if_its_loss_is_infinite():
+def test_a_sample_of_weight_zero_is_ignored_even_if_its_loss_is_infinite():
     x_val = np.vstack([X_VAL, np.full((1, 6), 1e200)])
     y_val, weight = np.append(T_VAL[:, 0], 0.0), np.append(np.ones(50), 0.0)
     model = MLPRegressor(**{**SMALL, "activation": "identity"})
@@ -219,7 +219,7 @@ def test_weights_of_any_scale_give_the_same_curves(cls):
     assert curves[0] == curves[1] == curves[2]
 
 
-# ---- what it changes, and what not --------------------------------------------------------------
+# ---- effects on training
 
 
 @BOTH
@@ -243,7 +243,7 @@ def test_without_early_stopping_the_fit_is_the_same_to_the_bit(cls, params, kind
     recorded.fit(x, y, W, X_val=X_VAL, y_val=y_val)
     assert bits(plain) == bits(recorded) and plain.n_iter_ == recorded.n_iter_
     assert plain.loss_ == recorded.loss_ and plain.t_ == recorded.t_
-    assert states[0].randint(2**31) == states[1].randint(2**31)  # no draw more
+    assert states[0].randint(2**31) == states[1].randint(2**31)  # no additional draws
     if plain.solver == "lbfgs":
         assert not hasattr(plain, "validation_scores_")
     else:
@@ -278,7 +278,7 @@ def test_with_early_stopping_all_samples_train_and_the_score_decides(cls):
     assert model.score(X_VAL, y_val, W_VAL) == best
 
 
-def test_divergence_gives_the_best_weights_back_or_raises():
+def test_divergence_restores_the_best_weights_or_raises():
     model = MLPRegressor(
         **{
             **SMALL,
@@ -299,7 +299,7 @@ def test_divergence_gives_the_best_weights_back_or_raises():
 
 
 @BOTH
-def test_curves_go_on_over_warm_starts_and_are_forgotten_by_cold_ones(cls):
+def test_curves_continue_in_warm_starts_and_begin_again_in_cold_ones(cls):
     y, y_val = data_of(cls)
     data = dict(X_val=X_VAL, y_val=y_val)
     model = cls(**SMALL, warm_start=True).fit(X, y, **data)
@@ -314,11 +314,11 @@ def test_curves_go_on_over_warm_starts_and_are_forgotten_by_cold_ones(cls):
     assert len(model.loss_curve_) == 7
 
 
-def test_curves_under_lbfgs_go_on_and_are_forgotten_likewise():
+def test_curves_of_lbfgs_continue_and_begin_again_likewise():
     data = dict(X_val=X_VAL, y_val=T_VAL)
     model = MLPRegressor(**SMALL, early_stopping=True).fit(X, T, **data)
     model.set_params(solver="lbfgs", max_iter=3)
-    model.fit(X, T)  # leaves the curves that it finds, as it leaves loss_curve_
+    model.fit(X, T)  # keeps the curves, as it keeps loss_curve_
     assert len(model.validation_loss_curve_) == len(model.loss_curve_) == 6
     first = model.fit(X, T, **data).validation_loss_curve_
     assert len(first) == len(model.validation_scores_) == model.n_iter_ == 3
@@ -334,13 +334,13 @@ def test_lbfgs_records_every_iterate(cls):
     data = dict(X_val=X_VAL, y_val=y_val, sample_weight_val=W_VAL)
     model = cls(**{**SMALL, "solver": "lbfgs", "alpha": 0.1}, early_stopping=True)
     model.fit(X, y, **data)
-    assert model.best_validation_score_ is None  # nor did it stop anything
+    assert model.best_validation_score_ is None  # and there is no early stopping
     for n in range(1, 7):
         step = clone(model).set_params(max_iter=n).fit(X, y)
         z = oracle.forward(step.coefs_, step.intercepts_, "tanh", X_VAL)[-1]
         loss = "log_loss" if cls is MLPClassifier else "squared_error"
         rows = oracle.row_reported(loss, z, y_val.reshape(50, -1), 2.0**-52)
-        # The sum over outputs, as the loss that lbfgs reports.
+        # The sum over outputs, as in the loss that lbfgs reports.
         assert model.validation_loss_curve_[n - 1] == pytest.approx(
             np.average(rows, weights=W_VAL), rel=1e-12
         )
@@ -384,7 +384,7 @@ def test_a_large_validation_set_is_in_the_memory_that_is_checked(monkeypatch):
     assert told[-1] - told[1] == 100_000 * 3 * 8
 
 
-# ---- labels, layouts, pipelines -----------------------------------------------------------------
+# ---- labels, layouts, pipelines
 
 
 @pytest.mark.parametrize(
@@ -476,7 +476,7 @@ def test_any_layout_and_dtype_of_the_validation_set(cls):
 
 
 @BOTH
-def test_pipelines_transform_it(cls):
+def test_pipelines_transform_validation_data(cls):
     y, y_val = data_of(cls)
     x, x_val = 5 * X + 3, 5 * X_VAL + 3
     data = dict(X_val=x_val, y_val=y_val, sample_weight_val=W_VAL)
@@ -526,7 +526,7 @@ def test_verbose_prints_the_score(early_stopping, capsys):
     ]
 
 
-# ---- interrupts ---------------------------------------------------------------------------------
+# ---- interrupts
 
 INTERRUPTED = [
     pytest.param(dict(early_stopping=True), id="early stopping"),
@@ -545,7 +545,7 @@ def test_an_interrupt_at_any_line_keeps_the_curves_together(params):
     line = seen = 0
     while True:
         line += 5
-        model = pickle.loads(known)  # has epochs already
+        model = pickle.loads(known)  # it already has epochs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with InterruptAt(line, TRAINING) as tracer:
@@ -574,7 +574,7 @@ def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
     line, seen = 0, set()
     while True:
         line += 3
-        model = pickle.loads(known)  # has iterates already
+        model = pickle.loads(known)  # it already has iterates
         with InterruptAt(line, TRAINING) as tracer, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -584,7 +584,7 @@ def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
         if tracer.raised is None:
             break
         done = model.n_iter_
-        if bits(model) == before and model.n_iter_ == 3:  # it came before training
+        if bits(model) == before and model.n_iter_ == 3:  # the interrupt came before training
             done = 0
         seen.add(done)
         assert model.validation_scores_ == whole.validation_scores_[: 3 + done], tracer.raised
@@ -592,7 +592,7 @@ def test_an_interrupt_at_any_line_of_lbfgs_keeps_the_curves_together():
     assert seen == {0, 1, 2, 3}
 
 
-# ---- what is refused (the rest stands in test_odd_inputs.py) ------------------------------------
+# ---- refused data (more of them in tests/estimators/test_odd_validation_data.py)
 
 
 def test_multilabel_is_refused_where_columns_differ():
@@ -605,7 +605,7 @@ def test_multilabel_is_refused_where_columns_differ():
             MLPClassifier(**SMALL).fit(X, y, X_val=X_VAL, y_val=y_val)
 
 
-def test_what_float32_cannot_hold_is_refused():
+def test_values_too_large_for_float32_are_refused():
     x = X.astype("f4")
     with pytest.raises(ValueError, match=r"^X_val: X has values too large for float32"):
         MLPRegressor(**SMALL).fit(x, T[:, 0], X_val=1e300 * X_VAL, y_val=T_VAL[:, 0])
@@ -621,7 +621,7 @@ def test_a_broken_sparse_matrix_is_not_read():
 
 
 @BOTH
-def test_half_a_pair_is_refused_in_scikit_learns_words(cls):
+def test_x_or_y_alone_is_refused_with_scikit_learns_message(cls):
     if "X_val" not in inspect.signature(HistGradientBoostingClassifier.fit).parameters:
         pytest.skip("this scikit-learn has no X_val")
     for data in (dict(X_val=X_VAL), dict(y_val=LABELS_VAL)):
@@ -633,7 +633,7 @@ def test_half_a_pair_is_refused_in_scikit_learns_words(cls):
 
 
 @BOTH
-def test_partial_fit_takes_none(cls):
+def test_partial_fit_takes_no_validation_data(cls):
     with pytest.raises(TypeError, match="unexpected keyword argument 'X_val'"):
         cls(**SMALL).partial_fit(X, LABELS, X_val=X_VAL)
 
