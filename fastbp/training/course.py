@@ -54,8 +54,8 @@ class Course:
         better than the best one before: if True, the network ends with the parameters of the last
         epoch, else with those of the start.
     start : dict, default=None
-        State of `random_state` before the validation split. All orders can be repeated from it. None if a
-        seed gives it.
+        State of `random_state` before the validation split. All orders can be repeated from it.
+        None if a seed gives it.
     raw_params : ndarray, default=None
         Parameters after the last epoch, if the network has those of the best epoch.
     kept : dict of int to ndarray
