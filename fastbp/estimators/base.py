@@ -196,8 +196,6 @@ class BaseMLP(CheckedEstimator):
         }
         if job.features.names is not None:
             learned["feature_names_in_"] = job.features.names
-        if course.start is not None:
-            learned["_resume"] = training.small_state(course)
         if labels.binarizer is not None:
             learned.update(classes_=labels.classes, _label_binarizer=labels.binarizer)
         lists: dict[str, list[Any]] = {}
@@ -221,6 +219,8 @@ class BaseMLP(CheckedEstimator):
             _no_improvement_count=course.no_improvement_count,
             _optimizer=course.optimizer,
         )
+        if not job.incremental:
+            learned["_resume"] = training.small_state(course)
         return learned, lists
 
     def _warn(self, job: EstimatorJob, course: Course) -> None:

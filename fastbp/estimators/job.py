@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -252,8 +253,9 @@ def _for_training(
         job.objective = replace(job.objective, scale=1.0)
     job.early_stopping = estimator.early_stopping and not is_lbfgs
     job.incremental = request.purpose == PARTIAL_FIT
-    resumable = not (is_lbfgs or job.incremental)
-    start = job.course.random_state.get_state(legacy=False) if resumable else None
+    start = None  # from a seed the state can be drawn again, which is cheaper than to keep it
+    if not (is_lbfgs or job.incremental or isinstance(estimator.random_state, Integral)):
+        start = job.course.random_state.get_state(legacy=False)
     if job.early_stopping and held_out is None:
         rows, held_out = _hold_out(estimator, job, X, y)
     if held_out is not None:

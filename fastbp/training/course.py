@@ -55,7 +55,7 @@ class Course:
         epoch, else with those of the start.
     start : dict, default=None
         State of `random_state` after the initial weights and before the validation split, from
-        which all orders can be repeated.
+        which all orders can be repeated. None if a seed gives it.
     raw_params : ndarray, default=None
         Parameters after the last epoch, if the network has those of the best epoch.
     kept : dict of int to ndarray

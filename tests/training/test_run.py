@@ -4,6 +4,7 @@ import io
 import pickle
 import subprocess
 import sys
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -237,6 +238,7 @@ def test_rates_have_a_row_for_each_step_where_they_change(solver):
 
 @quiet
 @pytest.mark.parametrize("stop", [1, 4, 9])
+@pytest.mark.parametrize("seed", [4, np.random.RandomState(4)], ids=["seed", "RandomState"])
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -247,18 +249,23 @@ def test_rates_have_a_row_for_each_step_where_they_change(solver):
     ],
     ids=str,
 )
-def test_the_small_state_of_a_pickled_estimator_is_enough_to_continue(parameters, stop):
-    parameters = dict(hidden_layer_sizes=(7, 5), batch_size=32, random_state=4, **parameters)
-    whole = MLPClassifier(max_iter=11, **parameters).fit(X, y)
-    stopped = MLPClassifier(max_iter=stop, **parameters).fit(X, y)
+def test_the_small_state_of_a_pickled_estimator_is_enough_to_continue(parameters, seed, stop):
+    parameters = dict(hidden_layer_sizes=(7, 5), batch_size=32, **parameters)
+
+    def fresh(max_iter):
+        return MLPClassifier(max_iter=max_iter, random_state=deepcopy(seed), **parameters)
+
+    whole, stopped = fresh(11).fit(X, y), fresh(stop).fit(X, y)
     stopped = pickle.loads(pickle.dumps(stopped))
-    state, model = stopped._resume, MLPClassifier(max_iter=11 - stop, **parameters)
+    state, model = stopped._resume, fresh(11 - stop)
     job = model._job(X, y)
     course = job.course
-    course.random_state.set_state(state["random_state"])
-    rows = np.arange(len(X))
-    if model.early_stopping:
-        rows, _ = inputs.hold_out(len(X), 0.1, course.random_state, None)
+    rows = np.arange(len(X)) if course.order is None else course.order
+    if state["random_state"] is not None:
+        course.random_state.set_state(state["random_state"])
+        if model.early_stopping:
+            rows, _ = inputs.hold_out(len(X), 0.1, course.random_state, None)
+    assert (state["random_state"] is None) == isinstance(seed, int)
     if model.shuffle:
         course.order = training.replay_order(course.random_state, rows, state["n_epochs"])
     fitted = current_model(stopped).network
