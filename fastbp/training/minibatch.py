@@ -64,27 +64,27 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     shuffled, ended = course.order if job.shuffle else None, False
     records, endings = hooks(watches, "record"), hooks(watches, "after_epoch")
     after_epoch = optimizer.schedule.rules.after_epoch
-    rule = optimizer.rule.lower()
     n_steps = math.ceil(course.n_samples / job.batch_size)
     rates = optimizer.rates(n_steps)
+    fill_rates, total = optimizer.filler(rates), optimizer.tally.item
     step_work = job.work_per_sample * job.batch_size + 8 * network.params.size
     cost = step_cost(step_work, network.params.size)
     with team(job.n_threads, cost, job.batch_size, step_work * n_steps) as ranks:
-        door = _epoch_door(job, optimizer, rule, rates, ranks.size)
+        door = _epoch_door(job, optimizer, rates, ranks.size)
         while len(course.epochs) < job.max_iter:
             if shuffled is not None:  # as `sklearn.utils.shuffle` does
                 course.random_state.shuffle(shuffled)
-            optimizer.fill(rates, rule)
+            fill_rates()
             began = perf_counter()
             ranks.run(door)
-            course.loss = float(optimizer.tally[0]) / course.n_samples
-            epoch = Epoch(course.loss, None, None, perf_counter() - began, optimizer.rate)
+            course.loss = loss = total(0) / course.n_samples
+            epoch = Epoch(loss, None, None, perf_counter() - began, optimizer.rate)
             for record in records:
                 epoch = record(course, epoch, ranks)
             course.epochs.append(epoch)
             if not network.is_finite():
                 return NON_FINITE
-            if math.isnan(epoch.loss):  # possible with finite parameters: derivatives may be finite
+            if math.isnan(loss):  # possible with finite parameters: derivatives may be finite
                 return NAN_LOSS
             if after_epoch is not None:
                 optimizer.rate = after_epoch(optimizer.progress(course.t))
@@ -103,7 +103,6 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
 def _epoch_door(
     job: Job,
     optimizer: Optimizer,
-    rule: dict[str, float],
     rates: NDArray[np.float64],
     n_ranks: int,
 ) -> Callable[[Rank], object]:
@@ -112,7 +111,9 @@ def _epoch_door(
     program, objective = job.objective.lower(network)
     use = epoch_use(isinstance(job.samples.x, CSR))
     scratch = network.scratch(job.batch_size, n_ranks, use, program)
-    task = Task(job.samples, objective, rule, job.course.order, job.batch_size, rates)
+    task = Task(
+        job.samples, objective, optimizer.rule.lower(), job.course.order, job.batch_size, rates
+    )
     return functools.partial(
         variant(core.train_epoch, network.params.dtype),
         program,

@@ -1,5 +1,6 @@
 """Optimizers: their rules and constants, and the state of a fit."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,22 +108,30 @@ class Optimizer:
         )
 
     def rates(self, n_steps: int) -> NDArray[np.float64]:
-        """An array for the rates of an epoch, shape (n_steps or 1, 2), full of NaN.
+        """An array for the rates of an epoch, shape (n_steps or 1, 2).
 
         It has a row for each step if the optimizer corrects its rate in each step, else one row.
         """
-        return np.full((n_steps if core.CORRECTS_RATE[self.rule.optimizer] else 1, 2), np.nan)
+        return np.empty((n_steps if core.CORRECTS_RATE[self.rule.optimizer] else 1, 2))
 
-    def fill(self, rates: NDArray[np.float64], lowered: dict[str, float]) -> None:
-        """Write the rates of the next epoch: the scheduled ones, and those with bias correction.
+    def filler(self, rates: NDArray[np.float64]) -> Callable[[], None]:
+        """A function that writes the rates of the next epoch: scheduled, and with bias correction.
 
         The core corrects them, since the last bits of NumPy's powers depend on the processor.
         """
-        is_new = rates[0, 0] != self.rate
-        if is_new:
-            self.schedule.fill(rates, self.rate)
-        if is_new or core.CORRECTS_RATE[self.rule.optimizer]:
-            core.step_rates(lowered, rates, int(self.tally[2]) + 1)
+        lowered, corrects = self.rule.lower(), core.CORRECTS_RATE[self.rule.optimizer]
+        steps_done, written = self.tally.item, None
+
+        def fill() -> None:
+            nonlocal written
+            is_new = self.rate != written
+            if is_new:
+                written = self.rate
+                self.schedule.fill(rates, written)
+            if is_new or corrects:
+                core.step_rates(lowered, rates, int(steps_done(2)) + 1)
+
+        return fill
 
     def progress(self, samples_seen: int) -> Progress:
         """The argument of the schedule's functions."""

@@ -104,7 +104,9 @@ class Patience(Watch):
         return epoch
 
     def after_epoch(self, course: Course, team: Team) -> bool:
-        course.best_loss = min(course.best_loss, course.epochs[-1].loss)
+        loss = course.epochs[-1].loss
+        if loss < course.best_loss:
+            course.best_loss = loss
         optimizer = course.optimizer
         if course.no_improvement_count <= self.most or optimizer is None:
             return False

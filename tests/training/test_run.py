@@ -217,10 +217,11 @@ def test_schedules():
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_rates_have_a_row_for_each_step_where_they_change(solver):
     job = MLPClassifier((3,), solver=solver, random_state=0, learning_rate_init=0.1)._job(X, y)
-    optimizer, lowered = job.course.optimizer, job.rule.lower()
+    optimizer = job.course.optimizer
     rates = optimizer.rates(5)
+    fill = optimizer.filler(rates)
     optimizer.tally[2] = 2
-    optimizer.fill(rates, lowered)
+    fill()
     if solver == "sgd":
         assert rates.tolist() == [[0.1, 0.1]]
     else:
@@ -229,7 +230,7 @@ def test_rates_have_a_row_for_each_step_where_they_change(solver):
         expected = 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         np.testing.assert_allclose(rates[:, 1], expected, rtol=1e-14)
     optimizer.rate = 0.05
-    optimizer.fill(rates, lowered)
+    fill()
     assert (rates[:, 0] == 0.05).all() and (rates[:, 1] < 0.1).all()
 
 
