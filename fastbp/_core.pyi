@@ -30,14 +30,12 @@ OPTIMIZERS: dict[str, int]
 RULE_CONSTANTS: dict[str, tuple[str, ...]]
 ALL_CONSTANTS: tuple[str, ...]
 STATE_ROWS: dict[str, int]
-CORRECTS_RATE: dict[str, bool]
 BACKENDS: tuple[str, ...]
 USES: dict[str, int]
 PLAN: Any
 
 def use_backend(name: str) -> None: ...
 def scratch_size(program: Plan, batch: int, ranks: int, use: str) -> int: ...
-def step_rates(rule: dict[str, Any], rates: NDArray[float64], first_step: int) -> None: ...
 def train_epoch(
     program: Plan,
     params: Floating,
@@ -135,3 +133,4 @@ def kernel_step(
     alpha: float,
     scale: float,
 ) -> None: ...
+def kernel_rate(rule: dict[str, Any], rate: float, step: int) -> float: ...

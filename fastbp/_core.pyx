@@ -132,7 +132,6 @@ RULE_CONSTANTS = {"sgd": ("momentum", "nesterovs_momentum"),
                   "adam": ("beta_1", "beta_2", "epsilon")}
 ALL_CONSTANTS = tuple(name for names in RULE_CONSTANTS.values() for name in names)
 STATE_ROWS = {name: optimizers.state_rows(code) for name, code in OPTIMIZERS.items()}
-CORRECTS_RATE = {name: optimizers.corrects_rate(code) for name, code in OPTIMIZERS.items()}
 USES = {"epoch": EPOCH, "epoch_csr": EPOCH_CSR, "gradient": GRADIENT, "predict": PREDICT,
         "examine": EXAMINE, "row_losses": ROW_LOSSES}
 
@@ -158,18 +157,6 @@ def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use):
     return walk.scratch_size
 
 
-def step_rates(dict rule, double[:, ::1] rates, Py_ssize_t first_step):
-    """rates[k, 1] := the rate by which step number first_step + k multiplies, from rates[k, 0].
-
-    Steps count from 1. The rates of Adam have its bias correction in them.
-    """
-    cdef Walk walk
-    bind_rule(&walk, rule)
-    if rates.shape[0] < 1 or rates.shape[1] < 2 or first_step < 1:
-        raise ValueError("rates have rows of 2 columns, and steps count from 1")
-    optimizers.correct_rates(&walk.rule, &rates[0, 0], rates.shape[0], rates.shape[1], first_step)
-
-
 # ---- one rank's part ------------------------------------------------------------------------
 
 cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept nogil:
@@ -189,8 +176,8 @@ cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept
         if weight > 0:
             if walk.rank == 0:
                 loss = sum_losses(walk, <const floating*>params, rows)
-            column_phase(walk, params, first, rows, DERIVE | STEP, step_rate(walk, done),
-                         1 / weight)
+            column_phase(walk, params, first, rows, DERIVE | STEP,
+                         step_rate(walk, done, before), 1 / weight)
             done += 1
         if not team_barrier(walk.words, walk.size):
             return

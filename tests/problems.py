@@ -31,13 +31,6 @@ def rule_of(optimizer, **constants):
     return {**defaults, **constants, "optimizer": core.OPTIMIZERS[optimizer]}
 
 
-def rates_of(rule, rate, steps=1, first_step=1):
-    """A row of rates for each step."""
-    rates = np.full((steps, 2), float(rate))
-    core.step_rates(rule, rates, first_step)
-    return rates
-
-
 def lowered(loss, outputs, alpha=0.0, exact=False):
     """The core's objective of a name in LOSSES."""
     name, link = oracle.split(loss)
@@ -106,15 +99,15 @@ class Problem:
         """The only rank of a team."""
         return Rank(self.words(), 0, 1)
 
-    def task(self, *, weight=None, steps_done=0, **fields):
-        """The work of an epoch; steps_done is the number of steps before it."""
+    def task(self, *, weight=None, **fields):
+        """The work of an epoch."""
         steps = -(-self.n // self.batch)
         given = dict(
             samples=Samples(self.x, self.y, weight),
             objective=self.objective,
             rule=self.rule,
             batch=self.batch,
-            rates=rates_of(self.rule, self.rate, steps, steps_done + 1),
+            rates=np.full((steps, 1), float(self.rate)),
         )
         return Task(**{**given, **fields})
 

@@ -211,9 +211,8 @@ cdef inline int bind_rule(Walk* walk, rule) except -1:
 cdef inline int bind_rates(Walk* walk, const double[:, ::1] rates) except -1:
     """A row of rates for all steps, or one for each; the caller keeps them."""
     cdef Py_ssize_t steps = (walk.samples + walk.batch - 1) // walk.batch
-    if rates is None or rates.shape[1] < 2 or (rates.shape[0] != 1 and rates.shape[0] < steps):
-        raise ValueError(f"rates have 2 columns and a row for each of {steps} steps, or "
-                         "one for all")
+    if rates is None or rates.shape[1] < 1 or (rates.shape[0] != 1 and rates.shape[0] < steps):
+        raise ValueError(f"rates have a row for each of {steps} steps, or one for all")
     walk.rates = &rates[0, 0]
     walk.rate_stride = rates.shape[1] if rates.shape[0] > 1 else 0
     return 0

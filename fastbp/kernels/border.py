@@ -68,6 +68,6 @@ class Task(NamedTuple):
     rule: dict[str, Any] | None = None  # the fields of the core's Rule
     order: NDArray[intp] | None = None  # None: the rows in their own order
     batch: int = 1
-    # A row per performed step, or one row for all steps: the scheduled rate, and the rate that the
-    # optimizer multiplies by.
+    # A row per performed step, or one row for all steps: the scheduled rate, of which the core
+    # makes the one that the optimizer multiplies by.
     rates: NDArray[float64] | None = None

@@ -8,7 +8,13 @@ from fastbp.kernels.affine cimport (
     affine_backward_weights,
     affine_backward_weights_csr,
 )
-from fastbp.kernels.optimizers cimport Step, objective_gradient, optimizer_step, sum_of_squares
+from fastbp.kernels.optimizers cimport (
+    Step,
+    corrected_rate,
+    objective_gradient,
+    optimizer_step,
+    sum_of_squares,
+)
 from fastbp.kernels.scratch cimport batch_input, layer_rows, slice_rows
 from fastbp.kernels.walk cimport Layer, Walk
 
@@ -117,9 +123,9 @@ cdef inline double batch_weight(const Walk* walk, Py_ssize_t first, Py_ssize_t r
     return total
 
 
-cdef inline double step_rate(const Walk* walk, Py_ssize_t done) noexcept nogil:
-    """The rate that the optimizer multiplies by, after that many steps of the epoch."""
-    return walk.rates[done * walk.rate_stride + 1]
+cdef inline double step_rate(const Walk* walk, Py_ssize_t done, double before) noexcept nogil:
+    """The rate that the next step multiplies by, after `done` steps of the epoch and `before` it."""
+    return corrected_rate(&walk.rule, walk.rates[done * walk.rate_stride], before + done + 1)
 
 
 cdef inline double sum_losses(const Walk* walk, const floating* _, Py_ssize_t rows) noexcept nogil:

@@ -123,3 +123,10 @@ def kernel_step(floating[::1] w, const floating[::1] dw, floating[:, ::1] state,
     bind_rule(&walk, rule)
     optimizers.optimizer_step(&w[0], &dw[0], &state[0, 0], state.shape[1], w.shape[0], &walk.rule,
                               &step)
+
+
+def kernel_rate(dict rule, double rate, Py_ssize_t step):
+    """The rate that step number 1, 2, ... multiplies by."""
+    cdef Walk walk
+    bind_rule(&walk, rule)
+    return optimizers.corrected_rate(&walk.rule, rate, step)

@@ -6,6 +6,7 @@ OPTIMIZERS and RULE_CONSTANTS in _core.pyx give the names.
 """
 
 from cython cimport floating
+from libc cimport math
 
 from fastbp.kernels cimport scalar
 
@@ -42,37 +43,20 @@ cdef inline int state_rows(int optimizer) noexcept nogil:
     return -1
 
 
-cdef inline bint corrects_rate(int optimizer) noexcept nogil:
-    """Whether the rate that an optimizer multiplies by changes from step to step."""
-    return optimizer == ADAM
-
-
-cdef inline void correct_rates(const Rule* rule, double* rates, Py_ssize_t n, Py_ssize_t stride,
-                               Py_ssize_t first_step) noexcept nogil:
-    """rates[1] := the rate that the optimizer multiplies by, from the scheduled rates[0], in n rows
-    that are `stride` numbers apart, for steps first_step, first_step + 1, ...; steps count from 1.
-    """
-    cdef Py_ssize_t k
+cdef inline double corrected_rate(const Rule* rule, double rate, double step) noexcept nogil:
+    """The rate that step number 1, 2, ... multiplies by, from the scheduled rate."""
     if rule.optimizer == SGD:
-        for k in range(n):
-            rates[k * stride + 1] = rates[k * stride]
-    elif rule.optimizer == ADAM:
-        adam_rates(rule, rates, n, stride, first_step)
+        return rate
+    if rule.optimizer == ADAM:
+        return adam_rate(rule, rate, step)
+    return math.NAN
 
 
-cdef inline void adam_rates(const Rule* rule, double* rates, Py_ssize_t n, Py_ssize_t stride,
-                            Py_ssize_t first_step) noexcept nogil:
+cdef inline double adam_rate(const Rule* rule, double rate, double step) noexcept nogil:
     """rate sqrt(1 - beta_2^t) / (1 - beta_1^t) at step t = 1, 2, ... (Kingma and Ba, 2015, sec. 2).
     """
-    cdef Py_ssize_t k
-    cdef double t, rest_1 = 0, rest_2 = 0
-    for k in range(n):
-        t = first_step + k
-        if rest_1 != 1:  # once the power is lost in rounding, so are those of later steps
-            rest_1 = 1 - scalar.power(rule.beta_1, t)
-        if rest_2 != 1:
-            rest_2 = 1 - scalar.power(rule.beta_2, t)
-        rates[k * stride + 1] = rates[k * stride] * scalar.sqrt(rest_2) / rest_1
+    return (rate * scalar.sqrt(1 - scalar.power(rule.beta_2, step))
+            / (1 - scalar.power(rule.beta_1, step)))
 
 
 cdef inline void sgd_step(floating* w, const floating* dw, floating* velocity, Py_ssize_t n,

@@ -47,7 +47,7 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     double scale            # reported loss = scale * mean row loss + penalty
     # The rule and its rates.
     Rule rule
-    const double* rates     # a row for each step: scheduled rate, rate of the optimizer
+    const double* rates     # a row for each step, the scheduled rate first
     Py_ssize_t rate_stride  # 0: one row for all steps
     void* state             # the optimizer's, one or two rows of size_params
     void* grads             # NULL: each slice is stepped while in cache (fused)

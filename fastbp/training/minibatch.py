@@ -39,7 +39,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
         diverged = _run_epochs(job, optimizer, watches)
     except KeyboardInterrupt:
         course.interrupted = True
-        _report_loss(course, optimizer)
+    course.loss = _loss(course, optimizer)
     if diverged:
         where = (
             f" Training stopped at epoch {len(course.epochs)} with learning rate "
@@ -65,19 +65,21 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     records, endings = hooks(watches, "record"), hooks(watches, "after_epoch")
     after_epoch = optimizer.schedule.rules.after_epoch
     n_steps = math.ceil(course.n_samples / job.batch_size)
-    rates = optimizer.rates(n_steps)
-    fill_rates, total = optimizer.filler(rates), optimizer.tally.item
+    schedule, written, total = optimizer.schedule, None, optimizer.tally.item
+    rates = schedule.rates(n_steps)
     step_work = job.work_per_sample * job.batch_size + 8 * network.params.size
     cost = step_cost(step_work, network.params.size)
     with team(job.n_threads, cost, job.batch_size, step_work * n_steps) as ranks:
         door = _epoch_door(job, optimizer, rates, ranks.size)
-        while len(course.epochs) < job.max_iter:
+        for _ in range(len(course.epochs), job.max_iter):
             if shuffled is not None:  # as `sklearn.utils.shuffle` does
                 course.random_state.shuffle(shuffled)
-            fill_rates()
+            if optimizer.rate != written:
+                written = optimizer.rate
+                schedule.fill(rates, written)
             began = perf_counter()
             ranks.run(door)
-            course.loss = loss = total(0) / course.n_samples
+            loss = total(0) / course.n_samples
             epoch = Epoch(loss, None, None, perf_counter() - began, optimizer.rate)
             for record in records:
                 epoch = record(course, epoch, ranks)
@@ -125,10 +127,9 @@ def _epoch_door(
     )
 
 
-def _report_loss(course: Course, optimizer: Optimizer) -> None:
-    """Set the loss of an interrupted run: that of its last epoch, or of the batches so far."""
-    batch_losses, n_samples = optimizer.tally[:2]
+def _loss(course: Course, optimizer: Optimizer) -> float:
+    """The loss of the last epoch; without one that of the batches so far, or as it was before."""
+    batch_losses, n_samples = optimizer.tally[:2].tolist()
     if course.epochs:
-        course.loss = course.epochs[-1].loss
-    elif n_samples:
-        course.loss = float(batch_losses / n_samples)
+        return course.epochs[-1].loss
+    return batch_losses / n_samples if n_samples else course.loss

@@ -1,6 +1,5 @@
 """Optimizers: their rules and constants, and the state of a fit."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,32 +105,6 @@ class Optimizer:
             plain["state"],
             plain["tally"],
         )
-
-    def rates(self, n_steps: int) -> NDArray[np.float64]:
-        """An array for the rates of an epoch, shape (n_steps or 1, 2).
-
-        It has a row for each step if the optimizer corrects its rate in each step, else one row.
-        """
-        return np.empty((n_steps if core.CORRECTS_RATE[self.rule.optimizer] else 1, 2))
-
-    def filler(self, rates: NDArray[np.float64]) -> Callable[[], None]:
-        """A function that writes the rates of the next epoch: scheduled, and with bias correction.
-
-        The core corrects them, since the last bits of NumPy's powers depend on the processor.
-        """
-        lowered, corrects = self.rule.lower(), core.CORRECTS_RATE[self.rule.optimizer]
-        steps_done, written = self.tally.item, None
-
-        def fill() -> None:
-            nonlocal written
-            is_new = self.rate != written
-            if is_new:
-                written = self.rate
-                self.schedule.fill(rates, written)
-            if is_new or corrects:
-                core.step_rates(lowered, rates, int(steps_done(2)) + 1)
-
-        return fill
 
     def progress(self, samples_seen: int) -> Progress:
         """The argument of the schedule's functions."""

@@ -77,9 +77,13 @@ class Schedule:
         """The functions of this schedule."""
         return SCHEDULES[self.name]
 
-    def fill(self, rates: NDArray[np.float64], rate: float) -> None:
-        """Write the scheduled rates of an epoch's steps into the first column of `rates`.
+    def rates(self, n_steps: int) -> NDArray[np.float64]:
+        """An array for the rates of the n_steps steps of an epoch, shape (n_steps or 1, 1).
 
-        `rate` is the rate of the epoch. All schedules use it for all steps.
+        One row is for all steps: no schedule changes the rate within an epoch yet.
         """
+        return np.empty((1, 1))
+
+    def fill(self, rates: NDArray[np.float64], rate: float) -> None:
+        """Write the rates of an epoch's steps, given that of its first."""
         rates[:, 0] = rate

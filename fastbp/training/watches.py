@@ -94,22 +94,22 @@ class Patience(Watch):
 
     what: ClassVar[str] = "Training loss"
 
-    def improves(self, course: Course, epoch: Epoch) -> bool:
-        """Whether the loss improves by `tol`, or is NaN, as in scikit-learn."""
-        return not epoch.loss > course.best_loss - self.tol
-
     def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
-        improves = self.improves(course, epoch)
-        course.no_improvement_count = 0 if improves else course.no_improvement_count + 1
+        if epoch.loss > course.best_loss - self.tol:
+            course.no_improvement_count += 1
+        else:  # NaN too, as in scikit-learn
+            course.no_improvement_count = 0
         return epoch
 
     def after_epoch(self, course: Course, team: Team) -> bool:
         loss = course.epochs[-1].loss
         if loss < course.best_loss:
             course.best_loss = loss
-        optimizer = course.optimizer
-        if course.no_improvement_count <= self.most or optimizer is None:
+        if course.no_improvement_count <= self.most:
             return False
+        optimizer = course.optimizer
+        if optimizer is None:
+            return True
         lowered = optimizer.lower_rate(course.t)
         if self.verbose:
             then = optimizer.schedule.rules.ended
@@ -130,7 +130,10 @@ class PatienceWithScore(Patience):
 
     what: ClassVar[str] = "Validation score"
 
-    def improves(self, course: Course, epoch: Epoch) -> bool:
-        """Whether the score improves by `tol`, or is NaN, as in scikit-learn."""
+    def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
         score = epoch.validation_score
-        return score is None or not score < course.best_score + self.tol
+        if score is not None and score < course.best_score + self.tol:
+            course.no_improvement_count += 1
+        else:  # NaN too, as in scikit-learn
+            course.no_improvement_count = 0
+        return epoch

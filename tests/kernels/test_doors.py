@@ -88,8 +88,8 @@ class Doors:
     def apply_link(self):
         core.apply_link(self.link, np.zeros((3, 2)))
 
-    def step_rates(self):
-        core.step_rates(self.rule, np.ones((3, 2)), 1)
+    def kernel_rate(self):
+        core.kernel_rate(self.rule, 0.1, 1)
 
     def kernel_step(self):
         state = state_of(self.network, "sgd")
@@ -98,7 +98,7 @@ class Doors:
 
 OF_OBJECTIVES = ("train_epoch", "loss_gradient", "deltas", "row_losses")
 OF_PLANS = (*OF_OBJECTIVES, "scratch_size", "predict", "look", "pull_back")
-OF_RULES = ("train_epoch", "step_rates", "kernel_step")
+OF_RULES = ("train_epoch", "kernel_rate", "kernel_step")
 
 
 def program_of(network, *expressions):
@@ -220,19 +220,6 @@ def test_other_doors_take_known_names_alone():
         core.scratch_size(make_plan([2, 1], []), 1, 1, "all")
 
 
-def test_step_rates_checks_its_arguments():
-    rule = rule_of("adam")
-    for rates, first in ((np.ones((2, 1)), 1), (np.ones((0, 2)), 1), (np.ones((2, 2)), 0)):
-        with pytest.raises(
-            ValueError, match="rates have rows of 2 columns, and steps count from 1"
-        ):
-            core.step_rates(rule, rates, first)
-
-
 @pytest.mark.parametrize("optimizer", core.OPTIMIZERS)
 def test_tables_of_optimizers_agree(optimizer):
     assert set(core.RULE_CONSTANTS[optimizer]) <= set(core.ALL_CONSTANTS)
-    rates = np.full((3, 2), 0.5)
-    core.step_rates(rule_of(optimizer), rates, 1)
-    assert (len({*rates[:, 1]}) > 1) == core.CORRECTS_RATE[optimizer]
-    assert (rates[:, 0] == 0.5).all()

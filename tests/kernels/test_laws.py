@@ -18,7 +18,7 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_rows
 from fastbp.kernels import CSR, Rank, core
 from fastbp.network import PREDICT_CHUNK, Network, make_plan
-from problems import DTYPES, LOSSES, Problem, Samples, rates_of, row_losses, rule_of, state_of
+from problems import DTYPES, LOSSES, Problem, Samples, row_losses, rule_of, state_of
 
 TABLE = [
     pytest.param(
@@ -174,7 +174,7 @@ def run_epoch(problem, optimizer="sgd", *, weight=None, order=None, size=1, t=0.
     network, state = problem.network.copy(), state_of(problem.network, optimizer)
     tally, words = np.array([0, 0, t]), problem.words()
     problem.rule = rule_of(optimizer)
-    task = problem.task(weight=weight, order=order, steps_done=int(t))
+    task = problem.task(weight=weight, order=order)
     scratch = network.scratch(problem.batch, size, use)
     ranks = [
         threading.Thread(
@@ -335,7 +335,8 @@ def test_steps_agree_with_the_oracle(optimizer, nesterov, dtype):
     w, state = rng.randn(37), np.zeros((core.STATE_ROWS[optimizer], 37))
     ours, our_state = w.astype(dtype), state.astype(dtype)
     rule = rule_of(optimizer, nesterovs_momentum=nesterov)
-    for t, (_, rate) in enumerate(rates_of(rule, 0.01, 5), start=1):
+    for t in range(1, 6):
+        rate = core.kernel_rate(rule, 0.01, t)
         dw = rng.randn(37)
         grads = (dw + 0.1 * w) / 7
         core.kernel_step(ours, dw.astype(dtype), our_state, rule, rate, 0.1, 1 / 7)
@@ -416,14 +417,14 @@ def ten_losses(optimizer):
     network.params[:] = np.sin(np.arange(network.params.size) + 1.0)
     problem.x = np.cos(np.arange(96.0)).reshape(16, 6)
     problem.y = (np.arange(16.0) % 4).reshape(16, 1)
-    for done in range(10):
+    for _ in range(10):
         core.train_epoch(
             network.plan,
             network.params,
             state,
             network.scratch(16, 1, "epoch"),
             tally,
-            problem.task(steps_done=done),
+            problem.task(),
             problem.alone(),
         )
         losses.append(float(tally[0]) / 16)
@@ -653,9 +654,9 @@ def test_doors_check_sizes():
         "weights": dict(weight=np.ones(22)),
         "words": dict(words=np.zeros(3, np.int32)),
         "needs a rule": dict(rule=None),
-        "rates have 2 columns and a row for each of 1 steps": dict(rates=None),
+        "rates have a row for each of 1 steps": dict(rates=None),
         "or one for all": dict(batch=5, rates=np.ones((4, 2))),
-        "rates have": dict(rates=np.ones((23, 1))),
+        "rates have": dict(rates=np.ones((23, 0))),
         "dtype mismatch": dict(y=problem.y.astype(np.float32)),
     }.items():
         with pytest.raises(ValueError, match=message):

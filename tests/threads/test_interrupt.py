@@ -17,7 +17,7 @@ from fastbp.estimators.inputs import as_targets
 from fastbp.kernels import Rank, Task, core
 from fastbp.threads import cores
 from fastbp.training import Samples
-from problems import lowered, rates_of
+from problems import lowered
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to oneself"),
@@ -76,14 +76,13 @@ def batch_boundaries(model, X, y, epochs):
     for _ in range(epochs):
         for first in range(0, len(X), size):
             order = np.arange(first, min(first + size, len(X)))
-            rates = rates_of(rule, 1e-3, first_step=int(optimizer.tally[2]) + 1)
             core.train_epoch(
                 network.plan,
                 network.params,
                 optimizer.state,
                 network.scratch(size, 1, "epoch"),
                 optimizer.tally,
-                Task(Samples(X, targets), objective, rule, order, size, rates),
+                Task(Samples(X, targets), objective, rule, order, size, np.full((1, 1), 1e-3)),
                 Rank(np.zeros(core.TEAM_WORDS, np.int32), 0, 1),
             )
             seen.append(network.params.tobytes())
