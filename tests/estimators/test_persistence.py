@@ -451,7 +451,7 @@ def nbytes(est):
     "params, arrays",
     [
         ({}, 3),  # the weights and Adam's two moments
-        ({"early_stopping": True}, 3),
+        ({"early_stopping": True}, 4),  # and the weights of the last epoch
         ({"solver": "sgd"}, 2),  # the weights and their velocity
         ({"solver": "lbfgs", "max_iter": 1}, 1),
     ],
