@@ -124,7 +124,7 @@ cdef inline double batch_weight(const Walk* walk, Py_ssize_t first, Py_ssize_t r
 
 
 cdef inline double step_rate(const Walk* walk, Py_ssize_t done, double before) noexcept nogil:
-    """The rate that the next step multiplies by, after `done` steps of the epoch and `before` it."""
+    """The rate of the next step, after `done` steps of this epoch and `before` of earlier ones."""
     return corrected_rate(&walk.rule, walk.rates[done * walk.rate_stride], before + done + 1)
 
 
