@@ -298,7 +298,11 @@ def digest(configuration: Configuration, n_threads: int) -> str:
 
 
 def print_digests() -> None:
-    """A line for each configuration with one thread, and for each third one with two."""
+    """The folder of the package, then a line for each configuration with one thread, and for each
+    third one with two."""
+    import fastbp
+
+    print(Path(fastbp.__file__).resolve().parent)
     for k, configuration in enumerate(configurations()):
         for n_threads in (1, 2) if k % 3 == 0 else (1,):
             found = digest(configuration, n_threads)
@@ -314,7 +318,10 @@ def read_digests(level: str, way: str, path: Path | None = None) -> list[str]:
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"no digests of {path or 'the installed fastbp'} at {level}, {way}")
-    return done.stdout.splitlines()
+    folder, *lines = done.stdout.splitlines()
+    if path and not Path(folder).is_relative_to(path.resolve()):
+        sys.exit(f"there is no fastbp in {path}: {folder} was imported")
+    return lines
 
 
 def compare(path: Path) -> bool:

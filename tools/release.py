@@ -15,7 +15,7 @@ from pathlib import Path
 
 from build_wheel import PYTHON, build_wheel, run_logged
 
-UNWANTED = re.compile(r"\.libs/|\.(pyx|pxd|c|h)$")
+UNWANTED = re.compile(r"\.libs/|\.(pyx|px[di]|c|h)$")
 
 
 def unwanted(wheel: Path) -> list[str]:

@@ -110,7 +110,7 @@ BOXES = {
         "one epoch",
         (
             "draws the order of the samples,",
-            "computes the rates of the steps",
+            "computes the rate of the steps",
             "training/minibatch.py, schedules.py",
             "or one iteration of L-BFGS: SciPy",
             "asks for loss and gradient",
@@ -174,7 +174,7 @@ BOXES = {
         (
             "rank 0: some rows of the batch",
             "rank 1: the other rows",
-            "kernels/walk.pxd, affine.pxd,",
+            "kernels/row_phase.pxd, affine.pxd,",
             "kernels/activations.pxd, losses.pxd",
         ),
         width=350,
@@ -186,7 +186,7 @@ BOXES = {
         (
             "rank 0: some slices of each weight matrix",
             "rank 1: the other slices",
-            "kernels/walk.pxd, affine.pxd,",
+            "kernels/column_phase.pxd, affine.pxd,",
             "kernels/optimizers.pxd",
         ),
         width=350,

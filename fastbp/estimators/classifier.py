@@ -13,7 +13,7 @@ from fastbp import training
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.job import PARTIAL_FIT, Data, watches_of
+from fastbp.estimators.job import PARTIAL_FIT, Data
 from fastbp.estimators.model import Labels
 from fastbp.estimators.scikit_learn import (
     StrOptions,
@@ -327,7 +327,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If the network needs more memory than there is. Nothing is allocated.
         """
         job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
-        course = training.run(job, watches_of(self, job))
+        course = training.run(job, job.watches)
         return self._adopt(job, course)
 
     @available_if(lambda est: est._check_solver())
@@ -366,7 +366,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         labels = self._first_labels(y, classes)
         job = self._job(X, y, sample_weight, labels=labels, purpose=PARTIAL_FIT)
-        course = training.run(job, watches_of(self, job))
+        course = training.run(job, job.watches)
         return self._adopt(job, course)
 
     @classmethod

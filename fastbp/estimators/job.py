@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -98,12 +98,15 @@ class EstimatorJob(Job):
     validation_set : ValidationSet or None
     continues : bool
         Whether the job continues the last fit.
+    watches : list of Watch
+        What looks at each epoch.
     """
 
     features: Features
     labels: Labels
     validation_set: ValidationSet | None
     continues: bool
+    watches: list[Watch] = field(default_factory=list)
 
 
 def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
@@ -146,7 +149,9 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     )
     if request.inspects:
         return replace(job, objective=replace(objective, scale=1.0))
-    return _for_training(request, job, X, y, held_out)
+    job = _for_training(request, job, X, y, held_out)
+    job.watches = watches_of(estimator, job)
+    return job
 
 
 def _fitted_network(request: Request) -> Network | None:

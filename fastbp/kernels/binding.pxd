@@ -11,14 +11,12 @@ from libc.stdint cimport int32_t, int64_t
 from fastbp.kernels.activations cimport is_activation
 from fastbp.kernels.blas cimport bind_blas, blas_is_bound
 from fastbp.kernels.losses cimport (
-    HUBER,
     LINK_SOFTMAX,
     LOG_LOSS,
-    QUANTILE,
-    TWEEDIE,
     Loss,
     is_link,
     is_loss,
+    n_parameters,
 )
 from fastbp.kernels.matmul cimport matmul_native
 from fastbp.kernels.optimizers cimport is_optimizer
@@ -55,7 +53,8 @@ cdef inline int bind_plan(Walk* walk, program) except -1:
     if isinstance(program, tuple):
         bind_program(&walk.program, program)
         plan = program.plan
-    # As mere bytes: NumPy takes longer to tell the names of the fields than we to predict a row.
+    # As plain bytes: a typed view would check the names of the fields, which takes longer than the
+    # prediction of a row.
     PyObject_GetBuffer(plan, &rows, PyBUF_SIMPLE)
     walk.plan, walk.layers = <const Layer*>rows.buf, rows.len // sizeof(Layer)
     row = rows.itemsize
@@ -119,9 +118,10 @@ cdef inline int check_link(Py_ssize_t link) except -1:
 
 
 cdef inline int bind_objective(Walk* walk, objective, Py_ssize_t targets) except -1:
-    """A LoweredObjective, for that many columns of targets; the caller keeps its parameters."""
+    """Bind a LoweredObjective to y with this number of columns; the caller keeps its parameters."""
     cdef const double[::1] parameters
     cdef Loss* loss = &walk.loss
+    cdef Py_ssize_t expected, given = 0
     cdef Py_ssize_t kind = objective.loss, link = objective.link
     walk.alpha, walk.scale, loss.exact = objective.alpha, objective.scale, objective.exact
     loss.K, loss.targets = walk.plan[walk.layers - 1].fan_out, targets
@@ -134,16 +134,18 @@ cdef inline int bind_objective(Walk* walk, objective, Py_ssize_t targets) except
     one_class = kind == LOG_LOSS or link == LINK_SOFTMAX
     if targets != (1 if one_class else loss.K):
         raise ValueError(f"y has {targets} columns, the plan {loss.K} outputs")
-    if kind in (HUBER, QUANTILE, TWEEDIE):
+    expected = n_parameters(loss.kind, loss.K)
+    if objective.parameters is not None:
         parameters = objective.parameters
-        if parameters.shape[0] != (loss.K if kind == QUANTILE else 1):
-            raise ValueError(f"the loss has {parameters.shape[0]} parameters")
-        loss.parameters = &parameters[0]
+        given = parameters.shape[0]
+        loss.parameters = &parameters[0] if given else NULL
+    if given != expected:
+        raise ValueError(f"the loss has {expected} parameters, got {given}")
     return 0
 
 
 cdef inline int bind_x(Walk* walk, const floating* _, x) except -1:
-    """X as rows, or as CSR; the caller keeps it."""
+    """Bind X, dense rows or CSR; the caller keeps it."""
     cdef const floating[:, ::1] dense
     cdef const floating[::1] values
     cdef const int32_t[::1] indices

@@ -22,10 +22,10 @@ cdef extern from "team.h" nogil:
     void team_own(const void* memory, Py_ssize_t bytes)
 
 cdef enum:          # parts of a column phase
-    DERIVE = 1      # compute the gradient of the slice,
-    STEP = 2        # step the slice by it,
-    FINISH = 4      # or scale it into the gradient of the objective;
-    ADD = 8         # add the gradient to that of the chunks before
+    DERIVE = 1      # computes the gradient of each slice
+    STEP = 2        # steps the slice by its gradient
+    FINISH = 4      # scales the gradient into that of the objective
+    ADD = 8         # with DERIVE: adds to the gradient of the chunks before
 
 
 cdef inline void use_gradient(const Walk* walk, floating* params, floating* dw, Py_ssize_t offset,
@@ -39,7 +39,7 @@ cdef inline void use_gradient(const Walk* walk, floating* params, floating* dw, 
 
 
 cdef inline bint is_mine(const Walk* walk, Py_ssize_t before) noexcept nogil:
-    """Whether this rank has the slice that follows that many weights."""
+    """Whether the slice behind `before` weights is this rank's."""
     return walk.size == 1 or before * walk.size // walk.size_params == walk.rank
 
 
@@ -66,7 +66,7 @@ cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t
 cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t first,
                               Py_ssize_t rows, int parts, double rate,
                               double scale) noexcept nogil:
-    """This rank's slices of all weights: their gradient over all rows, then its use."""
+    """Do the parts of a column phase for this rank's slices of all weights."""
     cdef Py_ssize_t l, k, i, n, O, height, offset, index = 0, before = 0
     cdef Step of_weights = Step(rate, walk.alpha, scale), of_biases = Step(rate, 0, scale)
     cdef const Layer* layer

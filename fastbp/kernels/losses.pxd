@@ -34,6 +34,13 @@ cdef struct Loss:
     const double* parameters    # of quantile one for each output; of huber and tweedie one
 
 
+cdef inline Py_ssize_t n_parameters(int kind, Py_ssize_t K) noexcept nogil:
+    """The number of parameters of a loss of K outputs."""
+    if kind == QUANTILE:
+        return K
+    return 1 if kind in (HUBER, TWEEDIE) else 0
+
+
 cdef inline bint is_loss(Py_ssize_t code) noexcept nogil:
     """Whether a code is that of a loss with a name."""
     return 0 <= code < LOSSES_END

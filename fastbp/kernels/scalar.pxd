@@ -406,7 +406,7 @@ cdef inline floating sqrt(floating x) noexcept nogil:
 
 
 cdef inline double power(double x, double y) noexcept nogil:
-    """The one call of libm, once a step."""
+    """x ** y by libm, for the few numbers of a step; no loop calls it."""
     return math.pow(x, y)
 
 

@@ -22,7 +22,8 @@ cdef enum:
     # The same on the tiles, where it changes no bits: more rows make products more efficient, but
     # their activations leave the cache.
     BLOCK_ROWS = 256
-    # Multiply-adds of a block on the tiles. A stop is heard between blocks: more let it wait.
+    # Multiply-adds of a block on the tiles. Ranks look at the stop word between blocks,
+    # so larger blocks delay a stop.
     BLOCK_WORK = 500000000
     # Weights of a slice, about. Larger slices and their optimizer state leave the first cache.
     SLICE_ELEMENTS = 2048
@@ -50,7 +51,7 @@ cdef inline Py_ssize_t slice_rows(const Layer* layer) noexcept nogil:
 
 
 cdef inline Py_ssize_t block_rows(const Walk* walk) noexcept nogil:
-    """Rows of a block in training; on the tiles as many blocks for each rank as for the others."""
+    """Rows of a block in training. On the tiles each rank has the same number of blocks."""
     cdef Py_ssize_t most = BLAS_ROWS, blocks
     if matmul_native:
         most = max(BLAS_ROWS, min(BLOCK_ROWS, BLOCK_WORK // walk.size_params))

@@ -36,14 +36,14 @@ cdef packed struct Instruction:
     int32_t wide            # whether the result is K numbers a row
 
 cdef packed struct Tape:    # a row of the table of tapes
-    int64_t code            # where its instructions begin,
-    int64_t head            # how many lead to the value,
-    int64_t length          # and how many to the derivative too
-    int64_t constants       # where its constants begin,
-    int64_t n_constants     # and how many there are, of K numbers each
-    int64_t registers       # the first hold the constants, the next the inputs
-    int64_t value           # registers of the results
-    int64_t derivative
+    int64_t code            # index of its first instruction
+    int64_t head            # instructions of the value
+    int64_t length          # instructions of value and derivative
+    int64_t constants       # index of its first constant
+    int64_t n_constants     # constants, of K numbers each
+    int64_t registers       # registers: constants first, then inputs, then results
+    int64_t value           # register of the value
+    int64_t derivative      # register of the derivative
     int64_t K
 
 cdef struct Program:        # the tapes of a network

@@ -18,13 +18,13 @@ from fastbp.training.watches import Watch
 def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
     """Train by L-BFGS, in place; `course.result` is SciPy's result.
 
-    Each accepted iterate is an epoch of the course. Ctrl-C ends training with the last one. Watches
-    may record and print, but they do not end training.
+    Each accepted iterate is an epoch of the course. Ctrl-C ends training with the last one, and so
+    does a watch.
     """
     course, network = job.course, job.network
     chunk = chunk_size(job.samples)
     start = network.params.astype(np.float64)
-    first_loss = np.inf
+    first_loss, ended = np.inf, False
     try:
         cost = step_cost(job.work_per_sample * chunk, network.params.size)
         epoch_work = job.work_per_sample * len(job.samples)
@@ -42,7 +42,7 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 return gradient.loss, gradient.grads.astype(np.float64)
 
             def accept(intermediate_result: scipy.optimize.OptimizeResult) -> None:
-                nonlocal began
+                nonlocal began, ended
                 seconds = perf_counter() - began
                 network.params[...] = intermediate_result.x
                 epoch = Epoch(intermediate_result.fun, None, None, seconds, None)
@@ -52,6 +52,10 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 course.kept[len(course.epochs)] = intermediate_result.x.copy()
                 course.epochs.append(epoch)
                 course.drop_all_but(len(course.epochs) - 1)
+                for watch in watches:
+                    ended |= watch.after_epoch(course, ranks)
+                if ended:
+                    raise StopIteration
                 began = perf_counter()
 
             result = scipy.optimize.minimize(
@@ -59,16 +63,14 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 start,
                 method="L-BFGS-B",
                 jac=True,
-                options={
-                    "maxfun": rule.max_fun,
-                    "maxiter": job.max_iter,
-                    "gtol": rule.tol,
-                },
+                options=dict(maxfun=rule.max_fun, maxiter=job.max_iter, gtol=rule.tol),
                 callback=accept,
             )
     except KeyboardInterrupt:
         course.interrupted = True
         result = _last_iterate(course, start, first_loss)
+    if ended:
+        result.status, result.message = 0, "A watch ended training."
     network.params[...] = result.x
     course.kept.clear()
     course.result, course.loss = result, float(result.fun)

@@ -65,8 +65,8 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     records, endings = hooks(watches, "record"), hooks(watches, "after_epoch")
     after_epoch = optimizer.schedule.rules.after_epoch
     n_steps = math.ceil(course.n_samples / job.batch_size)
-    schedule, written, total = optimizer.schedule, None, optimizer.tally.item
-    rates = schedule.rates(n_steps)
+    rates, total = optimizer.rates(n_steps, course.t), optimizer.tally.item
+    written, varies = optimizer.rate, optimizer.schedule.rules.within_epoch is not None
     step_work = job.work_per_sample * job.batch_size + 8 * network.params.size
     cost = step_cost(step_work, network.params.size)
     with team(job.n_threads, cost, job.batch_size, step_work * n_steps) as ranks:
@@ -74,9 +74,9 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
         for _ in range(len(course.epochs), job.max_iter):
             if shuffled is not None:  # as `sklearn.utils.shuffle` does
                 course.random_state.shuffle(shuffled)
-            if optimizer.rate != written:
+            if varies or optimizer.rate != written:
                 written = optimizer.rate
-                schedule.fill(rates, written)
+                rates[...] = optimizer.rates(n_steps, course.t)
             began = perf_counter()
             ranks.run(door)
             loss = total(0) / course.n_samples

@@ -110,6 +110,13 @@ class Optimizer:
         """The argument of the schedule's functions."""
         return Progress(self.schedule.initial_rate, self.rate, samples_seen, self.schedule.power_t)
 
+    def rates(self, n_steps: int, samples_seen: int) -> NDArray[np.float64]:
+        """The rates of the next epoch, shape (n_steps, 1), or (1, 1) if all steps have the same."""
+        within_epoch = self.schedule.rules.within_epoch
+        if within_epoch is None:
+            return np.full((1, 1), self.rate)
+        return within_epoch(self.progress(samples_seen), n_steps).reshape(n_steps, 1)
+
     def lower_rate(self, samples_seen: int) -> bool:
         """Set the rate after a stall. Returns False if training has to end."""
         after_stall = self.schedule.rules.after_stall

@@ -37,6 +37,9 @@ class Rules(NamedTuple):
     ----------
     after_epoch : callable, default=None
         Function of the Progress that returns the rate of the next epoch. None: a constant rate.
+    within_epoch : callable, default=None
+        (Progress, n_steps) -> rates of the steps of the next epoch; None: all have that of the
+        epoch.
     after_stall : callable, default=None
         Function of the Progress that returns the rate after a stall, or None to end training.
         None: training ends.
@@ -45,6 +48,7 @@ class Rules(NamedTuple):
     """
 
     after_epoch: Callable[[Progress], float] | None = None
+    within_epoch: Callable[[Progress, int], NDArray[np.float64]] | None = None
     after_stall: Callable[[Progress], float | None] | None = None
     ended: str = "Stopping."
 
@@ -76,14 +80,3 @@ class Schedule:
     def rules(self) -> Rules:
         """The functions of this schedule."""
         return SCHEDULES[self.name]
-
-    def rates(self, n_steps: int) -> NDArray[np.float64]:
-        """An array for the rates of the n_steps steps of an epoch, shape (n_steps or 1, 1).
-
-        One row is for all steps: no schedule changes the rate within an epoch yet.
-        """
-        return np.empty((1, 1))
-
-    def fill(self, rates: NDArray[np.float64], rate: float) -> None:
-        """Write the rates of an epoch's steps, given that of its first."""
-        rates[:, 0] = rate

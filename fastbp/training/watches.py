@@ -94,17 +94,16 @@ class Patience(Watch):
 
     what: ClassVar[str] = "Training loss"
 
-    def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
-        if epoch.loss > course.best_loss - self.tol:
-            course.no_improvement_count += 1
-        else:  # NaN too, as in scikit-learn
-            course.no_improvement_count = 0
-        return epoch
-
-    def after_epoch(self, course: Course, team: Team) -> bool:
+    def count(self, course: Course) -> None:
+        """Count the last epoch. NaN is no missing improvement, as in scikit-learn."""
         loss = course.epochs[-1].loss
+        stalls = loss > course.best_loss - self.tol
+        course.no_improvement_count = course.no_improvement_count + 1 if stalls else 0
         if loss < course.best_loss:
             course.best_loss = loss
+
+    def after_epoch(self, course: Course, team: Team) -> bool:
+        self.count(course)
         if course.no_improvement_count <= self.most:
             return False
         optimizer = course.optimizer
@@ -130,10 +129,8 @@ class PatienceWithScore(Patience):
 
     what: ClassVar[str] = "Validation score"
 
-    def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
-        score = epoch.validation_score
-        if score is not None and score < course.best_score + self.tol:
-            course.no_improvement_count += 1
-        else:  # NaN too, as in scikit-learn
-            course.no_improvement_count = 0
-        return epoch
+    def count(self, course: Course) -> None:
+        """Count the last epoch. NaN is no missing improvement, as in scikit-learn."""
+        score = course.epochs[-1].validation_score
+        stalls = score is not None and score < course.best_score + self.tol
+        course.no_improvement_count = course.no_improvement_count + 1 if stalls else 0

@@ -197,6 +197,19 @@ def test_set_params(Estimator):
         estimator.fit(*FITTED[Estimator])
 
 
+OURS = {  # a change here is a change for users
+    MLPClassifier: ["loss", "init", "n_threads"],
+    MLPRegressor: [
+        "quantile",
+        "huber_threshold",
+        "tweedie_power",
+        "out_activation",
+        "init",
+        "n_threads",
+    ],
+}
+
+
 @ESTIMATORS
 def test_parameters_are_scikit_learns_and_then_ours(Estimator):
     reference = getattr(pytest.importorskip("sklearn.neural_network"), Estimator.__name__)
@@ -208,6 +221,7 @@ def test_parameters_are_scikit_learns_and_then_ours(Estimator):
     for name, parameter in theirs.items():
         assert ours[name].default == parameter.default
         assert ours[name].kind == parameter.kind
+    assert more == OURS[Estimator]
     for name in more:
         assert ours[name].kind is inspect.Parameter.KEYWORD_ONLY
     assert ours["n_threads"].default is None

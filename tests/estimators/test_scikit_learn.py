@@ -23,10 +23,27 @@ FILES = sorted(Path(fastbp.__file__).parent.rglob("*.py"))
 def private_imports(path):
     """Private names of scikit-learn that a file imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sklearn":
-            for name in [*node.module.split("."), *(alias.name for alias in node.names)]:
-                if name.startswith("_"):
-                    yield name
+            names = [*node.module.split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            dotted = [alias.name.split(".") for alias in node.names]
+            names = [name for parts in dotted if parts[0] == "sklearn" for name in parts]
+        yield from (name for name in names if name.startswith("_"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from sklearn.utils._x import y",
+        "from sklearn.base import y, _x",
+        "import numpy, sklearn.utils._x as z",
+    ],
+)
+def test_private_imports_are_seen(text, tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text(text, encoding="utf-8")
+    assert list(private_imports(path)) == ["_x"]
 
 
 def test_private_names_are_in_one_file():

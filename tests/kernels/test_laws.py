@@ -17,7 +17,7 @@ import twins
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_rows
 from fastbp.kernels import CSR, Rank, core
-from fastbp.network import PREDICT_CHUNK, Network, make_plan
+from fastbp.network import PREDICT_CHUNK, make_plan
 from problems import DTYPES, LOSSES, Problem, Samples, row_losses, rule_of, state_of
 
 TABLE = [
@@ -216,23 +216,6 @@ def test_law_4_a_batch_without_weight_changes_nothing_and_reports_0(optimizer):
     np.testing.assert_array_equal(state, others[1])
     np.testing.assert_allclose(tally[0], others[2][0], rtol=1e-15)
     assert tally[2] == 3
-
-
-@pytest.mark.parametrize("hidden", [(), (1,), (7, 3, 5)])
-def test_law_6_offsets_tile_the_arena(hidden):
-    units = [4, *hidden, 2]
-    plan = make_plan(units, [core.ACTIVATIONS["relu"]] * len(hidden))
-    network = Network(units, "relu", np.float64)
-    owner = np.zeros(network.params.size, int)
-    for layer in plan:
-        owner[layer["weight"] : layer["weight"] + layer["fan_in"] * layer["fan_out"]] += 1
-        owner[layer["bias"] : layer["bias"] + layer["fan_out"]] += 1
-    assert (owner == 1).all()
-    network.params[:] = np.arange(network.params.size)
-    seen = np.concatenate([a.ravel() for a in network.coefs + network.intercepts])
-    np.testing.assert_array_equal(np.sort(seen), network.params)
-    assert all(np.shares_memory(a, network.params) for a in network.coefs + network.intercepts)
-    np.testing.assert_array_equal(plan["output"], np.cumsum([0, *units[1:-1]]))
 
 
 @over_dtypes

@@ -4,7 +4,9 @@ import io
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from fastbp.estimators import inputs
 from fastbp.estimators.inputs import as_rows
 from fastbp.estimators.job import INSPECT, watches_of
 from fastbp.estimators.model import current_model
-from fastbp.training import SCHEDULES, Epoch, Samples, Watch
+from fastbp.training import SCHEDULES, Course, Epoch, Samples, Watch
 from fastbp.training.schedules import Progress, Schedule
 
 X, y = load_iris(return_X_y=True)
@@ -158,14 +160,16 @@ def test_lists_of_a_fit_that_is_continued_grow_in_place():
 def test_a_call_of_partial_fit_allocates_nothing_for_the_calls_before():
     model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).partial_fit(X, y)
     model.loss_curve_ *= 10**6
-
-    class NotCopied(list):
-        def __iter__(self):
-            raise AssertionError("the curve of earlier calls was read")
-
-    model.loss_curve_ = NotCopied(model.loss_curve_)
-    model.partial_fit(X, y)
-    assert len(model.loss_curve_) == 10**6 + 1
+    curve = model.loss_curve_
+    model.partial_fit(X, y)  # the list takes room for more
+    tracemalloc.start()
+    try:
+        model.partial_fit(X, y)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert model.loss_curve_ is curve and len(curve) == 10**6 + 2
+    assert peak < 2 * 10**6  # the curve has 8 MB
 
 
 # ---- samples
@@ -214,12 +218,49 @@ def test_schedules():
     assert adaptive.after_stall(progress._replace(rate=1e-6)) is None
 
 
-@pytest.mark.parametrize("n_steps", [1, 5])
-def test_one_row_of_rates_is_for_all_steps(n_steps):
-    schedule = Schedule("constant", 0.1)
-    rates = schedule.rates(n_steps)
-    schedule.fill(rates, 0.05)
-    assert rates.tolist() == [[0.05]]
+def test_one_row_of_rates_is_for_all_steps():
+    job = MLPClassifier((3,), learning_rate_init=0.05)._job(X, y)
+    assert job.course.optimizer.rates(5, 0).tolist() == [[0.05]]
+
+
+@quiet
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_a_schedule_may_change_the_rate_within_an_epoch(solver, monkeypatch):
+    """Two steps at two rates are an epoch of one step, and another at the other rate."""
+    seen = []
+
+    def halving(progress, n_steps):
+        seen.append((progress.samples_seen, n_steps))
+        return progress.rate / 2.0 ** np.arange(n_steps)
+
+    monkeypatch.setitem(SCHEDULES, "halving", SCHEDULES["constant"]._replace(within_epoch=halving))
+    whole = MLPRegressor(
+        hidden_layer_sizes=(4,), solver=solver, batch_size=75, shuffle=False, random_state=0
+    )
+    job, parts = whole._job(X, y), whole._job(X, y)
+    job.max_iter = 2
+    job.course.optimizer.schedule = Schedule("halving", 0.1)
+    job.course.optimizer.rate = 0.1
+    training.run(job)
+    assert seen[-1] == (150, 2)
+    network, optimizer = parts.course.network, parts.course.optimizer
+    for epoch in range(4):
+        part = replace(parts, samples=parts.samples[75 * (epoch % 2) :][:75], max_iter=1)
+        optimizer.rate = 0.1 / 2 ** (epoch % 2)
+        part.course = Course(network, parts.course.random_state, 75, optimizer)
+        training.run(part)
+    np.testing.assert_array_equal(network.params, job.network.params)
+
+
+@quiet
+def test_a_watch_may_end_lbfgs():
+    class EndsAtTwo(Watch):
+        def after_epoch(self, course, team):
+            return len(course.epochs) == 2
+
+    job = MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", random_state=0)._job(X, y)
+    course = training.run(job, [EndsAtTwo()])
+    assert len(course.epochs) == course.result.nit == 2 and course.result.status == 0
 
 
 # ---- the small state that a fitted estimator keeps
