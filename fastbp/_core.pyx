@@ -151,6 +151,8 @@ def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use):
     cdef Walk walk
     if use not in USES:
         raise ValueError(f"no scratch for the use {use!r}")
+    if ranks < 1:
+        raise ValueError(f"a team has at least 1 rank, not {ranks}")
     bind_plan(&walk, program)
     walk.size = ranks
     bind_layout(&walk, USES[use], batch)

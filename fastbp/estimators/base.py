@@ -22,7 +22,7 @@ from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import FIT, NO_DATA, Data, EstimatorJob, Request, make_job
 from fastbp.estimators.messages import lbfgs_message, warn
 from fastbp.estimators.model import Labels, Model, current_model
-from fastbp.estimators.predict import plain_rows, predict_rows
+from fastbp.estimators.predict import checked_rows, plain_rows, predict_rows
 from fastbp.estimators.scikit_learn import CheckedEstimator, Interval, Options, StrOptions
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
@@ -48,6 +48,7 @@ LEARNED = (  # fitted attributes that scikit-learn's estimators have too
     "n_outputs_",
     "out_activation_",
 )
+LISTS = ("coefs_", "intercepts_", "loss_curve_", "validation_scores_", "validation_loss_curve_")
 TRACED = {"activation": trace_activation, "loss": trace_loss}
 
 
@@ -158,7 +159,7 @@ class BaseMLP(CheckedEstimator):
         dtype : dtype, default=None
             Dtype of samples and network; None: that of the fitted network, or of X.
         """
-        request = Request(self, purpose, labels, dtype)
+        request = Request(inputs.draft_of(self), purpose, labels, dtype)
         return make_job(request, Data(X, y, sample_weight), validation)
 
     def _adopt(self, job: EstimatorJob, course: Course) -> Self:
@@ -171,10 +172,11 @@ class BaseMLP(CheckedEstimator):
         actions = []
         for name, new in lists.items():
             known = self.__dict__.get(name) if job.continues else None
-            if isinstance(known, list):
+            length = job.lengths.get(name)
+            if isinstance(known, list) and len(known) == length:
                 actions.append(partial(known.extend, new))
-            else:
-                learned[name] = [*(known if known is not None else ()), *new]
+            else:  # no list, or a fit in another thread has lengthened it
+                learned[name] = [*(() if known is None else known[:length]), *new]
         for name in {"feature_names_in_", "_resume"} - learned.keys():
             actions.append(partial(self.__dict__.pop, name, None))
         _at_once([*actions, partial(self.__dict__.update, learned)])
@@ -209,13 +211,15 @@ class BaseMLP(CheckedEstimator):
         if course.result is not None:  # of L-BFGS
             learned.update(n_iter_=min(course.result.nit, job.max_iter), t_=course.samples_seen)
             return learned, lists
-        lists["loss_curve_"] = [epoch.loss for epoch in course.epochs]
+        # NumPy's floats, as scikit-learn's.
+        lists["loss_curve_"] = list(np.array([epoch.loss for epoch in course.epochs], np.float64))
         if job.validation_set is None:
             learned.update(
                 validation_scores_=None, validation_loss_curve_=None, best_validation_score_=None
             )
         best_loss = min([course.best_loss, *lists["loss_curve_"]])
         learned.update(
+            loss_=np.float64(course.loss),
             n_iter_=len(course.epochs),
             t_=course.t,
             best_loss_=None if job.early_stopping else best_loss,
@@ -299,7 +303,11 @@ class BaseMLP(CheckedEstimator):
         The cached model is left out, since `coefs_` and `intercepts_` have its weights. Functions
         are pickled as formulas; those of a fitted model as they were traced.
         """
-        state = {name: value for name, value in super().__getstate__().items() if name != "_model"}
+        state: dict[str, Any] = {  # a shallow copy of the estimator has lists of its own
+            name: [*value] if name in LISTS and isinstance(value, list) else value
+            for name, value in super().__getstate__().items()
+            if name != "_model"
+        }
         model, activation = self.__dict__.get("_model"), self.activation
         if model is not None and model.network.activations:
             network = model.network
@@ -331,9 +339,8 @@ class BaseMLP(CheckedEstimator):
             if finite:  # otherwise the checks below distinguish NaN from overflow
                 return model, prediction
         check_is_fitted(self)
-        X = inputs.check_prediction_data(self, X)
-        model = current_model(self)
-        return model, predict_rows(model, X, self.n_threads)[0]
+        model, rows = checked_rows(self, X)
+        return model, predict_rows(model, rows, self.n_threads)[0]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

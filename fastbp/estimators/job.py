@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.inputs import CheckedMatrix, Features, Matrix
 from fastbp.estimators.messages import warn
-from fastbp.estimators.model import Labels, current_model
+from fastbp.estimators.model import Labels, model_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import Rows, core
 from fastbp.network import Network, hidden_activations
@@ -64,6 +64,7 @@ class Request:
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
+        A draft, on which scikit-learn's checks set attributes.
     purpose : {'fit', 'partial_fit', 'inspect'}
     labels : Labels, default=None
         Those of the first call of `partial_fit`.
@@ -100,6 +101,8 @@ class EstimatorJob(Job):
         Whether the job continues the last fit.
     watches : list of Watch
         What looks at each epoch.
+    lengths : dict of str to int
+        Lengths of the estimator's curves when the job was made.
     """
 
     features: Features
@@ -107,6 +110,7 @@ class EstimatorJob(Job):
     validation_set: ValidationSet | None
     continues: bool
     watches: list[Watch] = field(default_factory=list)
+    lengths: dict[str, int] = field(default_factory=dict)
 
 
 def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
@@ -117,16 +121,15 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     if request.purpose == PARTIAL_FIT and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
     fitted = _fitted_network(request)
-    draft = inputs.draft_of(estimator)
     X, y, features = inputs.check_training_data(
-        draft, data.X, data.y, reset=fitted is None, y_numeric=estimator._y_is_numeric
+        estimator, data.X, data.y, reset=fitted is None, y_numeric=estimator._y_is_numeric
     )
     y, labels = _targets(request, y)
     dtype = request.dtype if fitted is None else fitted.params.dtype
     samples, objective = _problem(estimator, X, y, data.sample_weight, labels, dtype)
     held_out = None
     if validates:
-        held_out = _given_validation(draft, validation, y.shape[1], labels, samples.y.dtype)
+        held_out = _given_validation(estimator, validation, y.shape[1], labels, samples.y.dtype)
     random_state = check_random_state(
         copy.deepcopy(estimator.random_state) if request.inspects else estimator.random_state
     )
@@ -145,6 +148,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
         labels=labels,
         validation_set=None,
         continues=fitted is not None,
+        lengths=_lengths(estimator),
         n_threads=estimator.n_threads,
     )
     if request.inspects:
@@ -154,12 +158,19 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     return job
 
 
+def _lengths(estimator: CheckedEstimator) -> dict[str, int]:
+    """The lengths of the curves of an estimator, as far as they are lists."""
+    names = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
+    curves = {name: estimator.__dict__.get(name) for name in names}
+    return {name: len(curve) for name, curve in curves.items() if isinstance(curve, list)}
+
+
 def _fitted_network(request: Request) -> Network | None:
     """A copy of the network that the job continues, or None if it begins with a new one."""
     estimator = request.estimator
     if not hasattr(estimator, "coefs_") or not request.takes_over:
         return None
-    network = current_model(estimator).network
+    network = model_of(estimator.__dict__).network
     return network.copy() if request.dtype is None else network.astype(request.dtype)
 
 

@@ -55,24 +55,36 @@ def current_model(estimator: CheckedEstimator) -> Model:
     if model is not None and model.is_that_of(attributes):
         return model
     attributes = attributes.copy()  # in one step: never half of two models
-    model = attributes.get("_model")
-    if model is not None and model.is_that_of(attributes):
-        return model
-    for name in ("coefs_", "intercepts_", "out_activation_"):
-        if name not in attributes:
-            getattr(estimator, name)  # raises AttributeError
-    model = _made_of(attributes)
-    # The lists get views into the new network, and the estimator the model. If a fit in another
-    # thread has meanwhile replaced the lists, the next call makes a model of the new lists.
-    for name, views in (("coefs_", model.network.coefs), ("intercepts_", model.network.intercepts)):
-        if isinstance(attributes[name], list):
-            attributes[name][:] = views
-    estimator._model = model
+    model = model_of(attributes)
+    store(estimator, attributes, model)
     return model
+
+
+def model_of(attributes: dict[str, Any]) -> Model:
+    """The model of an estimator's attributes, which must not change meanwhile; it is not stored."""
+    model = attributes.get("_model")
+    return model if model is not None and model.is_that_of(attributes) else _made_of(attributes)
+
+
+def store(estimator: CheckedEstimator, attributes: dict[str, Any], model: Model) -> None:
+    """Store a model that was made of these attributes, unless a fit has replaced them meanwhile.
+
+    `coefs_` and `intercepts_` become lists of views into its network.
+    """
+    now = estimator.__dict__
+    coefs, intercepts = list(model.network.coefs), list(model.network.intercepts)
+    if all(now.get(name) is attributes[name] for name in ("coefs_", "intercepts_")):
+        now.update(_model=model, coefs_=coefs, intercepts_=intercepts)
 
 
 def _made_of(attributes: dict[str, Any]) -> Model:
     """The model of the public attributes."""
+    needed = ["coefs_", "intercepts_", "out_activation_"]
+    if "_label_binarizer" in attributes or "classes_" in attributes:
+        needed += ["classes_", "_label_binarizer"]
+    for name in needed:
+        if name not in attributes:
+            raise AttributeError(f"the estimator has no attribute {name!r}, but was fitted")
     network = Network.from_arrays(
         attributes["coefs_"], attributes["intercepts_"], attributes["activation"]
     )

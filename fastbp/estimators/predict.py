@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from fastbp.estimators import inputs
 from fastbp.estimators.inputs import CheckedMatrix, Matrix
-from fastbp.estimators.model import Model
+from fastbp.estimators.model import Model, model_of, store
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import Rows, backend
 from fastbp.network import LEAST_CHUNK, chunk_rows, predict_chunks
@@ -35,6 +35,16 @@ def plain_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, NDArray[n
     ):
         return model, rows
     return None
+
+
+def checked_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, CheckedMatrix]:
+    """Model and validated X of a fitted estimator, both of the same moment."""
+    draft = inputs.draft_of(estimator)
+    X = inputs.check_prediction_data(draft, X)
+    model = model_of(draft.__dict__)
+    if model is not draft.__dict__.get("_model"):
+        store(estimator, draft.__dict__, model)
+    return model, X
 
 
 def predict_rows(

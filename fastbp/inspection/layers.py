@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.model import current_model
+from fastbp.estimators.predict import checked_rows
 from fastbp.kernels import Task, core
 from fastbp.network import Network, allocate, count_rows, row_slice
 
@@ -122,9 +123,9 @@ def fitted_network(estimator: BaseMLP) -> Network:
 
 def _network_and_rows(estimator, X):
     """The network and the rows of X in one dtype, as for a prediction."""
-    network = fitted_network(estimator)
-    X = inputs.check_prediction_data(estimator, X)
-    network = network.for_rows_of(X.dtype)
+    fitted_network(estimator)  # raises if it is none
+    model, X = checked_rows(estimator, X)
+    network = model.network.for_rows_of(X.dtype)
     return network, inputs.as_rows(X, network.params.dtype)
 
 

@@ -226,6 +226,8 @@ cdef inline int bind_rank(Walk* walk, rank) except -1:
     walk.words, walk.rank, walk.size = &words[0], rank.rank, rank.size
     if words.shape[0] != team_words:
         raise ValueError(f"a team has {team_words} words, not {words.shape[0]}")
+    if not 0 <= walk.rank < walk.size:
+        raise ValueError(f"a team of {walk.size} has no rank {walk.rank}")
     return 0
 
 

@@ -121,6 +121,8 @@ class Course:
         if self.raw_params is not None:
             self.kept[self.best_epoch] = params.copy()
             params[...], self.raw_params = self.raw_params, None
+        elif self.best_epoch >= 0:  # the last epoch is the best
+            self.kept[self.best_epoch] = params.copy()
         elif not self.continues:
             self.kept[-1] = params.copy()
 
@@ -128,6 +130,6 @@ class Course:
         """Set the network to the parameters of the best epoch, if they were kept."""
         best = self.kept.get(self.best_epoch)
         self.kept.clear()
-        if best is not None:
+        if best is not None and (not self.epochs or self.best_epoch != len(self.epochs) - 1):
             self.raw_params = self.network.params.copy()
             self.network.params[...] = best

@@ -53,6 +53,8 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 course.epochs.append(epoch)
                 course.drop_all_but(len(course.epochs) - 1)
                 for watch in watches:
+                    watch.count(course)
+                for watch in watches:
                     ended |= watch.after_epoch(course, ranks)
                 if ended:
                     raise StopIteration

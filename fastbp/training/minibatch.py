@@ -62,11 +62,12 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     if job.shuffle and course.order is None:
         course.order = np.arange(course.n_samples, dtype=np.intp)
     shuffled, ended = course.order if job.shuffle else None, False
-    records, endings = hooks(watches, "record"), hooks(watches, "after_epoch")
+    records, counts = hooks(watches, "record"), hooks(watches, "count")
+    endings = hooks(watches, "after_epoch")
     after_epoch = optimizer.schedule.rules.after_epoch
     n_steps = math.ceil(course.n_samples / job.batch_size)
-    rates, total = optimizer.rates(n_steps, course.t), optimizer.tally.item
-    written, varies = optimizer.rate, optimizer.schedule.rules.within_epoch is not None
+    varies, written = optimizer.schedule.rules.within_epoch is not None, None
+    rates, total = np.empty((n_steps if varies else 1, 1)), optimizer.tally.item
     step_work = job.work_per_sample * job.batch_size + 8 * network.params.size
     cost = step_cost(step_work, network.params.size)
     with team(job.n_threads, cost, job.batch_size, step_work * n_steps) as ranks:
@@ -84,6 +85,8 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
             for record in records:
                 epoch = record(course, epoch, ranks)
             course.epochs.append(epoch)
+            for count in counts:
+                count(course)
             if not network.is_finite():
                 return NON_FINITE
             if math.isnan(loss):  # possible with finite parameters: derivatives may be finite

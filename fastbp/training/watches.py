@@ -19,6 +19,9 @@ class Watch:
         """The epoch with the results of this watch, before it is appended to the course."""
         return epoch
 
+    def count(self, course: Course) -> None:
+        """Take notice of the epoch that was appended last, also if it diverged."""
+
     def after_epoch(self, course: Course, team: Team) -> bool:
         """Whether training has to end. Called after the epoch was appended."""
         return False
@@ -69,9 +72,8 @@ class BestWeights(Watch):
             course.keep()
         return epoch
 
-    def after_epoch(self, course: Course, team: Team) -> bool:
+    def count(self, course: Course) -> None:
         course.note_best()
-        return False
 
 
 @dataclass(frozen=True)
@@ -95,15 +97,13 @@ class Patience(Watch):
     what: ClassVar[str] = "Training loss"
 
     def count(self, course: Course) -> None:
-        """Count the last epoch. NaN is no missing improvement, as in scikit-learn."""
         loss = course.epochs[-1].loss
-        stalls = loss > course.best_loss - self.tol
+        stalls = loss > course.best_loss - self.tol  # not if it is NaN, as in scikit-learn
         course.no_improvement_count = course.no_improvement_count + 1 if stalls else 0
         if loss < course.best_loss:
             course.best_loss = loss
 
     def after_epoch(self, course: Course, team: Team) -> bool:
-        self.count(course)
         if course.no_improvement_count <= self.most:
             return False
         optimizer = course.optimizer
@@ -130,7 +130,6 @@ class PatienceWithScore(Patience):
     what: ClassVar[str] = "Validation score"
 
     def count(self, course: Course) -> None:
-        """Count the last epoch. NaN is no missing improvement, as in scikit-learn."""
         score = course.epochs[-1].validation_score
         stalls = score is not None and score < course.best_score + self.tol
         course.no_improvement_count = course.no_improvement_count + 1 if stalls else 0

@@ -1,6 +1,9 @@
 """A fit changes its estimator in one step, at whatever line Ctrl-C comes."""
 
+import copy
 import pickle
+import sys
+import threading
 import warnings
 
 import numpy as np
@@ -8,7 +11,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 import fastbp.estimators
-from fastbp import MLPClassifier, MLPRegressor
+from fastbp import MLPClassifier, MLPRegressor, training
 from interrupts import InterruptAt, files_of
 
 X, y = load_iris(return_X_y=True)
@@ -61,3 +64,116 @@ def test_an_interrupt_at_any_line_leaves_the_old_estimator_or_the_new_one(model,
         seen.add(found == new)
     assert seen == {False, True}
     np.testing.assert_array_equal(model.coefs_[0], after.coefs_[0])
+
+
+# ---- other threads and other objects
+
+
+@pytest.fixture
+def often():
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("form", ["array", "list", "frame"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_predictions_during_refits_are_those_of_one_model(form, often):
+    """Models with other classes, and of frames whose columns have changed places."""
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.RandomState(0)
+    names = list("abcde")
+    frames = [pandas.DataFrame(rng.randn(40, 5), columns=order) for order in (names, names[::-1])]
+    labels = np.array(list("abc"))[np.arange(40) % 3], np.array(list("xy"))[np.arange(40) % 2]
+    data = [
+        (frame if form == "frame" else frame.to_numpy(), y)
+        for frame, y in zip(frames, labels, strict=True)
+    ]
+    x = {"array": frames[0].to_numpy(), "list": frames[0].to_numpy().tolist(), "frame": frames[0]}
+    x = x[form].assign(a=np.arange(40)) if form == "frame" else x[form]  # an integer column
+    model = MLPClassifier((4,), max_iter=1, random_state=0)
+    expected = []
+    for pair in data:
+        model.fit(*pair)
+        try:
+            expected.append(model.predict(x).tolist())
+        except ValueError:  # names in another order
+            expected.append(None)
+    stop, found = [], []
+
+    def refit():
+        while not stop:
+            for pair in data:
+                model.fit(*pair)
+
+    thread = threading.Thread(target=refit)
+    thread.start()
+    try:
+        for _ in range(600):
+            try:
+                found.append(model.predict(x).tolist())
+            except ValueError as error:
+                assert form == "frame" and "feature names" in str(error)
+    finally:
+        stop.append(True)
+        thread.join()
+    assert found and all(one in expected for one in found)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_others_set_during_a_fit_stays(monkeypatch):
+    model = MLPClassifier((3,), max_iter=2, random_state=0)
+    run = training.run
+
+    def meanwhile(job, watches):
+        model.set_params(alpha=7.0).note = "mine"
+        return run(job, watches)
+
+    monkeypatch.setattr(training, "run", meanwhile)
+    model.fit(X, y)
+    assert model.alpha == 7.0 and model.note == "mine" and len(model.loss_curve_) == 2
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_curves_and_counters_agree_after_fits_side_by_side(monkeypatch):
+    """The later of two that began with the same model replaces the earlier one."""
+    model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).partial_fit(X, y)
+    run = training.run
+
+    def another_first(job, watches):
+        monkeypatch.setattr(training, "run", run)
+        model.partial_fit(X, y)
+        return run(job, watches)
+
+    monkeypatch.setattr(training, "run", another_first)
+    model.partial_fit(X, y)
+    assert len(model.loss_curve_) == 2 and model.t_ == 2 * len(X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_neither_a_failed_fit_nor_a_prediction_writes_into_lists(monkeypatch):
+    model = MLPRegressor(hidden_layer_sizes=(3,), warm_start=True, max_iter=2).fit(X, y)
+    model = pickle.loads(pickle.dumps(model))
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(X, y[:3])
+    assert vars(model) == before
+    mine = [w.copy() for w in model.coefs_]
+    kept = [*mine]
+    model.coefs_ = mine
+    model.predict(X)
+    assert all(a is b for a, b in zip(mine, kept, strict=True))
+    other = copy.copy(model)
+    other.partial_fit(X, y)
+    assert len(model.loss_curve_) == model.n_iter_ == 2 and len(other.loss_curve_) == 3
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", ["coefs_", "classes_", "_label_binarizer", "out_activation_"])
+def test_a_missing_attribute_is_named(name):
+    model = MLPClassifier((3,), max_iter=2, random_state=0).fit(X, y)
+    delattr(model, name)
+    with pytest.raises(AttributeError, match=name):
+        model.predict(X)

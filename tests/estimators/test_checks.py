@@ -159,7 +159,7 @@ def test_html_repr_shows_every_parameter_and_attribute(Estimator, fit):
             assert name in html
     if SKLEARN_VERSION >= (1, 9):  # with the docstring's description of each
         assert html.count('class="param-doc-description"') >= len(estimator.get_params())
-        assert "Threads of a fit" in html
+        assert "Number of threads of a fit" in html
     if SKLEARN_VERSION >= (1, 9) and fit:  # and a table of fitted attributes
         for name in ("coefs_", "loss_curve_", "n_iter_", "out_activation_"):
             assert name in html

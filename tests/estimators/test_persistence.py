@@ -556,6 +556,8 @@ def test_float32_model_reads_float64(cls, kind):
 def test_names_that_converters_read(model):
     """skl2onnx reads these attributes."""
     cls, params, y = MODELS[model]
+    if callable(params.get("activation")):
+        pytest.skip("scikit-learn's activation is a name")
     est = fitted(model)
     their_cls = getattr(sklearn.neural_network, cls.__name__)
     if not params.keys() <= their_cls().get_params().keys():

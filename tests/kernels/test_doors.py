@@ -5,7 +5,7 @@ import pytest
 
 from fastbp.graph.expression import ACTIVATION, LOSS, Expression
 from fastbp.graph.tape import compile_tape
-from fastbp.kernels import Program, core
+from fastbp.kernels import Program, Rank, core
 from fastbp.network import Network, assemble, make_plan
 from problems import Problem, rule_of, state_of
 
@@ -214,6 +214,22 @@ def test_other_doors_take_known_names_alone():
     with pytest.raises(ValueError, match="no tape 1 "):
         program = program_of(Network((2, 3, 1), "tanh", float), (SILU, 1))
         core.kernel_run_tape(program, 1, a[:1], a[0], a[:1], np.zeros(10_000))
+    for ranks in (0, -1):
+        with pytest.raises(ValueError, match=f"at least 1 rank, not {ranks}"):
+            core.scratch_size(make_plan([2, 1], []), 1, ranks, "epoch")
+    for rank, size in ((0, 0), (-1, 2), (2, 2), (10**9, 2)):
+        problem = Problem()
+        scratch = problem.network.scratch(problem.n, 1, "gradient")
+        with pytest.raises(ValueError, match=f"a team of {size} has no rank {rank}"):
+            core.loss_gradient(
+                problem.network.plan,
+                problem.network.params,
+                problem.network.params.copy(),
+                scratch,
+                np.zeros(2),
+                problem.task(),
+                Rank(problem.words(), rank, size),
+            )
     with pytest.raises(ValueError, match="no backend 'fast'"):
         core.use_backend("fast")
     with pytest.raises(ValueError, match="no scratch for the use 'all'"):

@@ -303,6 +303,7 @@ def test_the_small_state_of_a_pickled_estimator_is_enough_to_continue(parameters
     course.optimizer, course.samples_seen = stopped._optimizer, stopped.t_
     if model.early_stopping:
         course.continues, course.raw_params = True, state["raw_params"]
+        course.kept[-1] = fitted.params.copy()
         course.best_score = stopped.best_validation_score_
     again = training.run(job, watches_of(model, job))
     for ours, theirs in zip(again.network.coefs, whole.coefs_, strict=True):
