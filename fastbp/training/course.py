@@ -130,6 +130,8 @@ class Course:
         """Set the network to the parameters of the best epoch, if they were kept."""
         best = self.kept.get(self.best_epoch)
         self.kept.clear()
-        if best is not None and (not self.epochs or self.best_epoch != len(self.epochs) - 1):
+        # After Ctrl-C the parameters may be those of a batch within the next epoch.
+        has_best = self.best_epoch == len(self.epochs) - 1 >= 0 and not self.interrupted
+        if best is not None and not has_best:
             self.raw_params = self.network.params.copy()
             self.network.params[...] = best

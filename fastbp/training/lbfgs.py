@@ -23,8 +23,7 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
     """
     course, network = job.course, job.network
     chunk = chunk_size(job.samples)
-    start = network.params.astype(np.float64)
-    first_loss, ended = np.inf, False
+    start, first_loss, ended = network.params.astype(np.float64), np.inf, False
     try:
         cost = step_cost(job.work_per_sample * chunk, network.params.size)
         epoch_work = job.work_per_sample * len(job.samples)
@@ -54,7 +53,6 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 course.drop_all_but(len(course.epochs) - 1)
                 for watch in watches:
                     watch.count(course)
-                for watch in watches:
                     ended |= watch.after_epoch(course, ranks)
                 if ended:
                     raise StopIteration
