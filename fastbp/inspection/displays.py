@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.inputs import Matrix
 from fastbp.inspection import plot
-from fastbp.inspection.layers import Rows, fitted_network
+from fastbp.inspection.layers import fitted_network
 from fastbp.inspection.statistics import layer_statistics
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class GradientFlowDisplay:
     def from_estimator(
         cls,
         estimator: BaseMLP,
-        X: Rows,
+        X: Matrix,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,

@@ -1,15 +1,14 @@
 """Activations of the layers of a fitted network, and its derivatives by the input."""
 
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.model import current_model
 from fastbp.estimators.predict import checked_rows
 from fastbp.kernels import Task, core
@@ -17,10 +16,9 @@ from fastbp.network import Network, allocate, count_rows, row_slice
 
 # Rows that are examined together: a few MiB for usual widths.
 EXAMINE_CHUNK = 1024
-Rows: TypeAlias = ArrayLike | sparse.sparray | sparse.spmatrix  # the type of X
 
 
-def activations(estimator: BaseMLP, X: Rows) -> list[NDArray[np.floating]]:
+def activations(estimator: BaseMLP, X: Matrix) -> list[NDArray[np.floating]]:
     """Activations of every layer.
 
     Parameters
@@ -57,7 +55,7 @@ def activations(estimator: BaseMLP, X: Rows) -> list[NDArray[np.floating]]:
     return forward(network, x)
 
 
-def input_gradients(estimator: BaseMLP, X: Rows) -> NDArray[np.floating]:
+def input_gradients(estimator: BaseMLP, X: Matrix) -> NDArray[np.floating]:
     """Exact derivatives of the raw prediction by X, for each sample.
 
     They show which features a prediction is sensitive to. Delta is set to 1 for output k and to 0

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import INSPECT
-from fastbp.inspection.layers import EXAMINE_CHUNK, Rows, examine, fitted_network
+from fastbp.inspection.layers import EXAMINE_CHUNK, examine, fitted_network
 from fastbp.inspection.messages import diagnose
 from fastbp.inspection.slopes import greatest_slope
 from fastbp.inspection.words import shortened
@@ -109,7 +110,7 @@ class LayerStatistics:
 
 
 def layer_statistics(
-    estimator: BaseMLP, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None
+    estimator: BaseMLP, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> LayerStatistics:
     """Statistics of all layers, forward and backward, for the given samples.
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.kernels import CSR, Rows
+from fastbp.network import row_slice
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Samples:
         first, stop, step = part.indices(len(self))
         if step != 1:
             raise ValueError(f"samples are sliced with step 1, got {part}")
-        x = self.x.slice(first, stop) if isinstance(self.x, CSR) else self.x[first:stop]
+        x = row_slice(self.x, slice(first, stop))
         weight = None if self.weight is None else self.weight[first:stop]
         return Samples(x, self.y[first:stop], weight)
 
