@@ -276,13 +276,12 @@ def _for_training(
     if held_out is not None:
         job.validation_set = _validation_set(estimator, job, held_out)
     job.max_iter = 1 if job.incremental else estimator.max_iter
+    job.course = last_course(estimator, job, rows)
     if is_lbfgs:
         job.rule = LBFGS(estimator.tol, estimator.max_fun)
-        job.course = last_course(estimator, job, rows)
         return job
     job.shuffle = estimator.shuffle
-    job.batch_size = _batch_size(estimator, len(y) if rows is None else len(rows))
-    job.course = last_course(estimator, job, rows)
+    job.batch_size = _batch_size(estimator, job.course.n_samples)
     job.course.start = start
     job.course.optimizer = _optimizer(estimator, job.network, job.incremental)
     job.rule = job.course.optimizer.rule
