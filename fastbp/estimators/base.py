@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral, Real
-from operator import call
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -18,10 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp import training
 from fastbp.estimators import inputs
+from fastbp.estimators.adopt import at_once, extensions, replacements
+from fastbp.estimators.guard import Guarded, between_changes, changes_of, guard_of
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import FIT, NO_DATA, Data, EstimatorJob, Request, make_job
 from fastbp.estimators.messages import lbfgs_message, warn
-from fastbp.estimators.model import Labels, Model, current_model
+from fastbp.estimators.model import Labels, Model, current_model, make_model, of_one_moment
 from fastbp.estimators.predict import checked_rows, plain_rows, predict_rows
 from fastbp.estimators.scikit_learn import CheckedEstimator, Interval, Options, StrOptions
 from fastbp.kernels import core
@@ -48,7 +48,6 @@ LEARNED = (  # fitted attributes that scikit-learn's estimators have too
     "n_outputs_",
     "out_activation_",
 )
-LISTS = ("coefs_", "intercepts_", "loss_curve_", "validation_scores_", "validation_loss_curve_")
 TRACED = {"activation": trace_activation, "loss": trace_loss}
 
 
@@ -59,12 +58,7 @@ def _as_formula(value: Any, trace: Callable[[Any], Expression]) -> Any:
     return trace(value) if callable(value) else value
 
 
-def _at_once(actions: Iterable[Callable[[], object]]) -> None:
-    """Call all actions in one line, since Python handles signals between two lines."""
-    deque(map(call, actions), maxlen=0)
-
-
-class BaseMLP(CheckedEstimator):
+class BaseMLP(Guarded, CheckedEstimator):
     """The base class of MLPClassifier and MLPRegressor.
 
     A subclass has the following hooks. `y` has passed scikit-learn's checks, and `labels` are None
@@ -86,7 +80,7 @@ class BaseMLP(CheckedEstimator):
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(core.ACTIVATIONS)), callable, list, tuple],
-        "init": [StrOptions({"auto", *INITIALIZERS})],
+        "init": [StrOptions({"auto", *INITIALIZERS}), tuple, list, callable],
         "solver": [StrOptions({"lbfgs", *core.OPTIMIZERS})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -165,21 +159,27 @@ class BaseMLP(CheckedEstimator):
     def _adopt(self, job: EstimatorJob, course: Course) -> Self:
         """Set all fitted attributes in one step, then warn.
 
-        Other attributes are not touched, since another thread may have set them. If the job
-        continues a fit, its lists grow in place, so that the cost depends on the new epochs only.
+        Other attributes are not touched, since another thread may have set them. Arrays and lists
+        that scikit-learn changes in place are changed in place here too: users may have kept them.
         """
-        learned, lists = self._learned(job, course)
-        actions = []
-        for name, new in lists.items():
-            known = self.__dict__.get(name) if job.continues else None
-            length = job.lengths.get(name)
-            if isinstance(known, list) and len(known) == length:
-                actions.append(partial(known.extend, new))
-            else:  # no list, or a fit in another thread has lengthened it
-                learned[name] = [*(() if known is None else known[:length]), *new]
+        learned, curves = self._learned(job, course)
+        changes, known = guard_of(self).changes, self.__dict__
+        actions = extensions(known, job, curves, learned)
+        if job.continues:
+            actions += replacements(known, job, learned)
         for name in {"feature_names_in_", "_resume"} - learned.keys():
-            actions.append(partial(self.__dict__.pop, name, None))
-        _at_once([*actions, partial(self.__dict__.update, learned)])
+            actions.append(partial(known.pop, name, None))
+        before = changes[0]
+        actions = [
+            partial(changes.__setitem__, 0, before + 1),
+            *actions,
+            partial(known.update, learned),
+            partial(changes.__setitem__, 0, before + 2),
+        ]
+        try:
+            at_once(actions)
+        finally:  # or predictions would wait for ever
+            changes[0] = before + 2
         self._warn(job, course)
         return self
 
@@ -189,7 +189,7 @@ class BaseMLP(CheckedEstimator):
         """Values of the fitted attributes, and new entries of lists, both by name."""
         network, labels, link = course.network, job.labels, job.objective.link
         learned = {
-            "_model": Model(network, link, network.units[-1], labels),
+            "_model": make_model(network, link, labels),
             "_random_state": course.random_state,
             "n_features_in_": job.features.n_features,
             "n_outputs_": network.units[-1],
@@ -201,7 +201,7 @@ class BaseMLP(CheckedEstimator):
         }
         if job.features.names is not None:
             learned["feature_names_in_"] = job.features.names
-        if labels.binarizer is not None:
+        if labels.binarizer is not None and not job.continues:
             learned.update(classes_=labels.classes, _label_binarizer=labels.binarizer)
         lists: dict[str, list[Any]] = {}
         if job.validation_set is not None:
@@ -241,6 +241,25 @@ class BaseMLP(CheckedEstimator):
             warn(course.warning, ConvergenceWarning)
         if course.interrupted:
             warn("Training interrupted by user.")
+
+    # ---- the learning rate
+
+    @property
+    def learning_rate_(self) -> float:
+        """The scheduled learning rate of the next epoch of `partial_fit`."""
+        optimizer = self.__dict__.get("_optimizer")
+        if not isinstance(optimizer, Optimizer):
+            raise AttributeError(
+                f"this {type(self).__name__} has no learning_rate_ yet: it has no optimizer before "
+                "a fit with solver='sgd' or 'adam'"
+            )
+        return optimizer.rate
+
+    @learning_rate_.setter
+    def learning_rate_(self, rate: float) -> None:
+        self.learning_rate_  # noqa: B018  raises if there is no optimizer
+        with guard_of(self).lock:  # wait for a fit in another thread, which has a copy
+            self._optimizer.set_rate("learning_rate_", rate)
 
     # ---- given weights
 
@@ -298,17 +317,13 @@ class BaseMLP(CheckedEstimator):
     # ---- pickles
 
     def __getstate__(self) -> dict[str, Any]:
-        """The state as plain data.
+        """The state as plain data, with copies of the weights, all of one moment.
 
         The cached model is left out, since `coefs_` and `intercepts_` have its weights. Functions
         are pickled as formulas; those of a fitted model as they were traced.
         """
-        state: dict[str, Any] = {  # a shallow copy of the estimator has lists of its own
-            name: [*value] if name in LISTS and isinstance(value, list) else value
-            for name, value in super().__getstate__().items()
-            if name != "_model"
-        }
-        model, activation = self.__dict__.get("_model"), self.activation
+        state = between_changes(self, super().__getstate__)
+        model, activation = state.pop("_model", None), self.activation
         if model is not None and model.network.activations:
             network = model.network
             if network.activation == activation:
@@ -331,7 +346,24 @@ class BaseMLP(CheckedEstimator):
     # ---- predict
 
     def _predict(self, X: Matrix) -> tuple[Model, NDArray[np.floating]]:
-        """The current model and its predictions, shape (n_samples, n_outputs)."""
+        """The current model and its predictions, shape (n_samples, n_outputs).
+
+        A prediction that a change of the weights overtakes is repeated, on copies of them.
+        """
+        changes = changes_of(self)
+        before = changes[0]
+        try:
+            result = self._predict_now(X)
+        except Exception:
+            if changes[0] == before and before % 2 == 0:
+                raise
+        else:
+            if changes[0] == before and before % 2 == 0:
+                return result
+        return of_one_moment(self)._predict_now(X)
+
+    def _predict_now(self, X: Matrix) -> tuple[Model, NDArray[np.floating]]:
+        """The result of `_predict` where nothing changes meanwhile."""
         plain = plain_rows(self, X)
         if plain is not None:
             model, rows = plain

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
@@ -12,6 +13,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from fastbp import training
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.guard import fitting
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import PARTIAL_FIT, Data
 from fastbp.estimators.model import Labels
@@ -26,6 +28,25 @@ from fastbp.training import Objective
 
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
+
+
+def _soft_labels(n_classes: int) -> Labels:
+    """The labels of soft labels: the numbers of the columns."""
+    classes = np.arange(n_classes)
+    return Labels(classes, label_binarizer(classes, "multiclass"), soft=True)
+
+
+def _probabilities(y: Any, labels: Labels, name: str) -> NDArray[np.floating]:
+    """Soft labels, also if all of them are 0 or 1."""
+    if y.shape[1] != len(labels.classes):
+        raise ValueError(
+            f"{name} has {y.shape[1]} columns, but there are {len(labels.classes)} classes."
+        )
+    if scipy.sparse.issparse(y):
+        y = y.toarray()
+    y = y if y.dtype.kind == "f" else y.astype(np.float64)
+    inputs.check_probabilities(y, name)
+    return y
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -326,9 +347,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         MemoryError
             If the network needs more memory than there is. Nothing is allocated.
         """
-        job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
-        course = training.run(job, job.watches)
-        return self._adopt(job, course)
+        with fitting(self):
+            job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
+            course = training.run(job, job.watches)
+            return self._adopt(job, course)
 
     @available_if(lambda est: est._check_solver())
     @fit_context
@@ -364,10 +386,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         MemoryError
             If the network needs more memory than there is. Nothing is allocated.
         """
-        labels = self._first_labels(y, classes)
-        job = self._job(X, y, sample_weight, labels=labels, purpose=PARTIAL_FIT)
-        course = training.run(job, job.watches)
-        return self._adopt(job, course)
+        with fitting(self):
+            labels = self._first_labels(y, classes)
+            job = self._job(X, y, sample_weight, labels=labels, purpose=PARTIAL_FIT)
+            course = training.run(job, job.watches)
+            return self._adopt(job, course)
 
     @classmethod
     def from_weights(
@@ -428,7 +451,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError(f"classes must be {n_classes} labels in rising order, got {classes!r}")
         binarizer = LabelBinarizer().fit(names)
         labels = Labels(binarizer.classes_, binarizer)
-        estimator.classes_, estimator._label_binarizer = labels
+        estimator.classes_, estimator._label_binarizer = labels[:2]
         estimator.out_activation_ = estimator._objective(estimator.n_outputs_, labels).link
         return estimator
 
@@ -520,13 +543,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return None
         from sklearn.preprocessing import LabelBinarizer
 
+        if inputs.is_soft(y):
+            n_classes = np.shape(y)[1]
+            if not np.array_equal(draft.classes_, np.arange(n_classes)):
+                raise ValueError(
+                    f"y is soft labels, so classes must be 0 to {n_classes - 1}, one for each "
+                    f"column, got {classes!r}."
+                )
+            return _soft_labels(n_classes)
         multilabel = type_of_target(y).startswith("multilabel")
         return Labels(draft.classes_, LabelBinarizer().fit(y if multilabel else classes))
 
     def _read_targets(
         self, y: NDArray[Any], labels: Labels | None, strict: bool
     ) -> tuple[NDArray[Any], Labels]:
-        """A bool for each sample and output, and the labels."""
+        """A bool for each sample and output, or soft labels as they are; and the labels."""
+        if labels is None and inputs.is_soft(y):
+            labels = _soft_labels(y.shape[1])
+        if labels is not None and labels.is_multinomial and y.ndim == 2:
+            return _probabilities(y, labels, "y"), labels._replace(soft=True)
         plain = inputs.plain_labels(y, None if labels is None else labels.classes)
         if labels is None:
             labels = self._labels_of(y, plain)
@@ -550,7 +585,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ) -> NDArray[np.bool_]:
         """A bool for each sample and output; `plain` is the result of `plain_labels` for y."""
         n_classes = len(labels.classes)
-        n_columns = n_classes if n_classes > 2 else 1
+        n_columns = n_classes if n_classes > 2 or labels.is_multinomial else 1
         memory.check_fits(  # an indicator matrix of integers, and one of bools
             9 * y.shape[0] * n_columns, f"{y.shape[0]} samples of {n_columns} classes"
         )
@@ -561,8 +596,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _read_validation_targets(
         self, y: NDArray[Any], labels: Labels, n_outputs: int
-    ) -> NDArray[np.bool_]:
+    ) -> NDArray[Any]:
         """Indicators of the labels y_val. All labels have to be among the classes."""
+        if labels.soft and y.ndim == 2:
+            return _probabilities(y, labels, "y_val")
         multilabel = labels.binarizer.y_type_ == "multilabel-indicator"
         kind = type_of_target(y)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
@@ -604,8 +641,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _objective(self, n_outputs: int, labels: Labels) -> Objective:
         """The objective: log loss for the kind of labels, or the loss given as a parameter."""
+        if labels.soft and self.loss != "log_loss":
+            raise ValueError(f"y is soft labels, which need loss='log_loss', got {self.loss!r}.")
         if callable(self.loss):
             loss: str | Expression = trace_loss(self.loss)
+        elif labels.soft:
+            loss = "soft_log_loss"
         elif self.loss == "log_loss" and not labels.is_multinomial:
             loss = "binary_log_loss"
         else:
@@ -615,8 +656,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _lower_targets(
         self, y: NDArray[Any], labels: Labels, dtype: DTypeLike
     ) -> NDArray[np.floating]:
-        """The index of the class, or the indicators, as floats."""
-        return inputs.as_targets(y.argmax(axis=1) if labels.is_multinomial else y, dtype)
+        """The index of the class, or the indicators or soft labels, as floats."""
+        is_index = labels.is_multinomial and not labels.soft
+        return inputs.as_targets(y.argmax(axis=1) if is_index else y, dtype)
 
     def _metric(self) -> Callable[..., float]:
         """Accuracy."""
@@ -627,7 +669,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @staticmethod
     def _decode(labels: Labels, probability: NDArray[Any]) -> NDArray[Any]:
         """Labels of probabilities or indicators, one column for each output."""
-        classes, binarizer = labels
+        binarizer = labels.binarizer
+        classes = np.asarray(binarizer.classes_)  # scikit-learn's predict asks it alone
         if not binarizer.sparse_input_:  # the result of inverse_transform, without its checks
             if binarizer.y_type_ == "multiclass":
                 return classes.take(probability.argmax(axis=1))

@@ -22,6 +22,7 @@ Matrix: TypeAlias = ArrayLike | Sparse  # X as users give it
 CheckedMatrix: TypeAlias = NDArray[np.floating] | Sparse  # X after scikit-learn's checks
 Estimator = TypeVar("Estimator", bound=CheckedEstimator)
 
+SUM_TOLERANCE = 1e-6  # of a row of soft labels
 TOO_LARGE = "float32, the dtype of X: convert X to float64."
 
 
@@ -226,6 +227,33 @@ def plain_labels(y: NDArray[Any], classes: NDArray[Any] | None = None) -> PlainL
         return None
     is_complete = bool(np.bincount(indices, minlength=len(classes)).all())
     return PlainLabels(classes, indices, is_complete)
+
+
+def is_soft(y: Any) -> bool:
+    """Whether y is soft labels: a matrix of probabilities in [0, 1] that are not all 0 or 1.
+
+    ValueError if the numbers are probabilities, but those of a row do not sum to one.
+    """
+    if scipy.sparse.issparse(y):
+        return False
+    y = np.asarray(y)
+    if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind != "f" or ((y == 0) | (y == 1)).all():
+        return False
+    if not (y.min() >= 0 and y.max() <= 1 + SUM_TOLERANCE):
+        return False
+    check_probabilities(y, "y")
+    return True
+
+
+def check_probabilities(y: NDArray[Any], name: str) -> None:
+    """Raise ValueError unless the rows of y are not negative and sum to one."""
+    least, sums = y.min(), y.sum(axis=1, dtype=np.float64)
+    worst = sums[np.abs(sums - 1).argmax()]
+    if least < 0 or not abs(worst - 1) <= SUM_TOLERANCE:
+        raise ValueError(
+            f"{name} is a matrix of real numbers, which are soft labels: each row must be >= 0 and "
+            f"sum to 1 within {SUM_TOLERANCE:g}, got a minimum of {least:g} and a sum of {worst:g}."
+        )
 
 
 def check_weights(sample_weight: ArrayLike | None, X: CheckedMatrix) -> NDArray[np.float64] | None:

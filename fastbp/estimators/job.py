@@ -16,7 +16,8 @@ from sklearn.utils import check_random_state
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.inputs import CheckedMatrix, Features, Matrix
 from fastbp.estimators.messages import warn
-from fastbp.estimators.model import Labels, model_of
+from fastbp.estimators.model import Labels, Model, model_of
+from fastbp.estimators.overrides import refuse_overrides
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import Rows, core
 from fastbp.network import Network, hidden_activations
@@ -97,8 +98,8 @@ class EstimatorJob(Job):
     features : Features
     labels : Labels
     validation_set : ValidationSet or None
-    continues : bool
-        Whether the job continues the last fit.
+    source : Model or None
+        The model that the job continues; None if it begins with a new network.
     watches : list of Watch
         What looks at each epoch.
     lengths : dict of str to int
@@ -108,19 +109,31 @@ class EstimatorJob(Job):
     features: Features
     labels: Labels
     validation_set: ValidationSet | None
-    continues: bool
+    source: Model | None
     watches: list[Watch] = field(default_factory=list)
     lengths: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def continues(self) -> bool:
+        """Whether the job continues the last fit."""
+        return self.source is not None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the fit changes the arrays of the last one, as scikit-learn's does."""
+        return self.continues and not self.early_stopping and not isinstance(self.rule, LBFGS)
 
 
 def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     """The job of an estimator on these data; see `BaseMLP._job`."""
     estimator = request.estimator
+    refuse_overrides(estimator)
     validates = inputs.is_validation_given(*validation)
     hidden = inputs.check_hidden_layer_sizes(estimator.hidden_layer_sizes)
     if request.purpose == PARTIAL_FIT and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
-    fitted = _fitted_network(request)
+    source = _source(request)
+    fitted = None if source is None else source.copy_network(request.dtype)
     X, y, features = inputs.check_training_data(
         estimator, data.X, data.y, reset=fitted is None, y_numeric=estimator._y_is_numeric
     )
@@ -135,6 +148,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     )
     if fitted is not None:
         _check_shape(request, fitted, hidden, y.shape[1])
+        _check_link(request, objective)
         network = fitted
     else:
         units = [X.shape[1], *hidden, y.shape[1]]
@@ -147,7 +161,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
         features=features,
         labels=labels,
         validation_set=None,
-        continues=fitted is not None,
+        source=source,
         lengths=_lengths(estimator),
         n_threads=estimator.n_threads,
     )
@@ -165,13 +179,12 @@ def _lengths(estimator: CheckedEstimator) -> dict[str, int]:
     return {name: len(curve) for name, curve in curves.items() if isinstance(curve, list)}
 
 
-def _fitted_network(request: Request) -> Network | None:
-    """A copy of the network that the job continues, or None if it begins with a new one."""
+def _source(request: Request) -> Model | None:
+    """The model that the job continues, or None if it begins with a new network."""
     estimator = request.estimator
     if not hasattr(estimator, "coefs_") or not request.takes_over:
         return None
-    network = model_of(estimator.__dict__).network
-    return network.copy() if request.dtype is None else network.astype(request.dtype)
+    return model_of(estimator)
 
 
 def _targets(request: Request, y: NDArray[Any]) -> tuple[NDArray[Any], Labels]:
@@ -182,7 +195,7 @@ def _targets(request: Request, y: NDArray[Any]) -> tuple[NDArray[Any], Labels]:
     """
     estimator, labels = request.estimator, request.labels
     if labels is None and hasattr(estimator, "classes_") and request.takes_over:
-        labels = Labels(estimator.classes_, estimator._label_binarizer)
+        labels = Labels(np.asarray(estimator.classes_), estimator._label_binarizer)
     strict = estimator.warm_start and not request.inspects
     y, labels = estimator._read_targets(y, labels, strict)
     return (y.reshape(-1, 1) if y.ndim == 1 else y), labels
@@ -234,6 +247,17 @@ def _check_shape(request: Request, network: Network, hidden: list[int], n_output
     if n_outputs != network.units[-1]:
         raise ValueError(
             f"y has {n_outputs} columns, but the fitted model has {network.units[-1]} outputs."
+        )
+
+
+def _check_link(request: Request, objective: Objective) -> None:
+    """Raise ValueError if users have set a link that does not belong to the loss."""
+    link = request.estimator.out_activation_
+    if not request.inspects and link != objective.link:
+        way = "" if not request.estimator._y_is_numeric else ", or set the parameter out_activation"
+        raise ValueError(
+            f"out_activation_ is {link!r}, but training with this loss needs {objective.link!r}: "
+            f"predictions can use another link, training cannot. Set it back{way}."
         )
 
 

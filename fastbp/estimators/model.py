@@ -1,29 +1,41 @@
 """Model: everything that a prediction needs, in one object that is replaced by one assignment.
 
-A model is a cache of the public attributes, which users may set. Another thread may replace them
-during a prediction. So each public method reads the model once and then uses only that object.
+A model is a cache. The public attributes are the truth, and users may set them: an array that a
+user put into `coefs_` is read where it lies, at every prediction, and is never replaced or cast.
+Another thread may set attributes during a prediction. So each public method reads the model once
+and then uses only that object.
 """
 
+import time
+from collections.abc import Sequence
+from numbers import Integral
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from fastbp.estimators.guard import changes_of
+from fastbp.estimators.inputs import draft_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
-from fastbp.network import Network
+from fastbp.kernels import core
+from fastbp.network import Network, check_arrays, params_dtype
 
 NO_CLASSES: NDArray[Any] = np.empty(0)  # of a regressor
+# Public attributes that a prediction reads besides the arrays.
+FACTS = ("activation", "out_activation_", "n_outputs_", "n_layers_", "_label_binarizer")
 
 
 class Labels(NamedTuple):
-    """The classes of a classifier, and its LabelBinarizer."""
+    """The classes of a classifier, its LabelBinarizer, and the kind of its targets."""
 
     classes: NDArray[Any] = NO_CLASSES
     binarizer: Any = None  # of scikit-learn, which has no types
+    soft: bool = False  # whether targets are rows of probabilities
 
     @property
     def is_multinomial(self) -> bool:
-        """Whether each sample has one of more than two classes."""
+        """Whether the outputs are the probabilities of classes that exclude each other."""
         return self.binarizer is not None and self.binarizer.y_type_ == "multiclass"
 
 
@@ -34,66 +46,169 @@ class Model(NamedTuple):
     link: str
     n_outputs: int
     labels: Labels
+    # What the model was made of: the entries of both lists, and the other attributes.
+    coefs: tuple[Any, ...]
+    intercepts: tuple[Any, ...]
+    facts: tuple[Any, ...]
+    owns: bool  # whether the arrays are the views of the network
 
     def is_that_of(self, attributes: dict[str, Any]) -> bool:
         """Whether the model was made of these attributes of an estimator."""
         get = attributes.get
+        coefs, intercepts = get("coefs_", ()), get("intercepts_", ())
+        try:
+            return (
+                self.facts == tuple(map(get, FACTS))
+                and len(coefs) == len(self.coefs)
+                and len(intercepts) == len(self.intercepts)
+                and all(map(is_, coefs, self.coefs))
+                and all(map(is_, intercepts, self.intercepts))
+            )
+        except (TypeError, ValueError):  # an attribute that has no length or cannot be compared
+            return False
+
+    def arrays(self, dtype: DTypeLike) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """The arrays of all layers as the core takes them; those that are need no copy."""
+        n = len(self.network.coefs)
         return (
-            self.network.activation == get("activation")
-            and self.network.holds(get("coefs_", ()), get("intercepts_", ()))
-            and self.link == get("out_activation_")
-            and self.n_outputs == get("n_outputs_")
-            and self.labels.classes is get("classes_", NO_CLASSES)
-            and self.labels.binarizer is get("_label_binarizer")
+            [np.require(array, dtype, ("C", "A")) for array in self.coefs[:n]],
+            [np.require(array, dtype, ("C", "A")) for array in self.intercepts[:n]],
         )
+
+    def copy_network(self, dtype: DTypeLike | None = None) -> Network:
+        """A network with copies of the values of the arrays, in this dtype or in their own."""
+        network = self.network.astype(self.network.params.dtype if dtype is None else dtype)
+        if not self.owns:
+            network.set_arrays(*self.arrays(network.params.dtype))
+        return network
+
+
+def make_model(network: Network, link: str, labels: Labels) -> Model:
+    """The model of a network that was just fitted."""
+    n_outputs = network.units[-1]
+    facts = (network.activation, link, n_outputs, len(network.units), labels.binarizer)
+    arrays = tuple(network.coefs), tuple(network.intercepts)
+    return Model(network, link, n_outputs, labels, *arrays, facts, True)
 
 
 def current_model(estimator: CheckedEstimator) -> Model:
     """The model of a fitted estimator. It is made again if users have set public attributes."""
-    attributes = estimator.__dict__
-    model = attributes.get("_model")
-    if model is not None and model.is_that_of(attributes):
-        return model
-    attributes = attributes.copy()  # in one step: never half of two models
-    model = model_of(attributes)
-    store(estimator, attributes, model)
+    draft = draft_of(estimator)  # all attributes in one step: never half of two models
+    model = model_of(draft)
+    estimator.__dict__["_model"] = model
     return model
 
 
-def model_of(attributes: dict[str, Any]) -> Model:
-    """The model of an estimator's attributes, which must not change meanwhile; it is not stored."""
-    model = attributes.get("_model")
-    return model if model is not None and model.is_that_of(attributes) else _made_of(attributes)
+def model_of(draft: CheckedEstimator) -> Model:
+    """The model of an estimator whose attributes do not change meanwhile; it is not stored."""
+    model = draft.__dict__.get("_model")
+    if model is not None and model.is_that_of(draft.__dict__):
+        return model
+    return _made_of(draft, model)
 
 
-def store(estimator: CheckedEstimator, attributes: dict[str, Any], model: Model) -> None:
-    """Store a model that was made of these attributes, unless a fit has replaced them meanwhile.
+def of_one_moment(estimator: CheckedEstimator) -> CheckedEstimator:
+    """A draft of an estimator with copies of its weights, all from between two changes."""
+    changes = changes_of(estimator)
+    while True:
+        before, draft, failure = changes[0], draft_of(estimator), None
+        if before % 2 == 0:
+            try:
+                model = model_of(draft)
+                network = model.copy_network()
+            except Exception as error:  # perhaps of half a change
+                failure = error
+            if changes[0] == before:
+                break
+        time.sleep(0)
+    if failure is not None:
+        raise failure
+    lists = list(network.coefs), list(network.intercepts)
+    model = model._replace(
+        network=network, coefs=tuple(lists[0]), intercepts=tuple(lists[1]), owns=True
+    )
+    draft.__dict__.update(_model=model, coefs_=lists[0], intercepts_=lists[1])
+    return draft
 
-    `coefs_` and `intercepts_` become lists of views into its network.
-    """
-    now = estimator.__dict__
-    coefs, intercepts = list(model.network.coefs), list(model.network.intercepts)
-    if all(now.get(name) is attributes[name] for name in ("coefs_", "intercepts_")):
-        now.update(_model=model, coefs_=coefs, intercepts_=intercepts)
 
-
-def _made_of(attributes: dict[str, Any]) -> Model:
-    """The model of the public attributes."""
-    needed = ["coefs_", "intercepts_", "out_activation_"]
-    if "_label_binarizer" in attributes or "classes_" in attributes:
-        needed += ["classes_", "_label_binarizer"]
+def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
+    """The model of the public attributes. The network of the last one is used if it fits."""
+    attributes = draft.__dict__
+    is_classifier = not draft._y_is_numeric
+    needed = ["coefs_", "intercepts_", "out_activation_", *["_label_binarizer"] * is_classifier]
     for name in needed:
         if name not in attributes:
             raise AttributeError(f"the estimator has no attribute {name!r}, but was fitted")
-    network = Network.from_arrays(
-        attributes["coefs_"], attributes["intercepts_"], attributes["activation"]
-    )
-    expected = attributes.get("n_features_in_", network.units[0])
-    if network.units[0] != expected:
+    link = attributes["out_activation_"]
+    if not isinstance(link, str) or link not in core.LINKS:
+        raise ValueError(f"out_activation_ must be one of {sorted(core.LINKS)}, got {link!r}.")
+    coefs, intercepts = _entries(attributes, "coefs_"), _entries(attributes, "intercepts_")
+    n = _n_weights(attributes, coefs, intercepts)
+    arrays = check_arrays(coefs[:n], intercepts[:n])
+    units = [array.shape[0] for array in arrays[0]] + [arrays[0][-1].shape[1]]
+    expected = attributes.get("n_features_in_", units[0])
+    if units[0] != expected:
         raise ValueError(
-            f"coefs_[0] has {network.units[0]} rows, but the model was fitted on {expected} "
-            "features."
+            f"coefs_[0] has {units[0]} rows, but the model was fitted on {expected} features."
         )
-    labels = Labels(attributes.get("classes_", NO_CLASSES), attributes.get("_label_binarizer"))
-    n_outputs = attributes.get("n_outputs_", network.units[-1])
-    return Model(network, attributes["out_activation_"], n_outputs, labels)
+    activation = attributes["activation"]
+    if isinstance(activation, list | tuple) and n < len(coefs):  # a part of the fitted layers
+        activation = activation[: n - 1]
+    dtype = params_dtype([*arrays[0], *arrays[1]])
+    network = None if last is None else last.network
+    if not (
+        network is not None
+        and network.units == tuple(units)
+        and network.activation == activation
+        and network.params.dtype == dtype
+    ):
+        network = Network(units, activation, dtype)
+    labels = _labels(attributes, units[-1]) if is_classifier else Labels()
+    facts = (list(v) if isinstance(v, list) else v for v in map(attributes.get, FACTS))
+    return Model(
+        network,
+        link,
+        attributes.get("n_outputs_", units[-1]),
+        labels,
+        tuple(coefs),
+        tuple(intercepts),
+        tuple(facts),
+        network.holds(coefs, intercepts),
+    )
+
+
+def _entries(attributes: dict[str, Any], name: str) -> list[Any]:
+    """The entries of a list of arrays."""
+    value = attributes[name]
+    if not isinstance(value, Sequence) and not isinstance(value, np.ndarray):
+        raise ValueError(f"{name} must be a list of arrays, got {type(value).__name__}.")
+    return list(value)
+
+
+def _n_weights(attributes: dict[str, Any], coefs: list[Any], intercepts: list[Any]) -> int:
+    """The number of weight matrices that a prediction uses: one less than `n_layers_`."""
+    n_layers = attributes.get("n_layers_", len(coefs) + 1)
+    most = min(len(coefs), len(intercepts)) + 1
+    if not isinstance(n_layers, Integral) or not 2 <= int(n_layers) <= max(most, 2):
+        raise ValueError(
+            f"n_layers_ must be an integer from 2 to {most}, since coefs_ has {len(coefs)} and "
+            f"intercepts_ {len(intercepts)} arrays, got {n_layers!r}."
+        )
+    return int(n_layers) - 1
+
+
+def _labels(attributes: dict[str, Any], n_outputs: int) -> Labels:
+    """The classes of the binarizer, which decodes predictions as in scikit-learn."""
+    binarizer = attributes["_label_binarizer"]
+    if not hasattr(binarizer, "classes_") or not hasattr(binarizer, "y_type_"):
+        raise ValueError(
+            "_label_binarizer must be a fitted sklearn.preprocessing.LabelBinarizer, got "
+            f"{binarizer!r}."
+        )
+    classes = np.asarray(binarizer.classes_)
+    if classes.ndim != 1 or not (len(classes) == n_outputs or n_outputs == 1 >= len(classes) - 1):
+        raise ValueError(
+            f"_label_binarizer.classes_ has shape {classes.shape}, but the model has {n_outputs} "
+            "outputs."
+        )
+    return Labels(classes, binarizer)

@@ -1,11 +1,15 @@
 """Predictions of rows: one, many, dense or CSR."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.estimators import inputs
 from fastbp.estimators.inputs import CheckedMatrix, Matrix
-from fastbp.estimators.model import Model, model_of, store
+from fastbp.estimators.model import Model, model_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import Rows, backend
 from fastbp.network import LEAST_CHUNK, chunk_rows, predict_chunks
@@ -41,9 +45,9 @@ def checked_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, Checked
     """Model and validated X of a fitted estimator, both of the same moment."""
     draft = inputs.draft_of(estimator)
     X = inputs.check_prediction_data(draft, X)
-    model = model_of(draft.__dict__)
+    model = model_of(draft)
     if model is not draft.__dict__.get("_model"):
-        store(estimator, draft.__dict__, model)
+        estimator.__dict__["_model"] = model
     return model, X
 
 
@@ -60,15 +64,20 @@ def predict_rows(
         False if X is not finite or sums of the first layer overflow.
     """
     network = model.network
-    if X.dtype != network.params.dtype:
-        network = network.for_rows_of(X.dtype)
     dtype = network.params.dtype
+    if X.dtype != dtype:
+        dtype = network.dtype_for(X.dtype)
+    predict: Callable[[Rows, str, NDArray[Any]], bool] = network.predict
+    if not model.owns:
+        predict = partial(network.predict_with, model.arrays(dtype))
+    elif dtype != network.params.dtype:
+        predict = network.astype(dtype).predict
     n_samples = X.shape[0]
     out = np.empty((n_samples, network.units[-1]), dtype)
     if n_samples <= LEAST_CHUNK and (
         backend == "native" or n_samples * max(network.products) < SMALL_PRODUCT
     ):
-        return out, network.predict(inputs.as_rows(X, dtype), model.link, out)
+        return out, predict(inputs.as_rows(X, dtype), model.link, out)
     work = sum(network.row_work(None if isinstance(X, np.ndarray) else X.nnz / n_samples))
     chunk = chunk_rows(work)
     n_chunks = -(-n_samples // chunk)
@@ -78,4 +87,4 @@ def predict_rows(
         return inputs.as_rows(X[part], dtype)
 
     with team(n_threads, call_cost(n_samples * work), n_samples, 0) as ranks:
-        return out, predict_chunks(network, rows, chunk, model.link, out, ranks)
+        return out, predict_chunks(predict, rows, chunk, model.link, out, ranks)

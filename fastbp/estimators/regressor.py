@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from fastbp import training
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.guard import fitting
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import PARTIAL_FIT, Data
 from fastbp.estimators.model import Labels
@@ -394,9 +395,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MemoryError
             If the network needs more memory than there is. Nothing is allocated.
         """
-        job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
-        course = training.run(job, job.watches)
-        return self._adopt(job, course)
+        with fitting(self):
+            job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
+            course = training.run(job, job.watches)
+            return self._adopt(job, course)
 
     @available_if(lambda est: est._check_solver())
     @fit_context
@@ -424,9 +426,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         MemoryError
             If the network needs more memory than there is. Nothing is allocated.
         """
-        job = self._job(X, y, sample_weight, purpose=PARTIAL_FIT)
-        course = training.run(job, job.watches)
-        return self._adopt(job, course)
+        with fitting(self):
+            job = self._job(X, y, sample_weight, purpose=PARTIAL_FIT)
+            course = training.run(job, job.watches)
+            return self._adopt(job, course)
 
     @classmethod
     def from_weights(

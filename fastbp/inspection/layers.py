@@ -9,8 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.model import current_model
+from fastbp.estimators.model import model_of, of_one_moment
 from fastbp.estimators.predict import checked_rows
+from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import Task, core
 from fastbp.network import Network, allocate, count_rows, row_slice
 
@@ -107,7 +108,12 @@ def input_gradients(estimator: BaseMLP, X: Matrix) -> NDArray[np.floating]:
 
 
 def fitted_network(estimator: BaseMLP) -> Network:
-    """The network of a fitted fastbp estimator; TypeError for any other object."""
+    """A copy of the network of a fitted fastbp estimator; TypeError for any other object."""
+    return model_of(_fitted(estimator)).network
+
+
+def _fitted(estimator: BaseMLP) -> CheckedEstimator:
+    """A draft of a fitted fastbp estimator that no fit changes."""
     if not isinstance(estimator, BaseMLP):
         kind = type(estimator)
         raise TypeError(
@@ -116,15 +122,15 @@ def fitted_network(estimator: BaseMLP) -> Network:
             "estimator itself, and give it X as it gets it there."
         )
     check_is_fitted(estimator)
-    return current_model(estimator).network
+    return of_one_moment(estimator)
 
 
 def _network_and_rows(estimator, X):
     """The network and the rows of X in one dtype, as for a prediction."""
-    fitted_network(estimator)  # raises if it is none
-    model, X = checked_rows(estimator, X)
-    network = model.network.for_rows_of(X.dtype)
-    return network, inputs.as_rows(X, network.params.dtype)
+    model, X = checked_rows(_fitted(estimator), X)
+    network, dtype = model.network, model.network.dtype_for(X.dtype)
+    network = network if dtype == network.params.dtype else network.astype(dtype)
+    return network, inputs.as_rows(X, dtype)
 
 
 # ---- by the core

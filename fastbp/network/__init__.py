@@ -15,8 +15,8 @@ from fastbp.network.inference import (
     row_slice,
 )
 from fastbp.network.initializers import INITIALIZERS
-from fastbp.network.network import Network
-from fastbp.network.plan import PLAN, count_params, make_plan
+from fastbp.network.network import Arrays, Network, check_arrays, params_dtype
+from fastbp.network.plan import PLAN, count_params, make_plan, split_params
 from fastbp.network.scratch import allocate, epoch_use
 
 __all__ = [
@@ -24,17 +24,21 @@ __all__ = [
     "LEAST_CHUNK",
     "PLAN",
     "PREDICT_CHUNK",
+    "Arrays",
     "Network",
     "allocate",
     "assemble",
+    "check_arrays",
     "chunk_rows",
     "count_params",
     "count_rows",
     "epoch_use",
     "hidden_activations",
     "make_plan",
+    "params_dtype",
     "predict_chunks",
     "row_slice",
+    "split_params",
     "trace_activation",
     "trace_loss",
 ]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from fastbp.kernels import CSR, Rows
-from fastbp.network.network import Network
 
 # A chunk takes about a millisecond, in rows and in multiply-adds. Between chunks Python handles
 # signals and the ranks of a team take turns.
@@ -19,7 +18,7 @@ class Workers(Protocol):
 
 
 def predict_chunks(
-    network: Network,
+    predict: Callable[[Rows, str, Any], bool],
     rows: Callable[[slice], Rows],
     chunk: int,
     link: str,
@@ -27,19 +26,20 @@ def predict_chunks(
     team: Workers,
     finish: Callable[[slice], None] | None = None,
 ) -> bool:
-    """Write the predictions of many rows into out, as `Network.predict`, by the ranks of a team.
+    """Write the predictions of many rows into out, by the ranks of a team.
 
-    rows(slice) is a chunk of x. finish(slice), unless None, is called afterwards by the same rank.
+    predict is `Network.predict` or a function like it, rows(slice) a chunk of x. finish(slice),
+    unless None, is called afterwards by the same rank.
     """
     finite = []
 
-    def predict(part: slice) -> None:
-        finite.append(network.predict(rows(part), link, out[part]))
+    def predict_part(part: slice) -> None:
+        finite.append(predict(rows(part), link, out[part]))
         if finish is not None:
             finish(part)
 
     parts = [slice(first, first + chunk) for first in range(0, len(out), chunk)]
-    team.for_each(parts, predict)
+    team.for_each(parts, predict_part)
     return all(finite)
 
 

@@ -1,6 +1,7 @@
 """Initial weights: each function fills views.
 
-All draw from U(-b, b), with variance b^2 / 3, in float64 and then cast, as scikit-learn does.
+Those with a name draw from U(-b, b), with variance b^2 / 3, in float64 and then cast, as
+scikit-learn does. Others are given by users, as arrays or by a function.
 """
 
 import numpy as np
@@ -48,3 +49,63 @@ def fitting(activation):
     if activation == "selu":
         return lecun_uniform
     return he_uniform if activation in RELU_FAMILY else glorot_uniform
+
+
+def of_user(init, coefs, intercepts, random_state):
+    """Fill the views of all layers with the arrays or by the function that a user gave.
+
+    Parameters
+    ----------
+    init : tuple or callable
+        (coefs, intercepts), or a function (fan_in, fan_out, random_state) that returns weights and
+        biases of a layer.
+    coefs, intercepts : list of ndarray
+        Views of the layers.
+    random_state : RandomState
+    """
+    pairs = None
+    if not callable(init):
+        pairs = _pairs(init, len(coefs))
+    for number, (weight, bias) in enumerate(zip(coefs, intercepts, strict=True)):
+        pair = init(*weight.shape, random_state) if pairs is None else pairs[number]
+        try:
+            weights, biases = pair
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"init must return weights and biases of a layer, got {type(pair).__name__}"
+            ) from None
+        _fill(weight, weights, f"weights of layer {number}")
+        _fill(bias, biases, f"biases of layer {number}")
+
+
+def _pairs(init, n_layers):
+    """Weights and biases of each layer, from lists of both."""
+    try:
+        coefs, intercepts = (list(arrays) for arrays in init)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"init must be a pair (coefs, intercepts) of lists, got {init!r}"
+        ) from None
+    if len(coefs) != n_layers or len(intercepts) != n_layers:
+        raise ValueError(
+            f"init must have {n_layers} arrays of weights and of biases, one for each layer, got "
+            f"{len(coefs)} and {len(intercepts)}"
+        )
+    return list(zip(coefs, intercepts, strict=True))
+
+
+def _fill(view, values, what):
+    """Copy finite real numbers of the same shape into a view."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fiub" or array.shape != view.shape:
+        raise ValueError(
+            f"init: the {what} must be real numbers of shape {view.shape}, got {array.dtype} of "
+            f"shape {array.shape}"
+        )
+    with np.errstate(over="ignore"):
+        view[...] = array
+    if not np.isfinite(view).all():
+        raise ValueError(f"init: the {what} are not finite in {view.dtype}")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import is_
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -11,8 +11,40 @@ from numpy.typing import DTypeLike, NDArray
 from fastbp.kernels import Plan, Rows, core, variant
 from fastbp.network import initializers
 from fastbp.network.activations import assemble, compiled, hidden_activations
-from fastbp.network.plan import count_params, make_plan
+from fastbp.network.plan import count_params, make_plan, split_params
 from fastbp.network.scratch import allocate
+
+Arrays: TypeAlias = list[NDArray[Any]]
+
+
+def check_arrays(coefs: Sequence[Any], intercepts: Sequence[Any]) -> tuple[Arrays, Arrays]:
+    """Weights and biases as arrays of real numbers whose shapes fit each other; no copies."""
+    coefs = [np.asarray(weight) for weight in coefs]
+    intercepts = [np.asarray(bias) for bias in intercepts]
+    for name, arrays in ("coefs_", coefs), ("intercepts_", intercepts):
+        for number, array in enumerate(arrays):
+            if array.dtype.kind not in "fiub":
+                raise ValueError(f"{name}[{number}] must be real numbers, got {array.dtype}")
+    shapes = [weight.shape for weight in coefs]
+    if not shapes or any(0 in shape for shape in shapes):
+        raise ValueError(
+            f"coefs_ has one layer at least, of which no width is 0, got shapes {shapes}"
+        )
+    if (
+        any(len(shape) != 2 for shape in shapes)
+        or any(left[1] != right[0] for left, right in pairwise(shapes))
+        or [bias.shape for bias in intercepts] != [shape[1:] for shape in shapes]
+    ):
+        raise ValueError(
+            f"coefs_ and intercepts_ do not fit each other: got shapes {shapes} and "
+            f"{[bias.shape for bias in intercepts]}"
+        )
+    return coefs, intercepts
+
+
+def params_dtype(arrays: Arrays) -> np.dtype[Any]:
+    """float32 if all arrays are float32, else float64."""
+    return np.dtype(np.float32 if np.result_type(*arrays) == np.float32 else np.float64)
 
 
 class Network:
@@ -63,12 +95,7 @@ class Network:
 
     def _allocate(self, dtype: DTypeLike) -> None:
         self.params: NDArray[Any] = np.zeros(count_params(self.units), dtype)
-        self.coefs: list[NDArray[Any]] = []
-        self.intercepts: list[NDArray[Any]] = []
-        for fan_in, fan_out, _, weight, bias, _ in self.plan.tolist():
-            view = self.params[weight : weight + fan_in * fan_out]
-            self.coefs.append(view.reshape(fan_in, fan_out))
-            self.intercepts.append(self.params[bias : bias + fan_out])
+        self.coefs, self.intercepts = split_params(self.params, self.units)
         self.products = [fan_in * fan_out for fan_in, fan_out in pairwise(self.units)]
         self._predict = variant(core.predict, self.params.dtype)
 
@@ -77,30 +104,16 @@ class Network:
         cls, coefs: Sequence[Any], intercepts: Sequence[Any], activation: Any
     ) -> "Network":
         """A network with the values of these lists, which are not changed."""
-        coefs = [np.asarray(weight) for weight in coefs]
-        intercepts = [np.asarray(bias) for bias in intercepts]
-        shapes = [weight.shape for weight in coefs]
-        if not shapes or any(0 in shape for shape in shapes):
-            raise ValueError(
-                f"coefs_ has one layer at least, of which no width is 0, got shapes {shapes}"
-            )
-        if (
-            any(len(shape) != 2 for shape in shapes)
-            or any(left[1] != right[0] for left, right in pairwise(shapes))
-            or [bias.shape for bias in intercepts] != [shape[1:] for shape in shapes]
-        ):
-            raise ValueError(
-                f"coefs_ and intercepts_ do not fit each other: got shapes {shapes} and "
-                f"{[bias.shape for bias in intercepts]}"
-            )
-        dtype = np.result_type(*coefs, *intercepts)
-        if dtype.kind == "c":
-            raise ValueError(f"coefs_ and intercepts_ must be real numbers, got {dtype}")
-        real = np.float32 if dtype == np.float32 else np.float64
-        network = cls([shapes[0][0], *(shape[1] for shape in shapes)], activation, real)
-        for view, array in zip(network.coefs + network.intercepts, coefs + intercepts, strict=True):
-            view[...] = array
+        coefs, intercepts = check_arrays(coefs, intercepts)
+        units = [*(len(weight) for weight in coefs), coefs[-1].shape[1]]
+        network = cls(units, activation, params_dtype([*coefs, *intercepts]))
+        network.set_arrays(coefs, intercepts)
         return network
+
+    def set_arrays(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
+        """Copy the values of arrays that have the shapes of the layers."""
+        for view, array in zip([*self.coefs, *self.intercepts], [*coefs, *intercepts], strict=True):
+            view[...] = array
 
     def __getstate__(self) -> dict[str, Any]:
         """Plain data: functions as formulas, and nothing that is compiled."""
@@ -124,11 +137,10 @@ class Network:
         network.params[...] = self.params
         return network
 
-    def for_rows_of(self, dtype: DTypeLike) -> "Network":
-        """This network, or a copy in float64 where float32 would round rows of this dtype."""
-        dtype = np.result_type(dtype, self.params.dtype)
-        dtype = np.dtype(np.float32 if dtype == np.float32 else np.float64)
-        return self if dtype == self.params.dtype else self.astype(dtype)
+    def dtype_for(self, dtype: DTypeLike) -> np.dtype[Any]:
+        """The dtype of predictions of rows of this dtype: float64 where float32 would round."""
+        either = np.result_type(dtype, self.params.dtype)
+        return np.dtype(np.float32 if either == np.float32 else np.float64)
 
     def holds(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> bool:
         """Whether the lists are, array for array, this network's views."""
@@ -146,12 +158,16 @@ class Network:
         tapes = [*self.tapes, compiled(loss, self.units[-1], "loss")]
         return assemble(self.plan, tapes), core.TAPES + len(self.tapes)
 
-    def initialize(self, random_state: np.random.RandomState, init: str = "auto") -> None:
-        """Draw all layers' parameters, from the input to the output.
+    def initialize(self, random_state: np.random.RandomState, init: Any = "auto") -> None:
+        """Set all layers' parameters, from the input to the output.
 
-        'auto' uses the initializer that fits each layer's activation. The output layer has
-        Glorot's, with the factor of the last hidden layer.
+        `init` is a name, a pair (coefs, intercepts), or a function (fan_in, fan_out, random_state)
+        that returns weights and biases. 'auto' uses the initializer that fits each layer's
+        activation. The output layer has Glorot's, with the factor of the last hidden layer.
         """
+        if not isinstance(init, str):
+            initializers.of_user(init, self.coefs, self.intercepts, random_state)
+            return
         last = self.activations[-1] if self.activations else self.activation
         last = "logistic" if last == "logistic" else "identity"
         for weight, bias, activation in zip(
@@ -187,3 +203,12 @@ class Network:
         """
         scratch = self.scratch(len(out), 1, "predict")
         return self._predict(self.program, self.params, scratch, x, out, core.LINKS[link])
+
+    def predict_with(self, arrays: tuple[Arrays, Arrays], x: Rows, link: str, out: Any) -> bool:
+        """As `predict`, with other weights and biases, which are read where they lie.
+
+        The arrays are aligned, in C order and in the dtype of x and out.
+        """
+        scratch = allocate(core.scratch_size(self.program, len(out), 1, "predict"), out.dtype)
+        door = variant(core.predict_arrays, out.dtype)
+        return door(self.program, *arrays, scratch, x, out, core.LINKS[link])

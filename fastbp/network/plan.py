@@ -17,6 +17,20 @@ def count_params(units: Sequence[int]) -> int:
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(units))
 
 
+def split_params(
+    params: NDArray[Any], units: Sequence[int]
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Views of the weights and of the biases of each layer, where `make_plan` lays them."""
+    coefs, intercepts, first = [], [], 0
+    for fan_in, fan_out in pairwise(units):
+        coefs.append(params[first : first + fan_in * fan_out].reshape(fan_in, fan_out))
+        first += fan_in * fan_out
+    for fan_out in units[1:]:
+        intercepts.append(params[first : first + fan_out])
+        first += fan_out
+    return coefs, intercepts
+
+
 def make_plan(units: Sequence[int], codes: Sequence[int]) -> NDArray[Any]:
     """One row per layer; all weights lie before all biases, the order of scikit-learn's lbfgs.
 

@@ -1,13 +1,16 @@
 """Optimizers: their rules and constants, and the state of a fit."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastbp.kernels import core
-from fastbp.training.schedules import Progress, Schedule
+from fastbp.training.schedules import SCHEDULES, Progress, Schedule
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,36 @@ class Rule:
         return {**fields, **self.constants, "optimizer": core.OPTIMIZERS[self.optimizer]}
 
 
+LEAST, MOST = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max)
+BELOW_1 = float(np.nextafter(1.0, 0.0))
+
+
+def _checked(name: str, value: Any, least: float, most: float) -> float:
+    """The value as a float; ValueError unless it is a number in [least, most]."""
+    if not isinstance(value, Real) or not least <= float(value) <= most:
+        raise ValueError(f"{name} must be a number from {least:g} to {most:g}, got {value!r}")
+    return float(value)
+
+
+def _constant(name: str, least: float, most: float) -> property:
+    """An attribute of an Optimizer: a constant of its rule."""
+
+    def get(optimizer: "Optimizer") -> float:
+        constants = optimizer.rule.constants
+        if name not in constants:
+            raise AttributeError(
+                f"{optimizer.rule.optimizer} has no {name}, only {', '.join(constants)}"
+            )
+        return constants[name]
+
+    def put(optimizer: "Optimizer", value: float) -> None:
+        get(optimizer)
+        constants = {**optimizer.rule.constants, name: _checked(name, value, least, most)}
+        optimizer.rule = replace(optimizer.rule, constants=constants)
+
+    return property(get, put, doc=f"The constant `{name}` of the rule.")
+
+
 @dataclass(frozen=True)
 class LBFGS:
     """L-BFGS of `scipy.optimize` on the gradient over all samples.
@@ -47,7 +80,7 @@ class LBFGS:
     max_fun: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Optimizer:
     """A rule, its schedule, and the state that each step changes.
 
@@ -62,6 +95,11 @@ class Optimizer:
     tally : ndarray of float64 of shape (3,)
         Written by the core: for the last epoch the sum of batch loss times batch size and the
         number of samples in finished batches, then the number of all steps performed.
+
+    Notes
+    -----
+    The other attributes are those of scikit-learn's optimizers, under their names there. What is
+    set takes effect in the next epoch. There are no others: to set one raises AttributeError.
     """
 
     rule: Rule
@@ -76,11 +114,91 @@ class Optimizer:
         state = np.zeros((core.STATE_ROWS[rule.optimizer], size), dtype)
         return cls(rule, schedule, schedule.initial_rate, state, np.zeros(3))
 
+    momentum = _constant("momentum", 0.0, 1.0)
+    nesterov = _constant("nesterovs_momentum", 0, 1)
+    beta_1 = _constant("beta_1", 0.0, BELOW_1)
+    beta_2 = _constant("beta_2", 0.0, BELOW_1)
+    epsilon = _constant("epsilon", LEAST, MOST)
+
+    @property
+    def learning_rate_init(self) -> float:
+        """The initial rate of the schedule, which Adam uses in each step."""
+        return self.schedule.initial_rate
+
+    @learning_rate_init.setter
+    def learning_rate_init(self, rate: float) -> None:
+        rate = _checked("learning_rate_init", rate, LEAST, MOST)
+        self.schedule = replace(self.schedule, initial_rate=rate)
+        if self.rule.optimizer == "adam":
+            self.rate = rate
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the last epoch; of Adam that of the last step, with the correction."""
+        if self.rule.optimizer != "adam" or not self.t:
+            return self.rate
+        beta_1, beta_2 = self.beta_1, self.beta_2
+        return self.rate * (1 - beta_2**self.t) ** 0.5 / (1 - beta_1**self.t)
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        if self.rule.optimizer == "adam":
+            raise AttributeError(
+                "adam computes learning_rate in each step: set learning_rate_init instead"
+            )
+        self.rate = _checked("learning_rate", rate, LEAST, MOST)
+
+    def set_rate(self, name: str, rate: float) -> None:
+        """Set the rate of the next epoch; `name` is that of the attribute for the error."""
+        self.rate = _checked(name, rate, LEAST, MOST)
+        if self.rule.optimizer == "adam":
+            self.schedule = replace(self.schedule, initial_rate=self.rate)
+
+    @property
+    def power_t(self) -> float:
+        """Exponent of the schedule 'invscaling'."""
+        return self.schedule.power_t
+
+    @power_t.setter
+    def power_t(self, power: float) -> None:
+        self.schedule = replace(self.schedule, power_t=_checked("power_t", power, 0.0, MOST))
+
+    @property
+    def lr_schedule(self) -> str:
+        """The name of the schedule."""
+        return self.schedule.name
+
+    @lr_schedule.setter
+    def lr_schedule(self, name: str) -> None:
+        if name not in SCHEDULES:
+            raise ValueError(f"lr_schedule must be one of {sorted(SCHEDULES)}, got {name!r}")
+        self.schedule = replace(self.schedule, name=name)
+
+    @property
+    def t(self) -> int:
+        """The number of steps that were made."""
+        return int(self.tally[2])
+
+    @t.setter
+    def t(self, steps: int) -> None:
+        self.tally[2] = int(_checked("t", steps, 0, MOST))
+
     def copy(self, dtype: DTypeLike) -> "Optimizer":
         """A copy with its own arrays, and its state in this dtype."""
         return Optimizer(
             self.rule, self.schedule, self.rate, self.state.astype(dtype), self.tally.copy()
         )
+
+    def takes(self, later: "Optimizer") -> list[Callable[[], object]]:
+        """Actions that give this optimizer the state of a copy that was trained further.
+
+        Users may hold this object and set its rate meanwhile. So the rate is written only if the
+        schedule changes it.
+        """
+        names = ["state", "tally"]
+        if self.schedule.rules.after_epoch or self.schedule.rules.after_stall:
+            names.append("rate")
+        return [partial(setattr, self, name, getattr(later, name)) for name in names]
 
     def to_plain(self) -> dict[str, Any]:
         """The optimizer as a dict of names, numbers and arrays, for pickles."""

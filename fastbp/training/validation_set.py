@@ -45,7 +45,7 @@ class ValidationSet:
 
     def __call__(self, team: Team) -> tuple[float, float]:
         predict_chunks(
-            self.network, self._rows, self.chunk, "identity", self.out, team, self._finish
+            self.network.predict, self._rows, self.chunk, "identity", self.out, team, self._finish
         )
         return self.score(self.out), self._loss()
 

@@ -137,22 +137,6 @@ def test_what_others_set_during_a_fit_stays(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_curves_and_counters_agree_after_fits_side_by_side(monkeypatch):
-    """The later of two that began with the same model replaces the earlier one."""
-    model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).partial_fit(X, y)
-    run = training.run
-
-    def another_first(job, watches):
-        monkeypatch.setattr(training, "run", run)
-        model.partial_fit(X, y)
-        return run(job, watches)
-
-    monkeypatch.setattr(training, "run", another_first)
-    model.partial_fit(X, y)
-    assert len(model.loss_curve_) == 2 and model.t_ == 2 * len(X)
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_neither_a_failed_fit_nor_a_prediction_writes_into_lists(monkeypatch):
     model = MLPRegressor(hidden_layer_sizes=(3,), warm_start=True, max_iter=2).fit(X, y)
     model = pickle.loads(pickle.dumps(model))
@@ -171,7 +155,7 @@ def test_neither_a_failed_fit_nor_a_prediction_writes_into_lists(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("name", ["coefs_", "classes_", "_label_binarizer", "out_activation_"])
+@pytest.mark.parametrize("name", ["coefs_", "_label_binarizer", "out_activation_"])
 def test_a_missing_attribute_is_named(name):
     model = MLPClassifier((3,), max_iter=2, random_state=0).fit(X, y)
     delattr(model, name)
