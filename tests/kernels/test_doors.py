@@ -61,6 +61,11 @@ class Doors:
         scratch = self.scratch("predict")
         core.predict(self.program, self.network.params, scratch, self.problem.x, out, self.link)
 
+    def predict_arrays(self):
+        out, scratch = np.zeros((self.problem.n, 3)), self.scratch("predict")
+        arrays = tuple(self.network.coefs), tuple(self.network.intercepts)
+        core.predict_arrays(self.program, *arrays, scratch, self.problem.x, out, self.link)
+
     def look(self):
         scratch = self.scratch("examine")
         core.look(self.program, self.network.params, scratch, self.problem.x, self.room(), None)
@@ -97,7 +102,8 @@ class Doors:
 
 
 OF_OBJECTIVES = ("train_epoch", "loss_gradient", "deltas", "row_losses")
-OF_PLANS = (*OF_OBJECTIVES, "scratch_size", "predict", "look", "pull_back")
+OF_LINKS = (*OF_OBJECTIVES, "predict", "predict_arrays", "apply_link")
+OF_PLANS = (*OF_OBJECTIVES, "scratch_size", "predict", "predict_arrays", "look", "pull_back")
 OF_RULES = ("train_epoch", "kernel_rate", "kernel_step")
 
 
@@ -147,7 +153,7 @@ def test_no_door_takes_an_unknown_loss(name, code):
         getattr(doors, name)()
 
 
-@pytest.mark.parametrize("name", [*OF_OBJECTIVES, "predict", "apply_link"])
+@pytest.mark.parametrize("name", OF_LINKS)
 @pytest.mark.parametrize("code", [-1, 5, 99])
 def test_no_door_takes_an_unknown_link(name, code):
     doors = Doors()
