@@ -110,7 +110,7 @@ LOSSES = {
 }
 LINKS = {"identity": losses.LINK_IDENTITY, "exp": losses.LINK_EXP,
          "logistic": losses.LINK_LOGISTIC, "softplus": losses.LINK_SOFTPLUS,
-         "softmax": losses.LINK_SOFTMAX}
+         "softmax": losses.LINK_SOFTMAX, "relu": losses.LINK_RELU, "tanh": losses.LINK_TANH}
 TAPES = tape.TAPES  # the codes of tapes begin here
 OPTIMIZERS = {"sgd": optimizers.SGD, "adam": optimizers.ADAM}
 TAPE_OPERATIONS = {

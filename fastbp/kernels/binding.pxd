@@ -23,6 +23,7 @@ from fastbp.kernels.losses cimport (
     Loss,
     is_link,
     is_loss,
+    is_trained,
     n_parameters,
 )
 from fastbp.kernels.matmul cimport matmul_native
@@ -189,6 +190,8 @@ cdef inline int bind_objective(Walk* walk, objective, Py_ssize_t targets) except
     if not (is_loss(kind) or is_tape(&walk.program, kind, loss.K)):
         raise ValueError(f"no loss has the code {kind}")
     check_link(link)
+    if not is_trained(<int>link):
+        raise ValueError(f"no loss has the link {link}: relu and tanh are of predictions alone")
     loss.kind, loss.link = <int>kind, <int>link
     # One number tells a class; but an output of its own is one number too.
     one_class = kind == LOG_LOSS or link == LINK_SOFTMAX

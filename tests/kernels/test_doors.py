@@ -154,12 +154,25 @@ def test_no_door_takes_an_unknown_loss(name, code):
 
 
 @pytest.mark.parametrize("name", OF_LINKS)
-@pytest.mark.parametrize("code", [-1, 5, 99])
+@pytest.mark.parametrize("code", [-1, 7, 99])
 def test_no_door_takes_an_unknown_link(name, code):
     doors = Doors()
     doors.objective, doors.link = doors.objective._replace(link=code), code
     with pytest.raises(ValueError, match=f"no link has the code {code}"):
         getattr(doors, name)()
+
+
+@pytest.mark.parametrize("name", OF_OBJECTIVES)
+@pytest.mark.parametrize("link", ["relu", "tanh"])
+def test_no_loss_has_a_link_of_predictions_alone(name, link):
+    doors = Doors()
+    losses = [core.LOSSES["squared_error"], core.LOSSES["poisson"], core.TAPES]
+    expression = Expression.trace(lambda raw, y: (raw - y) ** 2, LOSS)
+    for loss in losses:
+        doors.objective = doors.objective._replace(loss=loss, link=core.LINKS[link])
+        doors.program = program_of(doors.network, (expression, 3))
+        with pytest.raises(ValueError, match=f"no loss has the link {core.LINKS[link]}"):
+            getattr(doors, name)()
 
 
 @pytest.mark.parametrize("name", OF_RULES)
