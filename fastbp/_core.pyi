@@ -57,6 +57,15 @@ def loss_gradient(
 def predict(
     program: Plan, params: Floating, scratch: Floating, x: Rows, out: Floating, link: int
 ) -> bool: ...
+def predict_arrays(
+    program: Plan,
+    coefs: tuple[Floating, ...],
+    intercepts: tuple[Floating, ...],
+    scratch: Floating,
+    x: Rows,
+    out: Floating,
+    link: int,
+) -> bool: ...
 def look(
     program: Plan,
     params: Floating,

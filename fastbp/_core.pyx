@@ -19,6 +19,7 @@ from fastbp.kernels cimport (
 )
 from fastbp.kernels.binding cimport (
     MOST,
+    bind_arrays,
     bind_backend,
     bind_layout,
     bind_objective,
@@ -109,7 +110,7 @@ LOSSES = {
 }
 LINKS = {"identity": losses.LINK_IDENTITY, "exp": losses.LINK_EXP,
          "logistic": losses.LINK_LOGISTIC, "softplus": losses.LINK_SOFTPLUS,
-         "softmax": losses.LINK_SOFTMAX}
+         "softmax": losses.LINK_SOFTMAX, "relu": losses.LINK_RELU, "tanh": losses.LINK_TANH}
 TAPES = tape.TAPES  # the codes of tapes begin here
 OPTIMIZERS = {"sgd": optimizers.SGD, "adam": optimizers.ADAM}
 TAPE_OPERATIONS = {
@@ -289,35 +290,54 @@ def loss_gradient(program, floating[::1] params, floating[::1] grads, floating[:
 
 # ---- prediction, and inside the layers ------------------------------------------------------
 
+cdef int predict_rows(Walk* walk, const floating* params, Py_ssize_t size_params,
+                      floating[::1] scratch, floating[:, ::1] out, int link) except -1:
+    """Predictions of all rows: forward in blocks of rows, then the link. Returns as `predict`."""
+    cdef Py_ssize_t k, first, rows, K = out.shape[1]
+    cdef const Layer* last = walk.plan + walk.layers - 1
+    cdef bint finite = True
+    check_link(link)
+    bind_layout(walk, PREDICT, walk.samples)
+    check_sizes(walk, size_params, scratch.shape[0])
+    walk.scratch = &scratch[0]
+    if out.shape[0] != walk.samples or K != last.fan_out:
+        raise ValueError("the output does not fit")
+    with nogil:
+        fill_registers(walk, params)
+        for k in range((walk.samples + walk.batch - 1) // walk.batch):
+            first = k * walk.batch
+            rows = min(walk.batch, walk.samples - first)
+            forward(walk, params, first, 0, rows, &finite)
+            memcpy(&out[first, 0], layer_rows(walk, params, walk.activations, last, 0),
+                   rows * K * sizeof(floating))
+            losses.link_forward(link, &out[first, 0], rows, K)
+    return finite
+
+
 def predict(program, const floating[::1] params, floating[::1] scratch, x, floating[:, ::1] out,
             int link):
-    """Predictions of all rows: forward in blocks of rows, then the link.
+    """Predictions of all rows.
 
     Returns whether x is finite; also False if a sum of a finite x overflows in the first layer.
     """
     cdef Walk walk
-    cdef Py_ssize_t k, first, rows, K = out.shape[1]
-    cdef const Layer* last
-    cdef bint finite = True
     bind_plan(&walk, program)
     bind_x(&walk, &params[0], x)
-    check_link(link)
-    bind_layout(&walk, PREDICT, walk.samples)
-    check_sizes(&walk, params.shape[0], scratch.shape[0])
-    walk.scratch = &scratch[0]
-    last = walk.plan + walk.layers - 1
-    if out.shape[0] != walk.samples or K != last.fan_out:
-        raise ValueError("the output does not fit")
-    with nogil:
-        fill_registers(&walk, &params[0])
-        for k in range((walk.samples + walk.batch - 1) // walk.batch):
-            first = k * walk.batch
-            rows = min(walk.batch, walk.samples - first)
-            forward(&walk, &params[0], first, 0, rows, &finite)
-            memcpy(&out[first, 0], layer_rows(&walk, &params[0], walk.activations, last, 0),
-                   rows * K * sizeof(floating))
-            losses.link_forward(link, &out[first, 0], rows, K)
-    return finite
+    return predict_rows(&walk, &params[0], params.shape[0], scratch, out, link) != 0
+
+
+def predict_arrays(program, tuple coefs, tuple intercepts, floating[::1] scratch, x,
+                   floating[:, ::1] out, int link):
+    """`predict` where the parameters of each layer lie in two arrays of their own.
+
+    They are read where they lie. Each is C-contiguous, aligned, and of the door's dtype.
+    """
+    cdef Walk walk
+    cdef const floating* params = NULL
+    bind_plan(&walk, program)
+    _layers = bind_arrays(&walk, &params, coefs, intercepts)  # kept until the end
+    bind_x(&walk, params, x)
+    return predict_rows(&walk, params, walk.size_params, scratch, out, link) != 0
 
 
 cdef int bind_examined(Walk* walk, const floating* params, Py_ssize_t size_params,

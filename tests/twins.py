@@ -28,6 +28,7 @@ class Link(NamedTuple):
     derivative: Callable | None  # None for softmax, whose outputs depend on each other
     graph: Callable
     torch: Callable  # of torch.nn.functional and z
+    is_trained: bool = True  # whether losses have it
 
 
 class Loss(NamedTuple):
@@ -159,7 +160,10 @@ LINKS = {
         lambda z: fg.exp(z - fg.logsumexp(z)),
         lambda F, z: z.softmax(dim=1),
     ),
+    "relu": Link(*ACTIVATIONS["relu"][:4], is_trained=False),
+    "tanh": Link(*ACTIVATIONS["tanh"][:4], is_trained=False),
 }
+TRAINED_LINKS = [name for name, twin in LINKS.items() if twin.is_trained]
 
 # ---- losses
 

@@ -4,9 +4,16 @@ The arrays stay the caller's: a Walk holds only their addresses. A code that is 
 that every dispatch knows.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_SIMPLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, intptr_t
 
 from fastbp.kernels.activations cimport is_activation
 from fastbp.kernels.blas cimport bind_blas, blas_is_bound
@@ -16,6 +23,7 @@ from fastbp.kernels.losses cimport (
     Loss,
     is_link,
     is_loss,
+    is_trained,
     n_parameters,
 )
 from fastbp.kernels.matmul cimport matmul_native
@@ -78,6 +86,59 @@ cdef inline int bind_plan(Walk* walk, program) except -1:
     return 0
 
 
+cdef inline const floating* bind_array(const floating* _, array, Py_ssize_t rows,
+                                       Py_ssize_t columns, str name,
+                                       Py_ssize_t layer) except NULL:
+    """Where an array of that shape begins; of one dimension if rows is 0. The caller keeps it."""
+    cdef Py_buffer view
+    cdef const floating* first
+    cdef bint fits, is_double = sizeof(floating) == sizeof(double)
+    # Not a typed view, which takes several times as long.
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    first = <const floating*>view.buf
+    fits = (view.format != NULL
+            and view.format[0] == (c"d" if is_double else c"f") and view.format[1] == 0
+            and <size_t>first % sizeof(floating) == 0
+            and view.ndim == (2 if rows else 1)
+            and view.shape[view.ndim - 1] == columns and (not rows or view.shape[0] == rows))
+    PyBuffer_Release(&view)
+    if not fits:
+        shape = f"({rows}, {columns})" if rows else f"({columns},)"
+        dtype = "float64" if is_double else "float32"
+        raise ValueError(f"{name}[{layer}] is not an aligned {dtype} array of shape {shape}")
+    return first
+
+
+cdef inline bytearray bind_arrays(Walk* walk, const floating** params, tuple coefs,
+                                  tuple intercepts):
+    """Parameters of a bound plan that lie in arrays of their own, one or two for each layer.
+
+    The layers get offsets from the first array, which `params` receives. The caller keeps the
+    arrays, and the copy of the plan that is returned.
+    """
+    cdef Py_ssize_t l
+    cdef bytearray memory = PyByteArray_FromStringAndSize(<const char*>walk.plan,
+                                                          walk.layers * sizeof(Layer))
+    cdef Layer* layers = <Layer*>PyByteArray_AS_STRING(memory)
+    cdef Layer* layer
+    cdef const floating* weight
+    cdef const floating* bias
+    if len(coefs) != walk.layers or len(intercepts) != walk.layers:
+        raise ValueError(f"the plan has {walk.layers} layers, got {len(coefs)} arrays of weights "
+                         f"and {len(intercepts)} of biases")
+    for l in range(walk.layers):
+        layer = layers + l
+        weight = bind_array(params[0], coefs[l], layer.fan_in, layer.fan_out, "coefs", l)
+        bias = bind_array(params[0], intercepts[l], 0, layer.fan_out, "intercepts", l)
+        if l == 0:
+            params[0] = weight
+        # As integers: pointers into different arrays have no difference in C.
+        layer.weight = (<intptr_t>weight - <intptr_t>params[0]) // <intptr_t>sizeof(floating)
+        layer.bias = (<intptr_t>bias - <intptr_t>params[0]) // <intptr_t>sizeof(floating)
+    walk.plan = layers
+    return memory
+
+
 cdef inline int bind_program(Program* bound, program) except -1:
     """The tapes of a Program, within their arrays, of known operations; the caller keeps them."""
     cdef const int64_t[:, ::1] tapes = program.tapes
@@ -129,6 +190,8 @@ cdef inline int bind_objective(Walk* walk, objective, Py_ssize_t targets) except
     if not (is_loss(kind) or is_tape(&walk.program, kind, loss.K)):
         raise ValueError(f"no loss has the code {kind}")
     check_link(link)
+    if not is_trained(<int>link):
+        raise ValueError(f"no loss has the link {link}: relu and tanh are of predictions alone")
     loss.kind, loss.link = <int>kind, <int>link
     # One number tells a class; but an output of its own is one number too.
     one_class = kind == LOG_LOSS or link == LINK_SOFTMAX

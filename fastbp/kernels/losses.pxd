@@ -17,6 +17,7 @@ from cython cimport floating
 from libc.string cimport memcpy
 
 from fastbp.kernels cimport scalar
+from fastbp.kernels.activations cimport relu_forward, tanh_forward
 
 cdef enum:
     POISSON, GAMMA, TWEEDIE, BINARY_LOG_LOSS, LOG_LOSS
@@ -24,7 +25,9 @@ cdef enum:
     LOSSES_END
 
 cdef enum:
-    LINK_IDENTITY, LINK_EXP, LINK_LOGISTIC, LINK_SOFTPLUS, LINK_SOFTMAX, LINKS_END
+    LINK_IDENTITY, LINK_EXP, LINK_LOGISTIC, LINK_SOFTPLUS, LINK_SOFTMAX
+    LINK_RELU, LINK_TANH    # of predictions alone: no loss has them
+    LINKS_END
 
 cdef struct Loss:
     int kind                # of LOSSES, or a tape
@@ -51,6 +54,11 @@ cdef inline bint is_link(Py_ssize_t code) noexcept nogil:
     return 0 <= code < LINKS_END
 
 
+cdef inline bint is_trained(int link) noexcept nogil:
+    """Whether a link has a backward, so that a loss can have it."""
+    return link not in (LINK_RELU, LINK_TANH)
+
+
 cdef inline bint is_of_prediction(int kind) noexcept nogil:
     """Whether a loss is written in p; the others are written in z."""
     return kind in (SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE, LOG_COSH)
@@ -59,7 +67,7 @@ cdef inline bint is_of_prediction(int kind) noexcept nogil:
 # ---- links
 
 cdef inline void link_forward(int link, floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept nogil:
-    """z := p: z, exp(z), logistic(z), log(1 + exp(z)) or softmax(z)."""
+    """z := p: z, exp(z), logistic(z), log(1 + exp(z)), softmax(z), max(z, 0) or tanh(z)."""
     cdef Py_ssize_t i
     if link == LINK_IDENTITY:
         pass
@@ -74,6 +82,10 @@ cdef inline void link_forward(int link, floating* z_bk, Py_ssize_t B, Py_ssize_t
             z_bk[i] = scalar.softplus(z_bk[i])
     elif link == LINK_SOFTMAX:
         softmax(z_bk, B, K)
+    elif link == LINK_RELU:
+        relu_forward(z_bk, B * K)
+    elif link == LINK_TANH:
+        tanh_forward(z_bk, B * K)
 
 
 cdef inline void link_backward(int link, floating* delta_bk, const floating* p_bk, Py_ssize_t B,

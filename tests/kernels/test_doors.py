@@ -61,6 +61,11 @@ class Doors:
         scratch = self.scratch("predict")
         core.predict(self.program, self.network.params, scratch, self.problem.x, out, self.link)
 
+    def predict_arrays(self):
+        out, scratch = np.zeros((self.problem.n, 3)), self.scratch("predict")
+        arrays = tuple(self.network.coefs), tuple(self.network.intercepts)
+        core.predict_arrays(self.program, *arrays, scratch, self.problem.x, out, self.link)
+
     def look(self):
         scratch = self.scratch("examine")
         core.look(self.program, self.network.params, scratch, self.problem.x, self.room(), None)
@@ -97,7 +102,8 @@ class Doors:
 
 
 OF_OBJECTIVES = ("train_epoch", "loss_gradient", "deltas", "row_losses")
-OF_PLANS = (*OF_OBJECTIVES, "scratch_size", "predict", "look", "pull_back")
+OF_LINKS = (*OF_OBJECTIVES, "predict", "predict_arrays", "apply_link")
+OF_PLANS = (*OF_OBJECTIVES, "scratch_size", "predict", "predict_arrays", "look", "pull_back")
 OF_RULES = ("train_epoch", "kernel_rate", "kernel_step")
 
 
@@ -147,13 +153,26 @@ def test_no_door_takes_an_unknown_loss(name, code):
         getattr(doors, name)()
 
 
-@pytest.mark.parametrize("name", [*OF_OBJECTIVES, "predict", "apply_link"])
-@pytest.mark.parametrize("code", [-1, 5, 99])
+@pytest.mark.parametrize("name", OF_LINKS)
+@pytest.mark.parametrize("code", [-1, 7, 99])
 def test_no_door_takes_an_unknown_link(name, code):
     doors = Doors()
     doors.objective, doors.link = doors.objective._replace(link=code), code
     with pytest.raises(ValueError, match=f"no link has the code {code}"):
         getattr(doors, name)()
+
+
+@pytest.mark.parametrize("name", OF_OBJECTIVES)
+@pytest.mark.parametrize("link", ["relu", "tanh"])
+def test_no_loss_has_a_link_of_predictions_alone(name, link):
+    doors = Doors()
+    losses = [core.LOSSES["squared_error"], core.LOSSES["poisson"], core.TAPES]
+    expression = Expression.trace(lambda raw, y: (raw - y) ** 2, LOSS)
+    for loss in losses:
+        doors.objective = doors.objective._replace(loss=loss, link=core.LINKS[link])
+        doors.program = program_of(doors.network, (expression, 3))
+        with pytest.raises(ValueError, match=f"no loss has the link {core.LINKS[link]}"):
+            getattr(doors, name)()
 
 
 @pytest.mark.parametrize("name", OF_RULES)

@@ -44,7 +44,7 @@ def test_every_name_of_the_core_has_a_twin():
     assert set(twins.LOSSES) == set(core.LOSSES)
     assert set(twins.OPTIMIZERS) == set(core.OPTIMIZERS)
     assert {oracle.split(loss)[0] for loss in LOSSES} == set(core.LOSSES)
-    assert {oracle.split(loss)[1] for loss in LOSSES} == set(core.LINKS)
+    assert {oracle.split(loss)[1] for loss in LOSSES} == set(twins.TRAINED_LINKS)
     assert set(core.STATE_ROWS) == set(core.OPTIMIZERS)
 
 
@@ -530,6 +530,36 @@ def test_predict_is_forward_and_link(loss, dtype):
         raw = oracle.forward(problem.coefs, problem.intercepts, "tanh", problem.X[:n])[-1]
         tolerance = np.finfo(dtype).eps * 100
         np.testing.assert_allclose(out, oracle.predicted(loss, raw), rtol=tolerance, atol=tolerance)
+
+
+@over_dtypes
+@pytest.mark.parametrize("link", core.LINKS)
+def test_links_of_predictions(link, dtype):
+    """Those of no loss too; NaN stays NaN, as in scikit-learn."""
+    z = np.random.RandomState(0).randn(50, 7).astype(dtype) * 5
+    z[:4, 0] = 0, -0.0, 80, -80
+    z[7, 3] = np.nan
+    p = z.copy()
+    core.apply_link(core.LINKS[link], p)
+    tolerance = np.finfo(dtype).eps * 200
+    np.testing.assert_allclose(p, twins.LINKS[link].f(z.astype(float)), rtol=tolerance)
+    problem = Problem("tanh", dtype=dtype)
+    out, raw = np.empty((2, problem.n, 2), dtype)
+    problem.network.predict(problem.x, link, out)
+    problem.network.predict(problem.x, "identity", raw)
+    core.apply_link(core.LINKS[link], raw)
+    np.testing.assert_array_equal(out, raw)
+
+
+@over_dtypes
+@pytest.mark.parametrize("name", ["relu", "tanh"])
+def test_links_of_predictions_are_those_of_layers(name, dtype):
+    z = np.random.RandomState(0).randn(9, 5).astype(dtype)
+    z[3, 2] = np.nan
+    p, a = z.copy(), z.copy()
+    core.apply_link(core.LINKS[name], p)
+    core.kernel_activate(core.ACTIVATIONS[name], a.reshape(-1), np.empty(45, dtype))
+    np.testing.assert_array_equal(p, a)
 
 
 def test_the_penalty_is_measured_before_each_step():
