@@ -51,6 +51,7 @@ class Model(NamedTuple):
     intercepts: tuple[Any, ...]
     facts: tuple[Any, ...]
     owns: bool  # whether the arrays are the views of the network
+    direct: bool  # whether the core can read them as they are
 
     def is_that_of(self, attributes: dict[str, Any]) -> bool:
         """Whether the model was made of these attributes of an estimator."""
@@ -67,13 +68,17 @@ class Model(NamedTuple):
         except (TypeError, ValueError):  # an attribute that has no length or cannot be compared
             return False
 
-    def arrays(self, dtype: DTypeLike) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    def arrays(self, dtype: DTypeLike) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The arrays of all layers as the core takes them; those that are need no copy."""
         n = len(self.network.coefs)
-        return (
-            [np.require(array, dtype, ("C", "A")) for array in self.coefs[:n]],
-            [np.require(array, dtype, ("C", "A")) for array in self.intercepts[:n]],
-        )
+        coefs, intercepts = self.coefs[:n], self.intercepts[:n]
+        if self.direct and dtype == self.network.params.dtype:
+            return coefs, intercepts
+
+        def lowered(array: Any) -> NDArray[Any]:
+            return np.require(array, dtype, ("C", "A"))
+
+        return tuple(map(lowered, coefs)), tuple(map(lowered, intercepts))
 
     def copy_network(self, dtype: DTypeLike | None = None) -> Network:
         """A network with copies of the values of the arrays, in this dtype or in their own."""
@@ -88,7 +93,7 @@ def make_model(network: Network, link: str, labels: Labels) -> Model:
     n_outputs = network.units[-1]
     facts = (network.activation, link, n_outputs, len(network.units), labels.binarizer)
     arrays = tuple(network.coefs), tuple(network.intercepts)
-    return Model(network, link, n_outputs, labels, *arrays, facts, True)
+    return Model(network, link, n_outputs, labels, *arrays, facts, True, True)
 
 
 def current_model(estimator: CheckedEstimator) -> Model:
@@ -174,7 +179,15 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
         tuple(intercepts),
         tuple(facts),
         network.holds(coefs, intercepts),
+        all(_is_direct(array, dtype) for array in coefs[:n] + intercepts[:n]),
     )
+
+
+def _is_direct(array: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether the core can read an array as it is."""
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        return False
+    return array.flags.c_contiguous and array.flags.aligned
 
 
 def _entries(attributes: dict[str, Any], name: str) -> list[Any]:

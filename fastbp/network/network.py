@@ -204,7 +204,9 @@ class Network:
         scratch = self.scratch(len(out), 1, "predict")
         return self._predict(self.program, self.params, scratch, x, out, core.LINKS[link])
 
-    def predict_with(self, arrays: tuple[Arrays, Arrays], x: Rows, link: str, out: Any) -> bool:
+    def predict_with(
+        self, arrays: tuple[tuple[Any, ...], tuple[Any, ...]], x: Rows, link: str, out: Any
+    ) -> bool:
         """As `predict`, with other weights and biases, which are read where they lie.
 
         The arrays are aligned, in C order and in the dtype of x and out.
