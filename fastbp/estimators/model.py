@@ -9,7 +9,7 @@ and then uses only that object.
 import time
 from collections.abc import Sequence
 from numbers import Integral
-from operator import is_
+from operator import is_, itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +22,9 @@ from fastbp.kernels import core
 from fastbp.network import Network, check_arrays, params_dtype
 
 NO_CLASSES: NDArray[Any] = np.empty(0)  # of a regressor
-# Public attributes that a prediction reads besides the arrays.
+# Attributes that a prediction reads besides the arrays; regressors have all but the last.
 FACTS = ("activation", "out_activation_", "n_outputs_", "n_layers_", "_label_binarizer")
+READ_FACTS, READ_OTHERS = itemgetter(*FACTS), itemgetter(*FACTS[:-1])
 
 
 class Labels(NamedTuple):
@@ -47,31 +48,30 @@ class Model(NamedTuple):
     n_outputs: int
     labels: Labels
     # What the model was made of: the entries of both lists, and the other attributes.
-    coefs: tuple[Any, ...]
-    intercepts: tuple[Any, ...]
+    entries: tuple[Any, ...]
+    n_coefs: int  # of the entries
     facts: tuple[Any, ...]
     owns: bool  # whether the arrays are the views of the network
     direct: bool  # whether the core can read them as they are
 
     def is_that_of(self, attributes: dict[str, Any]) -> bool:
         """Whether the model was made of these attributes of an estimator."""
-        get = attributes.get
-        coefs, intercepts = get("coefs_", ()), get("intercepts_", ())
+        facts = self.facts
         try:
+            entries = attributes["coefs_"] + attributes["intercepts_"]
             return (
-                self.facts == tuple(map(get, FACTS))
-                and len(coefs) == len(self.coefs)
-                and len(intercepts) == len(self.intercepts)
-                and all(map(is_, coefs, self.coefs))
-                and all(map(is_, intercepts, self.intercepts))
+                facts == (READ_FACTS if len(facts) == len(FACTS) else READ_OTHERS)(attributes)
+                and len(attributes["coefs_"]) == self.n_coefs
+                and len(entries) == len(self.entries)
+                and all(map(is_, entries, self.entries))
             )
-        except (TypeError, ValueError):  # an attribute that has no length or cannot be compared
+        except (KeyError, TypeError, ValueError):  # one is missing, or cannot be compared
             return False
 
     def arrays(self, dtype: DTypeLike) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The arrays of all layers as the core takes them; those that are need no copy."""
-        n = len(self.network.coefs)
-        coefs, intercepts = self.coefs[:n], self.intercepts[:n]
+        n, last = len(self.network.coefs), self.n_coefs
+        coefs, intercepts = self.entries[:n], self.entries[last : last + n]
         if self.direct and dtype == self.network.params.dtype:
             return coefs, intercepts
 
@@ -91,9 +91,10 @@ class Model(NamedTuple):
 def make_model(network: Network, link: str, labels: Labels) -> Model:
     """The model of a network that was just fitted."""
     n_outputs = network.units[-1]
-    facts = (network.activation, link, n_outputs, len(network.units), labels.binarizer)
-    arrays = tuple(network.coefs), tuple(network.intercepts)
-    return Model(network, link, n_outputs, labels, *arrays, facts, True, True)
+    facts: tuple[Any, ...] = (network.activation, link, n_outputs, len(network.units))
+    facts = facts if labels.binarizer is None else (*facts, labels.binarizer)
+    entries, n_coefs = tuple(network.coefs + network.intercepts), len(network.coefs)
+    return Model(network, link, n_outputs, labels, entries, n_coefs, facts, True, True)
 
 
 def current_model(estimator: CheckedEstimator) -> Model:
@@ -128,12 +129,37 @@ def of_one_moment(estimator: CheckedEstimator) -> CheckedEstimator:
         time.sleep(0)
     if failure is not None:
         raise failure
-    lists = list(network.coefs), list(network.intercepts)
-    model = model._replace(
-        network=network, coefs=tuple(lists[0]), intercepts=tuple(lists[1]), owns=True
-    )
-    draft.__dict__.update(_model=model, coefs_=lists[0], intercepts_=lists[1])
+    take_over(draft, model, network)
     return draft
+
+
+def take_over(estimator: CheckedEstimator, model: Model, network: Network) -> None:
+    """Give an estimator, which no one else uses yet, the arrays of a network with its weights."""
+    coefs, intercepts = list(network.coefs), list(network.intercepts)
+    entries = tuple(coefs + intercepts)
+    model = model._replace(
+        network=network, entries=entries, n_coefs=len(coefs), owns=True, direct=True
+    )
+    estimator.__dict__.update(_model=model, coefs_=coefs, intercepts_=intercepts)
+
+
+def join_arrays(estimator: CheckedEstimator) -> None:
+    """Put the weights of an estimator that was just loaded into one block, if they are arrays.
+
+    Predictions from one block are faster. Memory maps, and arrays of other dtypes, stay where they
+    are. What is damaged stays too: the first use will say what is wrong.
+    """
+    attributes = estimator.__dict__
+    lists = attributes.get("coefs_"), attributes.get("intercepts_")
+    if not all(type(entries) is list for entries in lists):
+        return
+    try:
+        model = model_of(estimator)
+    except (AttributeError, TypeError, ValueError):
+        return
+    is_all = model.n_coefs == len(model.network.coefs) and not model.owns
+    if is_all and model.direct and all(type(entry) is np.ndarray for entry in model.entries):
+        take_over(estimator, model, model.copy_network())
 
 
 def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
@@ -169,14 +195,15 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
     ):
         network = Network(units, activation, dtype)
     labels = _labels(attributes, units[-1]) if is_classifier else Labels()
-    facts = (list(v) if isinstance(v, list) else v for v in map(attributes.get, FACTS))
+    names = FACTS if is_classifier else FACTS[:-1]
+    facts = (list(v) if isinstance(v, list) else v for v in map(attributes.get, names))
     return Model(
         network,
         link,
         attributes.get("n_outputs_", units[-1]),
         labels,
-        tuple(coefs),
-        tuple(intercepts),
+        tuple(coefs + intercepts),
+        len(coefs),
         tuple(facts),
         network.holds(coefs, intercepts),
         all(_is_direct(array, dtype) for array in coefs[:n] + intercepts[:n]),
