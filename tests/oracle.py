@@ -22,8 +22,9 @@ def predicted(loss, z):
 
 
 def onehot(loss, y, K):
-    """Targets as a matrix of K columns; a multinomial model gets indices of classes."""
-    return np.eye(K)[y[:, 0].astype(int)] if split(loss)[1] == "softmax" else y
+    """Targets as a matrix of K columns; under softmax y has indices of classes, or shares."""
+    name, link = split(loss)
+    return np.eye(K)[y[:, 0].astype(int)] if link == "softmax" and name != "soft_log_loss" else y
 
 
 def row_objective(loss, z, y):
@@ -35,7 +36,7 @@ def row_objective(loss, z, y):
 
 def row_reported(loss, z, y, eps):
     """The loss of each row as scikit-learn reports it: log losses of clipped probabilities."""
-    if loss not in ("binary_log_loss", "log_loss"):
+    if loss not in ("binary_log_loss", "log_loss", "soft_log_loss"):
         return row_objective(loss, z, y)
     p = np.clip(predicted(loss, z), eps, 1 - eps)
     y = onehot(loss, y, z.shape[1])

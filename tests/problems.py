@@ -73,10 +73,10 @@ class Problem:
             X[rng.rand(*X.shape) < 0.6] = 0
         self.X = X.astype(dtype)
         self.x = as_rows(scipy.sparse.csr_array(self.X) if sparse else self.X, dtype)
-        if link == "softmax":
-            y = rng.randint(0, outputs, (n, 1))
-        elif twins.LOSSES[name].targets:
+        if twins.LOSSES[name].targets:
             y = twins.LOSSES[name].targets(rng, (n, outputs))
+        elif link == "softmax":
+            y = rng.randint(0, outputs, (n, 1))
         elif link == "logistic":
             y = rng.randint(0, 2, (n, outputs))
         else:

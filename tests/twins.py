@@ -199,6 +199,14 @@ def counts(random, shape):
     return random.poisson(2.0, shape)
 
 
+def shares(random, shape):
+    """Rows of probabilities, some of them 0, and some rows with all on one class."""
+    y = random.dirichlet(np.full(shape[1], 0.7), shape[0]) * random.randint(0, 4, shape)
+    y[::5] = 0
+    y[y.sum(axis=1) == 0, -1] = 1
+    return y / y.sum(axis=1, keepdims=True)
+
+
 # Those of fastbp.graph are without the constants that depend on y alone.
 LOSSES = {
     "squared_error": Loss(
@@ -281,6 +289,15 @@ LOSSES = {
         lambda F, z, y: F.cross_entropy(z, y, reduction="none")[:, None],
         of_raw=True,
         link="softmax",
+    ),
+    "soft_log_loss": Loss(
+        lambda z, y: -(y * log_softmax(z, axis=1)),
+        lambda z, y: y.sum(axis=1, keepdims=True) * softmax(z, axis=1) - y,
+        lambda raw, y: fg.sum(y) * fg.logsumexp(raw) - fg.sum(raw * y),
+        lambda F, z, y: F.cross_entropy(z, y, reduction="none")[:, None],
+        of_raw=True,
+        link="softmax",
+        targets=shares,
     ),
 }
 

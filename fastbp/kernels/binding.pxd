@@ -20,6 +20,7 @@ from fastbp.kernels.blas cimport bind_blas, blas_is_bound
 from fastbp.kernels.losses cimport (
     LINK_SOFTMAX,
     LOG_LOSS,
+    SOFT_LOG_LOSS,
     Loss,
     is_link,
     is_loss,
@@ -194,7 +195,7 @@ cdef inline int bind_objective(Walk* walk, objective, Py_ssize_t targets) except
         raise ValueError(f"no loss has the link {link}: relu and tanh are of predictions alone")
     loss.kind, loss.link = <int>kind, <int>link
     # One number tells a class; but an output of its own is one number too.
-    one_class = kind == LOG_LOSS or link == LINK_SOFTMAX
+    one_class = kind == LOG_LOSS or (link == LINK_SOFTMAX and kind != SOFT_LOG_LOSS)
     if targets != (1 if one_class else loss.K):
         raise ValueError(f"y has {targets} columns, the plan {loss.K} outputs")
     expected = n_parameters(loss.kind, loss.K)

@@ -8,7 +8,8 @@ backward follows them.
 The row loss is the *reported* number: as in scikit-learn, the log losses use probabilities clipped
 to [eps, 1 - eps] of the dtype, unless `exact` asks for the true objective.
 
-A row has K targets. For a multinomial model it has one number, the index of the class. The loops
+A row has K targets. Under softmax it has one number, the index of the class; but the soft log loss
+has K shares of the classes. The loops
 run over all B K numbers, since K alone is too few for a vector. Each number depends on its row
 alone, so that the size of the blocks changes nothing. LOSSES and LINKS in _core.pyx give the names.
 """
@@ -20,7 +21,7 @@ from fastbp.kernels cimport scalar
 from fastbp.kernels.activations cimport relu_forward, tanh_forward
 
 cdef enum:
-    POISSON, GAMMA, TWEEDIE, BINARY_LOG_LOSS, LOG_LOSS
+    POISSON, GAMMA, TWEEDIE, BINARY_LOG_LOSS, LOG_LOSS, SOFT_LOG_LOSS
     SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE, LOG_COSH
     LOSSES_END
 
@@ -302,6 +303,54 @@ cdef inline void log_loss_objective(const Loss* loss, floating* losses_b, floati
         losses_b[r] = scalar.log(scalar.total(z_k, K)) + (top - truth)
 
 
+cdef inline void soft_log_loss(floating* losses_b, floating* delta_bk, floating* z_bk,
+                               floating* scratch_bk, Py_ssize_t B, Py_ssize_t K,
+                               bint exact) noexcept nogil:
+    """p = softmax(z), y shares of the classes: delta = s p - y, where s = sum y is 1 or near;
+    loss = -sum y log p. On entry delta holds y. With one share of 1 the bits are those of
+    `log_loss`."""
+    cdef Py_ssize_t r, i
+    cdef floating y, sum_y, eps = scalar.machine_epsilon(z_bk)
+    if exact:
+        soft_log_loss_objective(losses_b, delta_bk, z_bk, scratch_bk, B, K)
+    softmax(z_bk, B, K)
+    for r in range(B):
+        sum_y = scalar.total(delta_bk + r * K, K)
+        for i in range(r * K, (r + 1) * K):
+            y = delta_bk[i]
+            scratch_bk[i] = y
+            delta_bk[i] = sum_y * z_bk[i] - y
+            z_bk[i] = clip(z_bk[i], eps)
+    if exact:
+        return
+    for i in range(B * K):
+        z_bk[i] = -scalar.log(z_bk[i])
+    for i in range(B * K):
+        z_bk[i] *= scratch_bk[i]
+    for r in range(B):
+        losses_b[r] = scalar.total(z_bk + r * K, K)
+
+
+cdef inline void soft_log_loss_objective(floating* losses_b, const floating* y_bk,
+                                         const floating* z_bk, floating* scratch_bk, Py_ssize_t B,
+                                         Py_ssize_t K) noexcept nogil:
+    """-log p_k = log(sum exp(z - max z)) + (max z - z_k), finite even where p_k underflows."""
+    cdef Py_ssize_t r, k
+    cdef floating top, rest
+    cdef const floating* z_k
+    cdef const floating* y_k
+    cdef floating* scratch_k
+    for r in range(B):
+        z_k, y_k, scratch_k = z_bk + r * K, y_bk + r * K, scratch_bk + r * K
+        top = scalar.largest(z_k, K)
+        for k in range(K):
+            scratch_k[k] = scalar.exp(z_k[k] - top)
+        rest = scalar.log(scalar.total(scratch_k, K))
+        for k in range(K):
+            scratch_k[k] = y_k[k] * (rest + (top - z_k[k])) if y_k[k] != 0 else <floating>0
+        losses_b[r] = scalar.total(scratch_k, K)
+
+
 cdef inline void gather_targets(const Loss* loss, floating* delta_bk, const floating* y,
                                 const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
     """delta := the targets of the rows, one-hot for a multinomial model."""
@@ -329,6 +378,9 @@ cdef inline void loss_delta(const Loss* loss, floating* losses_b, floating* delt
             log_loss_objective(loss, losses_b, z_bk, y, order, B)
         return
     gather_targets(loss, delta_bk, y, order, B)
+    if loss.kind == SOFT_LOG_LOSS:
+        soft_log_loss(losses_b, delta_bk, z_bk, scratch_bk, B, K, loss.exact)
+        return
     if composed:
         link_forward(loss.link, z_bk, B, K)
         memcpy(scratch_bk, z_bk, n * sizeof(floating))

@@ -104,12 +104,12 @@ OUR_PARAMETERS = [
         CLF + REG,
         [0, -1, 1.0, 1.5, nan, "2", [2], inf],
     ),
-    ("loss", LOSSES, REG, ["log_loss", "Poisson", "", None, 1.5, nan]),
+    ("loss", LOSSES, REG, ["log_loss", "soft_log_loss", "Poisson", "", None, 1.5, nan]),
     (
         "loss",
         "a str among {'log_loss', 'squared_error'} or a callable",
         CLF,
-        ["poisson", "Log_loss", "", None, 1.5, nan],
+        ["poisson", "soft_log_loss", "Log_loss", "", None, 1.5, nan],
     ),
     (
         "quantile",

@@ -141,7 +141,7 @@ def test_no_door_takes_a_tape_of_rows_as_an_activation(name):
 
 
 @pytest.mark.parametrize("name", OF_OBJECTIVES)
-@pytest.mark.parametrize("code", [-1, 10, 63, 64, 2**32, 2**40])
+@pytest.mark.parametrize("code", [-1, 11, 63, 64, 2**32, 2**40])
 def test_no_door_takes_an_unknown_loss(name, code):
     doors = Doors()
     doors.objective = doors.objective._replace(loss=code)

@@ -222,18 +222,27 @@ def test_law_4_a_batch_without_weight_changes_nothing_and_reports_0(optimizer):
 def test_law_7_softmax_does_not_see_a_constant(dtype):
     z = np.random.RandomState(0).randn(9, 4).astype(dtype)
     y = np.arange(9).reshape(-1, 1).astype(dtype) % 4
-    plain, moved = row_losses("log_loss", z, y), row_losses("log_loss", z + dtype(64), y)
+    shares = twins.shares(np.random.RandomState(1), (9, 4)).astype(dtype)
     loose = np.finfo(dtype).eps * 400
-    for a, b in zip(plain, moved, strict=True):
-        np.testing.assert_allclose(a, b, rtol=loose, atol=loose)
+    for loss, targets in (("log_loss", y), ("soft_log_loss", shares)):
+        for exact in (False, True):
+            plain, moved = (
+                row_losses(loss, raw, targets, exact=exact) for raw in (z, z + dtype(64))
+            )
+            for a, b in zip(plain, moved, strict=True):
+                np.testing.assert_allclose(a, b, rtol=loose, atol=loose)
 
 
 @over_dtypes
-@pytest.mark.parametrize("loss", ["log_loss", "binary_log_loss"])
+@pytest.mark.parametrize("loss", ["log_loss", "soft_log_loss", "binary_log_loss"])
 def test_law_7_log_losses_stay_finite_and_clipped(loss, dtype):
     z = np.array([[1e4, -1e4], [-1e4, 1e4], [1e4, 1e4], [-1e4, -1e4]], dtype)
-    for y in (np.zeros((4, 1), dtype), np.ones((4, 1), dtype)):
-        y = y if loss == "log_loss" else np.repeat(y, 2, axis=1)
+    for target in (0, 1) if loss != "soft_log_loss" else (0, 1, 0.25):
+        y = np.full((4, 1), target, dtype)
+        if loss == "binary_log_loss":
+            y = np.repeat(y, 2, axis=1)
+        elif loss == "soft_log_loss":
+            y = np.hstack([y, 1 - y])
         rows, delta = row_losses(loss, z, y)
         assert np.isfinite(rows).all() and np.isfinite(delta).all()
         expected = oracle.row_reported(loss, z.astype(float), y, float(np.finfo(dtype).eps))
@@ -243,6 +252,37 @@ def test_law_7_log_losses_stay_finite_and_clipped(loss, dtype):
             unclipped, oracle.row_objective(loss, z.astype(float), y), rtol=1e-6
         )
         np.testing.assert_array_equal(same, delta)
+
+
+@over_dtypes
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("outputs", [1, 2, 3, 10, 40])
+def test_a_share_of_one_class_is_the_class(outputs, exact, dtype):
+    """The soft log loss has the bits of the log loss, at ordinary and at far raw predictions."""
+    rng = np.random.RandomState(0)
+    z = (rng.randn(60, outputs) * np.repeat([1, 30, 1e4], 20)[:, None]).astype(dtype)
+    z[7] = np.nan
+    z[8, 0] = np.inf
+    y = rng.randint(0, outputs, (60, 1)).astype(dtype)
+    soft = row_losses("soft_log_loss", z, np.eye(outputs, dtype=dtype)[y[:, 0].astype(int)], exact)
+    for ours, theirs in zip(soft, row_losses("log_loss", z, y, exact), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@over_dtypes
+def test_the_soft_log_loss_of_scikit_learn(dtype):
+    """With zeros among the shares; and the gradient is the true one where they do not sum to 1."""
+    log_loss = pytest.importorskip("sklearn.neural_network._base").log_loss
+    rng = np.random.RandomState(0)
+    z = (rng.randn(30, 4) * 9).astype(dtype)
+    y = twins.shares(rng, (30, 4)).astype(dtype)
+    p = z.copy()
+    core.apply_link(core.LINKS["softmax"], p)
+    rows, _ = row_losses("soft_log_loss", z, y)
+    assert rows.mean() == pytest.approx(log_loss(y, p), rel=20 * float(np.finfo(dtype).eps))
+    _, delta = row_losses("soft_log_loss", z, y * dtype(1.5))
+    _, single = row_losses("soft_log_loss", z, y)
+    np.testing.assert_allclose(delta, 1.5 * single, rtol=1e-5, atol=4 * np.finfo(dtype).eps)
 
 
 @over_dtypes
@@ -537,12 +577,14 @@ def test_predict_is_forward_and_link(loss, dtype):
 def test_links_of_predictions(link, dtype):
     """Those of no loss too; NaN stays NaN, as in scikit-learn."""
     z = np.random.RandomState(0).randn(50, 7).astype(dtype) * 5
-    z[:4, 0] = 0, -0.0, 80, -80
+    z[:4, 0] = 0, -0.0, 30, -30
     z[7, 3] = np.nan
     p = z.copy()
     core.apply_link(core.LINKS[link], p)
     tolerance = np.finfo(dtype).eps * 200
-    np.testing.assert_allclose(p, twins.LINKS[link].f(z.astype(float)), rtol=tolerance)
+    with np.errstate(invalid="ignore"):
+        expected = twins.LINKS[link].f(z.astype(float))
+    np.testing.assert_allclose(p, expected, rtol=tolerance)
     problem = Problem("tanh", dtype=dtype)
     out, raw = np.empty((2, problem.n, 2), dtype)
     problem.network.predict(problem.x, link, out)
