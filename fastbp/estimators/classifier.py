@@ -163,11 +163,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         or 1). The results for all columns are summed. Probabilities are the softmax or logistic
         function of `raw` for every loss.
 
-    init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, default='auto'
-        Distribution of the initial weights: uniform with variance ``2 / (fan_in + fan_out)``,
-        ``2 / fan_in`` or ``1 / fan_in``. 'auto' chooses by the activation of each layer: He's for
-        the relu family, LeCun's for 'selu', Glorot's for the others. For 'identity', 'logistic',
-        'tanh' and 'relu' the weights are those of scikit-learn.
+    init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, tuple or callable, \
+            default='auto'
+        The initial weights.
+
+        - A name: a uniform distribution with variance ``2 / (fan_in + fan_out)``, ``2 / fan_in`` or
+          ``1 / fan_in``. 'auto' chooses by the activation of each layer: He's for the relu family,
+          LeCun's for 'selu', Glorot's for the others. For 'identity', 'logistic', 'tanh' and 'relu'
+          the weights are those of scikit-learn.
+        - A tuple ``(coefs, intercepts)`` of lists of arrays, which are copied.
+        - A function ``init(fan_in, fan_out, random_state)`` that returns weights and biases of a
+          layer, of shapes (fan_in, fan_out) and (fan_out,). The first layer is drawn first.
 
     n_threads : int or None, default=None
         Number of threads of a fit and of a prediction of many rows, at most 256. None chooses: one
@@ -205,8 +211,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         earlier ones.
 
     coefs_ : list of ndarray, each of shape (fan_in, fan_out)
-        Weights of each layer, in the dtype of X, as views into one block of memory. You may assign
-        arrays to the list: predictions use them.
+        Weights of each layer, in the dtype of X. You may change the arrays or put others into the
+        list: predictions read them where they lie. `partial_fit` and a warm start change the same
+        arrays.
 
     intercepts_ : list of ndarray, each of shape (fan_out,)
         Biases of each layer.
@@ -226,6 +233,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_outputs_ : int
         Number of outputs of the network.
 
+    learning_rate_ : float
+        The learning rate of the next epoch of `partial_fit` ('sgd' and 'adam'). It may be set
+        between two calls. The schedule 'invscaling' sets it anew after each epoch.
+
     out_activation_ : str
         Link of the output: 'softmax' for more than two classes, else 'logistic'.
 
@@ -238,6 +249,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Ctrl-C ends training at a batch boundary, and the model can be used: 'sgd' and 'adam' warn and
     return, 'lbfgs' keeps its last iterate and raises KeyboardInterrupt. Python delivers Ctrl-C only
     to the main thread, so it does not stop a fit in another thread.
+
+    Several threads may use one estimator. Their fits wait for each other. A prediction uses the
+    weights of one moment, before or after a fit or a call of `partial_fit`.
 
     Training flushes denormal numbers to zero. A fit that raises an error does not change the
     estimator.
@@ -318,7 +332,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or an indicator matrix for multilabel targets.
+            Class labels, or an indicator matrix for multilabel targets, or soft labels: a float
+            matrix whose rows are probabilities, >= 0 and with the sum 1, and are not all 0 and 1.
+            Then the classes are the numbers of the columns, and the loss is the cross entropy.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None: equal weights.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
@@ -330,7 +346,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms them like X; this
             needs scikit-learn's metadata routing and ``set_fit_request(X_val=True, y_val=True)``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
-            Labels of the validation samples. All of them have to be in y.
+            Labels of the validation samples. All of them have to be in y. If y is soft labels, so
+            may y_val be.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation samples in their loss and score.
 
@@ -346,6 +363,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             training diverged.
         MemoryError
             If the network needs more memory than there is. Nothing is allocated.
+        TypeError
+            If a subclass overrides a private method of scikit-learn, which would never be called.
+        RuntimeError
+            If this thread is already fitting this estimator.
         """
         with fitting(self):
             job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
@@ -368,11 +389,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or an indicator matrix for multilabel targets.
+            Class labels, or an indicator matrix for multilabel targets, or soft labels: a float
+            matrix whose rows are probabilities, >= 0 and with the sum 1, and are not all 0 and 1.
+            Then the classes are the numbers of the columns, and the loss is the cross entropy.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None: equal weights.
         classes : array-like of shape (n_classes,), default=None
-            All classes that occur in any call. Required in the first call.
+            All classes that occur in any call. Required in the first call. For soft labels they are
+            ``range(n_classes)``.
 
         Returns
         -------
@@ -385,6 +409,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If the data or a parameter is not valid, or if training diverged.
         MemoryError
             If the network needs more memory than there is. Nothing is allocated.
+        TypeError
+            If a subclass overrides a private method of scikit-learn, which would never be called.
+        RuntimeError
+            If this thread is already fitting this estimator.
         """
         with fitting(self):
             labels = self._first_labels(y, classes)

@@ -208,16 +208,21 @@ class PlainLabels(NamedTuple):
 def plain_labels(y: NDArray[Any], classes: NDArray[Any] | None = None) -> PlainLabels | None:
     """The labels y as PlainLabels, or None if scikit-learn has to check them.
 
-    It has to check labels that are not integers or not in `classes`. If there are many classes, it
-    may warn.
+    It has to check labels that are neither integers nor, where `classes` are given, strings; and
+    those that are not in `classes`. If there are many classes, it may warn.
     """
-    if type(y) is not np.ndarray or y.ndim != 1 or y.dtype.kind not in "biu":
+    if type(y) is not np.ndarray or y.ndim != 1 or not y.dtype.isnative:
         return None
-    if not y.dtype.isnative:
+    if classes is not None and y.dtype.kind in "UO" and classes.dtype.kind in "UO":
+        strings, known = _as_strings(y), _as_strings(classes)
+        if strings is None or known is None:
+            return None
+        y, classes = strings, known
+    elif y.dtype.kind not in "biu":
         return None
     if classes is None:
         classes, indices = np.unique(y, return_inverse=True)
-    elif classes.dtype == y.dtype:
+    elif classes.dtype == y.dtype or y.dtype.kind == "U":
         indices = classes.searchsorted(y)
         if (classes.take(indices, mode="clip") != y).any():
             return None
@@ -227,6 +232,15 @@ def plain_labels(y: NDArray[Any], classes: NDArray[Any] | None = None) -> PlainL
         return None
     is_complete = bool(np.bincount(indices, minlength=len(classes)).all())
     return PlainLabels(classes, indices, is_complete)
+
+
+def _as_strings(array: NDArray[Any]) -> NDArray[np.str_] | None:
+    """An array of strings, also if it holds them as objects; None if it holds other objects."""
+    if array.dtype.kind == "O":
+        if not all(type(label) is str for label in array.tolist()):
+            return None
+        array = array.astype(np.str_)
+    return array
 
 
 def is_soft(y: Any) -> bool:

@@ -195,11 +195,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         'absolute_error', 'log_cosh', 'huber' and 'quantile' are losses of the prediction.
         'logistic' needs targets in [0, 1].
 
-    init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, default='auto'
-        Distribution of the initial weights: uniform with variance ``2 / (fan_in + fan_out)``,
-        ``2 / fan_in`` or ``1 / fan_in``. 'auto' chooses by the activation of each layer: He's for
-        the relu family, LeCun's for 'selu', Glorot's for the others. For 'identity', 'logistic',
-        'tanh' and 'relu' the weights are those of scikit-learn.
+    init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, tuple or callable, \
+            default='auto'
+        The initial weights.
+
+        - A name: a uniform distribution with variance ``2 / (fan_in + fan_out)``, ``2 / fan_in`` or
+          ``1 / fan_in``. 'auto' chooses by the activation of each layer: He's for the relu family,
+          LeCun's for 'selu', Glorot's for the others. For 'identity', 'logistic', 'tanh' and 'relu'
+          the weights are those of scikit-learn.
+        - A tuple ``(coefs, intercepts)`` of lists of arrays, which are copied.
+        - A function ``init(fan_in, fan_out, random_state)`` that returns weights and biases of a
+          layer, of shapes (fan_in, fan_out) and (fan_out,). The first layer is drawn first.
 
     n_threads : int or None, default=None
         Number of threads of a fit and of a prediction of many rows, at most 256. None chooses: one
@@ -235,8 +241,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         earlier ones.
 
     coefs_ : list of ndarray, each of shape (fan_in, fan_out)
-        Weights of each layer, in the dtype of X, as views into one block of memory. You may assign
-        arrays to the list: predictions use them.
+        Weights of each layer, in the dtype of X. You may change the arrays or put others into the
+        list: predictions read them where they lie. `partial_fit` and a warm start change the same
+        arrays.
 
     intercepts_ : list of ndarray, each of shape (fan_out,)
         Biases of each layer.
@@ -256,6 +263,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     n_outputs_ : int
         Number of outputs of the network.
 
+    learning_rate_ : float
+        The learning rate of the next epoch of `partial_fit` ('sgd' and 'adam'). It may be set
+        between two calls. The schedule 'invscaling' sets it anew after each epoch.
+
     out_activation_ : str
         Link of the output, 'identity', 'logistic', 'softplus' or 'exp'.
 
@@ -268,6 +279,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Ctrl-C ends training at a batch boundary, and the model can be used: 'sgd' and 'adam' warn and
     return, 'lbfgs' keeps its last iterate and raises KeyboardInterrupt. Python delivers Ctrl-C only
     to the main thread, so it does not stop a fit in another thread.
+
+    Several threads may use one estimator. Their fits wait for each other. A prediction uses the
+    weights of one moment, before or after a fit or a call of `partial_fit`.
 
     Training flushes denormal numbers to zero. A fit that raises an error does not change the
     estimator.
@@ -394,6 +408,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             training diverged.
         MemoryError
             If the network needs more memory than there is. Nothing is allocated.
+        TypeError
+            If a subclass overrides a private method of scikit-learn, which would never be called.
+        RuntimeError
+            If this thread is already fitting this estimator.
         """
         with fitting(self):
             job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
@@ -425,6 +443,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             If the data or a parameter is not valid, or if training diverged.
         MemoryError
             If the network needs more memory than there is. Nothing is allocated.
+        TypeError
+            If a subclass overrides a private method of scikit-learn, which would never be called.
+        RuntimeError
+            If this thread is already fitting this estimator.
         """
         with fitting(self):
             job = self._job(X, y, sample_weight, purpose=PARTIAL_FIT)
