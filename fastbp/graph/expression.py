@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from fastbp.graph import operations
-from fastbp.graph.formula import formula
+from fastbp.graph.formula import FEW_STEPS, formula
 from fastbp.graph.operations import NUMBER, OPERATIONS, ROW, Rules, apply, is_elementwise
 from fastbp.graph.reverse import sweep, topological_order
 from fastbp.graph.simplify import FASTER, SIMPLER
@@ -184,11 +185,21 @@ class Expression:
         return hash((self.steps, self.inputs))
 
     def __str__(self) -> str:
-        """The formula, as it would be written with fastbp.graph."""
+        """The formula, as it would be written with fastbp.graph.
+
+        Steps that are used more than once have names: ``a = tanh(z * z); a * a``. A long text is
+        cut.
+        """
         return formula(self.steps, self.inputs)
 
     def __repr__(self) -> str:
-        return f"Expression({', '.join(self.inputs)}: {self})"
+        return self._brief
+
+    @cached_property
+    def _brief(self) -> str:  # scikit-learn's repr of an estimator asks for it several times
+        return (
+            f"Expression({', '.join(self.inputs)}: {formula(self.steps, self.inputs, FEW_STEPS)})"
+        )
 
 
 def _symbols(inputs: tuple[str, ...]) -> list[Variable]:
