@@ -7,7 +7,22 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastbp.kernels import core
-from fastbp.training.schedules import Progress, Schedule
+from fastbp.training.schedules import SCHEDULES, Progress, Schedule
+from fastbp.training.state_checks import SIZE, Check, check_fields, floats, instance_of, name_in
+
+PLAIN: dict[str, Check] = {  # the fields of an optimizer as a dict
+    "optimizer": name_in(core.OPTIMIZERS),
+    "constants": instance_of(dict, "a dict"),
+    "schedule": name_in(SCHEDULES),
+    "initial_rate": SIZE,
+    "power_t": SIZE,
+    "rate": SIZE,
+    "state": (lambda value: floats(value, None, None), "an array of floats in rows"),
+    "tally": (
+        lambda value: floats(value, 3) and value.dtype == np.float64 and value[2] >= 0,
+        "an array of three float64, of which the last is not negative",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +112,17 @@ class Optimizer:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Optimizer":
-        """The optimizer of a dict that `to_plain` returned."""
+        """The optimizer of a dict that `to_plain` returned; ValueError if it is damaged."""
+        check_fields("the optimizer", plain, PLAIN)
+        constants = core.RULE_CONSTANTS[plain["optimizer"]]
+        check_fields(
+            "the optimizer's constants", plain["constants"], dict.fromkeys(constants, SIZE)
+        )
+        rows = core.STATE_ROWS[plain["optimizer"]]
+        if len(plain["state"]) != rows:
+            raise ValueError(
+                f"'state' of the optimizer must have {rows} rows, got {len(plain['state'])}"
+            )
         return cls(
             Rule(plain["optimizer"], plain["constants"]),
             Schedule(plain["schedule"], plain["initial_rate"], plain["power_t"]),
@@ -105,6 +130,14 @@ class Optimizer:
             plain["state"],
             plain["tally"],
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The plain dict."""
+        return self.to_plain()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what `__getstate__` gave; ValueError if it is damaged."""
+        vars(self).update(vars(Optimizer.from_plain(state)))
 
     def progress(self, samples_seen: int) -> Progress:
         """The argument of the schedule's functions."""
