@@ -10,15 +10,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cached_property
+from reprlib import repr as cut_repr
+from typing import Any, NoReturn
 
 import numpy as np
 
 from fastbp.graph import operations
-from fastbp.graph.formula import formula
-from fastbp.graph.operations import NUMBER, OPERATIONS, ROW, Rules, apply, is_elementwise
+from fastbp.graph.formula import FEW_STEPS, formula
+from fastbp.graph.operations import (
+    NUMBER,
+    OPERATIONS,
+    ROW,
+    Rules,
+    Shape,
+    apply,
+    is_elementwise,
+)
 from fastbp.graph.reverse import sweep, topological_order
 from fastbp.graph.simplify import FASTER, SIMPLER
+from fastbp.graph.step_checks import check_steps
 from fastbp.graph.steps import Step, Writer
 from fastbp.graph.variable import Variable, constant
 
@@ -36,6 +47,16 @@ def _replay_reduction(name: str, args: Sequence[Any], option: Any, inputs: Seque
     return apply(name, *args, axis=None, keepdims=False)
 
 
+def _replay_item(name: str, args: Sequence[Any], option: Any, inputs: Sequence[Any]) -> Any:
+    try:
+        return apply(name, *args, index=option)
+    except (IndexError, TypeError):  # of a short row, of a number
+        raise ValueError(
+            f"the expression asks for column {option}, but was called with values of shape "
+            f"{getattr(args[0], 'shape', ())}"
+        ) from None
+
+
 REPLAYING = Rules(
     "replaying",
     {
@@ -44,7 +65,7 @@ REPLAYING = Rules(
         "sum": _replay_reduction,
         "mean": _replay_reduction,
         "logsumexp": _replay_reduction,
-        "item": lambda name, args, option, inputs: apply(name, *args, index=option),
+        "item": _replay_item,
         # The inputs are rows, whose shape these take.
         "place": lambda name, args, option, inputs: apply(name, *args, inputs[0], index=option),
         "count": lambda name, args, option, inputs: apply(name, inputs[0], axis=None),
@@ -60,7 +81,7 @@ class Expression:
     """A formula of one row: a loss of raw prediction and target, or an activation.
 
     Made by `trace`. The parameters `loss` and `activation` of the estimators take it as well as the
-    function that it was traced from.
+    function that it was traced from. It cannot be changed.
 
     Parameters
     ----------
@@ -68,10 +89,34 @@ class Expression:
         Operations on earlier steps; the last is the result.
     inputs : tuple of str
         Names of the arguments.
+
+    Raises
+    ------
+    ValueError
+        If these are not the steps of a formula.
     """
 
+    steps: tuple[Step, ...]
+    inputs: tuple[str, ...]
+
     def __init__(self, steps: tuple[Step, ...], inputs: tuple[str, ...]) -> None:
-        self.steps, self.inputs = steps, inputs
+        check_steps(steps, inputs, _input_shape(inputs))
+        vars(self).update(steps=steps, inputs=inputs)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise TypeError(f"an Expression cannot be changed: {name!r} cannot be set")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Steps and inputs."""
+        return {"steps": self.steps, "inputs": self.inputs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what `__getstate__` gave; ValueError if it is damaged."""
+        if not isinstance(state, dict) or state.keys() != {"steps", "inputs"}:
+            raise ValueError(
+                f"the state of an Expression is a dict of steps and inputs, got {cut_repr(state)}"
+            )
+        vars(self).update(vars(Expression(**state)))
 
     @classmethod
     def trace(
@@ -100,6 +145,7 @@ class Expression:
                     f"an expression of ({', '.join(inputs)}) is wanted, got one of "
                     f"({', '.join(function.inputs)}): {function}"
                 )
+            function._check_dependence()
             return function
         names = ", ".join(inputs)
         if not callable(function):
@@ -122,17 +168,32 @@ class Expression:
         writer = Writer(inputs, [SIMPLER])
         last = writer.write(topological_order(result))
         steps, _ = writer.finish([last])
-        used = {option for name, _, option in steps if name == "input"}
-        for k, name in enumerate(inputs):
+        expression = cls(steps, inputs)
+        expression._check_dependence()
+        return expression
+
+    def _check_dependence(self) -> None:
+        """Raise ValueError if the result does not depend on all inputs."""
+        needed, used = {len(self.steps) - 1}, set()
+        for number in reversed(range(len(self.steps))):
+            name, args, option = self.steps[number]
+            if number in needed:
+                needed.update(args)
+                if name == "input":
+                    used.add(option)
+        for k, name in enumerate(self.inputs):
             if k not in used:
                 raise ValueError(
                     f"the result does not depend on {name!r}: nothing is to be learned from a "
                     "function that ignores an argument"
                 )
-        return cls(steps, inputs)
 
     def replay(self, *values: Any) -> Any:
         """The value of the last step, for numbers, arrays, Variables or symbols as inputs."""
+        if len(values) != len(self.inputs):
+            raise TypeError(
+                f"an expression of ({', '.join(self.inputs)}) was called with {len(values)} values"
+            )
         results: list[Any] = []
         for name, numbers, option in self.steps:
             args = [results[i] for i in numbers]
@@ -165,8 +226,8 @@ class Expression:
         symbols = _symbols(self.inputs)
         for symbol in symbols[1:]:
             symbol.is_constant = True
-        value = self.replay(*symbols)
-        if value.shape == ROW:
+        value = constant(self.replay(*symbols))
+        if value.shape != NUMBER:
             value = operations.total(value)
         adjoint = sweep(topological_order(value), lambda node: node).get(symbols[0])
         derivative = constant(0.0 if adjoint is None else adjoint.masked())
@@ -184,13 +245,26 @@ class Expression:
         return hash((self.steps, self.inputs))
 
     def __str__(self) -> str:
-        """The formula, as it would be written with fastbp.graph."""
+        """The formula, as it would be written with fastbp.graph.
+
+        Steps that are used more than once have names: ``a = tanh(z * z); a * a``. A long text is
+        cut.
+        """
         return formula(self.steps, self.inputs)
 
     def __repr__(self) -> str:
-        return f"Expression({', '.join(self.inputs)}: {self})"
+        return self._brief
+
+    @cached_property
+    def _brief(self) -> str:  # scikit-learn's repr of an estimator asks for it several times
+        return (
+            f"Expression({', '.join(self.inputs)}: {formula(self.steps, self.inputs, FEW_STEPS)})"
+        )
 
 
 def _symbols(inputs: tuple[str, ...]) -> list[Variable]:
-    shape = ROW if inputs == LOSS else NUMBER
-    return [Variable._symbol(name, shape) for name in inputs]
+    return [Variable._symbol(name, _input_shape(inputs)) for name in inputs]
+
+
+def _input_shape(inputs: tuple[str, ...]) -> Shape:
+    return ROW if inputs == LOSS else NUMBER

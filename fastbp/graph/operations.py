@@ -102,6 +102,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}  # by public name: what users call
 
 def operation_named(name: str) -> Operation:
     """The operation of this name: what pickles call."""
+    if name not in OPERATIONS:
+        raise ValueError(f"there is no operation {name!r}")
     return OPERATIONS[name]
 
 

@@ -35,7 +35,7 @@ SYMBOLS = {  # by operation; all others are shown by name
 GAP, LINE, MARGIN = 130, 64, 30  # in pixels of the SVG
 CHARACTER = 7  # approximate width of a letter, in pixels
 LONGEST = 18  # most characters of a value
-MOST_NODES = 300  # in a picture of a notebook
+MOST_NODES = 300  # in a picture of a notebook: more take long, and cannot be read
 
 
 def shown(value: Any) -> str:
@@ -147,10 +147,8 @@ def text(x: float, y: float, what: str, color: str) -> str:
     )
 
 
-def svg(nodes: Sequence[Node], edges: Sequence[Edge]) -> str | None:
-    """SVG, values in blue and derivatives in red; None for a graph that is too large to read."""
-    if len(nodes) > MOST_NODES:
-        return None
+def svg(nodes: Sequence[Node], edges: Sequence[Edge]) -> str:
+    """SVG, values in blue and derivatives in red."""
     points, (width, height) = placed(nodes, edges)
     lines, texts, boxes = [], [], []
     taken: list[Box] = [(x, y, half_width(nodes[k][0]), 16) for k, (x, y) in points.items()]

@@ -195,36 +195,15 @@ class Variable(NDArrayOperatorsMixin, Node):
 
     def to_mermaid(self) -> str:
         """The graph as Mermaid text, with values and derivatives on its edges."""
-        return pictures.mermaid(*self._drawn())
+        return pictures.mermaid(*_drawn(topological_order(self)))
 
     def to_dot(self) -> str:
         """The graph as Graphviz text, with values and derivatives on its edges."""
-        return pictures.dot(*self._drawn())
+        return pictures.dot(*_drawn(topological_order(self)))
 
     def _repr_svg_(self) -> str | None:
-        return pictures.svg(*self._drawn())
-
-    def _drawn(self) -> tuple[list[pictures.Node], list[pictures.Edge]]:
-        """The nodes and edges of this node's graph, in the format of pictures.py."""
         nodes = topological_order(self)
-        number = {node: k for k, node in enumerate(nodes)}
-        labels, edges = [], []
-        for node in nodes:
-            operation = node.operation
-            label = pictures.SYMBOLS.get(operation.name, operation.name) if operation else node.name
-            if label is None:
-                label = pictures.shown(node._value) if node.is_constant else "input"
-            labels.append((label, operation is not None))
-            grads = [None] * len(node.inputs)
-            if node._adjoint is not None:
-                with np.errstate(all="ignore"):
-                    adjoints = input_adjoints(node, node._adjoint, lambda node: node._value)
-                    grads = [part and part.masked() for part in adjoints]
-            edges += [
-                (number[i], number[node], i._value, grad)
-                for i, grad in zip(node.inputs, grads, strict=True)
-            ]
-        return labels, [*edges, (number[self], None, self._value, self.grad)]
+        return pictures.svg(*_drawn(nodes)) if len(nodes) <= pictures.MOST_NODES else None
 
     def __repr__(self) -> str:
         what = self.name or (self.operation.name if self.operation else "")
@@ -297,6 +276,28 @@ class Variable(NDArrayOperatorsMixin, Node):
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a Variable has no {name!r}. {WAY_OUT}")
+
+
+def _drawn(nodes: Sequence[Variable]) -> tuple[list[pictures.Node], list[pictures.Edge]]:
+    """These nodes, the result last, and their edges, in the format of pictures.py."""
+    number = {node: k for k, node in enumerate(nodes)}
+    labels, edges = [], []
+    for node in nodes:
+        operation = node.operation
+        label = pictures.SYMBOLS.get(operation.name, operation.name) if operation else node.name
+        if label is None:
+            label = pictures.shown(node._value) if node.is_constant else "input"
+        labels.append((label, operation is not None))
+        grads = [None] * len(node.inputs)
+        if node._adjoint is not None:
+            with np.errstate(all="ignore"):
+                adjoints = input_adjoints(node, node._adjoint, lambda node: node._value)
+                grads = [part and part.masked() for part in adjoints]
+        edges += [
+            (number[i], number[node], i._value, grad)
+            for i, grad in zip(node.inputs, grads, strict=True)
+        ]
+    return labels, [*edges, (number[nodes[-1]], None, nodes[-1]._value, nodes[-1].grad)]
 
 
 def _plain(value: Any) -> Any:

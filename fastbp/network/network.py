@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import is_
+from reprlib import repr as cut_repr
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,12 +20,8 @@ Arrays: TypeAlias = list[NDArray[Any]]
 
 def check_arrays(coefs: Sequence[Any], intercepts: Sequence[Any]) -> tuple[Arrays, Arrays]:
     """Weights and biases as arrays of real numbers whose shapes fit each other; no copies."""
-    coefs = [np.asarray(weight) for weight in coefs]
-    intercepts = [np.asarray(bias) for bias in intercepts]
-    for name, arrays in ("coefs_", coefs), ("intercepts_", intercepts):
-        for number, array in enumerate(arrays):
-            if array.dtype.kind not in "fiub":
-                raise ValueError(f"{name}[{number}] must be real numbers, got {array.dtype}")
+    coefs = _real_arrays(coefs, "coefs_")
+    intercepts = _real_arrays(intercepts, "intercepts_")
     shapes = [weight.shape for weight in coefs]
     if not shapes or any(0 in shape for shape in shapes):
         raise ValueError(
@@ -120,9 +117,9 @@ class Network:
         return {"units": self.units, "activations": self.activations, "params": self.params}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what `__getstate__` gave."""
-        units, activations, params = state["units"], state["activations"], state["params"]
-        vars(self).update(vars(Network(units, activations, params.dtype, activations)))
+        """Restore what `__getstate__` gave; ValueError if it is damaged."""
+        units, activations, params = _checked_state(state)
+        vars(self).update(vars(Network(units, activations, params.dtype.type, activations)))
         self.params[...] = params
 
     def copy(self) -> "Network":
@@ -214,3 +211,59 @@ class Network:
         scratch = allocate(core.scratch_size(self.program, len(out), 1, "predict"), out.dtype)
         door = variant(core.predict_arrays, out.dtype)
         return door(self.program, *arrays, scratch, x, out, core.LINKS[link])
+
+
+def _real_arrays(arrays: Any, name: str) -> list[NDArray[Any]]:
+    """The list as arrays of real numbers; ValueError, with the name of the list, if it is none."""
+    try:
+        arrays = list(arrays)
+    except TypeError:
+        raise ValueError(f"{name} must be a list of arrays, got {cut_repr(arrays)}") from None
+    found = []
+    for k, given in enumerate(arrays):
+        try:
+            array = np.asarray(given)
+        except (TypeError, ValueError) as error:  # rows of different lengths
+            raise ValueError(f"{name}[{k}] must be an array of real numbers: {error}") from None
+        if array.dtype.kind not in "fiub":
+            raise ValueError(
+                f"{name}[{k}] must be an array of real numbers, got {type(given).__name__} of "
+                f"dtype {array.dtype}"
+            )
+        found.append(array)
+    return found
+
+
+def _checked_state(state: Any) -> tuple[tuple[int, ...], list[Any], NDArray[Any]]:
+    """Units, activations and params of a pickled network; ValueError if they make no network."""
+    if not isinstance(state, dict) or state.keys() != {"units", "activations", "params"}:
+        raise ValueError(
+            "the state of a Network is a dict of units, activations and params, got "
+            f"{cut_repr(state)}"
+        )
+    units, activations, params = state["units"], state["activations"], state["params"]
+    if not (
+        isinstance(units, tuple)
+        and len(units) > 1
+        and all(type(width) is int and width > 0 for width in units)
+    ):
+        raise ValueError(f"units must be a tuple of two widths at least, got {cut_repr(units)}")
+    if not isinstance(activations, list):
+        raise ValueError(f"activations must be a list, got {cut_repr(activations)}")
+    activations = hidden_activations(activations, len(units) - 2)
+    size = count_params(units)
+    if (
+        not isinstance(params, np.ndarray)
+        or params.dtype.type not in (np.float32, np.float64)
+        or params.shape != (size,)
+    ):
+        what = (
+            f"{params.dtype} of shape {params.shape}"
+            if isinstance(params, np.ndarray)
+            else cut_repr(params)
+        )
+        raise ValueError(
+            f"params must be an array of {size} numbers, float32 or float64, for the widths "
+            f"{units}, got {what}"
+        )
+    return units, activations, params

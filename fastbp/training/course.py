@@ -1,6 +1,7 @@
 """Course: everything that changes while a network is trained."""
 
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,15 @@ from scipy.optimize import OptimizeResult
 
 from fastbp.network import Network
 from fastbp.training.rule import Optimizer
+from fastbp.training.state_checks import (
+    NUMBER,
+    Check,
+    check_fields,
+    floats,
+    instance_of,
+    or_none,
+    whole_number,
+)
 
 
 class Epoch(NamedTuple):
@@ -19,6 +29,46 @@ class Epoch(NamedTuple):
     validation_score: float | None
     seconds: float  # of training, without validation
     rate: float | None  # scheduled rate of the epoch
+
+
+FIELDS: dict[str, Check] = {  # of a pickled course
+    "network": instance_of(Network, "a Network"),
+    "random_state": instance_of(np.random.RandomState, "a RandomState"),
+    "n_samples": whole_number(0),
+    "optimizer": or_none(instance_of(Optimizer, "an Optimizer")),
+    "order": or_none(
+        (
+            lambda value: (
+                isinstance(value, np.ndarray)
+                and value.dtype == np.intp
+                and value.ndim == 1
+                and value.min(initial=0) >= 0
+            ),
+            "a list of indices, an array of intp",
+        )
+    ),
+    "samples_seen": whole_number(0),
+    "loss": NUMBER,
+    "best_loss": NUMBER,
+    "best_score": NUMBER,
+    "best_epoch": whole_number(-1),
+    "no_improvement_count": whole_number(0),
+    "epochs": (
+        lambda value: (
+            isinstance(value, list)
+            and all(isinstance(one, Epoch) for one in value)
+            and all(number is None or isinstance(number, Real) for one in value for number in one)
+        ),
+        "a list of epochs, which are made of numbers",
+    ),
+    "continues": instance_of(bool, "a bool"),
+    "start": or_none(instance_of(dict, "a dict")),
+    "raw_params": or_none(instance_of(np.ndarray, "an array")),
+    "kept": instance_of(dict, "a dict"),
+    "warning": instance_of(str, "a text"),
+    "interrupted": instance_of(bool, "a bool"),
+    "result": or_none(instance_of(OptimizeResult, "an OptimizeResult")),
+}
 
 
 @dataclass
@@ -87,6 +137,24 @@ class Course:
     warning: str = ""
     interrupted: bool = False
     result: OptimizeResult | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickled course; ValueError if it is damaged."""
+        check_fields("the course", state, FIELDS)
+        size, optimizer, order = state["network"].params.size, state["optimizer"], state["order"]
+        copies = {f"kept[{number}]": params for number, params in state["kept"].items()}
+        if state["raw_params"] is not None:
+            copies["raw_params"] = state["raw_params"]
+        for name, params in copies.items():
+            if not floats(params, size):
+                raise ValueError(f"{name!r} of the course must be an array of {size} floats")
+        if optimizer is not None and optimizer.state.shape[1] != size:
+            raise ValueError(f"'optimizer' of the course must have a state of {size} columns")
+        if order is not None and len(order) != state["n_samples"]:
+            raise ValueError(f"'order' of the course must have {state['n_samples']} indices")
+        if state["best_epoch"] >= len(state["epochs"]):
+            raise ValueError("'best_epoch' of the course must be the number of one of its epochs")
+        vars(self).update(state)
 
     @property
     def t(self) -> int:

@@ -1,7 +1,7 @@
 """Optimizers: their rules and constants, and the state of a fit."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -11,6 +11,21 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp.kernels import core
 from fastbp.training.schedules import SCHEDULES, Progress, Schedule
+from fastbp.training.state_checks import SIZE, Check, check_fields, floats, instance_of, name_in
+
+PLAIN: dict[str, Check] = {  # the fields of an optimizer as a dict
+    "optimizer": name_in(core.OPTIMIZERS),
+    "constants": instance_of(dict, "a dict"),
+    "schedule": name_in(SCHEDULES),
+    "initial_rate": SIZE,
+    "power_t": SIZE,
+    "rate": SIZE,
+    "state": (lambda value: floats(value, None, None), "an array of floats in rows"),
+    "tally": (
+        lambda value: floats(value, 3) and value.dtype == np.float64 and value[2] >= 0,
+        "an array of three float64, of which the last is not negative",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -215,7 +230,17 @@ class Optimizer:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Optimizer":
-        """The optimizer of a dict that `to_plain` returned."""
+        """The optimizer of a dict that `to_plain` returned; ValueError if it is damaged."""
+        check_fields("the optimizer", plain, PLAIN)
+        constants = core.RULE_CONSTANTS[plain["optimizer"]]
+        check_fields(
+            "the optimizer's constants", plain["constants"], dict.fromkeys(constants, SIZE)
+        )
+        rows = core.STATE_ROWS[plain["optimizer"]]
+        if len(plain["state"]) != rows:
+            raise ValueError(
+                f"'state' of the optimizer must have {rows} rows, got {len(plain['state'])}"
+            )
         return cls(
             Rule(plain["optimizer"], plain["constants"]),
             Schedule(plain["schedule"], plain["initial_rate"], plain["power_t"]),
@@ -223,6 +248,16 @@ class Optimizer:
             plain["state"],
             plain["tally"],
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The plain dict."""
+        return self.to_plain()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what `__getstate__` gave; ValueError if it is damaged."""
+        restored = Optimizer.from_plain(state)
+        for one in fields(Optimizer):
+            setattr(self, one.name, getattr(restored, one.name))
 
     def progress(self, samples_seen: int) -> Progress:
         """The argument of the schedule's functions."""

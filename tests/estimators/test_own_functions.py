@@ -23,7 +23,9 @@ import twins
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
 from fastbp.estimators.regressor import LINKS_OF_LOSSES
+from fastbp.graph import expression
 from fastbp.graph.expression import ACTIVATION, LOSS, Expression
+from fastbp.graph.formula import FEW_STEPS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -161,6 +163,36 @@ def test_pickles_hold_the_expression_in_place_of_the_function(is_fitted):
         np.testing.assert_array_equal(refitted, clone(model).fit(X, y).predict(X))
     assert callable(model.loss) and not isinstance(model.loss, Expression)  # unchanged
     assert joblib.hash(model) == joblib.hash(clone(model) if not is_fitted else model)
+
+
+def test_estimators_with_long_formulas_have_short_texts(monkeypatch):
+    def long(z):
+        for k in range(1_000):
+            z = fg.tanh(z * z * (1 + 1e-3 * k))
+        return z
+
+    def loss(raw, y):
+        return fg.sum(long(raw - y))
+
+    layers = [Expression.trace(lambda z, k=k: long(z + k), ACTIVATION) for k in range(8)]
+    written = []
+
+    def writer(*args):
+        written.append(args)
+        return formula(*args)
+
+    formula = expression.formula
+    monkeypatch.setattr(expression, "formula", writer)
+    for model in (
+        MLPRegressor(Expression.trace(loss, LOSS), activation=layers),
+        pickle.loads(pickle.dumps(MLPRegressor(loss, activation=long))),
+    ):
+        written.clear()
+        for text in (repr(model), str(model)):
+            assert "tanh(z * z" in text and len(text) < 1_500
+        assert "more steps" in model._repr_html_() and len(model._repr_html_()) < 100_000
+        # Each formula is written once, and its first steps only.
+        assert len(written) <= 9 and {most for _, _, most in written} == {FEW_STEPS}
 
 
 def test_a_fitted_function_stays_what_it_was():
