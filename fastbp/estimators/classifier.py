@@ -617,10 +617,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         memory.check_fits(  # an indicator matrix of integers, and one of bools
             9 * y.shape[0] * n_columns, f"{y.shape[0]} samples of {n_columns} classes"
         )
-        if plain is None:
+        if plain is not None:
+            indices = plain.indices
+        elif n_columns == n_classes == 2:  # the binarizer would make one column
+            indices = labels.classes.searchsorted(y)
+        else:
             return labels.binarizer.transform(y).astype(bool)
         first = 0 if n_columns > 1 else 1
-        return plain.indices[:, None] == np.arange(first, first + n_columns)
+        return indices[:, None] == np.arange(first, first + n_columns)
 
     def _read_validation_targets(
         self, y: NDArray[Any], labels: Labels, n_outputs: int

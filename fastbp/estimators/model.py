@@ -227,8 +227,13 @@ def _entries(attributes: dict[str, Any], name: str) -> list[Any]:
 
 def _n_weights(attributes: dict[str, Any], coefs: list[Any], intercepts: list[Any]) -> int:
     """The number of weight matrices that a prediction uses: one less than `n_layers_`."""
+    if len(coefs) > len(intercepts):
+        raise ValueError(
+            f"coefs_ has {len(coefs)} arrays, but intercepts_ has {len(intercepts)}: each layer "
+            "needs one of both."
+        )
     n_layers = attributes.get("n_layers_", len(coefs) + 1)
-    most = min(len(coefs), len(intercepts)) + 1
+    most = len(coefs) + 1
     if not isinstance(n_layers, Integral) or not 2 <= int(n_layers) <= max(most, 2):
         raise ValueError(
             f"n_layers_ must be an integer from 2 to {most}, since coefs_ has {len(coefs)} and "

@@ -260,8 +260,8 @@ def test_soft_labels_validate_stop_weigh_and_continue():
     [
         (lambda P: P * 1.01, {}, "sum to 1 within 1e-06, got a minimum .* a sum of 1.01"),
         (lambda P: P * 0.9, {}, "sum of 0.9"),
-        (lambda P: P - 0.2, {}, "continuous"),  # no probabilities: the words of scikit-learn
-        (lambda P: P * 7, {}, "continuous"),
+        (lambda P: P - 0.2, {}, "Multioutput"),  # no probabilities: the words of scikit-learn
+        (lambda P: P * 7, {}, "Multioutput"),
         (lambda P: P, {"loss": "squared_error"}, "soft labels, which need loss='log_loss'"),
     ],
 )

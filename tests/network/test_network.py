@@ -55,8 +55,8 @@ def test_a_copy_has_an_arena_of_its_own():
     network.params[:] = 0
     assert copy.params.any() and single.params.dtype == np.float32
     np.testing.assert_allclose(single.params, copy.params, rtol=1e-6)
-    assert network.for_rows_of(np.float32) is network
-    assert single.for_rows_of(np.float64).params.dtype == np.float64
+    assert network.dtype_for(np.float32) == network.dtype_for(np.float64) == np.float64
+    assert single.dtype_for(np.float32) == np.float32 and single.dtype_for(np.float64) == np.float64
 
 
 def test_an_activation_by_name_needs_no_tape_and_a_function_has_one():
