@@ -296,7 +296,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or an indicator matrix for multilabel targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None: equal weights.
@@ -308,7 +308,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             weights are kept. Otherwise training gives the same bits as without validation samples.
             In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms them like X; this
             needs scikit-learn's metadata routing and ``set_fit_request(X_val=True, y_val=True)``.
-        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+        y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_outputs), default=None
             Labels of the validation samples. All of them have to be in y.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation samples in their loss and score.
@@ -345,7 +345,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or an indicator matrix for multilabel targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None: equal weights.
@@ -511,15 +511,37 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         probability = self.predict_proba(X)
         return np.log(probability, out=probability)
 
+    def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy of the predictions; for multilabel targets the share of rows without a mistake.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_classes)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            `sklearn.metrics.accuracy_score` of the predictions.
+        """
+        inputs.refuse_sparse(sample_weight, "sample_weight")
+        return super().score(X, inputs.sound_targets(y), sample_weight)
+
     # ---- hooks of BaseMLP
 
     def _first_labels(self, y: ArrayLike, classes: ArrayLike | None) -> Labels | None:
         """The labels given in the first call of `partial_fit`; None in later calls."""
         draft = inputs.draft_of(self)
+        inputs.refuse_sparse(classes, "classes")
         if not check_partial_fit_classes(draft, classes):
             return None
         from sklearn.preprocessing import LabelBinarizer
 
+        y = inputs.sound_targets(y)
         multilabel = type_of_target(y).startswith("multilabel")
         return Labels(draft.classes_, LabelBinarizer().fit(y if multilabel else classes))
 
