@@ -331,7 +331,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or an indicator matrix for multilabel targets, or soft labels: a float
             matrix whose rows are probabilities, >= 0 and with the sum 1, and are not all 0 and 1.
             Then the classes are the numbers of the columns, and the loss is the cross entropy.
@@ -345,7 +345,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             weights are kept. Otherwise training gives the same bits as without validation samples.
             In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms them like X; this
             needs scikit-learn's metadata routing and ``set_fit_request(X_val=True, y_val=True)``.
-        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+        y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_outputs), default=None
             Labels of the validation samples. All of them have to be in y. If y is soft labels, so
             may y_val be.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -388,7 +388,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or an indicator matrix for multilabel targets, or soft labels: a float
             matrix whose rows are probabilities, >= 0 and with the sum 1, and are not all 0 and 1.
             Then the classes are the numbers of the columns, and the loss is the cross entropy.
@@ -562,15 +562,37 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         probability = self.predict_proba(X)
         return np.log(probability, out=probability)
 
+    def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy of the predictions; for multilabel targets the share of rows without a mistake.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_classes)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            `sklearn.metrics.accuracy_score` of the predictions.
+        """
+        inputs.refuse_sparse(sample_weight, "sample_weight")
+        return super().score(X, inputs.sound_targets(y), sample_weight)
+
     # ---- hooks of BaseMLP
 
     def _first_labels(self, y: ArrayLike, classes: ArrayLike | None) -> Labels | None:
         """The labels given in the first call of `partial_fit`; None in later calls."""
         draft = inputs.draft_of(self)
+        inputs.refuse_sparse(classes, "classes")
         if not check_partial_fit_classes(draft, classes):
             return None
         from sklearn.preprocessing import LabelBinarizer
 
+        y = inputs.sound_targets(y)
         if inputs.is_soft(y):
             n_classes = np.shape(y)[1]
             if not np.array_equal(draft.classes_, np.arange(n_classes)):

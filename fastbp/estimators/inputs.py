@@ -1,7 +1,7 @@
 """Checks and conversions of X, y and weights, to arrays that the core takes."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from math import isfinite
 from numbers import Integral, Real
@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.validation import check_non_negative, validate_data
 
+from fastbp.estimators import sparse
 from fastbp.estimators.scikit_learn import CheckedEstimator, check_sample_weight
+from fastbp.estimators.sparse import Sparse
 from fastbp.kernels import CSR, Rows
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
-Sparse: TypeAlias = scipy.sparse.sparray | scipy.sparse.spmatrix
 Matrix: TypeAlias = ArrayLike | Sparse  # X as users give it
 CheckedMatrix: TypeAlias = NDArray[np.floating] | Sparse  # X after scikit-learn's checks
 Estimator = TypeVar("Estimator", bound=CheckedEstimator)
@@ -62,7 +63,7 @@ def check_training_data(
     X, y = validate_data(
         draft,
         _sound(X),
-        y,
+        sound_targets(y),
         accept_sparse="csr",
         multi_output=True,
         y_numeric=y_numeric,
@@ -135,7 +136,7 @@ def check_validation_data(
         )
     with about("y_val"):
         targets = check_array(
-            y_val,
+            sound_targets(y_val, "y_val"),
             accept_sparse="csr",
             ensure_2d=False,
             dtype=None,
@@ -274,6 +275,7 @@ def check_weights(sample_weight: ArrayLike | None, X: CheckedMatrix) -> NDArray[
     """float64 weights of shape (n_samples,), not negative and not all zero; None stays None."""
     if sample_weight is None:
         return None
+    refuse_sparse(sample_weight, "sample_weight")
     weights = check_sample_weight(sample_weight, X, dtype=np.float64)
     assert_all_finite(weights, input_name="sample_weight")  # a scalar is not checked above
     check_non_negative(weights, "`sample_weight`")
@@ -328,24 +330,24 @@ def check_prediction_data(estimator: CheckedEstimator, X: Matrix) -> CheckedMatr
 
 
 def as_rows(X: CheckedMatrix, dtype: DTypeLike) -> Rows:
-    """X as the core takes it: aligned C-ordered rows, or CSR.
+    """X as the core takes it: aligned C-ordered rows, or CSR with its arrays checked.
 
-    It is copied only if necessary. Row pointers of CSR are converted to int64.
+    It is copied only if necessary, apart from the row pointers of CSR.
     """
     if isinstance(X, np.ndarray):
         return _cast(X, dtype, "X")
-    n_features = X.shape[1]
-    if n_features > np.iinfo(np.int32).max:
-        raise ValueError(
-            f"X has {n_features} columns, at most {np.iinfo(np.int32).max} are "
-            "possible for sparse data."
-        )
-    return CSR(
-        _cast(X.data, dtype, "X"),
-        np.require(X.indices, np.int32, ("C", "A")),
-        np.require(X.indptr, np.int64, ("C", "A")),
-        n_features,
-    )
+    return _cast_csr(sparse.checked_rows(X), dtype)
+
+
+def rows_by_part(X: CheckedMatrix, dtype: DTypeLike) -> Callable[[slice], Rows]:
+    """A function that returns a slice of X as `as_rows` does.
+
+    CSR is checked once, now. Copies are made slice by slice.
+    """
+    if isinstance(X, np.ndarray):
+        return lambda part: _cast(X[part], dtype, "X")
+    checked = sparse.checked_rows(X)
+    return lambda part: _cast_csr(checked.slice(part.start, part.stop), dtype)
 
 
 def as_targets(y: ArrayLike, dtype: DTypeLike) -> NDArray[np.floating]:
@@ -413,38 +415,41 @@ def _cast(array: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
     return cast
 
 
+def _cast_csr(x: CSR, dtype: DTypeLike) -> CSR:
+    """The CSR with its own entries only, in dtype and with int32 indices."""
+    first, stop = x.indptr[0], x.indptr[-1]
+    return CSR(
+        _cast(x.data[first:stop], dtype, "X"),
+        np.require(x.indices[first:stop], np.int32, ("C", "A")),
+        x.indptr - first,
+        x.n_features,
+    )
+
+
 def _sound(X: Any) -> Any:
-    """X in native byte order, with its sparse structure checked.
+    """X in native byte order; sparse X checked and converted to CSR.
 
     So big-endian float32 stays float32, and compiled code never gets an index out of bounds.
     """
-    is_sparse = scipy.sparse.issparse(X)
-    if is_sparse and X.format in ("csr", "csc"):
-        _check_compressed(X)
-    if (is_sparse or isinstance(X, np.ndarray)) and not X.dtype.isnative:
+    if scipy.sparse.issparse(X):
+        return sparse.sound_samples(X)
+    if isinstance(X, np.ndarray) and not X.dtype.isnative:
         return X.astype(X.dtype.newbyteorder("="))
     return X
 
 
-def _check_compressed(X: Sparse) -> None:
-    """Raise ValueError unless row pointers and indices are within the arrays of X."""
-    by_rows = X.format == "csr"
-    major, minor = X.shape if by_rows else X.shape[::-1]
-    pointers = X.indptr
-    if (
-        len(pointers) != major + 1
-        or pointers[0] != 0
-        or (pointers[1:] < pointers[:-1]).any()
-        or pointers[-1] > min(len(X.indices), len(X.data))
-    ):
-        raise ValueError(
-            f"X has an indptr that is no sequence of rising offsets from 0 into its "
-            f"{len(X.indices)} indices."
-        )
-    if len(X.indices):
-        for found in (X.indices.min(), X.indices.max()):
-            if not 0 <= found < minor:
-                raise ValueError(
-                    f"X has a {'column' if by_rows else 'row'} index out of range: "
-                    f"{found}, expected 0 to {minor - 1}."
-                )
+def sound_targets(y: Any, name: str = "y") -> Any:
+    """Sparse y checked and converted to CSR, or to an array if it has one dimension."""
+    return sparse.sound_targets(y, name) if scipy.sparse.issparse(y) else y
+
+
+def dense_targets(y: Any) -> Any:
+    """The same, but dense."""
+    y = sound_targets(y)
+    return y.toarray() if scipy.sparse.issparse(y) else y
+
+
+def refuse_sparse(value: Any, name: str) -> None:
+    """Raise TypeError if the value is a sparse matrix, whose arrays are not read."""
+    if scipy.sparse.issparse(value):
+        raise TypeError(f"{name} must be a list or array, got a {type(value).__name__}.")

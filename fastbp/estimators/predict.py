@@ -11,7 +11,7 @@ from fastbp.estimators import inputs
 from fastbp.estimators.inputs import CheckedMatrix, Matrix
 from fastbp.estimators.model import Model, model_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
-from fastbp.kernels import Rows, backend
+from fastbp.kernels import backend
 from fastbp.network import LEAST_CHUNK, chunk_rows, predict_chunks
 from fastbp.threads import call_cost, team
 
@@ -82,9 +82,6 @@ def predict_rows(
     chunk = chunk_rows(work)
     n_chunks = -(-n_samples // chunk)
     n_threads = 1 if n_chunks == 1 else n_threads and min(n_threads, n_chunks)
-
-    def rows(part: slice) -> Rows:  # copies and conversions are made chunk by chunk
-        return inputs.as_rows(X[part], dtype)
-
+    rows = inputs.rows_by_part(X, dtype)  # copies and conversions are made chunk by chunk
     with team(n_threads, call_cost(n_samples * work), n_samples, 0) as ranks:
         return out, predict_chunks(predict, rows, chunk, model.link, out, ranks)

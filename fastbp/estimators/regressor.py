@@ -379,7 +379,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
             Target values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None: equal weights.
@@ -391,7 +391,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             weights are kept. Otherwise training gives the same bits as without validation samples.
             In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms them like X; this
             needs scikit-learn's metadata routing and ``set_fit_request(X_val=True, y_val=True)``.
-        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+        y_val : {array-like, sparse matrix} of shape (n_val,) or (n_val, n_outputs), default=None
             Target values of the validation samples.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation samples in their loss and score.
@@ -427,7 +427,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
             Target values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None: equal weights.
@@ -544,7 +544,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
             Target values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
@@ -555,6 +555,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             R^2, or the mean D^2 of the pinball losses of all levels and targets
             (`sklearn.metrics.d2_pinball_score`).
         """
+        inputs.refuse_sparse(sample_weight, "sample_weight")
+        y = inputs.dense_targets(y)
         if self.loss != "quantile":
             return super().score(X, y, sample_weight)
         prediction, y = self.predict(X), self._for_each_level(np.asarray(y))
