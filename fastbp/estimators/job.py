@@ -343,7 +343,7 @@ def _optimizer(estimator: CheckedEstimator, network: Network, incremental: bool)
     name = "constant" if estimator.solver == "adam" else estimator.learning_rate
     schedule = Schedule(name, float(estimator.learning_rate_init), estimator.power_t)
     return Optimizer.start(
-        Rule(estimator.solver, constants), schedule, network.params.size, network.params.dtype
+        Rule(estimator.solver, constants), schedule, network.units, network.params.dtype
     )
 
 

@@ -11,7 +11,7 @@ from fastbp.estimators import inputs
 from fastbp.estimators.inputs import CheckedMatrix, Matrix
 from fastbp.estimators.model import Model, model_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
-from fastbp.kernels import backend
+from fastbp.kernels import Rows, backend
 from fastbp.network import LEAST_CHUNK, chunk_rows, predict_chunks
 from fastbp.threads import call_cost, team
 

@@ -1,6 +1,6 @@
 """Optimizers: their rules and constants, and the state of a fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from numbers import Real
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastbp.kernels import core
+from fastbp.network import count_params, split_params
 from fastbp.training.schedules import SCHEDULES, Progress, Schedule
 from fastbp.training.state_checks import SIZE, Check, check_fields, floats, instance_of, name_in
 
@@ -21,6 +22,14 @@ PLAIN: dict[str, Check] = {  # the fields of an optimizer as a dict
     "power_t": SIZE,
     "rate": SIZE,
     "state": (lambda value: floats(value, None, None), "an array of floats in rows"),
+    "units": (
+        lambda value: (
+            isinstance(value, tuple)
+            and len(value) > 1
+            and all(type(width) is int and width > 0 for width in value)
+        ),
+        "a tuple of two widths at least",
+    ),
     "tally": (
         lambda value: floats(value, 3) and value.dtype == np.float64 and value[2] >= 0,
         "an array of three float64, of which the last is not negative",
@@ -79,6 +88,28 @@ def _constant(name: str, least: float, most: float) -> property:
     return property(get, put, doc=f"The constant `{name}` of the rule.")
 
 
+def _per_array(name: str, owner: str, row: int) -> property:
+    """An attribute of an Optimizer: a row of its state, as views with the shapes of the arrays."""
+
+    def get(optimizer: "Optimizer") -> list[NDArray[np.floating]]:
+        if optimizer.rule.optimizer != owner:
+            raise AttributeError(f"{optimizer.rule.optimizer} has no {name}")
+        coefs, intercepts = split_params(optimizer.state[row], optimizer.units)
+        return [*coefs, *intercepts]
+
+    def put(optimizer: "Optimizer", values: Sequence[Any]) -> None:
+        views, arrays = get(optimizer), [np.asarray(value) for value in values]
+        if [array.shape for array in arrays] != [view.shape for view in views]:
+            raise ValueError(
+                f"{name} must have arrays of the shapes {[view.shape for view in views]}, got "
+                f"{[array.shape for array in arrays]}"
+            )
+        for view, array in zip(views, arrays, strict=True):
+            view[...] = array
+
+    return property(get, put, doc=f"Row {row} of the state, array by array.")
+
+
 @dataclass(frozen=True)
 class LBFGS:
     """L-BFGS of `scipy.optimize` on the gradient over all samples.
@@ -110,6 +141,8 @@ class Optimizer:
     tally : ndarray of float64 of shape (3,)
         Written by the core: for the last epoch the sum of batch loss times batch size and the
         number of samples in finished batches, then the number of all steps performed.
+    units : tuple of int
+        Widths of the layers.
 
     Notes
     -----
@@ -122,18 +155,24 @@ class Optimizer:
     rate: float
     state: NDArray[np.floating]
     tally: NDArray[np.float64]
+    units: tuple[int, ...]
 
     @classmethod
-    def start(cls, rule: Rule, schedule: Schedule, size: int, dtype: DTypeLike) -> "Optimizer":
-        """An optimizer before its first step, for `size` parameters."""
-        state = np.zeros((core.STATE_ROWS[rule.optimizer], size), dtype)
-        return cls(rule, schedule, schedule.initial_rate, state, np.zeros(3))
+    def start(
+        cls, rule: Rule, schedule: Schedule, units: tuple[int, ...], dtype: DTypeLike
+    ) -> "Optimizer":
+        """An optimizer before its first step, for a network of these widths."""
+        state = np.zeros((core.STATE_ROWS[rule.optimizer], count_params(units)), dtype)
+        return cls(rule, schedule, schedule.initial_rate, state, np.zeros(3), units)
 
     momentum = _constant("momentum", 0.0, 1.0)
     nesterov = _constant("nesterovs_momentum", 0, 1)
     beta_1 = _constant("beta_1", 0.0, BELOW_1)
     beta_2 = _constant("beta_2", 0.0, BELOW_1)
     epsilon = _constant("epsilon", LEAST, MOST)
+    velocities = _per_array("velocities", "sgd", 0)
+    ms = _per_array("ms", "adam", 0)
+    vs = _per_array("vs", "adam", 1)
 
     @property
     def learning_rate_init(self) -> float:
@@ -201,7 +240,12 @@ class Optimizer:
     def copy(self, dtype: DTypeLike) -> "Optimizer":
         """A copy with its own arrays, and its state in this dtype."""
         return Optimizer(
-            self.rule, self.schedule, self.rate, self.state.astype(dtype), self.tally.copy()
+            self.rule,
+            self.schedule,
+            self.rate,
+            self.state.astype(dtype),
+            self.tally.copy(),
+            self.units,
         )
 
     def takes(self, later: "Optimizer") -> list[Callable[[], object]]:
@@ -226,6 +270,7 @@ class Optimizer:
             "rate": self.rate,
             "state": self.state,
             "tally": self.tally,
+            "units": self.units,
         }
 
     @classmethod
@@ -241,12 +286,19 @@ class Optimizer:
             raise ValueError(
                 f"'state' of the optimizer must have {rows} rows, got {len(plain['state'])}"
             )
+        size = count_params(plain["units"])
+        if plain["state"].shape[1] != size:
+            raise ValueError(
+                f"'state' of the optimizer must have rows of {size} numbers for the widths "
+                f"{plain['units']}, got {plain['state'].shape[1]}"
+            )
         return cls(
             Rule(plain["optimizer"], plain["constants"]),
             Schedule(plain["schedule"], plain["initial_rate"], plain["power_t"]),
             plain["rate"],
             plain["state"],
             plain["tally"],
+            plain["units"],
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -370,6 +370,24 @@ def test_what_is_set_on_the_optimizer_counts(solver, name, value, schedule):
     same(program, solver=solver, learning_rate=schedule)
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("how", ["in place", "assigned"])
+def test_moments_and_velocities_are_live(solver, how):
+    def program(m):
+        optimizer, found = m._optimizer, []
+        for name in ("ms", "vs") if solver == "adam" else ("velocities",):
+            arrays = getattr(optimizer, name)
+            found += [a.copy() for a in arrays]
+            if how == "assigned":
+                setattr(optimizer, name, [np.full_like(a, 0.01) for a in arrays])
+            else:
+                for array in arrays:
+                    array *= 0.5
+        return [*found, m.partial_fit(X, y).predict(X)]
+
+    same(program, solver=solver)
+
+
 def test_an_optimizer_has_no_other_attributes():
     adam, sgd = (pair(solver=solver)[0]._optimizer for solver in ("adam", "sgd"))
     with pytest.raises(AttributeError):
@@ -380,6 +398,10 @@ def test_an_optimizer_has_no_other_attributes():
         adam.momentum = 0.1
     with pytest.raises(AttributeError, match="sgd has no beta_1"):
         sgd.beta_1 = 0.1
+    with pytest.raises(AttributeError, match="sgd has no ms"):
+        sgd.ms  # noqa: B018
+    with pytest.raises(ValueError, match="velocities must have arrays of the shapes"):
+        sgd.velocities = [np.zeros(3)]
     for name, value in [("learning_rate", 0), ("momentum", 1.5), ("learning_rate", "x")]:
         with pytest.raises(ValueError, match=name):
             setattr(sgd, name, value)

@@ -34,8 +34,10 @@ WRONG = {
         np.zeros((1, 6)),
         np.zeros((3, 6)),
         np.zeros((2, 6, 1)),
+        np.zeros((2, 7)),  # the widths make 6
         *(np.zeros((2, 6), kind) for kind in ("i8", "f2", "c16", "O", "U1", "?")),
     ),
+    "units": (None, 3, [1, 3], (1,), (), (1, 0), (1, -3), (1.0, 3.0), ("1", "3")),
     "tally": (
         None,
         [0.0] * 3,
@@ -50,7 +52,7 @@ WRONG = {
 
 def plain():
     rule, schedule = Rule("adam", dict(ADAM)), Schedule("constant", 0.001)
-    return Optimizer.start(rule, schedule, 6, np.float64).to_plain()
+    return Optimizer.start(rule, schedule, (1, 3), np.float64).to_plain()
 
 
 def test_all_fields_are_damaged_in_these_tests():
