@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastbp.estimators import inputs
 from fastbp.estimators.inputs import CheckedMatrix, Matrix
-from fastbp.estimators.model import Model, model_of
+from fastbp.estimators.model import Model, current_model, model_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import Rows, backend
 from fastbp.network import LEAST_CHUNK, chunk_rows, predict_chunks
@@ -30,13 +30,14 @@ def plain_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, NDArray[n
     model = attributes.get("_model")
     names = attributes.get("feature_names_in_")
     rows = X if names is None else inputs.plain_frame(X, names)
-    if (
-        model is not None
-        and inputs.is_plain(rows)
-        and rows.shape[1] == model.network.units[0] == attributes.get("n_features_in_")
-        and model.is_that_of(attributes)
-        and not hasattr(estimator, "__sklearn_is_fitted__")
-    ):
+    if not inputs.is_plain(rows) or hasattr(estimator, "__sklearn_is_fitted__"):
+        return None
+    if model is None or not model.is_that_of(attributes):
+        try:
+            model = current_model(estimator)
+        except Exception:  # not fitted, or damaged: the checks say so
+            return None
+    if rows.shape[1] == model.network.units[0] == attributes.get("n_features_in_"):
         return model, rows
     return None
 

@@ -52,6 +52,10 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define DOT_BLOCK 512
 #define K_BLOCK 128 /* this many rows of b, a tile's width of each, stay in the first cache */
 #define PACK_BLOCK 256 /* and this many where they are packed */
+/* One row of a reads b once, from memory if b is large. Then STREAMS rows of b are read side by side,
+   each from its beginning to its end, as the processor fetches ahead. */
+#define STREAMS 8
+#define STREAM_STRIDE 4096 /* for rows of b of at least so many bytes */
 /* Rows that are COPY_STRIDE bytes or more apart fall on few cache sets and on many pages. Then blocks of
    b are copied if they serve at least COPY_ROWS rows of c, and columns of a, COPY_COLUMNS at a time, if
    they serve at least COPY_PANELS panels. */
@@ -463,7 +467,9 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
         if (!left) return;
     }
     REAL packed[PACK_BLOCK * TILE_VECTORS * LANES] __attribute__((aligned(TILE_BYTES)));
-    const ptrdiff_t block = copy_b ? PACK_BLOCK : K_BLOCK, blocks = (k + block - 1) / block;
+    const int in_streams = m == 1 && ldb * (ptrdiff_t)sizeof(REAL) >= STREAM_STRIDE;
+    const ptrdiff_t block = copy_b ? PACK_BLOCK : in_streams ? STREAMS : K_BLOCK;
+    const ptrdiff_t blocks = (k + block - 1) / block;
     const ptrdiff_t most = blocks > 1 ? (k + blocks - 1) / blocks : k;
     ptrdiff_t top = 0;
     do {
