@@ -1,4 +1,4 @@
-"""KeyboardInterrupt at any line; threads and limits of BLAS that must not remain after it."""
+"""Exceptions at any line; threads and limits of BLAS that must not remain after them."""
 
 import _thread
 import sys
@@ -21,10 +21,11 @@ THREADS, TRAINING = files_of(fastbp.threads), files_of(fastbp.training)
 
 
 class InterruptAt:
-    """Raises KeyboardInterrupt at the n-th line that this thread runs in the given files."""
+    """Raises an exception at the n-th line that this thread runs in the given files."""
 
-    def __init__(self, n, files):
+    def __init__(self, n, files, exception=KeyboardInterrupt):
         self.left, self.files, self.raised, self.again = n, files, None, 0
+        self.exception = exception
 
     def __call__(self, frame, event, _):
         if frame.f_code.co_filename not in self.files:
@@ -33,7 +34,7 @@ class InterruptAt:
             self.left -= 1
             if self.left == 0:
                 self.raised = f"{frame.f_code.co_name}:{frame.f_lineno}"
-                raise KeyboardInterrupt
+                raise self.exception
         return self
 
     def __enter__(self):

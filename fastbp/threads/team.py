@@ -1,9 +1,9 @@
 """The team of a fit: its ranks, and how they start, run and stop.
 
 The ranks are Python threads that run a door of the core without the GIL. The thread that calls
-`fit` only waits for them, so that Ctrl-C reaches it at once. Clean-up is in two nested `finally`
-clauses: KeyboardInterrupt may be raised at any line, also in the first clause; then the second one
-runs.
+`fit` only waits for them, so that Ctrl-C reaches it at once, and an exception that another thread
+sets in it reaches it soon. Clean-up is in two nested `finally` clauses: an interrupt may be raised
+at any line, also in the first clause; then the second one runs.
 """
 
 import _thread
@@ -11,21 +11,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from queue import Empty, SimpleQueue
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from fastbp.kernels import Rank, backend, core
-from fastbp.threads.blas import limit_own_thread, single_threaded_blas
+from fastbp.threads.blas import single_threaded_blas
 from fastbp.threads.cores import Cost, reserved_cores
+from fastbp.threads.rank_thread import Door, RankThread
 
-# A team of one rank runs a door in the calling thread while it takes less than this. Ctrl-C is
+# A team of one rank runs a door in the calling thread while it takes less than this. Interrupts are
 # delayed until the door returns.
-INLINE_WORK = 2_000_000  # multiply-adds, before the first run
-INLINE_SECONDS = 0.05  # of the last run
+INLINE_WORK = 2_000_000  # multiply-adds, before the first run; 10 ns each where they are slowest
+INLINE_SECONDS = 0.02  # of the last run
 
-Door: TypeAlias = Callable[[Rank], object]  # what runs in every rank
+# While ranks work, the calling thread looks this often for ranks that have ended without a report,
+# and for exceptions that other threads have set in it (PyThreadState_SetAsyncExc).
+LISTEN_SECONDS = 0.02
+END_SECONDS = 0.002  # the same, while it waits for ranks to end
+
+LOST_RANK = "A thread ended before its work was done, probably because there is too little memory."
+
 Part = TypeVar("Part")
 
 
@@ -66,8 +72,8 @@ def team(n_threads: int | None, cost: Cost, rows: int, epoch_work: float) -> Ite
 class Team:
     """Ranks that run a door together. `run` starts the threads when it first needs them.
 
-    Threads and their messages use `_thread` and SimpleQueue. Both are written in C, so an interrupt
-    cannot stop them at a line of Python with a lock held.
+    The threads use `_thread`, which is written in C, so an interrupt cannot stop them at a line of
+    Python with a lock held.
 
     Parameters
     ----------
@@ -87,49 +93,74 @@ class Team:
         self.words = np.zeros(core.TEAM_WORDS, np.int32)
         self._alone = Rank(self.words, 0, 1)
         self._inline = inline
-        self._inboxes: list[SimpleQueue[Any]] = []
-        self._started = 0
-        self._gone: list[None] = []  # one entry per rank that has ended
-        self._bell: SimpleQueue[None] = SimpleQueue()  # one message per rank that has ended
+        self._threads: list[RankThread] = []
+        self._bell = _thread.allocate_lock()
 
     def start(self) -> None:
-        """Start the ranks. The team becomes smaller if the system refuses a thread."""
-        while self._started < self.size:
-            inbox: SimpleQueue[Any] = SimpleQueue()
-            self._inboxes.append(inbox)  # before the start: close() ends the ranks in the list
-            try:
-                _thread.start_new_thread(_serve, (inbox, self._gone, self._bell))
-            except RuntimeError:  # can't start new thread
-                del self._inboxes[-1]
-                break
-            self._started += 1
-        self.size = max(self._started, 1)
+        """Start the ranks. The team becomes smaller if the system refuses threads or memory."""
+        try:
+            while len(self._threads) < self.size:
+                # In the list before the start: close() ends the threads in the list.
+                self._threads.append(RankThread(self._bell))
+                if not self._threads[-1].start():
+                    del self._threads[-1]
+                    break
+        except MemoryError:
+            pass
+        self.size = max(len(self._threads), 1)
 
     def run(self, door: Door) -> None:
         """Run door((words, rank, size)) in every rank, until it returns or all agree to stop.
 
-        After KeyboardInterrupt or a failure the ranks stop at a batch boundary, the team closes,
-        and the exception is raised. A launch that is interrupted changes nothing.
+        After an interrupt or a failure the ranks stop at a batch boundary, the team closes, and the
+        exception is raised. A launch that is interrupted changes nothing.
+
+        If a thread ends before it begins, the others end too and a smaller team runs the door; the
+        calling thread if none is left. So a door must do nothing before all its ranks have begun,
+        or share its parts among those that have.
         """
-        if not self._inline and not self._started:
+        if not self._inline and not self._threads:
             self.start()
         self.words[:] = 0
-        if not self._started:
+        if not self._threads:
             began = time.perf_counter()
             door(self._alone)
             self._inline = time.perf_counter() - began < INLINE_SECONDS
             return
-        reports: SimpleQueue[BaseException | None] = SimpleQueue()
         try:
-            for number, inbox in enumerate(self._inboxes):
-                inbox.put((door, Rank(self.words, number, self.size), reports))
-            for _ in self._inboxes:
-                failure = reports.get()
-                if failure is not None:
-                    raise failure
+            for number, thread in enumerate(self._threads):
+                thread.give(door, Rank(self.words, number, self.size))
+            missing = self._wait()
+            if missing:
+                self.close()
         except BaseException:
             self.close()
             raise
+        if missing:
+            left = self.size - missing
+            self.size, self._inline = max(left, 1), left == 0
+            self.run(door)
+
+    def _wait(self) -> int:
+        """Wait until all ranks have done their work. Returns how many did not begin it.
+
+        Raises what a door has raised, or MemoryError if a rank has ended within its work.
+        """
+        busy = True
+        while busy:
+            self._bell.acquire(True, LISTEN_SECONDS)
+            busy, missing = False, 0
+            for thread in self._threads:
+                busy |= thread.busy
+                thread.raise_failure()
+                if thread.is_lost():
+                    if thread.take_back():
+                        missing += 1
+                    elif thread.is_lost():  # still: it has not begun in this moment
+                        raise MemoryError(LOST_RANK)
+            if missing:
+                return missing
+        return 0
 
     def for_each(self, parts: Iterable[Part], function: Callable[[Part], object]) -> None:
         """Call function(part) once for each part. Each rank takes the next part when it is idle.
@@ -153,30 +184,23 @@ class Team:
 
         It can be called again after an interrupt at any of its lines.
         """
-        core.stop_team(self.words)
-        for inbox in self._inboxes:
-            inbox.put(None)
-        while len(self._gone) < self._started:
-            try:  # an interrupted close() may have taken the message
-                self._bell.get(timeout=0.01)
-            except Empty:
+        while True:
+            try:
+                if self._end():
+                    break
+            except MemoryError:  # it is tried again
                 pass
-        self._inboxes.clear()
-        self._started = 0
-        self._gone.clear()
+            self._bell.acquire(True, END_SECONDS)
+        self._threads.clear()
         self._inline = True
 
-
-def _serve(inbox, gone, bell):
-    """Run the doors of the inbox until it gives None: the body of a rank's thread."""
-    limit_own_thread()
-    for door, rank, reports in iter(inbox.get, None):
-        try:
-            door(rank)
-            reports.put(None)
-        except BaseException as failure:
-            core.abort_team(rank.words)  # or the other ranks would wait for this one
-            reports.put(failure)
-        del door, rank, reports  # so that an idle rank keeps no arrays alive
-    gone.append(None)
-    bell.put(None)
+    def _end(self) -> bool:
+        """Ask the ranks to end. Whether all have ended."""
+        for thread in self._threads:
+            thread.dismiss()
+        core.stop_team(self.words)
+        if all([thread.has_ended() for thread in self._threads]):
+            return True
+        if any([thread.is_lost() for thread in self._threads]):
+            core.abort_team(self.words)  # or the other ranks would wait for the lost one
+        return False

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fastbp.graph.expression import Expression
 from fastbp.network import Network
 from fastbp.training.course import Course
 from fastbp.training.objective import Objective
@@ -60,5 +61,13 @@ class Job:
     @property
     def work_per_sample(self) -> float:
         """The approximate number of multiply-adds for one sample, forward and backward."""
-        first, others = self.network.row_work(self.samples.entries_per_row)
-        return 10 * sum(self.network.units[1:]) + 2 * first + 3 * others  # 10: activations, losses
+        network = self.network
+        first, others = network.row_work(self.samples.entries_per_row)
+        functions = [*network.activations, self.objective.loss]
+        return 2 * first + 3 * others + sum(map(_function_work, network.units[1:], functions))
+
+
+def _function_work(width: int, function: str | Expression) -> float:
+    """The approximate number of multiply-adds that take as long as an activation or a loss."""
+    steps = 1 if isinstance(function, str) else 2 * len(function.steps)  # 2: and its derivative
+    return 10 * width * steps

@@ -16,6 +16,8 @@ from fastbp.training.job import NAN_LOSS, NON_FINITE, Job
 from fastbp.training.rule import Optimizer
 from fastbp.training.watches import Watch, hooks
 
+STEP_WORK = 100  # multiply-adds that a step stands for, or many short steps would count as nothing
+
 
 def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
     """Train by mini-batch steps, in place.
@@ -68,7 +70,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     n_steps = math.ceil(course.n_samples / job.batch_size)
     varies, written = optimizer.schedule.rules.within_epoch is not None, None
     rates, total = np.empty((n_steps if varies else 1, 1)), optimizer.tally.item
-    step_work = job.work_per_sample * job.batch_size + 8 * network.params.size
+    step_work = STEP_WORK + job.work_per_sample * job.batch_size + 8 * network.params.size
     cost = step_cost(step_work, network.params.size)
     with team(job.n_threads, cost, job.batch_size, step_work * n_steps) as ranks:
         door = _epoch_door(job, optimizer, rates, ranks.size)

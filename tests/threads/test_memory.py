@@ -1,0 +1,223 @@
+"""Too little memory, and threads that end or never begin: no call hangs, and nothing remains."""
+
+import _thread
+import collections
+import gc
+import types
+
+import memory_limits
+import numpy as np
+import pytest
+from memory_limits import BAD, CAN_FAIL, CAN_LIMIT, ERROR, RIGHT
+
+from fastbp import MLPClassifier
+from fastbp.kernels import core
+from fastbp.threads import blas, cores, rank_thread, team
+from fits import bits, data, fitted
+from interrupts import THREADS, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+    # Python tells of a thread that it could not run.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+KINDS = ("adam", "stopping", "lbfgs")
+
+
+@pytest.fixture(autouse=True)
+def nothing_remains():
+    limits = blas_threads()
+    yield
+    gc.collect()
+    wait_for_ranks()
+    assert not ranks_alive() and not cores._cores_taken and not blas._users
+    assert blas_threads() == limits
+
+
+@pytest.mark.skipif(not (CAN_LIMIT or CAN_FAIL), reason="memory cannot be limited here")
+def test_too_little_memory_never_hangs_and_leaves_the_estimator_as_it_was():
+    """A short form of the sweep."""
+    outcomes = memory_limits.sweep(30)
+    assert len(outcomes) == 30
+    assert not [outcome for outcome in outcomes if outcome.verdict in BAD]
+    assert {RIGHT, ERROR} == {outcome.verdict for outcome in outcomes}
+
+
+@pytest.mark.skipif(not CAN_LIMIT, reason="memory cannot be limited here")
+def test_the_sweep_sees_hangs_crashes_and_changes(monkeypatch):
+    """Otherwise its silence would mean nothing."""
+    case = memory_limits.Case("refit", 1, "pages", 10**6)
+    work = memory_limits._Work("refit", 1)
+    expected = work.do()
+
+    def verdict(do):
+        monkeypatch.setattr(memory_limits._Work, "do", do)
+        return memory_limits.run_case(work, expected, case, 2.0)[0]
+
+    lock = _thread.allocate_lock()
+    lock.acquire()
+
+    def change(self):
+        self.model.coefs_[0][0, 0] += 1
+        raise MemoryError
+
+    assert verdict(lambda self: expected) == RIGHT
+    assert verdict(lambda self: b"other") == memory_limits.CHANGED
+    assert verdict(change) == memory_limits.CHANGED
+    assert verdict(lambda self: lock.acquire()) == memory_limits.HANG
+    assert verdict(lambda self: memory_limits.os.abort()) == memory_limits.CRASH
+
+
+def never(start, calls, *arguments):
+    """The thread is dropped."""
+
+
+def refused(start, calls, *arguments):
+    raise RuntimeError("can't start new thread")
+
+
+def no_memory(start, calls, *arguments):
+    raise MemoryError
+
+
+def only_the_first(start, calls, *arguments):
+    return start(*arguments) if len(calls) == 1 else None
+
+
+def all_but_the_first(start, calls, *arguments):
+    return start(*arguments) if len(calls) > 1 else None
+
+
+def kept(start, calls, *arguments):
+    """The thread is dropped, but its arguments are not."""
+    calls.append(arguments)
+
+
+def late(start, calls, *arguments):
+    """The thread begins after it was given up."""
+
+    def begin():
+        rank_thread.time.sleep(4 * rank_thread.START_SECONDS)
+        arguments[0](*arguments[1])
+
+    return start(begin, ())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "how", [never, refused, no_memory, only_the_first, all_but_the_first, kept, late]
+)
+def test_ranks_that_never_begin_are_done_without(kind, how, monkeypatch):
+    expected = bits(fitted(kind, np.float64, False, False, 1))
+    start, calls = _thread.start_new_thread, []
+
+    def odd(*arguments):
+        calls.append(None)
+        return how(start, calls, *arguments)
+
+    monkeypatch.setattr(rank_thread, "START_SECONDS", 0.05)
+    monkeypatch.setattr(_thread, "start_new_thread", odd)
+    assert bits(fitted(kind, np.float64, False, False, 3)) == expected
+    assert calls
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("how", [never, refused, only_the_first, kept])
+def test_parts_are_done_once_each_without_the_ranks_that_never_begin(n_threads, how, monkeypatch):
+    start, calls, done = _thread.start_new_thread, [], []
+
+    def odd(*arguments):
+        calls.append(None)
+        return how(start, calls, *arguments)
+
+    monkeypatch.setattr(rank_thread, "START_SECONDS", 0.05)
+    monkeypatch.setattr(_thread, "start_new_thread", odd)
+    with team(n_threads, None, 1, 1e12) as ranks:
+        for _ in range(2):
+            done.clear()
+            ranks.for_each(range(100), done.append)
+            assert sorted(done) == list(range(100))
+
+
+@pytest.mark.parametrize("lost", [{0}, {1}, {0, 1, 2}])
+def test_a_rank_without_memory_before_its_work_is_done_without(lost, monkeypatch):
+    expected = bits(fitted("adam", np.float64, False, False, 1))
+    numbers = iter(range(10**6))
+
+    def limit():
+        if next(numbers) in lost:
+            raise MemoryError
+
+    monkeypatch.setattr(rank_thread, "limit_own_thread", limit)
+    assert bits(fitted("adam", np.float64, False, False, 3)) == expected
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rank_that_ends_within_its_work_is_a_memory_error(kind, lost, monkeypatch):
+    """The others wait for it at a barrier of the core."""
+    work = rank_thread._work
+
+    def die(thread):
+        if thread.work is not None and thread.work[1].rank == lost:
+            thread._gate.acquire()
+            raise MemoryError
+        return work(thread)
+
+    def take(thread):
+        rank_thread.time.sleep(0.05)  # the work is given meanwhile
+        return die(thread)
+
+    monkeypatch.setattr(rank_thread, "_work", take)
+    with pytest.raises(MemoryError, match="thread ended before its work was done"):
+        fitted(kind, np.float64, False, False, 2)
+
+
+def test_a_failed_rank_that_cannot_abort_the_team_is_heard(monkeypatch):
+    def fail(words):
+        raise MemoryError
+
+    class Odd(RuntimeError):
+        pass
+
+    def door(rank):
+        if rank.rank == 1:
+            raise Odd
+        words, begun = rank.words, 0
+        while not begun:  # as a barrier: until the abort
+            begun = words[aborted]
+
+    words = np.zeros(core.TEAM_WORDS, np.int32)
+    core.abort_team(words)
+    aborted = int(np.flatnonzero(words)[0])
+    monkeypatch.setattr(rank_thread, "core", types.SimpleNamespace(abort_team=fail))
+    with pytest.raises(Odd), team(2, None, 1, 1e12) as ranks:
+        ranks.run(door)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_memory_that_is_missing_at_any_line_of_the_launch(solver, n_threads, request):
+    """The fit fails, or it goes on with the same bits."""
+    X, y, _ = data(120)
+    parameters = dict(solver=solver, max_iter=2, max_fun=3, random_state=0, n_threads=n_threads)
+    expected = bits(MLPClassifier((8,), **parameters).fit(X, y))
+    gc.collect()
+    gc.freeze()  # so that collections do not scan the objects of other tests
+    request.addfinalizer(gc.unfreeze)
+    line, verdicts = 0, collections.Counter()
+    while True:
+        line += 2
+        with InterruptAt(line, THREADS, MemoryError) as tracer:
+            try:
+                assert bits(MLPClassifier((8,), **parameters).fit(X, y)) == expected
+                verdicts["right"] += 1
+            except MemoryError:
+                verdicts["error"] += 1
+        if tracer.raised is None:
+            break
+        gc.collect()
+        wait_for_ranks()
+        assert not ranks_alive() and not cores._cores_taken and not blas._users, tracer.raised
+    assert verdicts["error"] > 10 and verdicts["right"]
