@@ -3,7 +3,7 @@
 
 .DELETE_ON_ERROR:
 # These would silently change what is built or imported.
-unexport FASTBP_DEBUG FASTBP_LEVELS PYTHONPATH PYTHONHOME PYTHONSAFEPATH
+unexport FASTBP_DEBUG FASTBP_SANITIZE FASTBP_LEVELS PYTHONPATH PYTHONHOME PYTHONSAFEPATH
 
 SOURCES := $(sort $(wildcard $(foreach kind,py pyi pyx pxd pxi h,fastbp/*.$(kind) fastbp/*/*.$(kind))) \
   fastbp/py.typed setup.py pyproject.toml MANIFEST.in LICENSE $(wildcard README.md))
@@ -49,6 +49,13 @@ parity: .venv/test ## every configuration against scikit-learn
 exhaustive: .venv/test ## the elementary functions on every float32, at every level
 	@.venv/bin/python tests/kernels/exhaustive.py
 
+# ARGS="--only races --cases 20" runs some rows or cases; the guide shows only complete runs.
+# From tests/, whose helpers are imported by their plain names.
+trust: .venv/test ## the scorecard of the page Reliability: promises under hostile load
+	@cd tests && ../.venv/bin/python -m trust $(ARGS)
+trust-sanitizers: .venv-sanitizers/test ## the suite under the compiler's sanitizers
+	@cd tests && ../.venv-sanitizers/bin/python -m trust.sanitizers $(ARGS)
+
 # The package of the revision REV is built, once, into a folder whose name is printed.
 OTHER = $$(.venv/bin/python tools/build_revision.py "$(REV)")
 digests: .venv/installed ## whether fits give the same bits as at another revision, REV=...
@@ -93,13 +100,14 @@ clean: ## remove everything that make has made
 	rm -rf build dist $(PAGES) $(ENVIRONMENTS) .venv-wheel *.egg-info .*_cache
 
 .PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch parity \
-  exhaustive digests bench bench-against bench-expressions wheel test-wheel docs lint annotate clean
+  exhaustive trust trust-sanitizers digests bench bench-against bench-expressions wheel test-wheel \
+  docs lint annotate clean
 
 # ---- environments
 # .venv/made: has the requirements of the build; .venv/built: there is a wheel of the checkout in
 # .venv/dist; .venv/installed: it is installed; .venv/test: the extra "test" is installed as well.
 
-BUILDERS := .venv .venv-debug .venv-oldest
+BUILDERS := .venv .venv-debug .venv-oldest .venv-sanitizers
 ENVIRONMENTS := $(BUILDERS) .venv-bench
 # By environment: Pythons to try (else .venv's), newest allowed, more requirements, kind of wheel.
 python.venv := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
@@ -107,6 +115,7 @@ python.venv-oldest := $(PYTHON) python3.11 python3.12 python3
 newest.venv-oldest := 3.12
 more.venv-oldest := run --oldest
 wheel.venv-debug := --debug
+wheel.venv-sanitizers := --sanitize
 
 # $(call make_venv,environment): with the first suitable Python, unless it is there
 make_venv = $(1)/bin/python -c "import pip" 2> /dev/null || { \
@@ -119,7 +128,7 @@ make_venv = $(1)/bin/python -c "import pip" 2> /dev/null || { \
 install = $(1)/bin/python -P $(PIP) install $(2)/*.whl \
   && $(1)/bin/python -P $(PIP) install --no-deps --force-reinstall $(2)/*.whl
 
-.venv-debug/made .venv-bench/made: .venv/made
+.venv-debug/made .venv-sanitizers/made .venv-bench/made: .venv/made
 $(BUILDERS:%=%/made): %/made: pyproject.toml
 	@$(call make_venv,$*)
 	@$*/bin/python tools/requirements.py build $(more$*) > $*/base.txt

@@ -3,7 +3,8 @@
     FASTBP_LEVELS=v3 python setup.py build_ext --inplace    # one level
 
 Modules of other levels that an earlier build left in fastbp/ are still imported where the CPU has
-their level; FASTBP_ISA=v3 asks for the new one. FASTBP_DEBUG=1 builds with bounds checks.
+their level; FASTBP_ISA=v3 asks for the new one. FASTBP_DEBUG=1 builds with bounds checks,
+FASTBP_SANITIZE=address,undefined with these sanitizers of GCC (make trust-sanitizers runs it).
 """
 
 import os
@@ -27,6 +28,12 @@ else:
     # Contraction to fused multiply-adds is asked for by name, since GCC and Clang differ in it.
     FLAGS = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
     FLAGS += ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+
+SANITIZERS = os.environ.get("FASTBP_SANITIZE")
+WATCHED = []  # flags of compiler and linker
+if SANITIZERS:  # each report with its line, and the process goes on
+    WATCHED = [f"-fsanitize={SANITIZERS}", "-fsanitize-recover=all", "-fno-omit-frame-pointer"]
+    FLAGS += ["-O1", "-g", *WATCHED]
 
 # In setup.py and not at the head of _core.pyx: from there they would not reach the .pxd files.
 DIRECTIVES = {
@@ -58,7 +65,7 @@ if sys.platform != "win32" and accepts(["--param=inline-unit-growth=400"]):
 def levels():
     """Suffix of the module -> flags. The one without a suffix runs everywhere."""
     built = {"": []}
-    if sys.platform == "linux" and platform.machine() == "x86_64" and not DEBUG:
+    if sys.platform == "linux" and platform.machine() == "x86_64" and not (DEBUG or SANITIZERS):
         for suffix, flags in {
             "_v3": ["-march=x86-64-v3"],
             "_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
@@ -96,8 +103,10 @@ class BuildCore(build_ext):
 
 OPTIONS = {"build_ext": {"parallel": 2}}
 if DEBUG:
-    # Objects are reused by date alone, so the two kinds of build must not share a folder.
+    # Objects are reused by date alone, so kinds of build must not share a folder.
     OPTIONS["build"] = {"build_base": "build/debug"}
+elif SANITIZERS:
+    OPTIONS["build"] = {"build_base": "build/sanitizers"}
 
 setup(
     ext_modules=[
@@ -107,6 +116,7 @@ setup(
             include_dirs=["fastbp/kernels"],
             define_macros=[("FASTBP_DEBUG", "1")] if DEBUG else [],
             extra_compile_args=FLAGS + flags,
+            extra_link_args=WATCHED,
             depends=sorted(
                 glob("fastbp/kernels/*.pxd")
                 + glob("fastbp/kernels/*.pxi")

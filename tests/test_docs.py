@@ -13,7 +13,9 @@ from fastbp.graph.operations import FUNCTIONS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md"), *DOCS.glob("guide/*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "SECURITY.md", *DOCS.glob("*.md"), *DOCS.glob("guide/*.md")]
+)
 
 needs_docs = pytest.mark.skipif(not DOCS.is_dir(), reason="no docs beside the tests")
 

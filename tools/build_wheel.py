@@ -2,6 +2,7 @@
 
     python tools/build_wheel.py FOLDER              # with the build tools of this environment
     python tools/build_wheel.py FOLDER --debug      # bounds checks, and scratch filled with NaN
+    python tools/build_wheel.py FOLDER --sanitize   # watched by sanitizers of the compiler
     python tools/build_wheel.py FOLDER --isolated   # with build tools that pip installs for it
 
 FOLDER is emptied first. The log is FOLDER.log; its end is printed if the build fails.
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 TAIL = 60  # lines of a log
+KINDS = {"debug": {"FASTBP_DEBUG": "1"}, "sanitize": {"FASTBP_SANITIZE": "address,undefined"}}
 PYTHON = (sys.executable, "-P", "-m")  # -P: no module of the current folder hides an installed one
 
 
@@ -35,7 +37,7 @@ def run_logged(command: Sequence[str | Path], log: Path, **environment: str) -> 
         sys.exit(1)
 
 
-def build_wheel(folder: Path, *, isolated: bool = False, debug: bool = False) -> Path:
+def build_wheel(folder: Path, *, isolated: bool = False, kind: str | None = None) -> Path:
     """The path of the new wheel in `folder`; an sdist is beside it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -43,7 +45,7 @@ def build_wheel(folder: Path, *, isolated: bool = False, debug: bool = False) ->
     print(f"building the wheel (log: {log})", flush=True)
     options = [] if isolated else ["--no-isolation"]
     command: list[str | Path] = [*PYTHON, "build", *options, "--outdir", folder, "."]
-    run_logged(command, log, **{"FASTBP_DEBUG": "1"} if debug else {})
+    run_logged(command, log, **KINDS[kind] if kind else {})
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -51,10 +53,11 @@ def build_wheel(folder: Path, *, isolated: bool = False, debug: bool = False) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--debug", action="store_true")
+    for kind in KINDS:
+        parser.add_argument(f"--{kind}", action="store_const", dest="kind", const=kind)
     parser.add_argument("--isolated", action="store_true")
     options = parser.parse_args()
-    build_wheel(options.folder, isolated=options.isolated, debug=options.debug)
+    build_wheel(options.folder, isolated=options.isolated, kind=options.kind)
 
 
 if __name__ == "__main__":
