@@ -33,6 +33,8 @@ from fastbp.kernels.binding cimport (
     bind_x,
     check_link,
     check_sizes,
+    check_words,
+    is_tape,
     room,
 )
 from fastbp.kernels.column_phase cimport (
@@ -440,7 +442,7 @@ def row_losses(program, floating[:, ::1] z, const floating[:, ::1] y, objective,
     cdef Walk walk
     cdef Py_ssize_t B = z.shape[0]
     bind_plan(&walk, program)
-    bind_objective(&walk, objective, y.shape[1])
+    bind_objective(&walk, objective, y)
     bind_layout(&walk, ROW_LOSSES, B)
     walk.scratch = &scratch[0]
     if (z.shape[1] != walk.loss.K or delta.shape[1] != walk.loss.K or y.shape[0] != B
@@ -456,6 +458,8 @@ def row_losses(program, floating[:, ::1] z, const floating[:, ::1] y, objective,
 def apply_link(int link, floating[:, ::1] z):
     """z := the prediction."""
     check_link(link)
+    if z.shape[1] < 1:
+        raise ValueError("a prediction has one column at least")
     losses.link_forward(link, &z[0, 0], z.shape[0], z.shape[1])
 
 
@@ -468,12 +472,14 @@ def is_finite(const floating[::1] x):
 
 def stop_team(int32_t[::1] words):
     """Ask the ranks to stop at the next batch boundary, and cancel a launch that has not begun."""
+    check_words(words)
     team_decide(&words[0], 2)
     team_write(&words[0], team_stop, 1)
 
 
 def abort_team(int32_t[::1] words):
     """Release all waiting ranks at once, after another rank failed or did not start."""
+    check_words(words)
     team_write(&words[0], team_abort, 1)
 
 

@@ -1,7 +1,9 @@
 """The affine map z = a w + b and its backward, for dense rows and for CSR rows.
 
 Shape letters: B rows of the batch, I fan-in, O fan-out. A CSR row r of the batch is the data's row
-order[r]; its indices may be unsorted and may repeat (repeated entries add up).
+order[r]; its indices may be unsorted and may repeat (repeated entries add up). The caller's other
+threads may write indices meanwhile: each is read once and compared, and an entry outside of the
+columns is left out.
 """
 
 from cython cimport floating
@@ -9,6 +11,15 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
 from fastbp.kernels.matmul cimport matmul_nn, matmul_nt, matmul_tn
+
+cdef extern from * nogil:
+    """
+    /* Volatile, so that the number that is compared is the one that is used. */
+    static inline Py_ssize_t fastbp_column(const int32_t *index) {
+        return *(const volatile int32_t *)index;
+    }
+    """
+    Py_ssize_t fastbp_column(const int32_t* index)
 
 
 cdef inline void affine_forward(floating* z_bo, const floating* a_bi, const floating* w_io,
@@ -58,9 +69,9 @@ cdef inline void affine_backward_bias(floating* db_o, const floating* delta_bo, 
 cdef inline void affine_forward_csr(floating* z_bo, const floating* data, const int32_t* indices,
                                     const int64_t* indptr, const Py_ssize_t* order,
                                     Py_ssize_t first, const floating* w_io, const floating* b_o,
-                                    Py_ssize_t B, Py_ssize_t O) noexcept nogil:
+                                    Py_ssize_t B, Py_ssize_t I, Py_ssize_t O) noexcept nogil:
     """z := a w + b for CSR rows order[0..B), or first..first + B without an order."""
-    cdef Py_ssize_t r, row, entry, o
+    cdef Py_ssize_t r, row, entry, column, o
     cdef floating value
     cdef const floating* w_o
     cdef floating* z_o
@@ -69,10 +80,12 @@ cdef inline void affine_forward_csr(floating* z_bo, const floating* data, const 
         z_o = z_bo + r * O
         memcpy(z_o, b_o, O * sizeof(floating))
         for entry in range(indptr[row], indptr[row + 1]):
-            value = data[entry]
-            w_o = w_io + <Py_ssize_t>indices[entry] * O
-            for o in range(O):
-                z_o[o] += value * w_o[o]
+            column = fastbp_column(indices + entry)
+            if 0 <= column < I:
+                value = data[entry]
+                w_o = w_io + column * O
+                for o in range(O):
+                    z_o[o] += value * w_o[o]
 
 
 cdef inline void affine_backward_weights_csr(
@@ -80,7 +93,7 @@ cdef inline void affine_backward_weights_csr(
         const Py_ssize_t* order, Py_ssize_t first, const floating* delta_bo, Py_ssize_t B,
         Py_ssize_t O, Py_ssize_t top, Py_ssize_t end, bint add) noexcept nogil:
     """dw := a^T delta for CSR rows (added to dw if `add`), in the rows top..end of dw."""
-    cdef Py_ssize_t r, row, entry, o
+    cdef Py_ssize_t r, row, entry, column, o
     cdef floating value
     cdef floating* dw_o
     cdef const floating* delta_o
@@ -90,8 +103,9 @@ cdef inline void affine_backward_weights_csr(
         row = order[r] if order != NULL else first + r
         delta_o = delta_bo + r * O
         for entry in range(indptr[row], indptr[row + 1]):
-            if top <= indices[entry] < end:
+            column = fastbp_column(indices + entry)
+            if top <= column < end:
                 value = data[entry]
-                dw_o = dw_io + <Py_ssize_t>indices[entry] * O
+                dw_o = dw_io + column * O
                 for o in range(O):
                     dw_o[o] += value * delta_o[o]

@@ -26,11 +26,21 @@ from fastbp.kernels.losses cimport (
     is_loss,
     is_trained,
     n_parameters,
+    only_link,
 )
 from fastbp.kernels.matmul cimport matmul_native
 from fastbp.kernels.optimizers cimport is_optimizer
-from fastbp.kernels.scratch cimport Use, in_blocks, lay_out
-from fastbp.kernels.tape cimport TAPES, Instruction, Program, Tape, is_operation
+from fastbp.kernels.scratch cimport PREDICT_BLOCK, Use, in_blocks, lay_out
+from fastbp.kernels.tape cimport (
+    TAPES,
+    Instruction,
+    Program,
+    Tape,
+    is_operation,
+    register_size,
+    registers_before,
+    stays_within,
+)
 from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "team.h" nogil:
@@ -39,6 +49,13 @@ cdef extern from "team.h" nogil:
 cdef enum:
     # The largest dimension: that of BLAS's integers where they are shortest.
     MOST = 2147483647
+
+cdef extern from *:
+    """
+    /* Numbers of any memory, at most: bytes, and sums of a few such sizes, do not overflow. */
+    #define fastbp_most_numbers (PY_SSIZE_T_MAX / 16)
+    """
+    const Py_ssize_t MOST_NUMBERS "fastbp_most_numbers"
 
 
 cdef inline int bind_backend() except -1:
@@ -71,19 +88,41 @@ cdef inline int bind_plan(Walk* walk, program) except -1:
     if row != sizeof(Layer) or walk.layers < 1:
         raise ValueError(f"a plan has rows of {sizeof(Layer)} bytes, not of {row}")
     walk.rank, walk.size = 0, 1
-    walk.size_params = 0
+    walk.size_params = walk.widths = 0
+    for l in range(walk.layers):
+        check_layer(walk, l)
+        layer = walk.plan + l
+        # At most MOST^2 more than MOST_NUMBERS, which does not overflow.
+        walk.size_params += <Py_ssize_t>(layer.fan_in * layer.fan_out)
+        walk.widths += <Py_ssize_t>layer.fan_out
+        if walk.size_params > MOST_NUMBERS:
+            raise OverflowError(f"layer {l}: more than {MOST_NUMBERS} parameters up to here")
     for l in range(walk.layers):
         layer = walk.plan + l
-        if not (1 <= layer.fan_in <= MOST and 1 <= layer.fan_out <= MOST):
-            wide = ("fan-out", layer.fan_out)
-            if not 1 <= layer.fan_in <= MOST:
-                wide = ("fan-in", layer.fan_in)
-            raise OverflowError(f"layer {l}: a {wide[0]} of {wide[1]} is out of the range of BLAS, "
-                                f"1 to {MOST}")
-        if not (is_activation(layer.activation)
-                or is_tape(&walk.program, layer.activation, 1)):
-            raise ValueError(f"layer {l}: no activation has the code {layer.activation}")
-        walk.size_params += (layer.fan_in + 1) * layer.fan_out
+        if layer.bias != walk.size_params + layer.output:
+            raise ValueError(f"layer {l}: biases begin at {walk.size_params + layer.output}, not "
+                             f"at {layer.bias}")
+    walk.size_params += walk.widths
+    return 0
+
+
+cdef inline int check_layer(const Walk* walk, Py_ssize_t l) except -1:
+    """Refuse a layer that does not go on where the layers before it end."""
+    cdef const Layer* layer = walk.plan + l
+    if not (1 <= layer.fan_in <= MOST and 1 <= layer.fan_out <= MOST):
+        wide = ("fan-out", layer.fan_out)
+        if not 1 <= layer.fan_in <= MOST:
+            wide = ("fan-in", layer.fan_in)
+        raise OverflowError(f"layer {l}: a {wide[0]} of {wide[1]} is out of the range of BLAS, "
+                            f"1 to {MOST}")
+    if not (is_activation(layer.activation) or is_tape(&walk.program, layer.activation, 1, 1)):
+        raise ValueError(f"layer {l}: no activation has the code {layer.activation}")
+    if l > 0 and layer.fan_in != walk.plan[l - 1].fan_out:
+        raise ValueError(f"layer {l}: a fan-in of {layer.fan_in}, but the layer before has a "
+                         f"fan-out of {walk.plan[l - 1].fan_out}")
+    if layer.weight != walk.size_params or layer.output != walk.widths:
+        raise ValueError(f"layer {l}: weights begin at {walk.size_params} and outputs at "
+                         f"{walk.widths}, not at {layer.weight} and {layer.output}")
     return 0
 
 
@@ -145,8 +184,8 @@ cdef inline int bind_program(Program* bound, program) except -1:
     cdef const int64_t[:, ::1] tapes = program.tapes
     cdef const int32_t[:, ::1] code = program.code
     cdef const double[::1] constants = program.constants
-    cdef const Tape* tape
-    cdef Py_ssize_t t, i
+    cdef Py_ssize_t t
+    cdef double size = 0
     bound.n_tapes = tapes.shape[0]
     bound.tapes = <const Tape*>&tapes[0, 0] if tapes.shape[0] else NULL
     bound.code = <const Instruction*>&code[0, 0] if code.shape[0] else NULL
@@ -155,21 +194,47 @@ cdef inline int bind_program(Program* bound, program) except -1:
             or code.shape[1] * sizeof(int32_t) != sizeof(Instruction)):
         raise ValueError("tapes or instructions have another length")
     for t in range(bound.n_tapes):
-        tape = bound.tapes + t
-        if (tape.K < 1 or tape.code < 0 or not 0 <= tape.head <= tape.length
-                or tape.code + tape.length > code.shape[0]
-                or tape.constants < 0 or tape.n_constants < 0
-                or tape.constants + tape.n_constants * tape.K > constants.shape[0]):
-            raise ValueError(f"tape {t} is longer than its instructions or constants")
-        for i in range(tape.code, tape.code + tape.length):
-            if not is_operation(bound.code[i].operation):
-                raise ValueError(f"tape {t}: no operation has the code {bound.code[i].operation}")
+        check_tape(bound, t, code.shape[0], constants.shape[0])
+        size += <double>bound.tapes[t].registers * register_size(bound.tapes[t].K)
+        if size > MOST_NUMBERS:
+            raise OverflowError(f"tape {t}: more than {MOST_NUMBERS} numbers in registers")
     return 0
 
 
-cdef inline bint is_tape(const Program* program, Py_ssize_t code, Py_ssize_t K) noexcept nogil:
-    """Whether a code is that of a tape of K numbers a row."""
-    return TAPES <= code < TAPES + program.n_tapes and program.tapes[code - TAPES].K == K
+cdef inline int check_tape(const Program* bound, Py_ssize_t t, Py_ssize_t length,
+                           Py_ssize_t n_constants) except -1:
+    """Refuse a tape that leaves its instructions, constants or registers."""
+    cdef const Tape* tape = bound.tapes + t
+    cdef const Instruction* line
+    cdef Py_ssize_t i
+    if not (1 <= tape.K <= MOST and 0 <= tape.code <= length
+            and 0 <= tape.head <= tape.length <= length - tape.code
+            and 0 <= tape.constants <= n_constants
+            and 0 <= tape.n_constants <= (n_constants - tape.constants) // tape.K):
+        raise ValueError(f"tape {t} is longer than its instructions or constants")
+    # Each instruction fills one register at most.
+    if not (tape.n_constants < tape.registers <= tape.n_constants + 2 + tape.length
+            and 0 <= tape.value < tape.registers and 0 <= tape.derivative < tape.registers):
+        raise ValueError(f"tape {t} has {tape.registers} registers, results in {tape.value} and "
+                         f"{tape.derivative}")
+    for i in range(tape.length):
+        line = bound.code + tape.code + i
+        if not is_operation(line.operation):
+            raise ValueError(f"tape {t}: no operation has the code {line.operation}")
+        if not stays_within(line, tape):
+            raise ValueError(f"tape {t}: instruction {i} leaves its {tape.registers} registers "
+                             f"or {tape.K} columns")
+    return 0
+
+
+cdef inline bint is_tape(const Program* program, Py_ssize_t code, Py_ssize_t K,
+                         Py_ssize_t inputs) noexcept nogil:
+    """Whether a code is that of a tape of K numbers a row, with registers for its inputs."""
+    cdef const Tape* tape
+    if not TAPES <= code < TAPES + program.n_tapes:
+        return False
+    tape = program.tapes + (code - TAPES)
+    return tape.K == K and tape.registers >= tape.n_constants + inputs
 
 
 cdef inline int check_link(Py_ssize_t link) except -1:
@@ -179,25 +244,29 @@ cdef inline int check_link(Py_ssize_t link) except -1:
     return 0
 
 
-cdef inline int bind_objective(Walk* walk, objective, Py_ssize_t targets) except -1:
-    """Bind a LoweredObjective to y with this number of columns; the caller keeps its parameters."""
+cdef inline int bind_objective(Walk* walk, objective, const floating[:, ::1] y) except -1:
+    """Bind a LoweredObjective to targets y; the caller keeps its parameters."""
     cdef const double[::1] parameters
     cdef Loss* loss = &walk.loss
-    cdef Py_ssize_t expected, given = 0
+    cdef Py_ssize_t expected, given = 0, targets = y.shape[1]
     cdef Py_ssize_t kind = objective.loss, link = objective.link
     walk.alpha, walk.scale, loss.exact = objective.alpha, objective.scale, objective.exact
     loss.K, loss.targets = walk.plan[walk.layers - 1].fan_out, targets
     loss.parameters = NULL
-    if not (is_loss(kind) or is_tape(&walk.program, kind, loss.K)):
+    if not (is_loss(kind) or is_tape(&walk.program, kind, loss.K, 2)):
         raise ValueError(f"no loss has the code {kind}")
     check_link(link)
     if not is_trained(<int>link):
         raise ValueError(f"no loss has the link {link}: relu and tanh are of predictions alone")
+    if only_link(<int>kind) not in (-1, link):
+        raise ValueError(f"the loss {kind} has the link {only_link(<int>kind)}, not {link}")
     loss.kind, loss.link = <int>kind, <int>link
     # One number tells a class; but an output of its own is one number too.
     one_class = kind == LOG_LOSS or (link == LINK_SOFTMAX and kind != SOFT_LOG_LOSS)
     if targets != (1 if one_class else loss.K):
         raise ValueError(f"y has {targets} columns, the plan {loss.K} outputs")
+    if one_class:
+        check_classes(&y[0, 0], y.shape[0], loss.K)
     expected = n_parameters(loss.kind, loss.K)
     if objective.parameters is not None:
         parameters = objective.parameters
@@ -205,6 +274,35 @@ cdef inline int bind_objective(Walk* walk, objective, Py_ssize_t targets) except
         loss.parameters = &parameters[0] if given else NULL
     if given != expected:
         raise ValueError(f"the loss has {expected} parameters, got {given}")
+    return 0
+
+
+cdef inline int check_classes(const floating* y, Py_ssize_t n, Py_ssize_t K) except -1:
+    """Refuse a y that is not the index of one of K classes."""
+    cdef Py_ssize_t i
+    cdef bint known = True
+    cdef floating end = K
+    for i in range(n):
+        known &= (y[i] >= 0) & (y[i] < end)
+    if not known:
+        for i in range(n):
+            if not 0 <= y[i] < end:
+                raise ValueError(f"y[{i}] is {y[i]}, which is no class: they are 0 to {K - 1}")
+    return 0
+
+
+cdef inline int check_indptr(const int64_t* indptr, Py_ssize_t rows, Py_ssize_t entries) except -1:
+    """Refuse row pointers that do not rise from 0 or more to `entries` or less."""
+    cdef Py_ssize_t r
+    cdef bint rises = True
+    if rows < 0:
+        raise ValueError("indptr is empty")
+    for r in range(rows):
+        rises &= indptr[r] <= indptr[r + 1]
+    if not rises or indptr[0] < 0:
+        raise ValueError("indptr does not rise from 0 on")
+    if indptr[rows] > entries:
+        raise ValueError("CSR arrays are shorter than indptr says")
     return 0
 
 
@@ -222,8 +320,7 @@ cdef inline int bind_x(Walk* walk, const floating* _, x) except -1:
         walk.x = <const void*>&values[0] if values.shape[0] else NULL
         walk.indices = &indices[0] if indices.shape[0] else NULL
         walk.indptr = &indptr[0]
-        if indices.shape[0] < indptr[walk.samples] or values.shape[0] < indptr[walk.samples]:
-            raise ValueError("CSR arrays are shorter than indptr says")
+        check_indptr(walk.indptr, walk.samples, min(indices.shape[0], values.shape[0]))
     else:
         dense = x
         walk.samples, walk.features = dense.shape[0], dense.shape[1]
@@ -241,7 +338,7 @@ cdef inline int bind_samples(Walk* walk, const floating* tag, samples, objective
     cdef const double[::1] sample_weight
     weight = samples.weight
     bind_x(walk, tag, samples.x)
-    bind_objective(walk, objective, y.shape[1])
+    bind_objective(walk, objective, y)
     walk.y = &y[0, 0]
     walk.sample_weight = NULL
     if y.shape[0] != walk.samples:
@@ -259,8 +356,25 @@ cdef inline int bind_order(Walk* walk, rows) except -1:
     cdef const Py_ssize_t[::1] order
     if rows is not None:
         order = rows
+        if order.shape[0] > walk.samples:
+            raise ValueError(f"the order has {order.shape[0]} rows, X {walk.samples}")
+        check_order(&order[0], order.shape[0], walk.samples)
         walk.order = &order[0]
         walk.samples = order.shape[0]
+    return 0
+
+
+cdef inline int check_order(const Py_ssize_t* order, Py_ssize_t n, Py_ssize_t rows) except -1:
+    """Refuse an order that names other rows: it was written by the user's random_state."""
+    cdef Py_ssize_t r
+    cdef size_t signs = 0
+    for r in range(n):  # of the row, and of its distance from the last row
+        signs |= <size_t>order[r] | (<size_t>(rows - 1) - <size_t>order[r])
+    if <Py_ssize_t>signs < 0:
+        for r in range(n):
+            if not 0 <= order[r] < rows:
+                raise ValueError(f"the shuffle of random_state gave an order with row {order[r]}, "
+                                 f"X has rows 0 to {rows - 1}")
     return 0
 
 
@@ -284,12 +398,18 @@ cdef inline int bind_rates(Walk* walk, const double[:, ::1] rates) except -1:
     return 0
 
 
+cdef inline int check_words(int32_t[::1] words) except -1:
+    """Refuse other memory than that of a team."""
+    if words.shape[0] != team_words:
+        raise ValueError(f"a team has {team_words} words, not {words.shape[0]}")
+    return 0
+
+
 cdef inline int bind_rank(Walk* walk, rank) except -1:
     """One rank of a team, which shares the team's words."""
     cdef int32_t[::1] words = rank.words
+    check_words(words)
     walk.words, walk.rank, walk.size = &words[0], rank.rank, rank.size
-    if words.shape[0] != team_words:
-        raise ValueError(f"a team has {team_words} words, not {words.shape[0]}")
     if not 0 <= walk.rank < walk.size:
         raise ValueError(f"a team of {walk.size} has no rank {walk.rank}")
     return 0
@@ -299,7 +419,19 @@ cdef inline int bind_layout(Walk* walk, Use use, Py_ssize_t batch) except -1:
     """The regions of the scratch that a use has, for batches of that many rows."""
     if batch < 1 or (batch > MOST and not in_blocks(use)):
         raise OverflowError(f"a batch of {batch} is out of the range of BLAS, 1 to {MOST}")
+    check_scratch_size(walk, use, batch)
     lay_out(walk, use, batch)
+    return 0
+
+
+cdef inline int check_scratch_size(const Walk* walk, Use use, Py_ssize_t batch) except -1:
+    """Refuse a layout whose offsets would overflow."""
+    cdef double rows = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
+    cdef double of_rank = walk.size_params + registers_before(&walk.program,
+                                                              walk.program.n_tapes)
+    if rows * (walk.plan[0].fan_in + 4.0 * walk.widths) + walk.size * of_rank > MOST_NUMBERS:
+        raise OverflowError(f"the scratch of {walk.size} ranks for batches of {batch} would be "
+                            f"larger than {MOST_NUMBERS} numbers")
     return 0
 
 

@@ -41,7 +41,7 @@ def kernel_affine_csr(x, const Py_ssize_t[::1] order, const floating[:, ::1] w,
     cdef const int32_t[::1] indices = x.indices
     cdef const int64_t[::1] indptr = x.indptr
     affine.affine_forward_csr(&z[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0,
-                              &w[0, 0], &b[0], z.shape[0], z.shape[1])
+                              &w[0, 0], &b[0], z.shape[0], w.shape[0], w.shape[1])
 
 
 def kernel_affine_csr_gradient(x, const Py_ssize_t[::1] order, const floating[:, ::1] delta,
@@ -103,6 +103,10 @@ def kernel_run_tape(program, Py_ssize_t which, floating[:, ::1] inputs, floating
         raise ValueError(f"no tape {which} of {inputs.shape[0]} inputs")
     if registers.shape[0] < tape.registers_before(&bound, bound.n_tapes):
         raise ValueError("too few registers")
+    if (not is_tape(&bound, tape.TAPES + which, bound.tapes[which].K, inputs.shape[0])
+            or inputs.shape[1] != value.shape[0] * bound.tapes[which].K
+            or derivative.shape[0] * derivative.shape[1] != inputs.shape[1]):
+        raise ValueError(f"the arrays do not fit tape {which}")
     with nogil:
         tape.fill_constants(&bound, &registers[0])
         if inputs.shape[0] == 1:

@@ -60,6 +60,15 @@ cdef inline bint is_trained(int link) noexcept nogil:
     return link not in (LINK_RELU, LINK_TANH)
 
 
+cdef inline int only_link(int kind) noexcept nogil:
+    """The link of a loss that is written in z; -1 of other losses and of tapes, which have any."""
+    if kind in (POISSON, GAMMA, TWEEDIE):
+        return LINK_EXP
+    if kind == BINARY_LOG_LOSS:
+        return LINK_LOGISTIC
+    return LINK_SOFTMAX if kind in (LOG_LOSS, SOFT_LOG_LOSS) else -1
+
+
 cdef inline bint is_of_prediction(int kind) noexcept nogil:
     """Whether a loss is written in p; the others are written in z."""
     return kind in (SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE, LOG_COSH)

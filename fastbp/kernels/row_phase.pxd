@@ -60,7 +60,7 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
             affine_forward_csr(z_bo, <const floating*>walk.x, walk.indices, walk.indptr,
                                walk.order + first + top if walk.order != NULL else NULL,
                                first + top, params + layer.weight, params + layer.bias,
-                               B, layer.fan_out)
+                               B, layer.fan_in, layer.fan_out)
         else:
             affine_forward(z_bo, a_bi, params + layer.weight, params + layer.bias,
                            B, layer.fan_in, layer.fan_out)

@@ -85,7 +85,6 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
         has_slopes |= layer.activation >= TAPES or has_slope(<int>layer.activation)
     outputs = walk.plan[walk.layers - 1].fan_out
     walk.block = block_rows(walk) if backward else walk.batch
-    walk.widths = walk.plan[walk.layers - 1].output + outputs
     walk.slice_size = padded(slice_size)
     walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
     walk.gathered = 0

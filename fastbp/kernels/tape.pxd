@@ -99,6 +99,18 @@ cdef inline bint is_operation(int operation) noexcept nogil:
             or is_across(operation) or operation == T_WHERE)
 
 
+cdef inline bint stays_within(const Instruction* line, const Tape* tape) noexcept nogil:
+    """Whether an instruction stays within the registers and columns of its tape."""
+    if not (tape.n_constants <= line.to < tape.registers and 0 <= line.a < tape.registers):
+        return False
+    if line.operation in (T_ITEM, T_PLACE):
+        return 0 <= line.b < tape.K
+    if is_binary(line.operation) or line.operation == T_WHERE:
+        return (0 <= line.b < tape.registers
+                and (line.operation != T_WHERE or 0 <= line.c < tape.registers))
+    return True
+
+
 cdef inline void algebraic(int operation, floating* to, const floating* a,
                            Py_ssize_t n) noexcept nogil:
     """to := f(a) of an operation without exp, log or their like."""
