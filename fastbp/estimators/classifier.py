@@ -569,8 +569,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples.
-        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_classes)
-            True labels.
+        y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or an indicator matrix for multilabel targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 

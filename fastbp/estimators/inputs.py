@@ -15,10 +15,9 @@ from sklearn.utils.validation import check_non_negative, validate_data
 
 from fastbp.estimators import sparse
 from fastbp.estimators.scikit_learn import CheckedEstimator, check_sample_weight
-from fastbp.estimators.sparse import Sparse
+from fastbp.estimators.sparse import FLOATS, Sparse
 from fastbp.kernels import CSR, Rows
 
-FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 Matrix: TypeAlias = ArrayLike | Sparse  # X as users give it
 CheckedMatrix: TypeAlias = NDArray[np.floating] | Sparse  # X after scikit-learn's checks
 Estimator = TypeVar("Estimator", bound=CheckedEstimator)

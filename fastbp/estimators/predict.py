@@ -74,15 +74,18 @@ def predict_rows(
     elif dtype != network.params.dtype:
         predict = network.astype(dtype).predict
     n_samples = X.shape[0]
-    out = np.empty((n_samples, network.units[-1]), dtype)
+    shape = n_samples, network.units[-1]
     if n_samples <= LEAST_CHUNK and (
         backend == "native" or n_samples * max(network.products) < SMALL_PRODUCT
     ):
-        return out, predict(inputs.as_rows(X, dtype), model.link, out)
+        x = inputs.as_rows(X, dtype)
+        out = np.empty(shape, dtype)
+        return out, predict(x, model.link, out)
+    rows = inputs.rows_by_part(X, dtype)  # copies and conversions are made chunk by chunk
+    out = np.empty(shape, dtype)
     work = sum(network.row_work(None if isinstance(X, np.ndarray) else X.nnz / n_samples))
     chunk = chunk_rows(work)
     n_chunks = -(-n_samples // chunk)
     n_threads = 1 if n_chunks == 1 else n_threads and min(n_threads, n_chunks)
-    rows = inputs.rows_by_part(X, dtype)  # copies and conversions are made chunk by chunk
     with team(n_threads, call_cost(n_samples * work), n_samples, 0) as ranks:
         return out, predict_chunks(predict, rows, chunk, model.link, out, ranks)

@@ -6,6 +6,7 @@ whatever conversions they went through.
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -20,17 +21,26 @@ from fastbp.kernels import CSR
 Sparse: TypeAlias = scipy.sparse.sparray | scipy.sparse.spmatrix
 Shape: TypeAlias = tuple[int, int]
 
-CLASSES = {
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+MOST = np.iinfo(np.int32).max  # columns
+CLASSES: dict[str, Any] = {
     name: (getattr(scipy.sparse, f"{name}_array"), getattr(scipy.sparse, f"{name}_matrix"))
     for name in ("csr", "csc", "coo", "bsr", "lil", "dia", "dok")
 }
 
 
 def sound_samples(X: Sparse) -> Sparse:
-    """X as CSR in native byte order, not copied if it is that. ValueError if X is damaged."""
+    """X as CSR in native byte order, not copied if it is that. ValueError if X is damaged.
+
+    Of CSR that nobody converts any more, `checked_rows` is the only check.
+    """
     shape = _shape_of(X, "X")
     if len(shape) != 2:
         raise ValueError(f"Expected 2D input, got a sparse array of shape {shape} for X.")
+    if isinstance(X, CLASSES["csr"]) and X.format == "csr":
+        (data,) = _arrays(X, "X", data=1)
+        if data.dtype in FLOATS:
+            return X
     return _as_csr(X, shape, "X")
 
 
@@ -53,10 +63,9 @@ def checked_rows(X: Sparse) -> CSR:
     Row pointers are copied, so that no other thread can write them. Indices and data are not, and
     keep their dtypes.
     """
-    most = np.iinfo(np.int32).max
-    if X.shape[1] > most:
+    if X.shape[1] > MOST:
         raise ValueError(
-            f"X has {X.shape[1]} columns, at most {most} are possible for sparse data."
+            f"X has {X.shape[1]} columns, at most {MOST} are possible for sparse data."
         )
     data, indices, indptr = _arrays(X, "X", data=1, indices=1, indptr=1)
     _check_integers(indptr, "X", "indptr")
@@ -83,8 +92,7 @@ def _as_csr(X: Sparse, shape: Shape, name: str) -> Sparse:
     Unless X is such CSR itself, SciPy converts a new matrix made of the checked arrays, without
     its notes about the order of the entries, which may be wrong.
     """
-    known = [one for one, classes in CLASSES.items() if isinstance(X, classes)]
-    if known != [X.format]:
+    if not isinstance(X, CLASSES.get(X.format, ())):
         raise ValueError(
             f"{name} is a {type(X).__name__} with the format {X.format!r}, expected one of the "
             f"formats {', '.join(CLASSES)}."
@@ -231,12 +239,17 @@ def _check_range(indices: NDArray[Any], stop: int, what: str, name: str) -> None
     _check_integers(indices, name, f"{what} indices")
     if not len(indices):
         return
-    unsigned = indices.view(indices.dtype.str.replace("i", "u"))  # -1 becomes the largest number
-    if unsigned.max() >= stop:
+    if indices.view(_unsigned(indices.dtype)).max() >= stop:  # -1 becomes the largest number
         found = indices[(indices < 0) | (indices >= stop)][0]
         raise ValueError(
             f"{name} has a {what} index out of range: {found}, expected 0 to {stop - 1}."
         )
+
+
+@lru_cache
+def _unsigned(dtype: np.dtype) -> np.dtype:
+    """The dtype of unsigned integers of the same size and byte order."""
+    return np.dtype(dtype.str.replace("i", "u"))
 
 
 def _check_integers(array: NDArray[Any], name: str, what: str) -> None:

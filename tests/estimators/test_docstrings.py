@@ -24,6 +24,9 @@ DIFFERENT = {
     "partial_fit, Parameters, y": "labels here, numbers there",
     "predict, summary": "labels here, numbers there",
     "predict, Returns, y": "labels here, numbers there",
+    "score, summary": "accuracy here, R^2 there",
+    "score, Parameters, y": "labels here, numbers there",
+    "score, Returns, score": "accuracy here, R^2 there",
     "from_weights, summary": "it names the class in words",
     "from_weights, Raises, ValueError": "a classifier has classes",
 }
