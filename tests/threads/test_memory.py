@@ -3,6 +3,7 @@
 import _thread
 import collections
 import gc
+import sys
 import types
 
 import memory_limits
@@ -116,7 +117,9 @@ def test_ranks_that_never_begin_are_done_without(kind, how, monkeypatch):
         calls.append(None)
         return how(start, calls, *arguments)
 
-    monkeypatch.setattr(rank_thread, "START_SECONDS", 0.05)
+    # The end of a thread is seen at once, unless somebody keeps its arguments.
+    seconds = 0.05 if how in (kept, late) else 10**6
+    monkeypatch.setattr(rank_thread, "START_SECONDS", seconds)
     monkeypatch.setattr(_thread, "start_new_thread", odd)
     assert bits(fitted(kind, np.float64, False, False, 3)) == expected
     assert calls
@@ -140,10 +143,19 @@ def test_parts_are_done_once_each_without_the_ranks_that_never_begin(n_threads, 
             assert sorted(done) == list(range(100))
 
 
+@pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("lost", [{0}, {1}, {0, 1, 2}])
-def test_a_rank_without_memory_before_its_work_is_done_without(lost, monkeypatch):
+def test_a_rank_without_memory_before_its_work_is_done_without(lost, keep, monkeypatch):
+    """Also if somebody keeps the arguments of its thread."""
     expected = bits(fitted("adam", np.float64, False, False, 1))
-    numbers = iter(range(10**6))
+    numbers, start, calls = iter(range(10**6)), _thread.start_new_thread, []
+
+    def starting(*arguments):
+        if keep:
+            calls.append(arguments)
+        return start(*arguments)
+
+    monkeypatch.setattr(_thread, "start_new_thread", starting)
 
     def limit():
         if next(numbers) in lost:
@@ -194,6 +206,22 @@ def test_a_failed_rank_that_cannot_abort_the_team_is_heard(monkeypatch):
     monkeypatch.setattr(rank_thread, "core", types.SimpleNamespace(abort_team=fail))
     with pytest.raises(Odd), team(2, None, 1, 1e12) as ranks:
         ranks.run(door)
+
+
+def test_a_team_that_cannot_be_stopped_for_lack_of_memory_is_stopped_later(monkeypatch):
+    failures = [MemoryError] * 5
+
+    def stop(words):
+        if failures:
+            raise failures.pop()
+        core.stop_team(words)
+
+    odd_core = types.SimpleNamespace(**{**vars(core), "stop_team": stop})
+    with team(2, None, 1, 1e12) as ranks:
+        ranks.run(lambda rank: None)
+        assert ranks_alive() == 2
+        monkeypatch.setattr(sys.modules["fastbp.threads.team"], "core", odd_core)
+    assert not failures
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
