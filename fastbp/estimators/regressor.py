@@ -64,7 +64,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     A replacement for `sklearn.neural_network.MLPRegressor` with the same parameters and attributes
     and, for float64 data and the same `random_state`, the same numbers. There are one or several
-    outputs, data are dense or sparse. Training with float32 data uses float32.
+    outputs, data are dense or sparse. Training with float32 data uses float32; where large targets
+    need it, float64 (see docs/differences.md).
 
     Parameters
     ----------
@@ -234,7 +235,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         earlier ones.
 
     coefs_ : list of ndarray, each of shape (fan_in, fan_out)
-        Weights of each layer, in the dtype of X, as views into one block of memory. You may assign
+        Weights of each layer, in the dtype of X (float64 where float32 cannot resolve y), as views into one block of memory. You may assign
         arrays to the list: predictions use them.
 
     intercepts_ : list of ndarray, each of shape (fan_out,)
