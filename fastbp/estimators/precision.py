@@ -17,9 +17,8 @@ LEAST_SPREAD = 100 * float(np.finfo(np.float32).eps)
 # A fit compares losses that differ little: L-BFGS those of its trial steps, the others those of
 # epochs, to see whether training has stalled. Up to these sizes of X and of y, the latter also in
 # units of its spread, float32 finds what float64 finds. With exponentials (float32 holds exp(88),
-# float64 exp(709)) the trial steps overflow sooner. All are measured.
+# float64 exp(709)) the trial steps of L-BFGS overflow sooner. All are measured.
 MOST_X, MOST_Y, MOST_Y_OF_EXP, MOST_SPREADS = 8.0, 1e4, 10.0, 20.0
-MOST_Y_OF_STEPS = 1e5
 
 
 class Precision(NamedTuple):
@@ -60,12 +59,12 @@ def precision_of(
             "training and predictions use float64. Subtract the mean from y to avoid this."
         )
         return Precision(FLOAT64, FLOAT64)
-    if estimator.solver != "lbfgs":
-        is_fine = incremental or size.max() <= MOST_Y_OF_STEPS
-    else:
-        has_exp = objective.link == "exp" or not isinstance(objective.loss, str)
-        most = np.minimum(MOST_Y_OF_EXP if has_exp else MOST_Y, MOST_SPREADS * spread)
-        is_fine = (size <= most).all() and X.max() <= MOST_X and X.min() >= -MOST_X
+    is_lbfgs = estimator.solver == "lbfgs"
+    has_exp = objective.link == "exp" or not isinstance(objective.loss, str)
+    most = np.minimum(MOST_Y_OF_EXP if is_lbfgs and has_exp else MOST_Y, MOST_SPREADS * spread)
+    is_fine = incremental or bool((size <= most).all())
+    if is_lbfgs:
+        is_fine = is_fine and X.max() <= MOST_X and X.min() >= -MOST_X
     return Precision(kept if is_fine else FLOAT64, kept)
 
 

@@ -235,7 +235,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         earlier ones.
 
     coefs_ : list of ndarray, each of shape (fan_in, fan_out)
-        Weights of each layer, in the dtype of X (float64 where float32 cannot resolve y), as views into one block of memory. You may assign
+        Weights of each layer, in the dtype of X, as views into one block of memory. You may assign
         arrays to the list: predictions use them.
 
     intercepts_ : list of ndarray, each of shape (fan_out,)
