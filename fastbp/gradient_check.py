@@ -24,7 +24,7 @@ from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.job import INSPECT
 from fastbp.estimators.scikit_learn import Interval, StrOptions, validate_params
 from fastbp.threads import step_cost, team
-from fastbp.training import Gradient, Job, chunk_size
+from fastbp.training import Gradient, Job, chunk_size, explain_loss
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,7 +159,10 @@ def check_gradient(
     with _evaluation(job) as (evaluate, grads):
         here = evaluate()
         if not np.isfinite(here):
-            raise ValueError(f"the objective is {here} at these weights: it has no gradient")
+            raise ValueError(
+                f"the objective is {here} at these weights: it has no gradient. "
+                + explain_loss(job, here)
+            )
         gradient = network.copy()
         gradient.params[...] = grads  # a copy: each evaluation overwrites grads
         noise = _noise(evaluate, network.params)

@@ -244,8 +244,8 @@ class BaseMLP(Guarded, CheckedEstimator):
                 raise KeyboardInterrupt
             if message := lbfgs_message(course.result, job.max_iter):
                 warn(message, ConvergenceWarning)
-        if course.warning:
-            warn(course.warning, ConvergenceWarning)
+        for message in course.warnings:
+            warn(message, ConvergenceWarning)
         if course.interrupted:
             warn("Training interrupted by user.")
 

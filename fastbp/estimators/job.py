@@ -18,6 +18,7 @@ from fastbp.estimators.inputs import CheckedMatrix, Features, Matrix
 from fastbp.estimators.messages import warn
 from fastbp.estimators.model import Labels, Model, model_of
 from fastbp.estimators.overrides import refuse_overrides
+from fastbp.estimators.precision import precision_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import Rows, core
 from fastbp.network import Network, hidden_activations
@@ -139,7 +140,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     )
     y, labels = _targets(request, y)
     dtype = request.dtype if fitted is None else fitted.params.dtype
-    samples, objective = _problem(estimator, X, y, data.sample_weight, labels, dtype)
+    samples, objective, dtype = _problem(request, X, y, data.sample_weight, labels, dtype)
     held_out = None
     if validates:
         held_out = _given_validation(estimator, validation, y.shape[1], labels, samples.y.dtype)
@@ -149,7 +150,8 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     if fitted is not None:
         _check_shape(request, fitted, hidden, y.shape[1])
         _check_link(request, objective)
-        network = fitted
+        same = fitted.params.dtype == samples.y.dtype
+        network = fitted if same else fitted.astype(samples.y.dtype)
     else:
         units = [X.shape[1], *hidden, y.shape[1]]
         n_validation = 0 if held_out is None else len(held_out.y)
@@ -164,6 +166,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
         source=source,
         lengths=_lengths(estimator),
         n_threads=estimator.n_threads,
+        result_dtype=dtype,
     )
     if request.inspects:
         return replace(job, objective=replace(objective, scale=1.0))
@@ -202,20 +205,28 @@ def _targets(request: Request, y: NDArray[Any]) -> tuple[NDArray[Any], Labels]:
 
 
 def _problem(
-    estimator: CheckedEstimator,
+    request: Request,
     X: CheckedMatrix,
     y: NDArray[Any],
     sample_weight: ArrayLike | None,
     labels: Labels,
     dtype: DTypeLike | None,
-) -> tuple[Samples, Objective]:
-    """Samples and objective. `dtype` is that of the samples; None: that of X."""
+) -> tuple[Samples, Objective, DTypeLike]:
+    """Samples, objective and the dtype of the trained network. `dtype` None: that of X."""
+    estimator = request.estimator
     objective = estimator._objective(y.shape[1], labels)
     dtype = X.dtype if dtype is None else dtype
     weights, alpha = inputs.near_one(inputs.check_weights(sample_weight, X), estimator.alpha)
-    targets = estimator._lower_targets(y, labels, dtype)
-    samples = Samples(inputs.as_rows(X, dtype), targets, weights)
-    return samples, replace(objective, alpha=alpha)
+    targets, kept = estimator._lower_targets(y, labels, dtype), dtype
+    if not request.inspects:
+        incremental = request.purpose == PARTIAL_FIT
+        training, kept = precision_of(
+            estimator, objective, X, y, weights, dtype, incremental=incremental
+        )
+        if training != dtype:
+            targets = estimator._lower_targets(y, labels, training)
+    samples = Samples(inputs.as_rows(X, targets.dtype), targets, weights)
+    return samples, replace(objective, alpha=alpha), kept
 
 
 def _given_validation(

@@ -65,7 +65,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     A replacement for `sklearn.neural_network.MLPRegressor` with the same parameters and attributes
     and, for float64 data and the same `random_state`, the same numbers. There are one or several
-    outputs, data are dense or sparse. Training with float32 data uses float32.
+    outputs, data are dense or sparse. Training with float32 data uses float32; where large targets
+    need it, float64 (see docs/differences.md).
 
     Parameters
     ----------

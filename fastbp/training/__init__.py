@@ -4,6 +4,7 @@ from fastbp.training.course import Course, Epoch
 from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size
 from fastbp.training.job import Job
 from fastbp.training.objective import Objective
+from fastbp.training.overflow import explain_loss
 from fastbp.training.resume import replay_order, small_state
 from fastbp.training.rule import LBFGS, Optimizer, Rule
 from fastbp.training.running import run
@@ -28,6 +29,7 @@ __all__ = [
     "ValidationSet",
     "Watch",
     "chunk_size",
+    "explain_loss",
     "replay_order",
     "run",
     "small_state",

@@ -110,8 +110,8 @@ class Course:
         Parameters after the last epoch, if the network has those of the best epoch.
     kept : dict of int to ndarray
         Copies of parameters by the number of their epoch, to be restored; -1 is the start.
-    warning : str
-        Message of the warning that the caller has to give; '' for none.
+    warnings : list of str
+        Messages of the warnings that the caller has to give.
     interrupted : bool
         Whether Ctrl-C ended the last run.
     result : scipy.optimize.OptimizeResult, default=None
@@ -134,7 +134,7 @@ class Course:
     start: dict[str, Any] | None = None
     raw_params: NDArray[np.floating] | None = None
     kept: dict[int, NDArray[np.floating]] = field(default_factory=dict)
-    warning: str = ""
+    warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
     result: OptimizeResult | None = None
 

@@ -2,18 +2,14 @@
 
 from dataclasses import dataclass
 
+from numpy.typing import DTypeLike
+
 from fastbp.graph.expression import Expression
 from fastbp.network import Network
 from fastbp.training.course import Course
 from fastbp.training.objective import Objective
 from fastbp.training.rule import LBFGS, Rule
 from fastbp.training.samples import Samples
-
-NON_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and "
-    "need to be preprocessed."
-)
-NAN_LOSS = "The loss is NaN: it is not defined for some raw predictions that training came to."
 
 
 @dataclass
@@ -40,6 +36,8 @@ class Job:
         Whether the run is a call of `partial_fit`, which does not warn of missing convergence.
     n_threads : int, default=None
         Number of threads; None: chosen by the amount of work.
+    result_dtype : dtype, default=None
+        Dtype of the network after training; None: that of the samples.
     """
 
     samples: Samples
@@ -52,6 +50,7 @@ class Job:
     early_stopping: bool = False
     incremental: bool = False
     n_threads: int | None = None
+    result_dtype: DTypeLike | None = None
 
     @property
     def network(self) -> Network:

@@ -1,18 +1,26 @@
 """Training by L-BFGS (`scipy.optimize`) on gradients of all samples."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
+from fastbp.network import Network
 from fastbp.threads import single_threaded_blas, step_cost, team
 from fastbp.training.course import Course, Epoch
 from fastbp.training.gradient import Gradient, chunk_size
 from fastbp.training.job import Job
+from fastbp.training.overflow import explain_loss, warnings_of
 from fastbp.training.rule import LBFGS
 from fastbp.training.watches import Watch
+
+STANDS_STILL = (
+    "lbfgs ended at once, but not at a minimum: its steps do not change the loss within the "
+    "precision of its digits. Scale y (and X)."
+)
 
 
 def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
@@ -24,6 +32,7 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
     course, network = job.course, job.network
     chunk = chunk_size(job.samples)
     start, first_loss, ended = network.params.astype(np.float64), np.inf, False
+    stands_still = False
     try:
         cost = step_cost(job.work_per_sample * chunk, network.params.size)
         epoch_work = job.work_per_sample * len(job.samples)
@@ -66,15 +75,52 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 options=dict(maxfun=rule.max_fun, maxiter=job.max_iter, gtol=rule.tol),
                 callback=accept,
             )
+            stands_still = not ended and _stands_still(result, rule, network, loss_gradient)
     except KeyboardInterrupt:
         course.interrupted = True
         result = _last_iterate(course, start, first_loss)
     if ended:
         result.status, result.message = 0, "A watch ended training."
-    network.params[...] = result.x
+    return _conclude(job, result, stands_still)
+
+
+def _conclude(job: Job, result: scipy.optimize.OptimizeResult, stands_still: bool) -> Course:
+    """The course with its result and warnings; ValueError if numbers overflowed."""
+    course, loss = job.course, float(result.fun)
+    course.network.params[...] = result.x
     course.kept.clear()
-    course.result, course.loss = result, float(result.fun)
+    course.result, course.loss = result, loss
+    # An infinite loss after Ctrl-C is that of no evaluation.
+    overflows = math.isnan(loss) or (math.isinf(loss) and not course.interrupted)
+    if overflows and course.network.is_finite():
+        raise ValueError(explain_loss(job, loss))
+    course.warnings = [STANDS_STILL] * stands_still + warnings_of(job)
     return course
+
+
+def _stands_still(
+    result: scipy.optimize.OptimizeResult,
+    rule: LBFGS,
+    network: Network,
+    loss_gradient: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
+) -> bool:
+    """Whether L-BFGS ended at once, by a loss that did not change, far from a minimum.
+
+    If a step of whatever length lowers the loss by a hundredth, its digits were too few to show
+    what the first short steps gained. Steps of biases alone are tried too: they have no penalty.
+    """
+    slope = np.abs(result.jac).max()
+    if result.status != 0 or result.nit > 1 or not rule.tol < slope < np.inf:
+        return False
+    biases = network.astype(np.float64)
+    biases.params[...] = result.jac
+    for weight in biases.coefs:
+        weight[...] = 0
+    return any(
+        loss_gradient(result.x - length / slope * step)[0] < 0.99 * result.fun
+        for step in (result.jac, biases.params)
+        for length in 10.0 ** np.arange(-10, 31)
+    )
 
 
 def _last_iterate(

@@ -12,11 +12,13 @@ from fastbp.kernels import CSR, Rank, Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import step_cost, team
 from fastbp.training.course import Course, Epoch
-from fastbp.training.job import NAN_LOSS, NON_FINITE, Job
+from fastbp.training.job import Job
+from fastbp.training.overflow import NON_FINITE, explain_loss, warnings_of
 from fastbp.training.rule import Optimizer
 from fastbp.training.watches import Watch, hooks
 
 STEP_WORK = 100  # multiply-adds that a step stands for, or many short steps would count as nothing
+LARGE_ALPHA = 10.0  # from here on the penalty may be what diverges; 1e-4 is usual
 
 
 def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
@@ -35,7 +37,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
     if job.early_stopping:
         course.begin()
         start = course.network.params.copy()
-    course.interrupted, course.warning = False, ""
+    course.interrupted, course.warnings = False, []
     optimizer.tally[:2] = 0
     try:
         diverged = _run_epochs(job, optimizer, watches)
@@ -45,11 +47,14 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
     if diverged:
         where = (
             f" Training stopped at epoch {len(course.epochs)} with learning rate "
-            f"{optimizer.rate:g}."
+            f"{optimizer.rate:g}{' and a large alpha' * (job.objective.alpha > LARGE_ALPHA)}."
         )
         if not job.early_stopping:
             raise ValueError(diverged + where)
-        course.warning = diverged + where + " The best weights of the epochs before are restored."
+        restored = " The best weights of the epochs before are restored."
+        course.warnings = [diverged + where + restored]
+    else:
+        course.warnings += warnings_of(job)
     if job.early_stopping:
         course.note_best()
         if diverged:
@@ -92,7 +97,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
             if not network.is_finite():
                 return NON_FINITE
             if math.isnan(loss):  # possible with finite parameters: derivatives may be finite
-                return NAN_LOSS
+                return explain_loss(job, loss)
             if after_epoch is not None:
                 optimizer.rate = after_epoch(optimizer.progress(course.t))
             for ends in endings:
@@ -100,7 +105,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
             if ended:
                 return ""
     if not job.incremental:
-        course.warning = (
+        course.warnings.append(
             f"Stochastic Optimizer: Maximum iterations ({job.max_iter:d}) reached and the "
             "optimization hasn't converged yet."
         )

@@ -1,11 +1,12 @@
 """Run a job: the entry point of training."""
 
-import math
 from collections.abc import Sequence
 
-from fastbp.training import lbfgs, minibatch
+import numpy as np
+
+from fastbp.training import lbfgs, minibatch, overflow
 from fastbp.training.course import Course
-from fastbp.training.job import NAN_LOSS, NON_FINITE, Job
+from fastbp.training.job import Job
 from fastbp.training.rule import LBFGS
 from fastbp.training.watches import Watch
 
@@ -28,7 +29,8 @@ def run(job: Job, watches: Sequence[Watch] = ()) -> Course:
     Raises
     ------
     ValueError
-        If training diverged, or if the job has no rule.
+        If training diverged: parameters, loss or predictions are not finite. Or if the job has no
+        rule.
     """
     rule, optimizer = job.rule, job.course.optimizer
     if isinstance(rule, LBFGS):
@@ -37,8 +39,10 @@ def run(job: Job, watches: Sequence[Watch] = ()) -> Course:
         course = minibatch.train(job, optimizer, watches)
     else:
         raise ValueError("nothing to run: the job has no rule, or its course has no optimizer")
-    if not course.network.is_finite():
-        raise ValueError(NON_FINITE)
-    if isinstance(rule, LBFGS) and math.isnan(course.loss):
-        raise ValueError(NAN_LOSS)
+    if job.result_dtype not in (None, course.network.params.dtype):
+        with np.errstate(over="ignore"):  # what overflows is noticed below
+            course.network = course.network.astype(job.result_dtype)
+            if course.optimizer is not None:
+                course.optimizer = course.optimizer.copy(job.result_dtype)
+    overflow.check_result(job)
     return course

@@ -119,7 +119,7 @@ def test_a_watch_sees_each_epoch_and_may_end_training():
     job, _ = job_of(MLPClassifier((5,), random_state=0), 10)
     course = training.run(job, [watch])
     assert watch.seen == [(k, epoch.loss) for k, epoch in enumerate(course.epochs)]
-    assert len(course.epochs) == 3 and course.warning == ""
+    assert len(course.epochs) == 3 and course.warnings == []
     assert all(isinstance(epoch, Epoch) and epoch.seconds > 0 for epoch in course.epochs)
     assert {epoch.rate for epoch in course.epochs} == {0.001}
 

@@ -1,0 +1,118 @@
+"""Numbers that overflow in training: how they are noticed, and what is said about them."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.kernels import CSR, core
+from fastbp.training.gradient import chunk_size
+from fastbp.training.job import Job
+from fastbp.training.rule import Optimizer
+from fastbp.training.samples import Samples
+
+# What is looked at after training: predictions of some samples, and after a call of `partial_fit`,
+# which may be short, of fewer, and about so many second moments. The overflow of a feature or unit
+# concerns all its weights.
+FEW, FEWER, SECOND_MOMENTS = 16, 4, 4096
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
+NOT_DEFINED = "it is not defined for some raw predictions that training came to."
+
+
+def check_result(job: Job) -> None:
+    """Raise ValueError if parameters or predictions after training are not finite."""
+    course, few = job.course, FEWER if job.incremental else FEW
+    # Mini-batch training has looked at the parameters of each epoch.
+    is_checked = course.optimizer is not None and not course.interrupted
+    is_same = job.network.params.dtype == job.samples.y.dtype
+    if not (is_checked and is_same) and not job.network.is_finite():
+        raise ValueError(NON_FINITE)
+    if not np.isfinite(_predictions(job, job.samples[:few], job.objective.link)).all():
+        raise ValueError(
+            f"Predictions for samples of X are not finite after training: {_of_layers(job)}"
+        )
+
+
+def warnings_of(job: Job) -> list[str]:
+    """Messages about results of training that overflow, although the network can be used."""
+    course, messages = job.course, []
+    last = course.epochs[-1] if course.epochs else None
+    if last is not None and math.isinf(last.loss):
+        messages.append(explain_loss(job, last.loss))
+    if course.optimizer is not None and _second_moment_overflows(job, course.optimizer):
+        messages.append(
+            "Adam's second moment, the mean of squared gradients, overflows "
+            f"{job.network.params.dtype}: parameters with such gradients are not trained. "
+            f"{_advice(job)}"
+        )
+    for name in ("validation_loss", "validation_score"):
+        value = None if last is None else getattr(last, name)
+        if value is not None and not math.isfinite(value):
+            what = name.replace("_", " ")
+            messages.append(
+                f"The {what} is {value:g}: numbers overflow for samples of the validation set. "
+                "Scale X_val and y_val like X and y."
+            )
+            break
+    return messages
+
+
+def _second_moment_overflows(job: Job, optimizer: Optimizer) -> bool:
+    if optimizer.rule.optimizer != "adam":
+        return False
+    moments = optimizer.state[1]
+    if job.incremental and len(moments) > SECOND_MOMENTS:
+        return not np.isfinite(moments[:: len(moments) // SECOND_MOMENTS | 1]).all()
+    return not core.is_finite(moments)
+
+
+def explain_loss(job: Job, loss: float) -> str:
+    """Why a loss is NaN or infinite: what overflows, or that the loss is not defined."""
+    samples, size = job.samples, chunk_size(job.samples)
+    parts = [samples[first : first + size] for first in range(0, len(samples), size)]
+    raw = np.concatenate([_predictions(job, part, "identity") for part in parts])
+    what = f"The loss is {'NaN' if math.isnan(loss) else 'infinite'}: "
+    if not np.isfinite(raw).all():
+        return what + _of_layers(job)
+    dtype = job.network.params.dtype
+    with np.errstate(over="ignore", invalid="ignore"):
+        penalty = job.objective.alpha * sum(np.square(weight).sum() for weight in job.network.coefs)
+        square = max(np.square(numbers).max(initial=0) for numbers in (raw, samples.y))
+    if penalty > square:
+        return what + f"the L2 penalty overflows {dtype}. Reduce alpha."
+    if isinstance(job.objective.loss, str) or math.isinf(loss) or math.isinf(square):
+        return what + f"errors or their squares overflow {dtype}. {_advice(job)}"
+    return what + NOT_DEFINED
+
+
+def _of_layers(job: Job) -> str:
+    """That numbers in the layers or in the link overflow, or that an activation is not defined."""
+    own = any(not isinstance(one, str) for one in job.network.activations)
+    other = ", or an activation is not defined for its argument" if own else ""
+    return f"numbers in the network overflow {job.network.params.dtype}{other}. {_advice(job)}"
+
+
+def _advice(job: Job) -> str:
+    """What to do about numbers that overflow."""
+    ways = ["Scale X" if job.objective.link in ("softmax", "logistic") else "Scale X and y"]
+    if job.course.optimizer is not None:
+        ways.append("reduce the learning rate")
+    if job.network.params.dtype == np.float32:
+        ways.append("convert X to float64")
+    return ", or ".join(ways) + "."
+
+
+def _predictions(job: Job, samples: Samples, link: str) -> NDArray[np.floating]:
+    """Predictions of the samples that have a weight, by the trained network."""
+    network, x = job.network, samples.x
+    dtype = network.params.dtype
+    if isinstance(x, CSR):
+        x = x._replace(data=x.data.astype(dtype, copy=False))
+    else:
+        x = x.astype(dtype, copy=False)
+    out = np.empty((len(samples), network.units[-1]), dtype)
+    network.predict(x, link, out)
+    return out if samples.weight is None else out[samples.weight > 0]

@@ -1,0 +1,282 @@
+"""Numbers that overflow: an error where the model is useless, else a warning, in clear words."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+
+from fastbp import MLPClassifier, MLPRegressor, check_gradient, training
+from fastbp import graph as fg
+from fastbp.estimators import job as jobs
+from fastbp.estimators.precision import Precision
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+rng = np.random.RandomState(0)
+X = rng.randn(60, 4)
+T = X[:, 0] + X[:, 1] ** 2 + 3
+LABELS = (T > 4).astype(int)
+SMALL = dict(hidden_layer_sizes=(6,), random_state=0, max_iter=20)
+SECOND_MOMENT = r"^Adam's second moment, the mean of squared gradients, overflows float{}.* Scale X"
+
+
+def warned(call):
+    """The messages of the warnings of a call."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    return [str(one.message) for one in caught]
+
+
+# ---- Adam's second moment
+
+
+@pytest.mark.parametrize("dtype, scale", [(np.float32, 1e11), (np.float64, 1e150)])
+def test_a_second_moment_that_overflows_is_named(dtype, scale):
+    model, rows = MLPRegressor(**SMALL), (scale * X).astype(dtype)
+    bits = np.dtype(dtype).itemsize * 8
+    with pytest.warns(ConvergenceWarning, match=SECOND_MOMENT.format(bits)):
+        model.fit(rows, T)
+    with pytest.warns(ConvergenceWarning, match=SECOND_MOMENT.format(bits)):
+        MLPRegressor(**SMALL).partial_fit(rows, T)
+    with pytest.warns(ConvergenceWarning, match="Scale X, or reduce"):
+        MLPClassifier(**SMALL).fit(((1e22 if bits == 32 else 1e200) * X).astype(dtype), LABELS)
+    assert np.isfinite(model.predict(rows)).all()
+
+
+def test_a_second_moment_that_overflows_later_is_named_by_that_call():
+    model = MLPRegressor(**SMALL).partial_fit(X, T)
+    assert warned(lambda: model.partial_fit(X, T)) == []
+    with pytest.warns(ConvergenceWarning, match=SECOND_MOMENT.format(64)):
+        model.partial_fit(1e150 * X, T)
+
+
+def test_one_huge_feature_of_a_large_network_is_noticed():
+    """partial_fit looks at some of the second moments only."""
+    rows = rng.randn(3, 300)
+    rows[:, 7] = 1e180
+    model = MLPRegressor(hidden_layer_sizes=(90, 90), activation="logistic", random_state=0)
+    rows[:, 7] = np.where(rows[:, 8] > 0, 1e180, -1e180)
+    clean = np.delete(rows, 7, axis=1)
+    assert warned(lambda: model.partial_fit(np.insert(clean, 7, 0, axis=1), [1.0, 2, 3])) == []
+    model.coefs_[0][7] = 0  # its units are not saturated, and the gradient is large
+    with pytest.warns(ConvergenceWarning, match=SECOND_MOMENT.format(64)):
+        model.partial_fit(rows, [1.0, 2, 3])
+
+
+def test_large_numbers_that_do_not_overflow_are_not_named():
+    for scale in (1e5, 1e7):
+        messages = warned(lambda: MLPRegressor(**SMALL).fit((scale * X).astype("f4"), T))  # noqa: B023
+        assert [one[:22] for one in messages] == ["Stochastic Optimizer: "]
+
+
+# ---- losses
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "poisson"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("what", ["y", "X", "alpha", "rate"])
+def test_every_fit_whose_numbers_overflow_says_so(solver, loss, dtype, what):
+    huge = 1e200 if dtype == np.float64 else 1e30
+    parameters = dict(SMALL, solver=solver, loss=loss)
+    parameters |= {"alpha": 1e306} if what == "alpha" else {}
+    parameters |= {"learning_rate_init": huge**1.5} if what == "rate" else {}
+    rows, y = X.astype(dtype) * (huge if what == "X" else 1), T * (huge if what == "y" else 1)
+    model = MLPRegressor(**parameters)
+    try:
+        messages = warned(lambda: model.fit(rows, y))
+    except ValueError as error:
+        messages = [str(error)]
+        assert not hasattr(model, "coefs_")
+    else:
+        with np.errstate(over="ignore"):
+            assert np.isfinite(model.predict(rows)).all()
+        if np.isfinite(model.loss_):  # a fit of finite numbers need not say anything
+            return
+    assert any(words in one for one in messages for words in ("overflow", "to be preprocessed"))
+    assert not any("not defined" in one for one in messages)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (
+            dict(y=1e155 * T),
+            r"^The loss is \w+: errors or their squares overflow float64",
+        ),
+        (
+            dict(X=1e200 * X),
+            r"^The loss is \w+: errors or their squares overflow float64",
+        ),
+        (dict(X=1e307 * X), r"^The loss is \w+: .* overflow float64\. Scale X and y\.$"),
+        (
+            dict(alpha=1e306),
+            r"^The loss is \w+: the L2 penalty overflows .* Reduce alpha",
+        ),
+    ],
+)
+def test_lbfgs_says_what_overflows(change, words):
+    given = dict(X=X, y=T) | {name: change[name] for name in change.keys() & {"X", "y"}}
+    model = MLPRegressor(solver="lbfgs", alpha=change.get("alpha", 1e-4), **SMALL)
+    with pytest.raises(ValueError, match=words):
+        model.fit(given["X"], given["y"])
+    assert not hasattr(model, "coefs_")
+
+
+def test_an_infinite_loss_of_usable_weights_is_a_warning():
+    """The steps of sgd do not need the loss, whose squares overflow."""
+    t = X[:, 0] + 3
+    words = r"^The loss is infinite: errors or their squares overflow float{}\. Scale X and y"
+    parameters = dict(hidden_layer_sizes=(), solver="sgd", learning_rate_init=0.05, random_state=0)
+    model = MLPRegressor(max_iter=100, **parameters)
+    with pytest.warns(ConvergenceWarning, match=words.format(64)):
+        model.fit(X, 1e160 * t)
+    assert np.corrcoef(model.predict(X) / 1e160, t)[0, 1] > 0.99
+    with pytest.warns(ConvergenceWarning, match=words.format(32) + ".*convert X to float64"):
+        MLPRegressor(**parameters).partial_fit(X.astype(np.float32), 1e20 * t)
+
+
+def test_a_penalty_that_overflows_names_alpha():
+    with pytest.warns(ConvergenceWarning, match="infinite: the L2 penalty overflows"):
+        MLPRegressor(alpha=1e308, **SMALL).fit(X, T)
+    with pytest.raises(ValueError, match=r"learning rate 0\.001 and a large alpha\.$"):
+        MLPRegressor(alpha=1e300, solver="sgd", **SMALL).fit(X, T)
+
+
+def test_weights_of_1e308_change_nothing():
+    fits = [
+        MLPRegressor(solver="sgd", alpha=0, **SMALL).fit(X, T, sample_weight=np.full(60, weight))
+        for weight in (1.0, 1e308)
+    ]
+    np.testing.assert_allclose(fits[0].coefs_[0], fits[1].coefs_[0], rtol=1e-12)
+
+
+def test_an_own_loss_is_undefined_or_overflows():
+    def log_of_raw(raw, y):
+        return fg.log(raw - 1000) + (raw - y) ** 2
+
+    def difference(raw, y):  # inf - inf
+        return raw**2 * y**2 - raw**2 * y**2 * 0.5
+
+    for solver in ("lbfgs", "sgd"):
+        with pytest.raises(ValueError, match=r"^The loss is NaN: it is not defined for"):
+            MLPRegressor(log_of_raw, solver=solver, **SMALL).fit(X, T)
+    with pytest.raises(ValueError, match=r"overflow|preprocessed"):
+        MLPRegressor(difference, solver="lbfgs", **SMALL).fit(X, 1e200 * T)
+
+
+def test_an_own_activation_that_is_not_defined_is_named():
+    words = "or an activation is not defined for its argument"
+    model = MLPRegressor(activation=fg.sqrt, solver="lbfgs", **SMALL)
+    with pytest.raises(ValueError, match=words):
+        model.fit(X, T)
+
+
+def test_gradient_check_says_what_overflows():
+    with pytest.raises(ValueError, match=r"no gradient\. The loss is infinite: .* Scale X and y"):
+        check_gradient(MLPRegressor(**SMALL), X, 1e200 * T)
+
+
+# ---- validation
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
+def test_validation_numbers_that_overflow_are_named(solver):
+    words = r"^The validation (loss|score) is .* validation set\. Scale X_val and y_val"
+    for X_val, y_val in ((X, 1e200 * T), (1e300 * X, T)):
+        with pytest.warns(ConvergenceWarning, match=words):
+            MLPRegressor(solver=solver, **SMALL).fit(X, T, X_val=X_val, y_val=y_val)
+    if solver != "lbfgs":
+        with pytest.warns(ConvergenceWarning, match=words):
+            MLPRegressor(solver=solver, early_stopping=True, **SMALL).fit(
+                X, T, X_val=1e307 * X, y_val=T
+            )
+
+
+# ---- predictions
+
+
+OVERFLOWING = [  # finite weights, predictions that are not
+    (MLPRegressor, dict(solver="adam", learning_rate_init=1e200, max_iter=1)),
+    (MLPRegressor, dict(solver="sgd", learning_rate_init=1e200, max_iter=1)),
+    (MLPClassifier, dict(solver="adam", learning_rate_init=1e200, max_iter=1)),
+    (MLPRegressor, dict(solver="adam", loss="poisson", learning_rate_init=1e4, max_iter=1)),
+]
+
+
+@pytest.mark.parametrize("estimator, parameters", OVERFLOWING)
+def test_finite_weights_whose_predictions_are_not_are_refused(estimator, parameters):
+    y = LABELS if estimator is MLPClassifier else T
+    words = r"^Predictions for samples of X are not finite after training: .* overflow float64\. Sc"
+    for rows in (X, sp.csr_array(X)):
+        model = estimator(**{**SMALL, **parameters})
+        with pytest.raises(ValueError, match=words):
+            model.fit(rows, y)
+        assert not hasattr(model, "coefs_")
+    model = estimator(**{**SMALL, **parameters, "learning_rate_init": 1e-3})
+    classes = {"classes": [0, 1]} if estimator is MLPClassifier else {}
+    model.partial_fit(X, y, **classes)
+    before = model.predict(X)
+    model.set_params(**parameters)
+    model._optimizer = None
+    with pytest.raises(ValueError, match=words):
+        model.partial_fit(X, y)
+    assert np.array_equal(model.predict(X), before)  # the failed call left it as it was
+
+
+def test_samples_without_weight_need_no_prediction():
+    rows, weight = X.copy(), np.ones(len(X))
+    rows[0], weight[0] = [1e4, -1e4, 1e4, -1e4], 0
+    rows[1] = -rows[0]
+    weight[1] = 0
+    model = MLPRegressor("poisson", hidden_layer_sizes=(), solver="sgd", max_iter=5, random_state=0)
+    model.fit(rows, T, sample_weight=weight)
+    assert np.isinf(model.predict(rows[:2])).any() and np.isfinite(model.predict(rows[2:])).all()
+
+
+def test_weights_that_float32_cannot_hold_are_refused():
+    """lbfgs works in float64 here, and its weights are rounded to float32 at the end."""
+    model = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", alpha=0)
+    job = model._job((1e-30 * X).astype(np.float32), 1e8 * T)
+    job.network.coefs[0][...] = 1e50
+    job.rule = training.LBFGS(tol=1e308, max_fun=10)  # it ends at the start
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        training.run(job, [])
+
+
+# ---- lbfgs that ends at once
+
+
+def at_once(model, rows, y):
+    return [one for one in warned(lambda: model.fit(rows, y)) if "lbfgs ended at once" in one]
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_lbfgs_that_stands_still_says_so(loss, monkeypatch):
+    """In float32 the loss of targets of 1e9 does not change in its last digit."""
+    model = MLPRegressor(loss, solver="lbfgs", **SMALL)
+    assert at_once(model, X.astype(np.float32), 1e9 * T) == [] and model.n_iter_ > 1
+    monkeypatch.setattr(
+        jobs, "precision_of", lambda *_, **__: Precision(np.dtype("f4"), np.dtype("f4"))
+    )
+    said = at_once(model, X.astype(np.float32), 1e9 * T)
+    assert len(said) == 1 and "Scale y" in said[0] and model.n_iter_ <= 1
+
+
+def test_float64_stands_still_too():
+    model = MLPRegressor("absolute_error", solver="lbfgs", **{**SMALL, "hidden_layer_sizes": ()})
+    assert len(at_once(model, X, 1e26 * T)) == 1 and model.n_iter_ <= 1
+
+
+def test_an_end_at_once_at_the_minimum_is_silent():
+    model = MLPRegressor(solver="lbfgs", warm_start=True, tol=1e-12, **SMALL)
+    model.set_params(max_iter=3000)
+    for _ in range(5):
+        assert at_once(model, X, T) == []
+    assert model.n_iter_ <= 5
+    for y in (np.zeros(60), np.full(60, 5.0)):
+        assert at_once(MLPRegressor(solver="lbfgs", **SMALL), X, y) == []
+    assert at_once(MLPRegressor(solver="lbfgs", **{**SMALL, "max_iter": 1}), X, T) == []
