@@ -122,7 +122,9 @@ class EstimatorJob(Job):
     @property
     def in_place(self) -> bool:
         """Whether the fit changes the arrays of the last one, as scikit-learn's does."""
-        return self.continues and not self.early_stopping and not isinstance(self.rule, LBFGS)
+        if self.source is None or self.early_stopping or isinstance(self.rule, LBFGS):
+            return False
+        return self.network.params.dtype == self.source.network.params.dtype
 
 
 def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:

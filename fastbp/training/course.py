@@ -65,7 +65,10 @@ FIELDS: dict[str, Check] = {  # of a pickled course
     "start": or_none(instance_of(dict, "a dict")),
     "raw_params": or_none(instance_of(np.ndarray, "an array")),
     "kept": instance_of(dict, "a dict"),
-    "warning": instance_of(str, "a text"),
+    "warnings": (
+        lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+        "a list of texts",
+    ),
     "interrupted": instance_of(bool, "a bool"),
     "result": or_none(instance_of(OptimizeResult, "an OptimizeResult")),
 }

@@ -139,7 +139,7 @@ WRONG_IN_COURSES = {
     "start": (1, "state"),
     "raw_params": ([1.0], np.zeros(3), np.zeros((1, 21)), np.array(["1"] * 21)),
     "kept": (None, [], {0: None}, {0: np.zeros(3)}, {0: [0.0] * 21}),
-    "warning": (None, 1),
+    "warnings": (None, 1, "text", [None]),
     "interrupted": (None, 0),
     "result": ({}, "result"),
 }
