@@ -88,10 +88,10 @@ class Network:
                     self.tapes.append(compiled(one, 1, "activation"))
         self.plan = make_plan(self.units, [codes[one] for one in self.activations])
         self.program: Plan = assemble(self.plan, self.tapes)
-        self._allocate(dtype)
+        self._hold(np.zeros(count_params(self.units), dtype))
 
-    def _allocate(self, dtype: DTypeLike) -> None:
-        self.params: NDArray[Any] = np.zeros(count_params(self.units), dtype)
+    def _hold(self, params: NDArray[Any]) -> None:
+        self.params = params
         self.coefs, self.intercepts = split_params(self.params, self.units)
         self.products = [fan_in * fan_out for fan_in, fan_out in pairwise(self.units)]
         self._predict = variant(core.predict, self.params.dtype)
@@ -130,8 +130,7 @@ class Network:
         """A copy in another dtype; functions are not traced again."""
         network = object.__new__(Network)
         vars(network).update(vars(self))
-        network._allocate(dtype)
-        network.params[...] = self.params
+        network._hold(self.params.astype(dtype))
         return network
 
     def dtype_for(self, dtype: DTypeLike) -> np.dtype[Any]:
