@@ -53,8 +53,9 @@ exhaustive: .venv/test ## the elementary functions on every float32, at every le
 # From tests/, whose helpers are imported by their plain names.
 trust: .venv/test ## the scorecard of the page Reliability: promises under hostile load
 	@cd tests && ../.venv/bin/python -m trust $(ARGS)
-trust-sanitizers: .venv-sanitizers/test ## the suite under the compiler's sanitizers
-	@cd tests && ../.venv-sanitizers/bin/python -m trust.sanitizers $(ARGS)
+trust-sanitizers: .venv-asan/test .venv-tsan/test ## the suite under the compiler's sanitizers
+	@cd tests && for kind in asan tsan; do \
+	  ../.venv-$$kind/bin/python -m trust.sanitizers $(ARGS) || failed=1; done; exit $${failed:-0}
 
 # The package of the revision REV is built, once, into a folder whose name is printed.
 OTHER = $$(.venv/bin/python tools/build_revision.py "$(REV)")
@@ -107,7 +108,7 @@ clean: ## remove everything that make has made
 # .venv/made: has the requirements of the build; .venv/built: there is a wheel of the checkout in
 # .venv/dist; .venv/installed: it is installed; .venv/test: the extra "test" is installed as well.
 
-BUILDERS := .venv .venv-debug .venv-oldest .venv-sanitizers
+BUILDERS := .venv .venv-debug .venv-oldest .venv-asan .venv-tsan
 ENVIRONMENTS := $(BUILDERS) .venv-bench
 # By environment: Pythons to try (else .venv's), newest allowed, more requirements, kind of wheel.
 python.venv := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
@@ -115,7 +116,8 @@ python.venv-oldest := $(PYTHON) python3.11 python3.12 python3
 newest.venv-oldest := 3.12
 more.venv-oldest := run --oldest
 wheel.venv-debug := --debug
-wheel.venv-sanitizers := --sanitize
+wheel.venv-asan := --asan
+wheel.venv-tsan := --tsan
 
 # $(call make_venv,environment): with the first suitable Python, unless it is there
 make_venv = $(1)/bin/python -c "import pip" 2> /dev/null || { \
@@ -128,7 +130,7 @@ make_venv = $(1)/bin/python -c "import pip" 2> /dev/null || { \
 install = $(1)/bin/python -P $(PIP) install $(2)/*.whl \
   && $(1)/bin/python -P $(PIP) install --no-deps --force-reinstall $(2)/*.whl
 
-.venv-debug/made .venv-sanitizers/made .venv-bench/made: .venv/made
+.venv-debug/made .venv-asan/made .venv-tsan/made .venv-bench/made: .venv/made
 $(BUILDERS:%=%/made): %/made: pyproject.toml
 	@$(call make_venv,$*)
 	@$*/bin/python tools/requirements.py build $(more$*) > $*/base.txt

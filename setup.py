@@ -4,7 +4,7 @@
 
 Modules of other levels that an earlier build left in fastbp/ are still imported where the CPU has
 their level; FASTBP_ISA=v3 asks for the new one. FASTBP_DEBUG=1 builds with bounds checks,
-FASTBP_SANITIZE=address,undefined with these sanitizers of GCC (make trust-sanitizers runs it).
+FASTBP_SANITIZE=address,undefined or thread with these sanitizers of GCC (make trust-sanitizers).
 """
 
 import os
@@ -33,7 +33,7 @@ SANITIZERS = os.environ.get("FASTBP_SANITIZE")
 WATCHED = []  # flags of compiler and linker
 if SANITIZERS:  # each report with its line, and the process goes on
     WATCHED = [f"-fsanitize={SANITIZERS}", "-fsanitize-recover=all", "-fno-omit-frame-pointer"]
-    FLAGS += ["-O1", "-g", *WATCHED]
+    FLAGS += ["-O2", "-g", *WATCHED]
 
 # In setup.py and not at the head of _core.pyx: from there they would not reach the .pxd files.
 DIRECTIVES = {
@@ -106,7 +106,7 @@ if DEBUG:
     # Objects are reused by date alone, so kinds of build must not share a folder.
     OPTIONS["build"] = {"build_base": "build/debug"}
 elif SANITIZERS:
-    OPTIONS["build"] = {"build_base": "build/sanitizers"}
+    OPTIONS["build"] = {"build_base": f"build/{SANITIZERS}"}
 
 setup(
     ext_modules=[

@@ -2,7 +2,8 @@
 
     python tools/build_wheel.py FOLDER              # with the build tools of this environment
     python tools/build_wheel.py FOLDER --debug      # bounds checks, and scratch filled with NaN
-    python tools/build_wheel.py FOLDER --sanitize   # watched by sanitizers of the compiler
+    python tools/build_wheel.py FOLDER --asan       # reports bad memory and undefined behaviour
+    python tools/build_wheel.py FOLDER --tsan       # reports data races
     python tools/build_wheel.py FOLDER --isolated   # with build tools that pip installs for it
 
 FOLDER is emptied first. The log is FOLDER.log; its end is printed if the build fails.
@@ -17,7 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 TAIL = 60  # lines of a log
-KINDS = {"debug": {"FASTBP_DEBUG": "1"}, "sanitize": {"FASTBP_SANITIZE": "address,undefined"}}
+KINDS = {
+    "debug": {"FASTBP_DEBUG": "1"},
+    "asan": {"FASTBP_SANITIZE": "address,undefined"},
+    "tsan": {"FASTBP_SANITIZE": "thread"},
+}
 PYTHON = (sys.executable, "-P", "-m")  # -P: no module of the current folder hides an installed one
 
 

@@ -8,6 +8,7 @@ import contextlib
 import faulthandler
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -25,6 +26,8 @@ HELD, SKIPPED = "held", "skipped"
 FAILURES = ("crash", "hang", "exception", "broken")
 DETAIL = 2500  # characters of a failure that are kept
 MISSING = "the process ended without a verdict"
+# In the stack of a crash or hang: what called the harness.
+STARTING = re.compile(r'(harness\.py", line \d+ in attempt\n)(?: *File .*\n?)*')
 
 
 class Skipped(Exception):
@@ -134,10 +137,11 @@ class Fork:
         return Verdict("crash", f"{what}\n{self._tail()}")
 
     def _tail(self) -> str:
-        """The end of the output, without the names of all loaded modules."""
+        """The end of the output, without the lines of its stacks that say nothing."""
         self._output.seek(0)
         text = self._output.read().decode(errors="replace")
-        return text.partition("\nExtension modules:")[0][-DETAIL:]
+        text = text.partition("\nExtension modules:")[0]
+        return STARTING.sub(r"\1", text)[-DETAIL:]
 
     def _kill(self) -> None:
         with contextlib.suppress(OSError):

@@ -41,12 +41,12 @@ PLACES = {
 
 def compressed(A, width, height):
     """(major, minor, number of the entry) of each entry of a compressed format."""
-    pointers = list(A.indptr)
+    pointers, indices = np.ravel(A.indptr).tolist(), np.ravel(A.indices).tolist()
     assert len(pointers) == width + 1 and pointers[0] == 0
     assert all(a <= b for a, b in pairwise(pointers))
     for major in range(width):
         for k in range(int(pointers[major]), int(pointers[major + 1])):
-            yield major, int(A.indices[k]), k
+            yield major, indices[k], k
 
 
 def entries(A):
@@ -57,7 +57,7 @@ def entries(A):
     if A.format == "csc":
         return [(i, j, A.data[k]) for j, i, k in compressed(A, columns, n)]
     if A.format == "coo":
-        row, col = A.coords
+        row, col = map(np.ravel, A.coords)
         return list(zip(row, col, A.data, strict=True))
     if A.format == "lil":
         lines = zip(A.rows, A.data, strict=True)
@@ -68,7 +68,7 @@ def entries(A):
         assert len(A.data) == len(A.offsets)
         places = [
             (j - int(offset), j, line[j])
-            for offset, line in zip(A.offsets, A.data, strict=True)
+            for offset, line in zip(np.ravel(A.offsets), A.data, strict=True)
             for j in range(min(len(line), columns))
         ]
         return [(i, j, value) for i, j, value in places if 0 <= i < n]
