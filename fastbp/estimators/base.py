@@ -87,7 +87,7 @@ class BaseMLP(Guarded, CheckedEstimator):
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(core.ACTIVATIONS)), callable, list, tuple],
-        "init": [StrOptions({"auto", *INITIALIZERS}), tuple, list, callable],
+        "init": [StrOptions({"auto", *INITIALIZERS}), tuple, callable],
         "solver": [StrOptions({"lbfgs", *core.OPTIMIZERS})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -252,21 +252,21 @@ class BaseMLP(Guarded, CheckedEstimator):
     # ---- the learning rate
 
     @property
-    def learning_rate_(self) -> float:
+    def rate_(self) -> float:
         """The scheduled learning rate of the next epoch of `partial_fit`."""
         optimizer = self.__dict__.get("_optimizer")
         if not isinstance(optimizer, Optimizer):
             raise AttributeError(
-                f"this {type(self).__name__} has no learning_rate_ yet: it has no optimizer before "
+                f"this {type(self).__name__} has no rate_ yet: it has no optimizer before "
                 "a fit with solver='sgd' or 'adam'"
             )
         return optimizer.rate
 
-    @learning_rate_.setter
-    def learning_rate_(self, rate: float) -> None:
-        self.learning_rate_  # noqa: B018  raises if there is no optimizer
+    @rate_.setter
+    def rate_(self, rate: float) -> None:
+        self.rate_  # noqa: B018  raises if there is no optimizer
         with guard_of(self).lock:  # wait for a fit in another thread, which has a copy
-            self._optimizer.set_rate("learning_rate_", rate)
+            self._optimizer.set_rate("rate_", rate)
 
     # ---- given weights
 

@@ -36,14 +36,19 @@ def _soft_labels(n_classes: int) -> Labels:
     return Labels(classes, label_binarizer(classes, "multiclass"), soft=True)
 
 
+def _is_shares(y: Any) -> bool:
+    """Whether y is soft labels, or an indicator matrix with one class in each row."""
+    if y.ndim != 2 or scipy.sparse.issparse(y):
+        return False
+    return inputs.is_soft(y) or (y.dtype.kind in "biuf" and (y.sum(axis=1) == 1).all())
+
+
 def _probabilities(y: Any, labels: Labels, name: str) -> NDArray[np.floating]:
     """Soft labels, also if all of them are 0 or 1."""
     if y.shape[1] != len(labels.classes):
         raise ValueError(
             f"{name} has {y.shape[1]} columns, but there are {len(labels.classes)} classes."
         )
-    if scipy.sparse.issparse(y):
-        y = y.toarray()
     y = y if y.dtype.kind == "f" else y.astype(np.float64)
     inputs.check_probabilities(y, name)
     return y
@@ -233,7 +238,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_outputs_ : int
         Number of outputs of the network.
 
-    learning_rate_ : float
+    rate_ : float
         The learning rate of the next epoch of `partial_fit` ('sgd' and 'adam'). It may be set
         between two calls. The schedule 'invscaling' sets it anew after each epoch.
 
@@ -610,7 +615,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """A bool for each sample and output, or soft labels as they are; and the labels."""
         if labels is None and inputs.is_soft(y):
             labels = _soft_labels(y.shape[1])
-        if labels is not None and labels.is_multinomial and y.ndim == 2:
+        if labels is not None and labels.is_multinomial and _is_shares(y):
             return _probabilities(y, labels, "y"), labels._replace(soft=True)
         plain = inputs.plain_labels(y, None if labels is None else labels.classes)
         if labels is None:
@@ -652,7 +657,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self, y: NDArray[Any], labels: Labels, n_outputs: int
     ) -> NDArray[Any]:
         """Indicators of the labels y_val. All labels have to be among the classes."""
-        if labels.soft and y.ndim == 2:
+        if labels.soft and _is_shares(y):
             return _probabilities(y, labels, "y_val")
         multilabel = labels.binarizer.y_type_ == "multilabel-indicator"
         kind = type_of_target(y)

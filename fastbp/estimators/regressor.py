@@ -264,7 +264,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     n_outputs_ : int
         Number of outputs of the network.
 
-    learning_rate_ : float
+    rate_ : float
         The learning rate of the next epoch of `partial_fit` ('sgd' and 'adam'). It may be set
         between two calls. The schedule 'invscaling' sets it anew after each epoch.
 

@@ -414,18 +414,18 @@ def test_the_rate_can_be_set_between_two_calls(solver):
     ours, theirs = pair(solver=solver)
     name = "learning_rate_init" if solver == "adam" else "learning_rate"
     for rate in (0.1, 0.01, 0.003):
-        ours.learning_rate_ = rate
+        ours.rate_ = rate
         setattr(theirs._optimizer, name, rate)
-        assert ours.learning_rate_ == rate
+        assert ours.rate_ == rate
         ours.partial_fit(X, y), theirs.partial_fit(X, y)
         np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-9)
-    assert pickle.loads(pickle.dumps(ours)).learning_rate_ == 0.003
+    assert pickle.loads(pickle.dumps(ours)).rate_ == 0.003
     for rate in (0, -1, np.nan, np.inf, "a", None):
-        with pytest.raises(ValueError, match="learning_rate_ must be a number"):
-            ours.learning_rate_ = rate
-    assert not hasattr(MLPRegressor(), "learning_rate_")
+        with pytest.raises(ValueError, match="rate_ must be a number"):
+            ours.rate_ = rate
+    assert not hasattr(MLPRegressor(), "rate_")
     with pytest.raises(AttributeError, match="no optimizer before a fit"):
-        MLPRegressor().learning_rate_ = 0.1
+        MLPRegressor().rate_ = 0.1
 
 
 def test_an_optimizer_set_to_none_begins_anew():

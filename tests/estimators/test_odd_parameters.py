@@ -94,7 +94,7 @@ OUR_PARAMETERS = [
     ("learning_rate", among(SCHEDULES), CLF + REG, ["Constant", "", None, 0.1]),
     (
         "init",
-        among({"auto", *INITIALIZERS}),
+        f"{among({'auto', *INITIALIZERS})}, an instance of 'tuple' or a callable",
         CLF + REG,
         ["he", "Auto", "", None, 1, ["auto"]],
     ),

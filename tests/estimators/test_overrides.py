@@ -140,7 +140,8 @@ def test_init_is_used_by_partial_fit_and_searches_and_once():
     [
         (([np.ones((4, 5))], [np.ones(5)]), "init must have 2 arrays"),
         ((1, 2), "init must be a pair"),
-        ([1, 2, 3], "init must be a pair"),
+        ((1, 2, 3), "init must be a pair"),
+        ([1, 2], "'init' parameter"),
         ((), "init must be a pair"),
         (([np.ones((5, 4)), np.ones((5, 3))], [np.ones(5), np.ones(3)]), r"of shape \(4, 5\)"),
         (([np.ones((4, 5)), np.ones((5, 3))], [np.ones(5), np.ones(4)]), "biases of layer 1"),

@@ -252,4 +252,4 @@ def test_the_rate_set_during_a_fit_stays(monkeypatch):
 
     monkeypatch.setattr(training, "run", meanwhile)
     model.partial_fit(X, y)
-    assert model._optimizer.learning_rate_init == model.learning_rate_ == 0.5
+    assert model._optimizer.learning_rate_init == model.rate_ == 0.5

@@ -23,11 +23,7 @@ pytestmark = [
 ]
 
 # test: the private name of scikit-learn that it uses
-PRIVATE = {
-    "test_gradient": "_loss_grad_lbfgs",
-    "test_learning_rate_warmstart": "_optimizer",
-    "test_adaptive_learning_rate": "_optimizer",
-}
+PRIVATE = {"test_gradient": "_loss_grad_lbfgs"}
 
 ORIGINAL = "sklearn.neural_network.tests.test_mlp"
 IMPORT = "from sklearn.neural_network import MLPClassifier, MLPRegressor\n"
