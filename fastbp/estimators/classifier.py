@@ -729,6 +729,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _decode(labels: Labels, probability: NDArray[Any]) -> NDArray[Any]:
         """Labels of probabilities or indicators, one column for each output."""
         binarizer = labels.binarizer
+        if binarizer is None:  # weights were set by hand
+            raise AttributeError("the estimator has no attribute '_label_binarizer'")
         classes = np.asarray(binarizer.classes_)  # scikit-learn's predict asks it alone
         if not binarizer.sparse_input_:  # the result of inverse_transform, without its checks
             if binarizer.y_type_ == "multiclass":

@@ -165,8 +165,8 @@ def join_arrays(estimator: CheckedEstimator) -> None:
 def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
     """The model of the public attributes. The network of the last one is used if it fits."""
     attributes = draft.__dict__
-    is_classifier = not draft._y_is_numeric
-    needed = ["coefs_", "intercepts_", "out_activation_", *["_label_binarizer"] * is_classifier]
+    has_classes = "_label_binarizer" in attributes or "classes_" in attributes
+    needed = ["coefs_", "intercepts_", "out_activation_", *["_label_binarizer"] * has_classes]
     for name in needed:
         if name not in attributes:
             raise AttributeError(f"the estimator has no attribute {name!r}, but was fitted")
@@ -194,8 +194,8 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
         and network.params.dtype == dtype
     ):
         network = Network(units, activation, dtype)
-    labels = _labels(attributes, units[-1]) if is_classifier else Labels()
-    names = FACTS if is_classifier else FACTS[:-1]
+    labels = _labels(attributes, units[-1]) if has_classes else Labels()
+    names = FACTS if has_classes else FACTS[:-1]
     facts = (list(v) if isinstance(v, list) else v for v in map(attributes.get, names))
     return Model(
         network,
