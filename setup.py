@@ -28,6 +28,7 @@ else:
     # Contraction to fused multiply-adds is asked for by name, since GCC and Clang differ in it.
     FLAGS = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
     FLAGS += ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+    FLAGS += ["-Wframe-larger-than=4096"]  # the core runs in threads with small stacks
 
 SANITIZERS = os.environ.get("FASTBP_SANITIZE")
 WATCHED = []  # flags of compiler and linker

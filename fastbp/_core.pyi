@@ -96,17 +96,28 @@ def abort_team(words: NDArray[int32]) -> None: ...
 
 # ---- doors of single kernels, for the tests (kernel_doors.pxi)
 
+def matmul_scratch(form: str, m: int, n: int, k: int) -> int: ...
 def kernel_matmul(
     a: Floating,
     b: Floating,
     c: Floating,
     form: str,
+    scratch: Floating,
     bias: Floating | None = None,
     add: bool = False,
 ) -> None: ...
-def kernel_affine(a: Floating, w: Floating, b: Floating, z: Floating) -> None: ...
+def kernel_affine(
+    a: Floating, w: Floating, b: Floating, z: Floating, scratch: Floating
+) -> None: ...
 def kernel_affine_gradient(
-    a: Floating, w: Floating, delta: Floating, da: Floating, dw: Floating, db: Floating, add: bool
+    a: Floating,
+    w: Floating,
+    delta: Floating,
+    da: Floating,
+    dw: Floating,
+    db: Floating,
+    add: bool,
+    scratch: Floating,
 ) -> None: ...
 def kernel_affine_csr(
     x: CSR, order: NDArray[intp], w: Floating, b: Floating, z: Floating

@@ -68,6 +68,7 @@ from fastbp.kernels.scratch cimport (
     PREDICT,
     ROW_LOSSES,
     layer_rows,
+    own_products,
 )
 from fastbp.kernels.walk cimport Layer, Walk
 
@@ -431,7 +432,8 @@ def pull_back(program, const floating[::1] params, floating[::1] scratch, x,
             layer = walk.plan
             affine.affine_backward_rows(
                 out_x + first * layer.fan_in, layer_rows(&walk, &params[0], walk.deltas, layer, 0),
-                &params[layer.weight], rows, layer.fan_in, layer.fan_out)
+                &params[layer.weight], rows, layer.fan_in, layer.fan_out,
+                own_products(&walk, &params[0]))
 
 
 # ---- losses and links -----------------------------------------------------------------------

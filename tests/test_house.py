@@ -46,6 +46,8 @@ MANY_PARAMETERS = {
     "tiles",
     "gemm",
     "gemv",
+    "matmul_tn",
+    "affine_backward_weights",
     "affine_forward_csr",
     "affine_backward_weights_csr",
 }

@@ -1,9 +1,9 @@
 """The affine map z = a w + b and its backward, for dense rows and for CSR rows.
 
-Shape letters: B rows of the batch, I fan-in, O fan-out. A CSR row r of the batch is the data's row
-order[r]; its indices may be unsorted and may repeat (repeated entries add up). The caller's other
-threads may write indices meanwhile: each is read once and compared, and an entry outside of the
-columns is left out.
+Shape letters: B rows of the batch, I fan-in, O fan-out. `scratch` is that of the products, see
+matmul.pxd. A CSR row r of the batch is the data's row order[r]; its indices may be unsorted and may
+repeat (repeated entries add up). The caller's other threads may write indices meanwhile: each is
+read once and compared, and an entry outside of the columns is left out.
 """
 
 from cython cimport floating
@@ -23,27 +23,28 @@ cdef extern from * nogil:
 
 
 cdef inline void affine_forward(floating* z_bo, const floating* a_bi, const floating* w_io,
-                                const floating* b_o, Py_ssize_t B, Py_ssize_t I,
-                                Py_ssize_t O) noexcept nogil:
+                                const floating* b_o, Py_ssize_t B, Py_ssize_t I, Py_ssize_t O,
+                                floating* scratch) noexcept nogil:
     """z := a w + b."""
-    matmul_nn(z_bo, a_bi, w_io, B, O, I, b_o)
+    matmul_nn(z_bo, a_bi, w_io, B, O, I, b_o, scratch)
 
 
 cdef inline void affine_backward_rows(floating* da_bi, const floating* delta_bo,
                                       const floating* w_io, Py_ssize_t B, Py_ssize_t I,
-                                      Py_ssize_t O) noexcept nogil:
+                                      Py_ssize_t O, floating* scratch) noexcept nogil:
     """da := delta w^T."""
-    matmul_nt(da_bi, delta_bo, w_io, B, I, O)
+    matmul_nt(da_bi, delta_bo, w_io, B, I, O, scratch)
 
 
 cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, Py_ssize_t fan_in,
                                          const floating* delta_bo, Py_ssize_t B, Py_ssize_t I,
-                                         Py_ssize_t O, bint add) noexcept nogil:
+                                         Py_ssize_t O, bint add,
+                                         floating* scratch) noexcept nogil:
     """dw := a^T delta (added to dw if `add`), for I of the fan_in columns of a."""
     cdef Py_ssize_t i, o
     cdef floating a
     if B > 1:
-        matmul_tn(dw_io, a_bi, fan_in, delta_bo, I, O, B, add)
+        matmul_tn(dw_io, a_bi, fan_in, delta_bo, I, O, B, add, scratch)
         return
     for i in range(I):  # one row: an outer product
         a = a_bi[i]

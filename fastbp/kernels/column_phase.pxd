@@ -15,7 +15,7 @@ from fastbp.kernels.optimizers cimport (
     optimizer_step,
     sum_of_squares,
 )
-from fastbp.kernels.scratch cimport batch_input, layer_rows, slice_rows
+from fastbp.kernels.scratch cimport batch_input, layer_rows, own_products, slice_rows
 from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "team.h" nogil:
@@ -100,7 +100,7 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
                     team_own(params + offset, n * O * sizeof(floating))
                 if parts & DERIVE and a_bi != NULL:
                     affine_backward_weights(dw_io, a_bi + i, layer.fan_in, delta_bo, rows, n, O,
-                                            add)
+                                            add, own_products(walk, params))
                 if walk.alpha != 0 and parts & (STEP | FINISH):
                     squares[index] = <floating>sum_of_squares(params + offset, n * O)
                 use_gradient(walk, params, dw_io, offset, n * O, parts, &of_weights)

@@ -12,6 +12,9 @@
    along k instead, and an element is as many interleaved chains as 64 bytes have numbers; or, if a is
    transposed, along the rows of c, which keeps the one chain.
 
+   Copies of blocks lie in scratch memory of the caller: gemm_scratch says how much. The stack of a
+   thread may be small.
+
    Included three times: by the core, and by itself once for each dtype. */
 #ifndef REAL
 
@@ -19,6 +22,7 @@
 #define FASTBP_GEMM_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 static int matmul_native = 0; /* whether products go through the tiles, or through BLAS */
@@ -90,13 +94,19 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 
 #else
 #define gemm_has_tiles 0
-static inline void gemm_float(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, int a_trans,
-                              const float *b, ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n,
-                              ptrdiff_t k, const float *init, ptrdiff_t init_step) {}
-static inline void gemm_double(double *c, ptrdiff_t ldc, const double *a, ptrdiff_t lda,
-                               int a_trans, const double *b, ptrdiff_t ldb, int b_trans,
-                               ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const double *init,
-                               ptrdiff_t init_step) {}
+#define NO_TILES(REAL)                                                                             \
+    static inline void gemm_##REAL(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,           \
+                                   int a_trans, const REAL *b, ptrdiff_t ldb, int b_trans,         \
+                                   ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *init,        \
+                                   ptrdiff_t init_step, REAL *scratch) {}                          \
+    static inline ptrdiff_t gemm_scratch_##REAL(ptrdiff_t lda, int a_trans, ptrdiff_t ldb,         \
+                                                int b_trans, ptrdiff_t m, ptrdiff_t n,             \
+                                                ptrdiff_t k) {                                     \
+        return 0;                                                                                  \
+    }
+NO_TILES(float)
+NO_TILES(double)
+#undef NO_TILES
 #endif
 #endif /* FASTBP_GEMM_H */
 
@@ -104,77 +114,9 @@ static inline void gemm_double(double *c, ptrdiff_t ldc, const double *a, ptrdif
 
 #define F(name) GEMM_NAME(name, REAL)
 #define INLINE static inline __attribute__((always_inline))
-#define NOINLINE __attribute__((noinline)) /* each has its buffer on the stack: not all at once */
+#define NOINLINE __attribute__((noinline)) /* of rare ways, which would crowd gemm */
 
-typedef REAL F(vector) __attribute__((vector_size(TILE_BYTES)));
-typedef REAL F(unaligned) __attribute__((vector_size(TILE_BYTES), aligned(sizeof(REAL)), may_alias));
-typedef INDEX F(lanes) __attribute__((vector_size(TILE_BYTES)));
-typedef REAL F(four) __attribute__((vector_size(4 * sizeof(REAL))));
-typedef REAL F(unaligned_four)
-    __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
-
-#if LANES == 16
-#define LANE_NUMBERS {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
-#elif LANES == 8
-#define LANE_NUMBERS {0, 1, 2, 3, 4, 5, 6, 7}
-#elif LANES == 4
-#define LANE_NUMBERS {0, 1, 2, 3}
-#else
-#define LANE_NUMBERS {0, 1}
-#endif
-
-/* The first `count` lanes of a vector in memory; the memory behind them is not touched. */
-#if TILE_BYTES == 64
-#include <immintrin.h>
-#define MASK(count) ((unsigned)((1u << (count)) - 1))
-INLINE F(vector) F(load_part)(const REAL *p, int count) {
-    return sizeof(REAL) == 4 ? (F(vector))_mm512_maskz_loadu_ps((__mmask16)MASK(count), p)
-                             : (F(vector))_mm512_maskz_loadu_pd((__mmask8)MASK(count), p);
-}
-INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
-    if (sizeof(REAL) == 4) _mm512_mask_storeu_ps(p, (__mmask16)MASK(count), (__m512)v);
-    else _mm512_mask_storeu_pd(p, (__mmask8)MASK(count), (__m512d)v);
-}
-#elif TILE_BYTES == 32
-#include <immintrin.h>
-INLINE __m256i F(mask)(int count) {
-    const F(lanes) lane = LANE_NUMBERS;
-    return (__m256i)(lane < (INDEX)count);
-}
-INLINE F(vector) F(load_part)(const REAL *p, int count) {
-    return sizeof(REAL) == 4
-               ? (F(vector))_mm256_maskload_ps((const float *)p, F(mask)(count))
-               : (F(vector))_mm256_maskload_pd((const double *)p, F(mask)(count));
-}
-INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
-    if (sizeof(REAL) == 4) _mm256_maskstore_ps((float *)p, F(mask)(count), (__m256)v);
-    else _mm256_maskstore_pd((double *)p, F(mask)(count), (__m256d)v);
-}
-#else
-INLINE F(vector) F(load_part)(const REAL *p, int count) {
-    F(vector) v = {0};
-    for (int l = 0; l < LANES; l++)
-        if (l < count) v[l] = p[l];
-    return v;
-}
-INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
-    for (int l = 0; l < LANES; l++)
-        if (l < count) p[l] = v[l];
-}
-#endif
-
-INLINE F(vector) F(load)(const REAL *p) { return *(const F(unaligned) *)p; }
-
-/* Lane l of the result is lane from[l] of a followed by b. */
-INLINE F(vector) F(shuffle)(F(vector) a, F(vector) b, F(lanes) from) {
-#if defined(__clang__)
-    F(vector) v = a;
-    UNROLL for (int l = 0; l < LANES; l++) v[l] = from[l] < LANES ? a[from[l]] : b[from[l] - LANES];
-    return v;
-#else
-    return __builtin_shuffle(a, b, from);
-#endif
-}
+#include "vectors.h"
 
 /* One tile: c[r][j] := init[r][j] + sum_k a[r][k] b[k][j], for `rows` rows and `vectors` vectors, of
    the last of which `tail` lanes are c's. Constants at every call, so that the sums are registers. */
@@ -394,8 +336,8 @@ static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t
 /* The last few columns of c := init + op(a) op(b). */
 static NOINLINE void F(gemm_few)(int few, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans,
                         const REAL *b, ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t k,
-                        const REAL *init, ptrdiff_t init_step) {
-    REAL turned[FEW_COLUMNS][DOT_BLOCK];
+                        const REAL *init, ptrdiff_t init_step, REAL *scratch) {
+    REAL *const turned = scratch; /* FEW_COLUMNS rows of DOT_BLOCK */
     if (a_trans || b_trans || ldb == 1) {
         (a_trans ? F(turned) : F(dots))(few, c, ldc, a, lda, b, ldb, m, k, init, init_step);
         return;
@@ -405,23 +347,58 @@ static NOINLINE void F(gemm_few)(int few, REAL *c, ptrdiff_t ldc, const REAL *a,
         if (m == 1) F(dot_row)(few, c, a + top, b + top * ldb + few - FEW_COLUMNS, ldb, depth, init);
         else {
             for (ptrdiff_t i = 0; i < depth; i++)
-                for (int j = 0; j < few; j++) turned[j][i] = b[(top + i) * ldb + j];
-            F(dots)(few, c, ldc, a + top, lda, turned[0], DOT_BLOCK, m, depth, init, init_step);
+                for (int j = 0; j < few; j++) turned[j * DOT_BLOCK + i] = b[(top + i) * ldb + j];
+            F(dots)(few, c, ldc, a + top, lda, turned, DOT_BLOCK, m, depth, init, init_step);
         }
         init = c;
         init_step = ldc;
     }
 }
 
+/* How many columns at the end of c are left to gemm_few. */
+INLINE int F(few_columns)(int a_trans, ptrdiff_t ldb, int b_trans, ptrdiff_t n, ptrdiff_t k) {
+    const int few = (int)(n % CHAINS);
+    if (few > FEW_COLUMNS) return 0;
+    if (n == few) return n > 1 || !(a_trans || b_trans || ldb == 1) ? 0 : few;
+    return k < (a_trans ? CHAINS : DOT_DEPTH) ? 0 : few;
+}
+
+/* Whether blocks of b are copied. */
+INLINE int F(copies_b)(ptrdiff_t ldb, int b_trans, ptrdiff_t m) {
+    return b_trans || (m >= COPY_ROWS && ldb * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE);
+}
+
+/* Whether columns of a are copied. */
+INLINE int F(copies_a)(ptrdiff_t lda, int a_trans, ptrdiff_t panels) {
+    return a_trans && panels >= COPY_PANELS && lda * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE;
+}
+
+/* Numbers of scratch that are enough for gemm, with up to m rows and k terms. */
+INLINE ptrdiff_t F(gemm_scratch)(ptrdiff_t lda, int a_trans, ptrdiff_t ldb, int b_trans, ptrdiff_t m,
+                                 ptrdiff_t n, ptrdiff_t k) {
+    const ptrdiff_t vectors = (n + LANES - 1) / LANES;
+    ptrdiff_t numbers = 0;
+    if (!a_trans && !b_trans && ldb > 1 && m > 1 && F(few_columns)(0, ldb, 0, n, k))
+        numbers = FEW_COLUMNS * DOT_BLOCK;
+    if (F(copies_b)(ldb, b_trans, m) || (!MASKED && m > 1)) {
+        const ptrdiff_t packed = (k < PACK_BLOCK ? k : PACK_BLOCK) * LANES
+                                 * (vectors < TILE_VECTORS ? vectors : TILE_VECTORS);
+        if (packed > numbers) numbers = packed;
+    }
+    if (F(copies_a)(lda, a_trans, (vectors + TILE_VECTORS - 1) / TILE_VECTORS))
+        numbers += COPY_BLOCK * COPY_COLUMNS;
+    return numbers ? numbers + (ptrdiff_t)(TILE_BYTES / sizeof(REAL)) : 0;
+}
+
 static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
-                    const REAL *init, ptrdiff_t init_step);
+                    const REAL *init, ptrdiff_t init_step, REAL *scratch);
 
 /* gemm with a transposed, on copies of blocks of a. */
 static NOINLINE void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b,
                            ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *init,
-                           ptrdiff_t init_step) {
-    REAL copy[COPY_BLOCK * COPY_COLUMNS] __attribute__((aligned(TILE_BYTES)));
+                           ptrdiff_t init_step, REAL *scratch) {
+    REAL *const copy = scratch, *const rest = scratch + COPY_BLOCK * COPY_COLUMNS;
     for (ptrdiff_t i = 0; i < m; i += COPY_COLUMNS) {
         const ptrdiff_t rows = m - i < COPY_COLUMNS ? m - i : COPY_COLUMNS;
         for (ptrdiff_t top = 0; top < k; top += COPY_BLOCK) {
@@ -429,44 +406,41 @@ static NOINLINE void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdi
             for (ptrdiff_t l = 0; l < depth; l++)
                 memcpy(copy + l * COPY_COLUMNS, a + (top + l) * lda + i, rows * sizeof(REAL));
             if (top) F(gemm)(c + i * ldc, ldc, copy, COPY_COLUMNS, 1, b + top * ldb, ldb, 0, rows, n,
-                             depth, c + i * ldc, ldc);
+                             depth, c + i * ldc, ldc, rest);
             else F(gemm)(c + i * ldc, ldc, copy, COPY_COLUMNS, 1, b, ldb, 0, rows, n, depth,
-                         init ? init + i * init_step : NULL, init_step);
+                         init ? init + i * init_step : NULL, init_step, rest);
         }
     }
 }
 
 /* c (m, n; rows ldc apart) := init + op(a) op(b). a is (m, k), or (k, m) if transposed; b is (k, n),
    or (n, k), but not both transposed. init: NULL for zeros; rows init_step apart, 0 for one row used
-   for all. */
+   for all. scratch: of any alignment. */
 static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
-                    const REAL *init, ptrdiff_t init_step) {
+                    const REAL *init, ptrdiff_t init_step, REAL *scratch) {
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
     if (m == 1 && n > 1 && n <= LANES && !a_trans && !b_trans) { /* one tile: nothing to decide */
         F(tile)(1, 1, 0, c, ldc, a, lda, b, ldb, k, init, init_step, (int)n);
         return;
     }
-    int few = n % CHAINS <= FEW_COLUMNS ? (int)(n % CHAINS) : 0;
-    if (n == few ? n > 1 || !(a_trans || b_trans || ldb == 1) : k < (a_trans ? CHAINS : DOT_DEPTH))
-        few = 0;
+    const int few = F(few_columns)(a_trans, ldb, b_trans, n, k);
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
     const ptrdiff_t most_vectors =
         m == 1 && !a_trans && !b_trans && MASKED ? ROW_VECTORS : TILE_VECTORS;
     const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
-    if (a_trans && panels >= COPY_PANELS && lda * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE) {
-        F(gemm_copied)(c, ldc, a, lda, b, ldb, m, n, k, init, init_step);
+    scratch = (REAL *)(((uintptr_t)scratch + TILE_BYTES - 1) & ~(uintptr_t)(TILE_BYTES - 1));
+    if (F(copies_a)(lda, a_trans, panels)) {
+        F(gemm_copied)(c, ldc, a, lda, b, ldb, m, n, k, init, init_step, scratch);
         return;
     }
-    const int copy_b =
-        b_trans || (m >= COPY_ROWS && ldb * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE);
+    const int copy_b = F(copies_b)(ldb, b_trans, m);
     if (few) {
         const ptrdiff_t left = n - few;
         F(gemm_few)(few, c + left, ldc, a, lda, a_trans, b + left * (b_trans ? ldb : 1), ldb, b_trans,
-                    m, k, init ? init + left : NULL, init_step);
+                    m, k, init ? init + left : NULL, init_step, scratch);
         if (!left) return;
     }
-    REAL packed[PACK_BLOCK * TILE_VECTORS * LANES] __attribute__((aligned(TILE_BYTES)));
     const int in_streams = m == 1 && ldb * (ptrdiff_t)sizeof(REAL) >= STREAM_STRIDE;
     const ptrdiff_t block = copy_b ? PACK_BLOCK : in_streams ? STREAMS : K_BLOCK;
     const ptrdiff_t blocks = (k + block - 1) / block;
@@ -484,8 +458,8 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
             const REAL *b_k = b + (b_trans ? left * ldb + top : top * ldb + left);
             ptrdiff_t b_step = ldb;
             if (copy_b || (!MASKED && tail < LANES && m > 1)) {
-                F(pack)(packed, wide * LANES, b_k, ldb, b_trans, width, depth);
-                b_k = packed;
+                F(pack)(scratch, wide * LANES, b_k, ldb, b_trans, width, depth);
+                b_k = scratch;
                 b_step = wide * LANES;
             }
             F(panel)(wide, a_trans, c + left, ldc, a_k, lda, b_k, b_step, m, depth,

@@ -1,36 +1,54 @@
 """Doors of single kernels, for the tests; included by _core.pyx."""
 
 
+def matmul_scratch(str form, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k):
+    """Numbers of scratch for a product of one of the forms of `kernel_matmul`."""
+    if form == "nn":
+        return matmul.scratch_nn(m, n, k)
+    if form == "nt":
+        return matmul.scratch_nt(m, n, k)
+    if form == "tn":
+        return matmul.scratch_tn(m, m, n, k)
+    raise ValueError(f"no product has the form {form!r}")
+
+
 def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:, ::1] c, str form,
-                  const floating[::1] bias=None, bint add=False):
+                  floating[::1] scratch, const floating[::1] bias=None, bint add=False):
     """c := bias + a b ('nn'), a b^T ('nt') or a^T b ('tn'; added to c if `add`)."""
     cdef Py_ssize_t m = c.shape[0], n = c.shape[1]
+    cdef Py_ssize_t k = a.shape[0] if form == "tn" else a.shape[1]
     bind_backend()
+    if scratch.shape[0] < matmul_scratch(form, m, n, k):
+        raise ValueError("too little scratch")
     if form == "nn":
-        matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1], &bias[0])
+        matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, &bias[0], &scratch[0])
     elif form == "nt":
-        matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, a.shape[1])
-    elif form == "tn":
-        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, a.shape[0], add)
+        matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, &scratch[0])
     else:
-        raise ValueError(f"no product has the form {form!r}")
+        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, k, add, &scratch[0])
 
 
 def kernel_affine(const floating[:, ::1] a, const floating[:, ::1] w, const floating[::1] b,
-                  floating[:, ::1] z):
+                  floating[:, ::1] z, floating[::1] scratch):
     """z := a w + b."""
+    cdef Py_ssize_t B = a.shape[0], I = w.shape[0], O = w.shape[1]
     bind_backend()
-    affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], &b[0], a.shape[0], w.shape[0], w.shape[1])
+    if scratch.shape[0] < matmul.scratch_nn(B, O, I):
+        raise ValueError("too little scratch")
+    affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], &b[0], B, I, O, &scratch[0])
 
 
 def kernel_affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,
                            const floating[:, ::1] delta, floating[:, ::1] da,
-                           floating[:, ::1] dw, floating[::1] db, bint add):
+                           floating[:, ::1] dw, floating[::1] db, bint add,
+                           floating[::1] scratch):
     """da := delta w^T;  dw := a^T delta;  db := 1^T delta (dw and db added to if `add`)."""
     cdef Py_ssize_t B = a.shape[0], I = w.shape[0], O = w.shape[1]
     bind_backend()
-    affine.affine_backward_rows(&da[0, 0], &delta[0, 0], &w[0, 0], B, I, O)
-    affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], B, I, O, add)
+    if scratch.shape[0] < max(matmul.scratch_nt(B, I, O), matmul.scratch_tn(I, I, O, B)):
+        raise ValueError("too little scratch")
+    affine.affine_backward_rows(&da[0, 0], &delta[0, 0], &w[0, 0], B, I, O, &scratch[0])
+    affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], B, I, O, add, &scratch[0])
     affine.affine_backward_bias(&db[0], &delta[0, 0], B, O, add)
 
 

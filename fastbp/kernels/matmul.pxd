@@ -5,6 +5,9 @@ multiply-adds, whatever the block of rows it is computed in. With BLAS the order
 on the shape of the product, so that callers fix the blocks by the problem's shape and never by the
 team. BLAS is column-major: the operands and their flags change places. Callers keep every dimension
 within 32-bit integers, and have bound BLAS.
+
+The last argument is scratch: as many numbers as `scratch_nn`, `scratch_nt` or `scratch_tn` says.
+Nothing is allocated here, and nothing large lies on the stack.
 """
 
 from cython cimport floating
@@ -22,20 +25,33 @@ cdef extern from "gemm.h" nogil:
     int matmul_native  # whether products go through the tiles, or through BLAS
     void gemm_float(float* c, Py_ssize_t ldc, const float* a, Py_ssize_t lda, int a_trans,
                     const float* b, Py_ssize_t ldb, int b_trans, Py_ssize_t m, Py_ssize_t n,
-                    Py_ssize_t k, const float* init, Py_ssize_t init_step)
+                    Py_ssize_t k, const float* init, Py_ssize_t init_step, float* scratch)
     void gemm_double(double* c, Py_ssize_t ldc, const double* a, Py_ssize_t lda, int a_trans,
                      const double* b, Py_ssize_t ldb, int b_trans, Py_ssize_t m, Py_ssize_t n,
-                     Py_ssize_t k, const double* init, Py_ssize_t init_step)
+                     Py_ssize_t k, const double* init, Py_ssize_t init_step, double* scratch)
+    Py_ssize_t gemm_scratch_float(Py_ssize_t lda, int a_trans, Py_ssize_t ldb, int b_trans,
+                                  Py_ssize_t m, Py_ssize_t n, Py_ssize_t k)
+    Py_ssize_t gemm_scratch_double(Py_ssize_t lda, int a_trans, Py_ssize_t ldb, int b_trans,
+                                   Py_ssize_t m, Py_ssize_t n, Py_ssize_t k)
 
 
 cdef inline void tiles(floating* c_mn, const floating* a, Py_ssize_t lda, bint a_trans,
                        const floating* b, Py_ssize_t ldb, bint b_trans, Py_ssize_t m,
-                       Py_ssize_t n, Py_ssize_t k, const floating* init,
-                       Py_ssize_t init_step) noexcept nogil:
+                       Py_ssize_t n, Py_ssize_t k, const floating* init, Py_ssize_t init_step,
+                       floating* scratch) noexcept nogil:
     if floating is double:
-        gemm_double(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step)
+        gemm_double(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step, scratch)
     else:
-        gemm_float(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step)
+        gemm_float(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step, scratch)
+
+
+cdef inline Py_ssize_t tiles_scratch(Py_ssize_t lda, bint a_trans, Py_ssize_t ldb, bint b_trans,
+                                     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """Numbers of scratch for `tiles`, of either dtype."""
+    if not matmul_native:
+        return 0
+    return max(gemm_scratch_float(lda, a_trans, ldb, b_trans, m, n, k),
+               gemm_scratch_double(lda, a_trans, ldb, b_trans, m, n, k))
 
 
 cdef inline void gemm(char trans_b, char trans_a, Py_ssize_t n, Py_ssize_t m, Py_ssize_t k,
@@ -57,13 +73,13 @@ cdef inline void gemv(char trans, Py_ssize_t m, Py_ssize_t n, const floating* a,
 
 
 cdef inline void matmul_nn(floating* c_mn, const floating* a_mk, const floating* b_kn,
-                           Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-                           const floating* bias_n) noexcept nogil:
+                           Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const floating* bias_n,
+                           floating* scratch) noexcept nogil:
     """c := bias + a b, the bias in every row."""
     cdef Py_ssize_t r
     cdef floating one = 1
     if matmul_native:
-        tiles(c_mn, a_mk, k, False, b_kn, n, False, m, n, k, bias_n, 0)
+        tiles(c_mn, a_mk, k, False, b_kn, n, False, m, n, k, bias_n, 0, scratch)
         return
     for r in range(m):
         memcpy(c_mn + r * n, bias_n, n * sizeof(floating))
@@ -75,25 +91,42 @@ cdef inline void matmul_nn(floating* c_mn, const floating* a_mk, const floating*
         gemm(c"N", c"N", n, m, k, b_kn, n, a_mk, k, one, c_mn, n)
 
 
+cdef inline Py_ssize_t scratch_nn(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """Numbers of scratch for `matmul_nn` with up to m rows."""
+    return tiles_scratch(k, False, n, False, m, n, k)
+
+
 cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating* b_nk,
-                           Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+                           Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+                           floating* scratch) noexcept nogil:
     """c := a b^T."""
     cdef floating zero = 0
     if matmul_native:
-        tiles(c_mn, a_mk, k, False, b_nk, k, True, m, n, k, NULL, 0)
+        tiles(c_mn, a_mk, k, False, b_nk, k, True, m, n, k, NULL, 0, scratch)
     elif m == 1:
         gemv(c"T", k, n, b_nk, k, a_mk, 1, zero, c_mn, 1)
     else:
         gemm(c"T", c"N", n, m, k, b_nk, k, a_mk, k, zero, c_mn, n)
 
 
+cdef inline Py_ssize_t scratch_nt(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """Numbers of scratch for `matmul_nt` with up to m rows."""
+    return tiles_scratch(k, False, k, True, m, n, k)
+
+
 cdef inline void matmul_tn(floating* c_mn, const floating* a_km, Py_ssize_t lda,
-                           const floating* b_kn, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-                           bint add) noexcept nogil:
+                           const floating* b_kn, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, bint add,
+                           floating* scratch) noexcept nogil:
     """c := a^T b, added to c if `add`; a is m columns of a matrix whose rows have length lda."""
     if matmul_native:
-        tiles(c_mn, a_km, lda, True, b_kn, n, False, m, n, k, c_mn if add else NULL, n)
+        tiles(c_mn, a_km, lda, True, b_kn, n, False, m, n, k, c_mn if add else NULL, n, scratch)
     elif n == 1:
         gemv(c"N", m, k, a_km, lda, b_kn, 1, <floating>add, c_mn, 1)
     else:
         gemm(c"N", c"T", n, m, k, b_kn, n, a_km, lda, <floating>add, c_mn, n)
+
+
+cdef inline Py_ssize_t scratch_tn(Py_ssize_t lda, Py_ssize_t m, Py_ssize_t n,
+                                  Py_ssize_t k) noexcept nogil:
+    """Numbers of scratch for `matmul_tn` with up to m rows of c and k of b."""
+    return tiles_scratch(lda, True, n, False, m, n, k)

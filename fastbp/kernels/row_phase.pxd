@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 from fastbp.kernels.activations cimport activation_backward, activation_forward, slope_backward
 from fastbp.kernels.affine cimport affine_backward_rows, affine_forward, affine_forward_csr
 from fastbp.kernels.losses cimport gather_targets, loss_delta
-from fastbp.kernels.scratch cimport batch_input, layer_rows, own_registers
+from fastbp.kernels.scratch cimport batch_input, layer_rows, own_products, own_registers
 from fastbp.kernels.tape cimport TAPES, fill_constants, tape_activation, tape_loss
 from fastbp.kernels.walk cimport Layer, Walk
 
@@ -63,7 +63,7 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
                                B, layer.fan_in, layer.fan_out)
         else:
             affine_forward(z_bo, a_bi, params + layer.weight, params + layer.bias,
-                           B, layer.fan_in, layer.fan_out)
+                           B, layer.fan_in, layer.fan_out, own_products(walk, params))
         if finite != NULL and l == 0:
             for r in range(B):
                 finite[0] &= z_bo[r * layer.fan_out] - z_bo[r * layer.fan_out] == 0
@@ -138,7 +138,7 @@ cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t t
         layer = walk.plan + l
         delta_bi = layer_rows(walk, params, walk.deltas, layer - 1, top)
         affine_backward_rows(delta_bi, delta_bo, params + layer.weight, B, layer.fan_in,
-                             layer.fan_out)
+                             layer.fan_out, own_products(walk, params))
         times_slope(walk, layer - 1, delta_bi, top, B)
         delta_bo = delta_bi
 

@@ -3,7 +3,7 @@
 from cython cimport floating
 
 from fastbp.kernels.activations cimport has_slope
-from fastbp.kernels.matmul cimport matmul_native
+from fastbp.kernels.matmul cimport matmul_native, scratch_nn, scratch_nt, scratch_tn
 from fastbp.kernels.tape cimport TAPES, registers_before
 from fastbp.kernels.walk cimport Layer, Walk
 
@@ -71,9 +71,19 @@ cdef inline bint has_backward(Use use) noexcept nogil:
     return use in (EPOCH, EPOCH_CSR, GRADIENT, EXAMINE)
 
 
+cdef inline Py_ssize_t product_scratch(const Layer* layer, Py_ssize_t batch,
+                                       bint backward) noexcept nogil:
+    """Numbers of scratch for one of the layer's matrix products, of up to `batch` rows."""
+    cdef Py_ssize_t I = layer.fan_in, O = layer.fan_out, size = scratch_nn(batch, O, I)
+    if backward:
+        size = max(size, scratch_nt(batch, I, O))
+        size = max(size, scratch_tn(I, slice_rows(layer), O, batch))
+    return size
+
+
 cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     """Set the offsets of all regions and their total, in numbers, for batches of that many rows."""
-    cdef Py_ssize_t l, outputs, slice_size = 0
+    cdef Py_ssize_t l, outputs, slice_size = 0, product_size = 0
     cdef const Layer* layer
     cdef bint has_slopes = False, backward = has_backward(use), fused = use == EPOCH
     walk.batch = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
@@ -82,10 +92,12 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
         layer = walk.plan + l
         walk.n_slices += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
         slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
+        product_size = max(product_size, product_scratch(layer, walk.batch, backward))
         has_slopes |= layer.activation >= TAPES or has_slope(<int>layer.activation)
     outputs = walk.plan[walk.layers - 1].fan_out
     walk.block = block_rows(walk) if backward else walk.batch
     walk.slice_size = padded(slice_size)
+    walk.product_size = 0 if use == ROW_LOSSES else padded(product_size)
     walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
     walk.gathered = 0
     walk.activations = padded(walk.batch * walk.plan[0].fan_in) if fused else 0
@@ -101,7 +113,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if backward else 0)
     walk.squares = walk.losses + (padded(walk.batch) if backward else 0)
     walk.registers = walk.squares + (padded(walk.n_slices) if backward else 0)
-    walk.slices = walk.registers + walk.size * walk.register_size
+    walk.products = walk.registers + walk.size * walk.register_size
+    walk.slices = walk.products + walk.size * walk.product_size
     walk.gradient = walk.slices + (walk.size * walk.slice_size if fused else 0)
     walk.scratch_size = walk.gradient + (walk.size_params if use == EPOCH_CSR else 0)
 
@@ -126,3 +139,8 @@ cdef inline floating* layer_rows(const Walk* walk, const floating* _, Py_ssize_t
 cdef inline floating* own_registers(const Walk* walk, const floating* _) noexcept nogil:
     """This rank's registers of all tapes."""
     return <floating*>walk.scratch + walk.registers + walk.rank * walk.register_size
+
+
+cdef inline floating* own_products(const Walk* walk, const floating* _) noexcept nogil:
+    """This rank's scratch of matrix products."""
+    return <floating*>walk.scratch + walk.products + walk.rank * walk.product_size

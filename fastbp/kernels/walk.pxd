@@ -58,8 +58,8 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Py_ssize_t block        # rows of the batch that pass through all layers together
     Py_ssize_t n_slices     # of all layers
     Py_ssize_t gathered, activations, slopes, loss_scratch, deltas, losses, squares
-    Py_ssize_t registers, slices, gradient, scratch_size
-    Py_ssize_t register_size, slice_size    # of one rank
+    Py_ssize_t registers, products, slices, gradient, scratch_size
+    Py_ssize_t register_size, product_size, slice_size      # of one rank
     # The team.
     int32_t* words
     int rank, size

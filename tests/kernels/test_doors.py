@@ -226,7 +226,7 @@ def test_the_doors_of_activations_take_known_codes_alone(code):
 def test_other_doors_take_known_names_alone():
     a = np.zeros((2, 2))
     with pytest.raises(ValueError, match="no product has the form 'tt'"):
-        core.kernel_matmul(a, a, a.copy(), "tt")
+        core.kernel_matmul(a, a, a.copy(), "tt", a[0])
     for name in ("add", "where", "sum", "nothing"):
         with pytest.raises(ValueError, match="no operation of one number"):
             core.kernel_elementary(name, a[0])

@@ -469,13 +469,14 @@ def test_affine_and_its_gradient(dtype):
     rng = np.random.RandomState(0)
     a, w, b, delta = (rng.randn(*s).astype(dtype) for s in ((9, 5), (5, 3), (3,), (9, 3)))
     z, da, dw, db = (np.full(s, np.nan, dtype) for s in ((9, 3), (9, 5), (5, 3), (3,)))
-    core.kernel_affine(a, w, b, z)
-    core.kernel_affine_gradient(a, w, delta, da, dw, db, False)
+    scratch = np.empty(1000, dtype)
+    core.kernel_affine(a, w, b, z, scratch)
+    core.kernel_affine_gradient(a, w, delta, da, dw, db, False, scratch)
     tolerance = np.finfo(dtype).eps * 20
     expected = (a @ w + b, delta @ w.T, a.T @ delta, delta.sum(axis=0))
     for ours, theirs in zip((z, da, dw, db), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
-    core.kernel_affine_gradient(a, w, delta, da, dw, db, True)
+    core.kernel_affine_gradient(a, w, delta, da, dw, db, True, scratch)
     np.testing.assert_allclose(dw, 2 * expected[2], rtol=tolerance, atol=2 * tolerance)
     np.testing.assert_allclose(db, 2 * expected[3], rtol=tolerance, atol=2 * tolerance)
 

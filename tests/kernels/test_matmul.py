@@ -54,11 +54,13 @@ def operands(form, m, n, k, dtype):
     return guarded(a)[0], guarded(b)[0], rng.randn(m, n).astype(dtype)
 
 
-def run(form, a, b, c, bias, add):
-    if form == "nn":
-        core.kernel_matmul(a, b, c, form, bias=bias)
-    else:
-        core.kernel_matmul(a, b, c, form, add=add and form == "tn")
+def run(form, a, b, c, bias=None, add=False):
+    """The product in the scratch that the core asks for, and not in a number more."""
+    k = len(a) if form == "tn" else a.shape[1]
+    size = core.matmul_scratch(form, *c.shape, k)
+    scratch, whole = guarded(np.full(size, np.nan, c.dtype))
+    core.kernel_matmul(a, b, c, form, scratch, bias if form == "nn" else None, add and form == "tn")
+    assert np.isnan(whole[:64]).all() and np.isnan(whole[64 + size :]).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -71,7 +73,7 @@ def test_product_and_nothing_else(form, m, n, k, dtype):
     magnitude = abs(a_mk) @ abs(b_kn)
     for add in (False, True):
         out, whole = guarded(c if add else np.full_like(c, np.nan))  # NaN: not read unless added to
-        run(form, a, b, out, bias=c[0].copy() if form == "nn" else None, add=add)
+        run(form, a, b, out, c[0].copy(), add)
         init = c[0] if form == "nn" else c if add and form == "tn" else 0
         # The error of a chain of k multiply-adds, in units of the sum of magnitudes.
         bound = (k + 2) * np.finfo(dtype).eps * (magnitude + abs(init))
@@ -99,15 +101,40 @@ def test_bits_do_not_depend_on_the_block_of_rows(form, m, n, k, dtype):
     a, b, _ = operands(form, m, n, k, dtype)
     bias = np.arange(n, dtype=dtype)
     whole = np.empty((m, n), dtype)
-    run(form, a, b, whole, bias, False)
+    run(form, a, b, whole, bias)
     # A column of a alone, of a matrix of one column, would be another problem.
     first = 2 if form == "tn" else 1
     parts = [(0, first), (first, 4), (4, 13), (13, m)]
     for first, last in parts:
         part = np.empty((last - first, n), dtype)
         rows = np.ascontiguousarray(a[:, first:last] if form == "tn" else a[first:last])
-        run(form, rows, b, part, bias, False)
+        run(form, rows, b, part, bias)
         np.testing.assert_array_equal(part, whole[first:last])
+
+
+@needs_tiles
+@pytest.mark.parametrize("form", FORMS)
+def test_scratch_of_a_batch_is_enough_for_a_shorter_one(form):
+    """The core lays it out once, for whole batches and slices."""
+    rng = np.random.RandomState(0)
+    for _ in range(3000):
+        m, n, k = (int(np.exp(rng.uniform(0, 7.5))) for _ in range(3))
+        whole = core.matmul_scratch(form, m, n, k)
+        assert core.matmul_scratch(form, rng.randint(1, m + 1), n, k) <= whole
+        if form == "tn":  # k are the rows of the batch
+            assert core.matmul_scratch(form, m, n, rng.randint(1, k + 1)) <= whole
+
+
+@needs_tiles
+def test_one_row_forward_needs_no_scratch():
+    assert {core.matmul_scratch("nn", 1, n, k) for n in range(1, 1100, 7) for k in EDGES} == {0}
+
+
+def test_too_little_scratch_is_refused():
+    a, b, _ = operands("nt", 9, 20, 30, "float32")
+    if core.matmul_scratch("nt", 9, 20, 30):
+        with pytest.raises(ValueError, match="too little scratch"):
+            core.kernel_matmul(a, b, np.empty((9, 20), "f"), "nt", np.empty(3, "f"))
 
 
 @needs_tiles
@@ -117,9 +144,9 @@ def test_sums_go_on_where_they_stopped(n):
     rng = np.random.RandomState(0)
     a, b = rng.randn(90, 40).astype("f"), rng.randn(90, n).astype("f")
     whole, halves = np.empty((40, n), "f"), np.empty((40, n), "f")
-    core.kernel_matmul(a, b, whole, "tn")
-    core.kernel_matmul(a[:31].copy(), b[:31].copy(), halves, "tn")
-    core.kernel_matmul(a[31:].copy(), b[31:].copy(), halves, "tn", add=True)
+    run("tn", a, b, whole)
+    run("tn", a[:31].copy(), b[:31].copy(), halves)
+    run("tn", a[31:].copy(), b[31:].copy(), halves, add=True)
     np.testing.assert_array_equal(halves, whole)
 
 
@@ -135,7 +162,7 @@ def test_an_unaligned_product_has_the_same_bits():
             view = memory[shift : shift + array.size].reshape(array.shape)
             view[...] = array
             shifted.append(view)
-        core.kernel_matmul(*shifted[:3], "nn", bias=shifted[3])
+        run("nn", *shifted)
         results.append(shifted[2].copy())
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
@@ -145,5 +172,5 @@ def test_not_finite_numbers_pass_through():
     a, b = np.ones((5, 20), "f"), np.ones((20, 9), "f")
     a[2, 3], b[4, 5] = np.nan, np.inf
     out = np.empty((5, 9), "f")
-    core.kernel_matmul(a, b, out, "nn", bias=np.zeros(9, "f"))
+    run("nn", a, b, out, np.zeros(9, "f"))
     np.testing.assert_array_equal(out, a @ b)

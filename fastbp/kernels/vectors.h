@@ -1,0 +1,71 @@
+/* Vectors of REAL in TILE_BYTES: parts of them in memory, and shuffles. Included by gemm.h for each
+   dtype, without a guard. */
+typedef REAL F(vector) __attribute__((vector_size(TILE_BYTES)));
+typedef REAL F(unaligned) __attribute__((vector_size(TILE_BYTES), aligned(sizeof(REAL)), may_alias));
+typedef INDEX F(lanes) __attribute__((vector_size(TILE_BYTES)));
+typedef REAL F(four) __attribute__((vector_size(4 * sizeof(REAL))));
+typedef REAL F(unaligned_four)
+    __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+
+#if LANES == 16
+#define LANE_NUMBERS {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+#elif LANES == 8
+#define LANE_NUMBERS {0, 1, 2, 3, 4, 5, 6, 7}
+#elif LANES == 4
+#define LANE_NUMBERS {0, 1, 2, 3}
+#else
+#define LANE_NUMBERS {0, 1}
+#endif
+
+/* The first `count` lanes of a vector in memory; the memory behind them is not touched. */
+#if TILE_BYTES == 64
+#include <immintrin.h>
+#define MASK(count) ((unsigned)((1u << (count)) - 1))
+INLINE F(vector) F(load_part)(const REAL *p, int count) {
+    return sizeof(REAL) == 4 ? (F(vector))_mm512_maskz_loadu_ps((__mmask16)MASK(count), p)
+                             : (F(vector))_mm512_maskz_loadu_pd((__mmask8)MASK(count), p);
+}
+INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
+    if (sizeof(REAL) == 4) _mm512_mask_storeu_ps(p, (__mmask16)MASK(count), (__m512)v);
+    else _mm512_mask_storeu_pd(p, (__mmask8)MASK(count), (__m512d)v);
+}
+#elif TILE_BYTES == 32
+#include <immintrin.h>
+INLINE __m256i F(mask)(int count) {
+    const F(lanes) lane = LANE_NUMBERS;
+    return (__m256i)(lane < (INDEX)count);
+}
+INLINE F(vector) F(load_part)(const REAL *p, int count) {
+    return sizeof(REAL) == 4
+               ? (F(vector))_mm256_maskload_ps((const float *)p, F(mask)(count))
+               : (F(vector))_mm256_maskload_pd((const double *)p, F(mask)(count));
+}
+INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
+    if (sizeof(REAL) == 4) _mm256_maskstore_ps((float *)p, F(mask)(count), (__m256)v);
+    else _mm256_maskstore_pd((double *)p, F(mask)(count), (__m256d)v);
+}
+#else
+INLINE F(vector) F(load_part)(const REAL *p, int count) {
+    F(vector) v = {0};
+    for (int l = 0; l < LANES; l++)
+        if (l < count) v[l] = p[l];
+    return v;
+}
+INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
+    for (int l = 0; l < LANES; l++)
+        if (l < count) p[l] = v[l];
+}
+#endif
+
+INLINE F(vector) F(load)(const REAL *p) { return *(const F(unaligned) *)p; }
+
+/* Lane l of the result is lane from[l] of a followed by b. */
+INLINE F(vector) F(shuffle)(F(vector) a, F(vector) b, F(lanes) from) {
+#if defined(__clang__)
+    F(vector) v = a;
+    UNROLL for (int l = 0; l < LANES; l++) v[l] = from[l] < LANES ? a[from[l]] : b[from[l] - LANES];
+    return v;
+#else
+    return __builtin_shuffle(a, b, from);
+#endif
+}
