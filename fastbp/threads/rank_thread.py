@@ -9,7 +9,7 @@ import _thread
 import time
 import weakref
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from fastbp.kernels import Rank, core
 from fastbp.threads.blas import limit_own_thread
@@ -92,13 +92,13 @@ class RankThread:
         """Take the work back. False if the thread has passed the gate: it may have begun."""
         return self._gate.acquire(False)
 
-    def raise_failure(self) -> None:
-        """Raise what the door raised, if it did."""
-        if self.failure is not None:
-            try:
-                raise self.failure
-            finally:
-                self.failure = None  # its traceback refers to this object
+    def raise_failure(self) -> NoReturn:
+        """Raise what the door raised."""
+        assert self.failure is not None
+        try:
+            raise self.failure
+        finally:
+            self.failure = None  # its traceback refers to this object
 
     def dismiss(self) -> None:
         """Let the thread end when it has done its work. It can be called again."""
@@ -149,6 +149,7 @@ def _work(thread: RankThread) -> bool:
 
 def _ring(bell: Lock) -> None:
     try:
-        bell.release()
-    except (RuntimeError, MemoryError):  # another thread has rung; no memory to say so
+        if bell.locked():
+            bell.release()
+    except (RuntimeError, MemoryError):  # another thread was faster
         pass

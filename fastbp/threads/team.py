@@ -128,6 +128,7 @@ class Team:
             self._inline = time.perf_counter() - began < INLINE_SECONDS
             return
         try:
+            self._bell.acquire(False)  # it may have rung late in the last run
             for number, thread in enumerate(self._threads):
                 thread.give(door, Rank(self.words, number, self.size))
             missing = self._wait()
@@ -151,13 +152,15 @@ class Team:
             self._bell.acquire(True, LISTEN_SECONDS)
             busy, missing = False, 0
             for thread in self._threads:
-                busy |= thread.busy
-                thread.raise_failure()
-                if thread.is_lost():
+                works = thread.busy  # read first: a failure is set before `busy` ends
+                if thread.failure is not None:
+                    thread.raise_failure()
+                if works and thread.is_lost():
                     if thread.take_back():
                         missing += 1
                     elif thread.is_lost():  # still: it has not begun in this moment
                         raise MemoryError(LOST_RANK)
+                busy |= works
             if missing:
                 return missing
         return 0
@@ -184,23 +187,29 @@ class Team:
 
         It can be called again after an interrupt at any of its lines.
         """
-        while True:
+        asked = False
+        while self._threads:
             try:
-                if self._end():
+                if not asked:
+                    self._ask_to_end()
+                    asked = True
+                elif self._have_ended():
+                    self._threads.clear()
                     break
             except MemoryError:  # it is tried again
                 pass
             self._bell.acquire(True, END_SECONDS)
-        self._threads.clear()
         self._inline = True
 
-    def _end(self) -> bool:
-        """Ask the ranks to end. Whether all have ended."""
+    def _ask_to_end(self) -> None:
+        core.stop_team(self.words)
         for thread in self._threads:
             thread.dismiss()
-        core.stop_team(self.words)
-        if all([thread.has_ended() for thread in self._threads]):
+
+    def _have_ended(self) -> bool:
+        ended = [thread for thread in self._threads if thread.has_ended()]
+        if len(ended) == len(self._threads):
             return True
-        if any([thread.is_lost() for thread in self._threads]):
-            core.abort_team(self.words)  # or the other ranks would wait for the lost one
+        if any(thread.busy for thread in ended):
+            core.abort_team(self.words)  # or the other ranks would wait for a lost one
         return False
