@@ -31,13 +31,17 @@ def often():
 
 
 def beside(change, look, times, n_threads=8):
-    """The results of look(), called `times` in each of the threads while another one changes."""
-    stop, failures = threading.Event(), []
+    """The results of look(), called `times` in each of the threads while another one changes.
+
+    There are at least five changes.
+    """
+    stop, failures, changes = threading.Event(), [], []
 
     def changing():
         try:
-            while not stop.is_set():
+            while not stop.is_set() or len(changes) < 5:
                 change()
+                changes.append(None)
         except Exception as error:
             failures.append(error)
 
@@ -47,6 +51,8 @@ def beside(change, look, times, n_threads=8):
         with ThreadPoolExecutor(n_threads) as pool:
             calls = [pool.submit(lambda: [look() for _ in range(times)]) for _ in range(n_threads)]
             found = [result for call in calls for result in call.result()]
+            while len(changes) < 5 and thread.is_alive():
+                found.append(look())
     finally:
         stop.set()
         thread.join()
