@@ -221,7 +221,6 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
                 self.left, self.raised, self.again = self.again, None, 0
             return super().__call__(frame, event, argument)
 
-    gc.freeze()  # the objects of other tests, or each collection takes a second
     for first in range(1, 60, 1 if failing else 3):
         for again in (0,) if failing else (1, 2, 3, 5):
             with Twice(first, THREADS) as tracer:
@@ -234,7 +233,6 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
             gc.collect()
             wait_for_ranks()
             assert not ranks_alive() and not cores._cores_taken, (first, again)
-    gc.unfreeze()
     with single_threaded_blas():
         pass
     assert not blas._users and not blas._thread_counts
