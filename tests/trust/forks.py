@@ -9,6 +9,7 @@ import time
 
 import joblib
 import numpy as np
+from joblib.externals.loky import ProcessPoolExecutor
 
 from fits import bits
 from trust.common import BATCHES, FOREVER, data, estimators
@@ -53,8 +54,10 @@ def spawned(number, _):
     busy = estimators("adam", 2)[0].set_params(**FOREVER)
     threading.Thread(target=busy.fit, args=(X, y), daemon=True).start()
     if number // 2 % 2:
-        pool = joblib.Parallel(n_jobs=2, backend="loky")
-        found = pool(joblib.delayed(model.fit)(X, y) for _ in range(4))
+        # Not joblib.Parallel: a fork has the pool of its parent, but not the threads of that pool.
+        with ProcessPoolExecutor(2) as pool:
+            calls = [pool.submit(model.fit, X, y) for _ in range(4)]
+            found = [call.result() for call in calls]
     else:
         with multiprocessing.get_context("spawn").Pool(2) as pool:
             found = pool.starmap(model.fit, [(X, y)] * 4)
@@ -64,6 +67,7 @@ def spawned(number, _):
 
 PROGRAM = """
 import os, sys, threading, time, warnings
+import joblib
 import numpy as np
 from fastbp import MLPClassifier
 warnings.simplefilter("ignore")
