@@ -367,7 +367,8 @@ class BaseMLP(Guarded, CheckedEstimator):
             model, rows = plain
             prediction, finite = predict_rows(model, rows, self.n_threads)
             # If not finite, the checks below distinguish NaN from overflow.
-            if finite and changes[0] == before and not before & 1:
+            is_same = guard is not None or getattr(self, "_guard", None) is None
+            if finite and is_same and changes[0] == before and not before & 1:
                 return model, prediction
         return self._predict_checked(X)
 

@@ -57,8 +57,7 @@ def guard_of(estimator: Any) -> Guard:
 
 def changes_of(estimator: Any) -> list[int]:
     """The number of changes of an estimator, in a list: the same object in every call."""
-    guard: Guard | None = getattr(estimator, "_guard", None)
-    return NEVER_CHANGED if guard is None else guard.changes
+    return guard_of(estimator).changes
 
 
 def fitting(estimator: Any) -> Any:

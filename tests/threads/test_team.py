@@ -221,6 +221,7 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
                 self.left, self.raised, self.again = self.again, None, 0
             return super().__call__(frame, event, argument)
 
+    gc.freeze()  # the objects of earlier tests: each collection would take half a second
     for first in range(1, 60, 1 if failing else 3):
         for again in (0,) if failing else (1, 2, 3, 5):
             with Twice(first, THREADS) as tracer:
