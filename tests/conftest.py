@@ -2,8 +2,24 @@
 
 import gc
 
+import pytest
+
+from fastbp.threads import blas, cores
+from interrupts import blas_threads, ranks_alive, wait_for_ranks
+
 
 def pytest_collection_finish():
     """Keep the many objects of the collected tests out of each garbage collection."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def nothing_remains():
+    """After the test there are no ranks, no reserved cores, and the limits of BLAS as before."""
+    limits = blas_threads()
+    yield
+    gc.collect()
+    wait_for_ranks()
+    assert not ranks_alive() and not cores._cores_taken and not blas._users
+    assert blas_threads() == limits

@@ -330,7 +330,7 @@ class BaseMLP(Guarded, CheckedEstimator):
         The cached model is left out, since `coefs_` and `intercepts_` have its weights. Functions
         are pickled as formulas; those of a fitted model as they were traced.
         """
-        state = between_changes(self, super().__getstate__)
+        state = between_changes(self, self._plain_attributes)
         model, activation = state.pop("_model", None), self.activation
         if model is not None and model.network.activations:
             network = model.network
@@ -341,6 +341,11 @@ class BaseMLP(Guarded, CheckedEstimator):
                 )
         for name, trace in TRACED.items():
             state[name] = _as_formula(state[name], trace)
+        return state
+
+    def _plain_attributes(self) -> dict[str, Any]:
+        """The attributes, with the optimizer as a plain dict: the object goes on changing."""
+        state: dict[str, Any] = super().__getstate__().copy()  # it may be `__dict__` itself
         if isinstance(state.get("_optimizer"), Optimizer):
             state["_optimizer"] = state["_optimizer"].to_plain()
         return state

@@ -267,10 +267,10 @@ def _check_link(request: Request, objective: Objective) -> None:
     """Raise ValueError if users have set a link that does not belong to the loss."""
     link = request.estimator.out_activation_
     if not request.inspects and link != objective.link:
-        way = "" if not request.estimator._y_is_numeric else ", or set the parameter out_activation"
         raise ValueError(
             f"out_activation_ is {link!r}, but training with this loss needs {objective.link!r}: "
-            f"predictions can use another link, training cannot. Set it back{way}."
+            "predictions can use another link, training cannot. Set out_activation_ to "
+            f"{objective.link!r} to train on."
         )
 
 

@@ -15,7 +15,7 @@ from fastbp.network.inference import (
     row_slice,
 )
 from fastbp.network.initializers import INITIALIZERS
-from fastbp.network.network import Arrays, Network, check_arrays, params_dtype
+from fastbp.network.network import Network, check_arrays, params_dtype
 from fastbp.network.plan import PLAN, count_params, make_plan, split_params
 from fastbp.network.scratch import allocate, epoch_use
 
@@ -24,7 +24,6 @@ __all__ = [
     "LEAST_CHUNK",
     "PLAN",
     "PREDICT_CHUNK",
-    "Arrays",
     "Network",
     "allocate",
     "assemble",

@@ -141,16 +141,35 @@ def test_each_copy_beside_partial_fit_is_of_one_moment(read):
     model = MLPRegressor(hidden_layer_sizes=(200, 100), random_state=0).partial_fit(X, y)
 
     def outputs(copied):
-        copied = pickle.loads(copied) if read is pickle.dumps else copied
-        return len(copied.loss_curve_), copied.t_, copied.predict(X).tobytes()
+        copied = pickle.loads(copied) if type(copied) is bytes else copied
+        optimizer = copied._optimizer
+        state = optimizer.t, optimizer.state.tobytes()
+        return len(copied.loss_curve_), copied.t_, copied.predict(X).tobytes(), state
 
     steps = {outputs(read(model))}
 
     def step():
         model.partial_fit(X, y)
-        steps.add((len(model.loss_curve_), model.t_, model.predict(X).tobytes()))
+        steps.add(outputs(model))
 
     assert {outputs(one) for one in beside(step, lambda: read(model), 20, 3)} <= steps
+
+
+def test_a_copy_has_the_optimizer_of_its_weights(monkeypatch):
+    """A step comes between the weights, which were read, and what is done with them."""
+    model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).partial_fit(X, y)
+    module = sys.modules["fastbp.estimators.base"]
+    read = module.between_changes
+
+    def then_a_step(*arguments):
+        state = read(*arguments)
+        model.partial_fit(X, y)
+        return state
+
+    monkeypatch.setattr(module, "between_changes", then_a_step)
+    copied = copy.copy(model)
+    monkeypatch.undo()
+    assert len(copied.loss_curve_) == copied._optimizer.t == 1 and model._optimizer.t == 2
 
 
 @pytest.mark.parametrize("n_rows", [1, 50])

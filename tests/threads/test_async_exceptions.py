@@ -15,9 +15,12 @@ from fastbp import graph as fg
 from fastbp.network import Network
 from fastbp.threads import Team, blas, cores
 from fastbp.training import gradient, minibatch
-from interrupts import THREADS, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
+from interrupts import THREADS, InterruptAt, ranks_alive, wait_for_ranks
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("nothing_remains"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 SOON = 1.0  # seconds; what is interrupted takes several times as long
 
 
@@ -50,16 +53,6 @@ def time_limit(seconds, exception=TimeIsUp):
     finally:
         over.set()
         thread.join()
-
-
-@pytest.fixture(autouse=True)
-def nothing_remains():
-    limits = blas_threads()
-    yield
-    gc.collect()
-    wait_for_ranks()
-    assert not ranks_alive() and not cores._cores_taken and not blas._users
-    assert blas_threads() == limits
 
 
 def data(n=60_000, features=100):

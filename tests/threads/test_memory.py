@@ -15,25 +15,16 @@ from fastbp import MLPClassifier
 from fastbp.kernels import core
 from fastbp.threads import blas, cores, rank_thread, team
 from fits import bits, data, fitted
-from interrupts import THREADS, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
+from interrupts import THREADS, InterruptAt, ranks_alive, wait_for_ranks
 
 pytestmark = [
+    pytest.mark.usefixtures("nothing_remains"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
     # Python tells of a thread that it could not run.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 KINDS = ("adam", "stopping", "lbfgs")
-
-
-@pytest.fixture(autouse=True)
-def nothing_remains():
-    limits = blas_threads()
-    yield
-    gc.collect()
-    wait_for_ranks()
-    assert not ranks_alive() and not cores._cores_taken and not blas._users
-    assert blas_threads() == limits
 
 
 @pytest.mark.skipif(not (CAN_LIMIT or CAN_FAIL), reason="memory cannot be limited here")
