@@ -4,10 +4,9 @@ Each damage is an error and never a crash. What could crash runs in a fork.
 """
 
 import os
-import signal
 import threading
 import time
-import traceback
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from fastbp.graph.tape import compile_tape
 from fastbp.kernels import CSR, LoweredObjective, Rank, Task, core
 from fastbp.network import Network, assemble, make_plan
 from fastbp.training import Samples
+from forks import failures
 from problems import Problem, row_losses, rule_of, state_of
 
 REFUSED = (ValueError, OverflowError, IndexError)
@@ -26,20 +26,9 @@ in_forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 HUGE = [-(2**63), -(2**40), -1, 2**31, 2**40, 2**62, 2**63 - 1]
 
 
-def in_fork(function, *arguments, seconds=120):
+def in_fork(function, *arguments):
     """Call a function in a fork; fail if it raises, crashes or hangs."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(seconds)
-        try:
-            function(*arguments)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert not os.WIFSIGNALED(status), signal.Signals(os.WTERMSIG(status)).name
-    assert status == 0
+    assert not failures([(function.__name__, partial(function, *arguments))], limit=120)
 
 
 # ---- plans

@@ -6,10 +6,8 @@ import gc
 import sys
 import types
 
-import memory_limits
 import numpy as np
 import pytest
-from memory_limits import BAD, CAN_FAIL, CAN_LIMIT, ERROR, RIGHT
 
 from fastbp import MLPClassifier
 from fastbp.kernels import core
@@ -25,40 +23,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 KINDS = ("adam", "stopping", "lbfgs")
-
-
-@pytest.mark.skipif(not (CAN_LIMIT or CAN_FAIL), reason="memory cannot be limited here")
-def test_too_little_memory_never_hangs_and_leaves_the_estimator_as_it_was():
-    """A short form of the sweep."""
-    outcomes = memory_limits.sweep(30)
-    assert len(outcomes) == 30
-    assert not [outcome for outcome in outcomes if outcome.verdict in BAD]
-    assert {RIGHT, ERROR} == {outcome.verdict for outcome in outcomes}
-
-
-@pytest.mark.skipif(not CAN_LIMIT, reason="memory cannot be limited here")
-def test_the_sweep_sees_hangs_crashes_and_changes(monkeypatch):
-    """Otherwise its silence would mean nothing."""
-    case = memory_limits.Case("refit", 1, "pages", 10**6)
-    work = memory_limits._Work("refit", 1)
-    expected = work.do()
-
-    def verdict(do):
-        monkeypatch.setattr(memory_limits._Work, "do", do)
-        return memory_limits.run_case(work, expected, case, 2.0)[0]
-
-    lock = _thread.allocate_lock()
-    lock.acquire()
-
-    def change(self):
-        self.model.coefs_[0][0, 0] += 1
-        raise MemoryError
-
-    assert verdict(lambda self: expected) == RIGHT
-    assert verdict(lambda self: b"other") == memory_limits.CHANGED
-    assert verdict(change) == memory_limits.CHANGED
-    assert verdict(lambda self: lock.acquire()) == memory_limits.HANG
-    assert verdict(lambda self: memory_limits.os.abort()) == memory_limits.CRASH
 
 
 def never(start, calls, *arguments):

@@ -56,7 +56,8 @@ class Attempt:
         cls, parameters, self.call = OPERATIONS[names[number % len(names)]]
         n_threads = (1, 2, 4)[number // len(names) % 3]
         y = LABELS if cls is MLPClassifier else TARGETS
-        self.model = cls(**{**SMALL, **parameters, "n_threads": n_threads}).fit(X, y)
+        # Fitted to other data, so that nothing of a new fit looks like the old one.
+        self.model = cls(**{**SMALL, **parameters, "n_threads": n_threads}).fit(X[::-1], y)
         twin = pickle.loads(pickle.dumps(self.model))
         self.expected = result_of(self.call, twin)  # now what a process needs once is there
         self.before, self.untouched = state(self.model), Untouched()
@@ -71,9 +72,11 @@ class Attempt:
     def check(self, result):
         """Assert that the call had all its effect, or none and can be repeated."""
         self.untouched.check()
-        if result is None:
-            assert state(self.model) == self.before, "MemoryError, but the estimator has changed"
+        if result is None and state(self.model) == self.before:
             result = result_of(self.call, self.model)
+        elif result is None:  # a fit that is done may lack memory for its warning
+            result = fingerprint(bits(self.model))
+            assert result == self.expected, "MemoryError, but the estimator has changed"
         assert result == self.expected, "another result than with enough memory"
 
 
@@ -132,7 +135,7 @@ ROWS = [
         "estimator is as before, and the call works once there is memory.",
         under_a_limit,
         full=720,
-        short=12,
+        short=18,
         limit=20,
     ),
     Row(

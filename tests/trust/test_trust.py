@@ -11,7 +11,7 @@ import warnings
 
 import pytest
 
-from trust import harness, table
+from trust import harness, memory, table
 from trust.rows import ROWS, prepare
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the cases run in forks")
@@ -39,6 +39,14 @@ def test_promise(row):
     if result.failures:
         number, verdict = result.failures[0]
         pytest.fail(f"case {number}: {verdict.kind}\n{verdict.detail}", pytrace=False)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_an_estimator_that_lacked_memory_and_has_changed_is_seen():
+    attempt = memory.Attempt(0)
+    attempt.model.coefs_[0][0, 0] += 1
+    with pytest.raises(AssertionError, match="the estimator has changed"):
+        attempt.check(None)
 
 
 # ---- the harness
