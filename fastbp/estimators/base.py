@@ -20,9 +20,9 @@ from fastbp.estimators.adopt import at_once, extensions, replacements
 from fastbp.estimators.guard import NEVER_CHANGED, Guarded, between_changes, changes_of, guard_of
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import FIT, NO_DATA, Data, EstimatorJob, Request, make_job
+from fastbp.estimators.labels import Labels
 from fastbp.estimators.messages import lbfgs_message, warn
 from fastbp.estimators.model import (
-    Labels,
     Model,
     current_model,
     join_arrays,

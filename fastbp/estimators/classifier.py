@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
@@ -16,7 +15,15 @@ from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.guard import fitting
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import PARTIAL_FIT, Data
-from fastbp.estimators.model import Labels
+from fastbp.estimators.labels import (
+    Labels,
+    PlainLabels,
+    is_shares,
+    is_soft,
+    plain_labels,
+    probabilities,
+    soft_labels,
+)
 from fastbp.estimators.scikit_learn import (
     StrOptions,
     check_partial_fit_classes,
@@ -28,30 +35,6 @@ from fastbp.training import Objective
 
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
-
-
-def _soft_labels(n_classes: int) -> Labels:
-    """The labels of soft labels: the numbers of the columns."""
-    classes = np.arange(n_classes)
-    return Labels(classes, label_binarizer(classes, "multiclass"), soft=True)
-
-
-def _is_shares(y: Any) -> bool:
-    """Whether y is soft labels, or an indicator matrix with one class in each row."""
-    if y.ndim != 2 or scipy.sparse.issparse(y):
-        return False
-    return inputs.is_soft(y) or (y.dtype.kind in "biuf" and (y.sum(axis=1) == 1).all())
-
-
-def _probabilities(y: Any, labels: Labels, name: str) -> NDArray[np.floating]:
-    """Soft labels, also if all of them are 0 or 1."""
-    if y.shape[1] != len(labels.classes):
-        raise ValueError(
-            f"{name} has {y.shape[1]} columns, but there are {len(labels.classes)} classes."
-        )
-    y = y if y.dtype.kind == "f" else y.astype(np.float64)
-    inputs.check_probabilities(y, name)
-    return y
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -598,14 +581,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         from sklearn.preprocessing import LabelBinarizer
 
         y = inputs.sound_targets(y)
-        if inputs.is_soft(y):
+        if is_soft(y):
             n_classes = np.shape(y)[1]
             if not np.array_equal(draft.classes_, np.arange(n_classes)):
                 raise ValueError(
                     f"y is soft labels, so classes must be 0 to {n_classes - 1}, one for each "
                     f"column, got {classes!r}."
                 )
-            return _soft_labels(n_classes)
+            return soft_labels(n_classes)
         multilabel = type_of_target(y).startswith("multilabel")
         return Labels(draft.classes_, LabelBinarizer().fit(y if multilabel else classes))
 
@@ -613,18 +596,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self, y: NDArray[Any], labels: Labels | None, strict: bool
     ) -> tuple[NDArray[Any], Labels]:
         """A bool for each sample and output, or soft labels as they are; and the labels."""
-        if labels is None and inputs.is_soft(y):
-            labels = _soft_labels(y.shape[1])
-        if labels is not None and labels.is_multinomial and _is_shares(y):
-            return _probabilities(y, labels, "y"), labels._replace(soft=True)
-        plain = inputs.plain_labels(y, None if labels is None else labels.classes)
+        if labels is None and is_soft(y):
+            labels = soft_labels(y.shape[1])
+        if labels is not None and labels.is_multinomial and is_shares(y):
+            return probabilities(y, labels, "y"), labels._replace(soft=True)
+        plain = plain_labels(y, None if labels is None else labels.classes)
         if labels is None:
             labels = self._labels_of(y, plain)
         elif plain is None or (strict and not plain.is_complete):
             self._check_classes(y, labels.classes, strict)
         return self._indicators(y, labels, plain), labels
 
-    def _labels_of(self, y: NDArray[Any], plain: inputs.PlainLabels | None) -> Labels:
+    def _labels_of(self, y: NDArray[Any], plain: PlainLabels | None) -> Labels:
         """The labels in y; `plain` is the result of `plain_labels`."""
         if plain is None:
             from sklearn.preprocessing import LabelBinarizer
@@ -636,7 +619,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return Labels(binarizer.classes_, binarizer)
 
     def _indicators(
-        self, y: NDArray[Any], labels: Labels, plain: inputs.PlainLabels | None
+        self, y: NDArray[Any], labels: Labels, plain: PlainLabels | None
     ) -> NDArray[np.bool_]:
         """A bool for each sample and output; `plain` is the result of `plain_labels` for y."""
         n_classes = len(labels.classes)
@@ -657,8 +640,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self, y: NDArray[Any], labels: Labels, n_outputs: int
     ) -> NDArray[Any]:
         """Indicators of the labels y_val. All labels have to be among the classes."""
-        if labels.soft and _is_shares(y):
-            return _probabilities(y, labels, "y_val")
+        if labels.soft and is_shares(y):
+            return probabilities(y, labels, "y_val")
         multilabel = labels.binarizer.y_type_ == "multilabel-indicator"
         kind = type_of_target(y)
         if kind not in ("binary", "multiclass", "multilabel-indicator"):
@@ -671,7 +654,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         if multilabel and y.shape[1] != n_outputs:
             raise ValueError(f"y_val has {y.shape[1]} columns, y has {n_outputs}.")
-        plain = inputs.plain_labels(y, labels.classes)
+        plain = plain_labels(y, labels.classes)
         if plain is None:
             seen = set(labels.classes.tolist())
             unseen = [label for label in unique_labels(y).tolist() if label not in seen]

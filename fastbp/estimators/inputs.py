@@ -22,7 +22,6 @@ Matrix: TypeAlias = ArrayLike | Sparse  # X as users give it
 CheckedMatrix: TypeAlias = NDArray[np.floating] | Sparse  # X after scikit-learn's checks
 Estimator = TypeVar("Estimator", bound=CheckedEstimator)
 
-SUM_TOLERANCE = 1e-6  # of a row of soft labels
 TOO_LARGE = "float32, the dtype of X: convert X to float64."
 
 
@@ -195,79 +194,6 @@ def _is_finite(array: NDArray[Any]) -> bool:
     """Whether the sum is finite. False also if a sum of finite numbers overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         return isfinite(array.sum())
-
-
-class PlainLabels(NamedTuple):
-    """Integer labels that scikit-learn need not check."""
-
-    classes: NDArray[Any]
-    indices: NDArray[np.intp]  # the index of each sample's class
-    is_complete: bool  # whether each class has a sample
-
-
-def plain_labels(y: NDArray[Any], classes: NDArray[Any] | None = None) -> PlainLabels | None:
-    """The labels y as PlainLabels, or None if scikit-learn has to check them.
-
-    It has to check labels that are neither integers nor, where `classes` are given, strings; and
-    those that are not in `classes`. If there are many classes, it may warn.
-    """
-    if type(y) is not np.ndarray or y.ndim != 1 or not y.dtype.isnative:
-        return None
-    if classes is not None and y.dtype.kind in "UO" and classes.dtype.kind in "UO":
-        strings, known = _as_strings(y), _as_strings(classes)
-        if strings is None or known is None:
-            return None
-        y, classes = strings, known
-    elif y.dtype.kind not in "biu":
-        return None
-    if classes is None:
-        classes, indices = np.unique(y, return_inverse=True)
-    elif classes.dtype == y.dtype or y.dtype.kind == "U":
-        indices = classes.searchsorted(y)
-        if (classes.take(indices, mode="clip") != y).any():
-            return None
-    else:
-        return None
-    if len(y) > 20 and 2 * len(classes) > len(y):
-        return None
-    is_complete = bool(np.bincount(indices, minlength=len(classes)).all())
-    return PlainLabels(classes, indices, is_complete)
-
-
-def _as_strings(array: NDArray[Any]) -> NDArray[np.str_] | None:
-    """An array of strings, also if it holds them as objects; None if it holds other objects."""
-    if array.dtype.kind == "O":
-        if not all(type(label) is str for label in array.tolist()):
-            return None
-        array = array.astype(np.str_)
-    return array
-
-
-def is_soft(y: Any) -> bool:
-    """Whether y is soft labels: a matrix of probabilities in [0, 1] that are not all 0 or 1.
-
-    ValueError if the numbers are probabilities, but those of a row do not sum to one.
-    """
-    if scipy.sparse.issparse(y):
-        return False
-    y = np.asarray(y)
-    if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind != "f" or ((y == 0) | (y == 1)).all():
-        return False
-    if not (y.min() >= 0 and y.max() <= 1 + SUM_TOLERANCE):
-        return False
-    check_probabilities(y, "y")
-    return True
-
-
-def check_probabilities(y: NDArray[Any], name: str) -> None:
-    """Raise ValueError unless the rows of y are not negative and sum to one."""
-    least, sums = y.min(), y.sum(axis=1, dtype=np.float64)
-    worst = sums[np.abs(sums - 1).argmax()]
-    if least < 0 or not abs(worst - 1) <= SUM_TOLERANCE:
-        raise ValueError(
-            f"{name} is a matrix of real numbers, which are soft labels: each row must be >= 0 and "
-            f"sum to 1 within {SUM_TOLERANCE:g}, got a minimum of {least:g} and a sum of {worst:g}."
-        )
 
 
 def check_weights(sample_weight: ArrayLike | None, X: CheckedMatrix) -> NDArray[np.float64] | None:

@@ -15,8 +15,9 @@ from sklearn.utils import check_random_state
 
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.inputs import CheckedMatrix, Features, Matrix
+from fastbp.estimators.labels import Labels
 from fastbp.estimators.messages import warn
-from fastbp.estimators.model import Labels, Model, model_of
+from fastbp.estimators.model import Model, model_of
 from fastbp.estimators.overrides import refuse_overrides
 from fastbp.estimators.precision import precision_of
 from fastbp.estimators.scikit_learn import CheckedEstimator

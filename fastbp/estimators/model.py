@@ -17,27 +17,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp.estimators.guard import changes_of
 from fastbp.estimators.inputs import draft_of
+from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import core
 from fastbp.network import Network, check_arrays, params_dtype
 
-NO_CLASSES: NDArray[Any] = np.empty(0)  # of a regressor
 # Attributes that a prediction reads besides the arrays; regressors have all but the last.
 FACTS = ("activation", "out_activation_", "n_outputs_", "n_layers_", "_label_binarizer")
 READ_FACTS, READ_OTHERS = itemgetter(*FACTS), itemgetter(*FACTS[:-1])
-
-
-class Labels(NamedTuple):
-    """The classes of a classifier, its LabelBinarizer, and the kind of its targets."""
-
-    classes: NDArray[Any] = NO_CLASSES
-    binarizer: Any = None  # of scikit-learn, which has no types
-    soft: bool = False  # whether targets are rows of probabilities
-
-    @property
-    def is_multinomial(self) -> bool:
-        """Whether the outputs are the probabilities of classes that exclude each other."""
-        return self.binarizer is not None and self.binarizer.y_type_ == "multiclass"
 
 
 class Model(NamedTuple):

@@ -16,7 +16,7 @@ from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.guard import fitting
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import PARTIAL_FIT, Data
-from fastbp.estimators.model import Labels
+from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import (
     Interval,
     InvalidParameterError,

@@ -13,6 +13,7 @@ from sklearn.preprocessing import LabelBinarizer
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators import inputs
+from fastbp.estimators.labels import plain_labels
 from fastbp.kernels import core
 from fastbp.network import Network
 
@@ -317,15 +318,15 @@ def test_labels_are_those_of_the_binarizer(names, classes):
     ],
 )
 def test_plain_labels_are_encoded_as_scikit_learn_does(y):
-    classes, codes, complete = inputs.plain_labels(y)
+    classes, codes, complete = plain_labels(y)
     binarizer = LabelBinarizer().fit(y)
     np.testing.assert_array_equal(classes, binarizer.classes_)
     assert classes.dtype == binarizer.classes_.dtype and complete
     np.testing.assert_array_equal(classes[codes], y)
-    again = inputs.plain_labels(y[:1], classes)
+    again = plain_labels(y[:1], classes)
     assert again is not None and classes[again[1]] == y[:1] and again[2] == (len(classes) == 1)
     if y.dtype != bool:
-        assert inputs.plain_labels(np.append(y, y.dtype.type(9)), classes) is None
+        assert plain_labels(np.append(y, y.dtype.type(9)), classes) is None
 
 
 @pytest.mark.parametrize(
@@ -341,7 +342,7 @@ def test_plain_labels_are_encoded_as_scikit_learn_does(y):
     ],
 )
 def test_other_labels_are_left_to_scikit_learn(y):
-    assert inputs.plain_labels(y) is None
+    assert plain_labels(y) is None
 
 
 @pytest.mark.parametrize(
@@ -353,3 +354,21 @@ def test_an_invalid_plan_is_refused(plan):
     """The core reads plans as bytes."""
     with pytest.raises((ValueError, BufferError, TypeError)):
         core.scratch_size(plan, 1, 1, "predict")
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_string_labels_of_a_piece_need_no_checks(dtype):
+    names = np.array(["cherry", "apple", "bee"]).astype(dtype)
+    codes = np.array([1, 2, 0])[np.arange(30) % 3]  # in the order of the sorted names
+    X, y = np.random.RandomState(0).randn(30, 3), np.sort(names.astype(str))[codes].astype(dtype)
+    by_name, by_code = (MLPClassifier((4,), random_state=0) for _ in range(2))
+    for part in (slice(0, 30), slice(0, 1), slice(4, 9)):
+        by_name.partial_fit(X[part], y[part], classes=names)
+        by_code.partial_fit(X[part], codes[part], classes=[0, 1, 2])
+    np.testing.assert_array_equal(by_name.predict_proba(X), by_code.predict_proba(X))
+    np.testing.assert_array_equal(by_name.predict(X), by_name.classes_[by_code.predict(X)])
+    assert plain_labels(y[:1], by_name.classes_) is not None
+    with pytest.raises(ValueError, match="has classes not in"):
+        by_name.partial_fit(X[:2], np.array(["apple", "appl"]).astype(dtype))
+    assert plain_labels(np.array(["apple", 3], object), by_name.classes_) is None
