@@ -19,6 +19,7 @@ from fastbp.threads import call_cost, team
 # matrix times vector). Larger products are limited to one thread, so that predictions do not depend
 # on the number of threads.
 SMALL_PRODUCT = 9216
+IS_FITTED = CheckedEstimator.__sklearn_is_fitted__  # a subclass may have another
 
 
 def plain_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, NDArray[np.floating]] | None:
@@ -30,7 +31,7 @@ def plain_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, NDArray[n
     model = attributes.get("_model")
     names = attributes.get("feature_names_in_")
     rows = X if names is None else inputs.plain_frame(X, names)
-    if not inputs.is_plain(rows) or hasattr(estimator, "__sklearn_is_fitted__"):
+    if not inputs.is_plain(rows) or type(estimator).__sklearn_is_fitted__ is not IS_FITTED:
         return None
     if model is None or not model.is_that_of(attributes):
         try:

@@ -64,6 +64,14 @@ class CheckedEstimator(BaseEstimator):
         "sklearn.neural_network.{estimator_name}.html"
     )
 
+    def __sklearn_is_fitted__(self):
+        """Whether there are weights.
+
+        Without this method scikit-learn iterates over all attributes, which fails if another thread
+        adds one.
+        """
+        return "coefs_" in self.__dict__
+
     def _validate_params(self):
         """Check the parameters quickly; let scikit-learn raise if one is invalid."""
         for name, constraints in _constraints(type(self)):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 
 from fastbp import MLPClassifier, MLPRegressor, training
 from fastbp.estimators.guard import guard_of
@@ -196,6 +197,23 @@ def test_first_calls_of_partial_fit_count_too():
             for call in [pool.submit(model.partial_fit, X, y, classes=[0, 1, 2]) for _ in range(8)]:
                 call.result()
         assert len(model.loss_curve_) == 8
+
+
+def test_scikit_learn_need_not_iterate_over_attributes():
+    """It does in each call of `partial_fit`, where another thread may add attributes."""
+    model = MLPClassifier((4,), random_state=0)
+    assert not model.__sklearn_is_fitted__()
+    model.note_ = 1  # no sign of a fit
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    assert model.partial_fit(X, y, classes=[0, 1, 2]).__sklearn_is_fitted__()
+
+    class Undecided(MLPClassifier):
+        def __sklearn_is_fitted__(self):
+            return False
+
+    with pytest.raises(NotFittedError):
+        Undecided((4,), max_iter=1).fit(X, y).predict(X)
 
 
 def test_warm_starts_continue_each_other():
