@@ -65,12 +65,12 @@ class CheckedEstimator(BaseEstimator):
     )
 
     def __sklearn_is_fitted__(self):
-        """Whether there are weights.
+        """Whether there are parameters. If one of the two is missing, it is missed by name.
 
         Without this method scikit-learn iterates over all attributes, which fails if another thread
         adds one.
         """
-        return "coefs_" in self.__dict__
+        return not self.__dict__.keys().isdisjoint(("coefs_", "intercepts_"))
 
     def _validate_params(self):
         """Check the parameters quickly; let scikit-learn raise if one is invalid."""
