@@ -24,6 +24,7 @@ from fastbp.kernels.binding cimport (
     bind_layout,
     bind_objective,
     bind_order,
+    bind_origin,
     bind_plan,
     bind_program,
     bind_rank,
@@ -41,6 +42,7 @@ from fastbp.kernels.column_phase cimport (
     ADD,
     DERIVE,
     FINISH,
+    LEAVE,
     STEP,
     batch_weight,
     column_phase,
@@ -170,21 +172,26 @@ cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept
     """One rank's part of an epoch. tally = loss times samples, samples, steps ever made."""
     cdef Py_ssize_t k, first, rows, done = 0
     cdef double weight, before = tally[2], loss = 0
+    cdef const floating* read = <const floating*>walk.origin_params  # by the next step
+    cdef int parts = DERIVE | STEP | LEAVE
+    if read == NULL:
+        read, parts = params, DERIVE | STEP
     fill_registers(walk, <const floating*>params)
     if not team_start(walk.words, walk.size):
         return
     for k in range((walk.samples + walk.batch - 1) // walk.batch):
         first = k * walk.batch
         rows = min(walk.batch, walk.samples - first)
-        row_phase(walk, <const floating*>params, first, rows)
+        row_phase(walk, read, first, rows)
         if not team_barrier(walk.words, walk.size) or team_read(walk.words, team_leave):
             return
         weight = batch_weight(walk, first, rows)
         if weight > 0:
             if walk.rank == 0:
                 loss = sum_losses(walk, <const floating*>params, rows)
-            column_phase(walk, params, first, rows, DERIVE | STEP,
-                         step_rate(walk, done, before), 1 / weight)
+            column_phase(walk, params, first, rows, parts, step_rate(walk, done, before),
+                         1 / weight)
+            read, parts = params, DERIVE | STEP
             done += 1
         if not team_barrier(walk.words, walk.size):
             return
@@ -237,6 +244,7 @@ def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[
 
     tally receives the sum of batch loss times batch size and the samples of the finished batches;
     steps are added to tally[2]. A stop leaves parameters, state and tally at a batch boundary.
+    With an origin they are first written in the first step.
     """
     cdef Walk walk
     cdef uint64_t before
@@ -255,6 +263,7 @@ def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[
         raise ValueError("the optimizer's state does not fit the plan")
     if tally.shape[0] < 3:
         raise ValueError(f"the tally has 3 numbers, not {tally.shape[0]}")
+    bind_origin(&walk, &params[0], task.origin, tally[2])
     if walk.rank == 0:
         tally[0] = tally[1] = 0
     with nogil:

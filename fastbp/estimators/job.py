@@ -21,7 +21,7 @@ from fastbp.estimators.model import Model, model_of
 from fastbp.estimators.overrides import refuse_overrides
 from fastbp.estimators.precision import precision_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
-from fastbp.kernels import Rows, core
+from fastbp.kernels import Origin, Rows, core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
     LBFGS,
@@ -137,12 +137,13 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     if request.purpose == PARTIAL_FIT and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
     source = _source(request)
-    fitted = None if source is None else source.copy_network(request.dtype)
     X, y, features = inputs.check_training_data(
-        estimator, data.X, data.y, reset=fitted is None, y_numeric=estimator._y_is_numeric
+        estimator, data.X, data.y, reset=source is None, y_numeric=estimator._y_is_numeric
     )
     y, labels = _targets(request, y)
-    dtype = request.dtype if fitted is None else fitted.params.dtype
+    dtype = request.dtype
+    if dtype is None and source is not None:
+        dtype = source.network.params.dtype
     samples, objective, dtype = _problem(request, X, y, data.sample_weight, labels, dtype)
     held_out = None
     if validates:
@@ -150,11 +151,13 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     random_state = check_random_state(
         copy.deepcopy(estimator.random_state) if request.inspects else estimator.random_state
     )
-    if fitted is not None:
-        _check_shape(request, fitted, hidden, y.shape[1])
+    origin = None
+    if source is not None:
+        _check_shape(request, source.network, hidden, y.shape[1])
         _check_link(request, objective)
-        same = fitted.params.dtype == samples.y.dtype
-        network = fitted if same else fitted.astype(samples.y.dtype)
+        origin = _origin(request, source, samples.y.dtype)
+        is_copied = origin is None
+        network = source.copy_network(samples.y.dtype) if is_copied else source.network.unset_copy()
     else:
         units = [X.shape[1], *hidden, y.shape[1]]
         n_validation = 0 if held_out is None else len(held_out.y)
@@ -162,7 +165,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     job = EstimatorJob(
         samples=samples,
         objective=objective,
-        course=Course(network, random_state, len(samples)),
+        course=Course(network, random_state, len(samples), origin=origin),
         features=features,
         labels=labels,
         validation_set=None,
@@ -275,6 +278,17 @@ def _check_link(request: Request, objective: Objective) -> None:
         )
 
 
+def _origin(request: Request, source: Model, dtype: DTypeLike) -> Origin | None:
+    """What the first step of `partial_fit` can read without a copy, if it is all in one place."""
+    last = getattr(request.estimator, "_optimizer", None)
+    if request.purpose != PARTIAL_FIT or last is None or not source.owns:
+        return None
+    params, state = source.network.params, last.state
+    if not params.dtype == state.dtype == dtype:
+        return None
+    return Origin(params, state, last.tally[2])
+
+
 def _new_network(
     request: Request,
     units: list[int],
@@ -321,7 +335,7 @@ def _for_training(
     job.shuffle = estimator.shuffle
     job.batch_size = _batch_size(estimator, job.course.n_samples)
     job.course.start = start
-    job.course.optimizer = _optimizer(estimator, job.network, job.incremental)
+    job.course.optimizer = _optimizer(estimator, job)
     job.rule = job.course.optimizer.rule
     return job
 
@@ -347,10 +361,13 @@ def _batch_size(estimator: CheckedEstimator, n_samples: int) -> int:
     return int(min(estimator.batch_size, n_samples))
 
 
-def _optimizer(estimator: CheckedEstimator, network: Network, incremental: bool) -> Optimizer:
+def _optimizer(estimator: CheckedEstimator, job: EstimatorJob) -> Optimizer:
     """The optimizer of the last call of `partial_fit`, or a new one."""
-    last = getattr(estimator, "_optimizer", None) if incremental else None
+    network = job.network
+    last = getattr(estimator, "_optimizer", None) if job.incremental else None
     if last is not None:
+        if job.course.origin is not None:
+            return last.unset_copy()
         return last.copy(network.params.dtype)
     constants = {name: getattr(estimator, name) for name in core.RULE_CONSTANTS[estimator.solver]}
     # Adam ignores the schedule, as in scikit-learn.
@@ -382,6 +399,7 @@ def last_course(
         best_score=-np.inf if best_score is None else best_score,
         no_improvement_count=learned.get("_no_improvement_count", 0),
         continues=bool(learned.get("loss_curve_")),
+        origin=job.course.origin,
     )
 
 

@@ -11,12 +11,13 @@ import os
 from types import ModuleType
 from typing import Any
 
-from fastbp.kernels.border import CSR, LoweredObjective, Plan, Program, Rank, Rows, Task
+from fastbp.kernels.border import CSR, LoweredObjective, Origin, Plan, Program, Rank, Rows, Task
 
 __all__ = [
     "CSR",
     "LEVELS",
     "LoweredObjective",
+    "Origin",
     "Plan",
     "Program",
     "Rank",

@@ -29,7 +29,7 @@ from fastbp.kernels.losses cimport (
     only_link,
 )
 from fastbp.kernels.matmul cimport matmul_native
-from fastbp.kernels.optimizers cimport is_optimizer
+from fastbp.kernels.optimizers cimport is_optimizer, state_rows
 from fastbp.kernels.scratch cimport PREDICT_BLOCK, Use, in_blocks, lay_out
 from fastbp.kernels.tape cimport (
     TAPES,
@@ -395,6 +395,21 @@ cdef inline int bind_rates(Walk* walk, const double[:, ::1] rates) except -1:
         raise ValueError(f"rates have a row for each of {steps} steps, or one for all")
     walk.rates = &rates[0, 0]
     walk.rate_stride = rates.shape[1] if rates.shape[0] > 1 else 0
+    return 0
+
+
+cdef inline int bind_origin(Walk* walk, const floating* _, origin, double steps) except -1:
+    """What the first step reads, unless steps were made since; the caller keeps it."""
+    cdef const floating[::1] params
+    cdef const floating[:, ::1] state
+    walk.origin_params = walk.origin_state = NULL
+    if origin is None or origin.steps != steps:
+        return 0
+    params, state = origin.params, origin.state
+    if (params.shape[0] != walk.size_params or state.shape[1] != walk.size_params
+            or state.shape[0] != state_rows(walk.rule.optimizer)):
+        raise ValueError("the origin does not fit the plan and the optimizer")
+    walk.origin_params, walk.origin_state = &params[0], &state[0, 0]
     return 0
 
 

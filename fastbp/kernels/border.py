@@ -60,6 +60,17 @@ class LoweredObjective(NamedTuple):
     exact: bool = False  # whether the row loss is that of probabilities that are not clipped
 
 
+class Origin(NamedTuple):
+    """Parameters and optimizer state after so many steps, which the next step reads.
+
+    It writes the new ones elsewhere, so that no copy is made before.
+    """
+
+    params: Floating
+    state: Floating
+    steps: float  # as the tally counts them
+
+
 class Task(NamedTuple):
     """The work of the ranks of a team."""
 
@@ -71,3 +82,4 @@ class Task(NamedTuple):
     # A row per performed step, or one row for all steps: the scheduled rate, of which the core
     # makes the one that the optimizer multiplies by.
     rates: NDArray[float64] | None = None
+    origin: Origin | None = None  # None: the first step reads what it changes

@@ -2,6 +2,7 @@
 
 from cython cimport floating
 from libc.stdint cimport int32_t
+from libc.string cimport memcpy
 
 from fastbp.kernels.affine cimport (
     affine_backward_bias,
@@ -13,6 +14,7 @@ from fastbp.kernels.optimizers cimport (
     corrected_rate,
     objective_gradient,
     optimizer_step,
+    state_rows,
     sum_of_squares,
 )
 from fastbp.kernels.scratch cimport batch_input, layer_rows, own_products, slice_rows
@@ -26,6 +28,18 @@ cdef enum:          # parts of a column phase
     STEP = 2        # steps the slice by its gradient
     FINISH = 4      # scales the gradient into that of the objective
     ADD = 8         # with DERIVE: adds to the gradient of the chunks before
+    LEAVE = 16      # with STEP: from the origin
+
+
+cdef inline void copy_origin(const Walk* walk, floating* params, Py_ssize_t offset,
+                             Py_ssize_t n) noexcept nogil:
+    """Copy n parameters and their state from the origin, right before their first step."""
+    cdef Py_ssize_t row, at
+    memcpy(params + offset, <const floating*>walk.origin_params + offset, n * sizeof(floating))
+    for row in range(state_rows(walk.rule.optimizer)):
+        at = row * walk.size_params + offset
+        memcpy(<floating*>walk.state + at, <const floating*>walk.origin_state + at,
+               n * sizeof(floating))
 
 
 cdef inline void use_gradient(const Walk* walk, floating* params, floating* dw, Py_ssize_t offset,
@@ -101,12 +115,16 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
                 if parts & DERIVE and a_bi != NULL:
                     affine_backward_weights(dw_io, a_bi + i, layer.fan_in, delta_bo, rows, n, O,
                                             add, own_products(walk, params))
+                if parts & LEAVE:
+                    copy_origin(walk, params, offset, n * O)
                 if walk.alpha != 0 and parts & (STEP | FINISH):
                     squares[index] = <floating>sum_of_squares(params + offset, n * O)
                 use_gradient(walk, params, dw_io, offset, n * O, parts, &of_weights)
                 if i == 0:
                     if parts & DERIVE:
                         affine_backward_bias(dw_o, delta_bo, rows, O, add)
+                    if parts & LEAVE:
+                        copy_origin(walk, params, layer.bias, O)
                     use_gradient(walk, params, dw_o, layer.bias, O, parts, &of_biases)
             before += n * O
             index += 1

@@ -50,6 +50,8 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     const double* rates     # a row for each step, the scheduled rate first
     Py_ssize_t rate_stride  # 0: one row for all steps
     void* state             # the optimizer's, one or two rows of size_params
+    const void* origin_params       # what the first step reads; NULL: what it changes
+    const void* origin_state        # the same
     void* grads             # NULL: each slice is stepped while in cache (fused)
     # The scratch: its address, and the offsets of its regions.
     void* scratch

@@ -128,9 +128,16 @@ class Network:
 
     def astype(self, dtype: DTypeLike) -> "Network":
         """A copy in another dtype; functions are not traced again."""
+        return self._with(self.params.astype(dtype))
+
+    def unset_copy(self) -> "Network":
+        """A copy whose parameters have still to be written."""
+        return self._with(np.empty_like(self.params))
+
+    def _with(self, params: NDArray[Any]) -> "Network":
         network = object.__new__(Network)
         vars(network).update(vars(self))
-        network._hold(self.params.astype(dtype))
+        network._hold(params)
         return network
 
     def dtype_for(self, dtype: DTypeLike) -> np.dtype[Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
+from fastbp.kernels import Origin
 from fastbp.network import Network
 from fastbp.training.rule import Optimizer
 from fastbp.training.state_checks import (
@@ -70,6 +71,7 @@ FIELDS: dict[str, Check] = {  # of a pickled course
         "a list of texts",
     ),
     "interrupted": instance_of(bool, "a bool"),
+    "origin": or_none(instance_of(Origin, "an Origin")),
     "result": or_none(instance_of(OptimizeResult, "an OptimizeResult")),
 }
 
@@ -119,6 +121,8 @@ class Course:
         Whether Ctrl-C ended the last run.
     result : scipy.optimize.OptimizeResult, default=None
         SciPy's result of L-BFGS.
+    origin : Origin, default=None
+        What the first step reads, if network and optimizer are still to be written.
     """
 
     network: Network
@@ -140,14 +144,22 @@ class Course:
     warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
     result: OptimizeResult | None = None
+    origin: Origin | None = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickled course; ValueError if it is damaged."""
         check_fields("the course", state, FIELDS)
         size, optimizer, order = state["network"].params.size, state["optimizer"], state["order"]
+        origin = state["origin"]
+        if origin is not None and not (
+            optimizer is not None and np.shape(origin.state) == optimizer.state.shape
+        ):
+            raise ValueError("'origin' of the course must have a state like its optimizer's")
         copies = {f"kept[{number}]": params for number, params in state["kept"].items()}
         if state["raw_params"] is not None:
             copies["raw_params"] = state["raw_params"]
+        if origin is not None:
+            copies["origin[0]"] = origin.params
         for name, params in copies.items():
             if not floats(params, size):
                 raise ValueError(f"{name!r} of the course must be an array of {size} floats")
@@ -163,6 +175,14 @@ class Course:
     def t(self) -> int:
         """The number of samples seen, including the fits that this one continues."""
         return self.samples_seen + len(self.epochs) * self.n_samples
+
+    def leave_origin(self) -> None:
+        """Drop the origin after a run; if no step was made, its values are copied."""
+        origin, optimizer = self.origin, self.optimizer
+        if origin is not None and optimizer is not None:
+            if optimizer.tally[2] == origin.steps:
+                self.network.params[...], optimizer.state[...] = origin.params, origin.state
+            self.origin = None
 
     def keep(self) -> None:
         """Keep a copy of the parameters for the epoch that is appended next.

@@ -43,6 +43,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
         diverged = _run_epochs(job, optimizer, watches)
     except KeyboardInterrupt:
         course.interrupted = True
+        course.leave_origin()
     course.loss = _loss(course, optimizer)
     if diverged:
         where = (
@@ -87,6 +88,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
                 rates[...] = optimizer.rates(n_steps, course.t)
             began = perf_counter()
             ranks.run(door)
+            course.leave_origin()
             loss = total(0) / course.n_samples
             epoch = Epoch(loss, None, None, perf_counter() - began, optimizer.rate)
             for record in records:
@@ -123,9 +125,8 @@ def _epoch_door(
     program, objective = job.objective.lower(network)
     use = epoch_use(isinstance(job.samples.x, CSR))
     scratch = network.scratch(job.batch_size, n_ranks, use, program)
-    task = Task(
-        job.samples, objective, optimizer.rule.lower(), job.course.order, job.batch_size, rates
-    )
+    course, rule = job.course, optimizer.rule.lower()
+    task = Task(job.samples, objective, rule, course.order, job.batch_size, rates, course.origin)
     return functools.partial(
         variant(core.train_epoch, network.params.dtype),
         program,

@@ -239,14 +239,14 @@ class Optimizer:
 
     def copy(self, dtype: DTypeLike) -> "Optimizer":
         """A copy with its own arrays, and its state in this dtype."""
-        return Optimizer(
-            self.rule,
-            self.schedule,
-            self.rate,
-            self.state.astype(dtype),
-            self.tally.copy(),
-            self.units,
-        )
+        return self._with(self.state.astype(dtype))
+
+    def unset_copy(self) -> "Optimizer":
+        """A copy whose state has still to be written."""
+        return self._with(np.empty_like(self.state))
+
+    def _with(self, state: NDArray[np.floating]) -> "Optimizer":
+        return Optimizer(self.rule, self.schedule, self.rate, state, self.tally.copy(), self.units)
 
     def takes(self, later: "Optimizer") -> list[Callable[[], object]]:
         """Actions that give this optimizer the state of a copy that was trained further.

@@ -16,7 +16,7 @@ import oracle
 import twins
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_rows
-from fastbp.kernels import CSR, Rank, core
+from fastbp.kernels import CSR, Origin, Rank, core
 from fastbp.network import PREDICT_CHUNK, make_plan
 from problems import DTYPES, LOSSES, Problem, Samples, row_losses, rule_of, state_of
 
@@ -169,12 +169,16 @@ def test_law_4_a_sample_of_no_weight_is_absent_whatever_its_loss(loss):
     np.testing.assert_array_equal(before[1], after[1])
 
 
-def run_epoch(problem, optimizer="sgd", *, weight=None, order=None, size=1, t=0.0, use="epoch"):
+def run_epoch(
+    problem, optimizer="sgd", *, weight=None, order=None, size=1, t=0.0, use="epoch", origin=None
+):
     """Parameters, state and tally after one epoch, by the core, in a team of that size."""
     network, state = problem.network.copy(), state_of(problem.network, optimizer)
     tally, words = np.array([0, 0, t]), problem.words()
     problem.rule = rule_of(optimizer)
-    task = problem.task(weight=weight, order=order)
+    task = problem.task(weight=weight, order=order, origin=origin)
+    if origin is not None and origin.steps == t:
+        network.params[:] = state[:] = np.nan  # first written in the first step
     scratch = network.scratch(problem.batch, size, use)
     ranks = [
         threading.Thread(
@@ -196,6 +200,38 @@ def run_epoch(problem, optimizer="sgd", *, weight=None, order=None, size=1, t=0.
     for rank in ranks:
         rank.join()
     return network.params, state, tally
+
+
+@over_dtypes
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("optimizer", core.OPTIMIZERS)
+def test_the_first_step_may_read_an_origin(optimizer, sparse, alpha, dtype):
+    """Its bits are those of a step in place, and it writes nothing into the origin."""
+    problem = Problem(
+        dtype=dtype, n=20, batch=5, sparse=sparse, alpha=alpha, features=300, hidden=(70, 9)
+    )
+    use, weight = "epoch_csr" if sparse else "epoch", np.ones(20)
+    weight[:5] = 0  # the first batch makes no step
+    state = state_of(problem.network, optimizer)
+    origin = Origin(problem.network.params.copy(), state, 3.0)
+    for array in origin[:2]:
+        array.flags.writeable = False
+    expected = run_epoch(problem, optimizer, weight=weight, t=3.0, use=use)
+    assert expected[2][2] == 6
+    for size in (1, 2, 3):
+        found = run_epoch(
+            problem, optimizer, weight=weight, t=3.0, use=use, size=size, origin=origin
+        )
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    # It is that of one number of steps: later epochs read what they change.
+    problem.network.params[:] *= 2
+    expected = run_epoch(problem, optimizer, t=4.0, use=use)
+    for one, other in zip(
+        run_epoch(problem, optimizer, t=4.0, use=use, origin=origin), expected, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("optimizer", core.OPTIMIZERS)
@@ -681,6 +717,7 @@ def test_doors_check_sizes():
     problem = Problem()
     network = problem.network
     scratch, tally = network.scratch(23, 1, "epoch"), np.zeros(3)
+    state = state_of(network, "sgd")
 
     def door(
         plan=network.plan,
@@ -714,6 +751,11 @@ def test_doors_check_sizes():
         "or one for all": dict(batch=5, rates=np.ones((4, 2))),
         "rates have": dict(rates=np.ones((23, 0))),
         "dtype mismatch": dict(y=problem.y.astype(np.float32)),
+        "the origin does not fit": dict(origin=Origin(network.params[1:], state, 0)),
+        "fit the plan and the optimizer": dict(
+            origin=Origin(network.params, state[:, 1:].copy(), 0)
+        ),
+        "origin does not": dict(origin=Origin(network.params, np.zeros((2, state.size)), 0)),
     }.items():
         with pytest.raises(ValueError, match=message):
             door(**wrong)

@@ -2,6 +2,7 @@
 
 import _thread
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_targets
 from fastbp.kernels import Rank, Task, core
 from fastbp.threads import cores
+from fastbp.threads.team import Team
 from fastbp.training import Samples
 from problems import lowered
 
@@ -192,6 +194,25 @@ def test_an_interrupt_before_training_leaves_the_estimator_as_it_was(monkeypatch
         model.fit(X, y)
     assert vars(model).keys() == before.keys()
     assert all(vars(model)[name] is before[name] for name in before)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_an_interrupt_before_the_first_step_of_partial_fit(solver, monkeypatch):
+    """The new weights are first written by that step; without it they are those of before."""
+    X, y = data(50)
+    model = MLPClassifier(solver=solver, random_state=0).partial_fit(X, y, classes=np.unique(y))
+    before = pickle.dumps(model.coefs_), pickle.dumps(model._optimizer.state)
+
+    def run(self, door):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Team, "run", run)
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            model.partial_fit(X, y)
+    assert before == (pickle.dumps(model.coefs_), pickle.dumps(model._optimizer.state))
+    twin = pickle.loads(pickle.dumps(model)).partial_fit(X, y)
+    np.testing.assert_array_equal(model.partial_fit(X, y).coefs_[0], twin.coefs_[0])
 
 
 def test_a_fit_off_the_main_thread_does_not_see_it():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastbp import MLPClassifier, MLPRegressor, training
+from fastbp.kernels import Origin
 from fastbp.training import SCHEDULES, Course, Epoch, Optimizer, Rule, Schedule
 from fastbp.training.course import FIELDS
 from fastbp.training.rule import PLAIN
@@ -142,6 +143,14 @@ WRONG_IN_COURSES = {
     "warnings": (None, 1, "text", [None]),
     "interrupted": (None, 0),
     "result": ({}, "result"),
+    "origin": (
+        1,
+        (np.zeros(21), np.zeros((2, 21)), 0.0),
+        Origin(np.zeros(20), np.zeros((2, 21)), 0.0),
+        Origin([0.0] * 21, np.zeros((2, 21)), 0.0),
+        Origin(np.zeros(21), np.zeros((1, 21)), 0.0),
+        Origin(np.zeros(21), None, 0.0),
+    ),
 }
 
 
