@@ -8,8 +8,9 @@ from fastbp.threads import blas, cores
 from interrupts import blas_threads, ranks_alive, wait_for_ranks
 
 
-def pytest_collection_finish():
-    """Keep the many objects of the collected tests out of each garbage collection."""
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections():
+    """Keep the many objects of pytest and of earlier tests out of garbage collections."""
     gc.collect()
     gc.freeze()
 

@@ -115,8 +115,10 @@ def against(benchmarks, monkeypatch):
     return benchmarks("against")
 
 
-@pytest.mark.parametrize(("name", "dtype", "rounds"), [("iris", "float32", 2), ("import", "", 1)])
-def test_race_of_two_revisions(against, name, dtype, rounds):
+@pytest.mark.parametrize(("name", "dtype", "rounds"), [("iris", "float32", 1), ("import", "", 1)])
+def test_race_of_two_revisions(against, monkeypatch, name, dtype, rounds):
+    program = sys.modules["turns"].Program  # one that is shorter than the import of estimators
+    monkeypatch.setattr(against, "Program", lambda _, *rest: program("import fastbp", *rest))
     free, single = against.run_pairs(name, dtype, ROOT, rounds)
     assert not [c.error for pair in (free, single) for c in pair if c.error]
     for pair, clock in ((free, "turns"), (single, "cpu_turns")):

@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,22 +16,39 @@ SCRIPTS = sorted((TESTS.parent / "examples").glob("*/plot_*.py"))
 over_scripts = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 
 
+@pytest.fixture(scope="module")
+def runs(request, tmp_path_factory):
+    """The runs of the selected examples by script, each with its folder; two at a time."""
+    shared = tmp_path_factory.mktemp("gallery")
+    selected = [item for item in request.session.items if "runs" in item.fixturenames]
+    scripts = [item.callspec.params["script"] for item in selected]
+
+    def run(script, folder):
+        return subprocess.run(
+            [sys.executable, str(TESTS / "run_example.py"), str(script), str(folder)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=folder,
+            env=os.environ
+            | {
+                "FASTBP_DATA": str(shared),  # without data, as in a fresh clone
+                "MPLCONFIGDIR": str(shared / "matplotlib"),
+            },
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        folders = {script: tmp_path_factory.mktemp(script.stem) for script in scripts}
+        yield {s: (pool.submit(run, s, folder), folder) for s, folder in folders.items()}
+        pool.shutdown(cancel_futures=True)
+
+
 @over_scripts
-def test_example(script, tmp_path, tmp_path_factory):
-    environment = os.environ | {
-        "FASTBP_DATA": str(tmp_path),  # without data, as in a fresh clone
-        "MPLCONFIGDIR": str(tmp_path_factory.getbasetemp() / "matplotlib"),
-    }
-    done = subprocess.run(
-        [sys.executable, str(TESTS / "run_example.py"), str(script), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=tmp_path,
-        env=environment,
-    )
+def test_example(script, runs):
+    run, folder = runs[script]
+    done = run.result()
     assert done.returncode == 0, done.stderr
-    pictures = list(tmp_path.glob("figure-*.png"))
+    pictures = list(folder.glob("figure-*.png"))
     assert pictures, "no figure was left open"
     for picture in pictures:
         assert_drawn(picture)

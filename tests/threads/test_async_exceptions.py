@@ -188,14 +188,11 @@ def test_a_first_epoch_of_little_work_and_much_time_has_a_thread(
         dict(n_threads=2, solver="lbfgs"),
     ],
 )
-def test_an_exception_at_any_line_of_the_launch_leaves_the_estimator_as_it_was(parameters, request):
+def test_an_exception_at_any_line_of_the_launch_leaves_the_estimator_as_it_was(parameters):
     X, y = data(120)
     model = MLPClassifier((8,), max_iter=2, max_fun=3, random_state=0, **parameters).fit(X, y)
     model.set_params(random_state=1)
     before = pickle.dumps(model)
-    gc.collect()
-    gc.freeze()  # so that collections do not scan the objects of other tests
-    request.addfinalizer(gc.unfreeze)
     line = 0
     while True:
         line += 3

@@ -181,14 +181,11 @@ def test_a_team_that_cannot_be_stopped_for_lack_of_memory_is_stopped_later(monke
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_memory_that_is_missing_at_any_line_of_the_launch(solver, n_threads, request):
+def test_memory_that_is_missing_at_any_line_of_the_launch(solver, n_threads):
     """The fit fails, or it goes on with the same bits."""
     X, y, _ = data(120)
     parameters = dict(solver=solver, max_iter=2, max_fun=3, random_state=0, n_threads=n_threads)
     expected = bits(MLPClassifier((8,), **parameters).fit(X, y))
-    gc.collect()
-    gc.freeze()  # so that collections do not scan the objects of other tests
-    request.addfinalizer(gc.unfreeze)
     line, verdicts = 0, collections.Counter()
     while True:
         line += 2

@@ -117,7 +117,7 @@ def test_the_level_can_be_forced():
 @pytest.mark.parametrize(
     "files", [THREADS, (*THREADS, contextlib.__file__)], ids=["team", "team-and-contextlib"]
 )
-def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, files, request):
+def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, files):
     """At all lines of launch, waiting, closing, the limit of BLAS and the reservation of cores."""
     X, y, _ = data(120)
     parameters = dict(
@@ -135,9 +135,6 @@ def test_an_interrupt_at_any_line_of_the_launch_leaves_a_usable_model(solver, fi
         model = MLPClassifier(**parameters, max_iter=epochs).fit(X, y)
         boundaries[b"".join(w.tobytes() for w in model.coefs_)] = epochs
     limits = blas_threads()
-    gc.collect()
-    gc.freeze()  # so that collections do not scan the objects of other tests
-    request.addfinalizer(gc.unfreeze)
     line, places, returned = 0, set(), 0
     while True:
         line += 1
@@ -221,7 +218,6 @@ def test_a_second_trouble_during_the_first_does_not_hang(failing):
                 self.left, self.raised, self.again = self.again, None, 0
             return super().__call__(frame, event, argument)
 
-    gc.freeze()  # the objects of earlier tests: each collection would take half a second
     for first in range(1, 60, 1 if failing else 3):
         for again in (0,) if failing else (1, 2, 3, 5):
             with Twice(first, THREADS) as tracer:

@@ -147,7 +147,7 @@ ROWS = [
         "A child that is forked while another thread fits can fit and predict, with the same bits.",
         in_a_fork,
         full=160,
-        short=8,
+        short=4,
         limit=30,
     ),
     Row(
@@ -165,7 +165,7 @@ ROWS = [
         "The interpreter ends at once and without a word while threads fit or predict.",
         at_exit,
         full=144,
-        short=4,
+        short=2,
         limit=30,
     ),
     Row(

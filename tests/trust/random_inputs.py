@@ -160,6 +160,6 @@ ROWS = [
         "Predictions that are not finite are announced.",
         live,
         full=10_000,
-        short=40,
+        short=24,
     ),
 ]
