@@ -68,7 +68,9 @@ from fastbp.kernels.scratch cimport (
     EXAMINE,
     GRADIENT,
     PREDICT,
+    PREDICT_ARRAYS,
     ROW_LOSSES,
+    Use,
     layer_rows,
     own_products,
 )
@@ -140,7 +142,7 @@ RULE_CONSTANTS = {"sgd": ("momentum", "nesterovs_momentum"),
 ALL_CONSTANTS = tuple(name for names in RULE_CONSTANTS.values() for name in names)
 STATE_ROWS = {name: optimizers.state_rows(code) for name, code in OPTIMIZERS.items()}
 USES = {"epoch": EPOCH, "epoch_csr": EPOCH_CSR, "gradient": GRADIENT, "predict": PREDICT,
-        "examine": EXAMINE, "row_losses": ROW_LOSSES}
+        "predict_arrays": PREDICT_ARRAYS, "examine": EXAMINE, "row_losses": ROW_LOSSES}
 
 cdef Layer a_layer
 PLAN = <Layer[:1]>&a_layer  # an array of one row of a plan, for its dtype
@@ -303,14 +305,14 @@ def loss_gradient(program, floating[::1] params, floating[::1] grads, floating[:
 
 # ---- prediction, and inside the layers ------------------------------------------------------
 
-cdef int predict_rows(Walk* walk, const floating* params, Py_ssize_t size_params,
+cdef int predict_rows(Walk* walk, Use use, const floating* params, Py_ssize_t size_params,
                       floating[::1] scratch, floating[:, ::1] out, int link) except -1:
     """Predictions of all rows: forward in blocks of rows, then the link. Returns as `predict`."""
     cdef Py_ssize_t k, first, rows, K = out.shape[1]
     cdef const Layer* last = walk.plan + walk.layers - 1
     cdef bint finite = True
     check_link(link)
-    bind_layout(walk, PREDICT, walk.samples)
+    bind_layout(walk, use, walk.samples)
     check_sizes(walk, size_params, scratch.shape[0])
     walk.scratch = &scratch[0]
     if out.shape[0] != walk.samples or K != last.fan_out:
@@ -336,21 +338,24 @@ def predict(program, const floating[::1] params, floating[::1] scratch, x, float
     cdef Walk walk
     bind_plan(&walk, program)
     bind_x(&walk, &params[0], x)
-    return predict_rows(&walk, &params[0], params.shape[0], scratch, out, link) != 0
+    return predict_rows(&walk, PREDICT, &params[0], params.shape[0], scratch, out, link) != 0
 
 
 def predict_arrays(program, tuple coefs, tuple intercepts, floating[::1] scratch, x,
                    floating[:, ::1] out, int link):
     """`predict` where the parameters of each layer lie in two arrays of their own.
 
-    They are read where they lie. Each is C-contiguous, aligned, and of the door's dtype.
+    They are read where they lie. Each is contiguous, by rows or by columns, aligned, and of the
+    door's dtype. For CSR rows the first weights lie by rows.
     """
     cdef Walk walk
     cdef const floating* params = NULL
     bind_plan(&walk, program)
     _layers = bind_arrays(&walk, &params, coefs, intercepts)  # kept until the end
     bind_x(&walk, params, x)
-    return predict_rows(&walk, params, walk.size_params, scratch, out, link) != 0
+    if walk.indptr != NULL and walk.transposed[0]:
+        raise ValueError("coefs[0] lies by columns, which CSR rows cannot use")
+    return predict_rows(&walk, PREDICT_ARRAYS, params, walk.size_params, scratch, out, link) != 0
 
 
 cdef int bind_examined(Walk* walk, const floating* params, Py_ssize_t size_params,

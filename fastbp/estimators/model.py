@@ -55,17 +55,25 @@ class Model(NamedTuple):
         except (KeyError, TypeError, ValueError):  # one is missing, or cannot be compared
             return False
 
-    def arrays(self, dtype: DTypeLike) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The arrays of all layers as the core takes them; those that are need no copy."""
+    def arrays(
+        self, dtype: DTypeLike, is_sparse: bool = False
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The arrays of all layers as the core takes them; those that are need no copy.
+
+        For sparse rows the first weights lie by rows.
+        """
         n, last = len(self.network.coefs), self.n_coefs
         coefs, intercepts = self.entries[:n], self.entries[last : last + n]
-        if self.direct and dtype == self.network.params.dtype:
-            return coefs, intercepts
+        if not self.direct or dtype != self.network.params.dtype:
 
-        def lowered(array: Any) -> NDArray[Any]:
-            return np.require(array, dtype, ("C", "A"))
+            def lowered(array: Any) -> NDArray[Any]:
+                by_columns = isinstance(array, np.ndarray) and array.flags.f_contiguous
+                return np.require(array, dtype, ("F" if by_columns else "C", "A"))
 
-        return tuple(map(lowered, coefs)), tuple(map(lowered, intercepts))
+            coefs, intercepts = tuple(map(lowered, coefs)), tuple(map(lowered, intercepts))
+        if is_sparse and not coefs[0].flags.c_contiguous:
+            coefs = (np.ascontiguousarray(coefs[0]), *coefs[1:])
+        return coefs, intercepts
 
     def copy_network(self, dtype: DTypeLike | None = None) -> Network:
         """A network with copies of the values of the arrays, in this dtype or in their own."""
@@ -201,7 +209,7 @@ def _is_direct(array: Any, dtype: np.dtype[Any]) -> bool:
     """Whether the core can read an array as it is."""
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
         return False
-    return array.flags.c_contiguous and array.flags.aligned
+    return array.flags.forc and array.flags.aligned
 
 
 def _entries(attributes: dict[str, Any], name: str) -> list[Any]:

@@ -71,7 +71,7 @@ def predict_rows(
         dtype = network.dtype_for(X.dtype)
     predict: Callable[[Rows, str, NDArray[Any]], bool] = network.predict
     if not model.owns:
-        predict = partial(network.predict_with, model.arrays(dtype))
+        predict = partial(network.predict_with, model.arrays(dtype, not isinstance(X, np.ndarray)))
     elif dtype != network.params.dtype:
         predict = network.astype(dtype).predict
     n_samples = X.shape[0]

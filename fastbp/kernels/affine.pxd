@@ -29,11 +29,19 @@ cdef inline void affine_forward(floating* z_bo, const floating* a_bi, const floa
     matmul_nn(z_bo, a_bi, w_io, B, O, I, b_o, scratch)
 
 
+cdef inline void affine_forward_transposed(floating* z_bo, const floating* a_bi,
+                                           const floating* w_oi, const floating* b_o,
+                                           Py_ssize_t B, Py_ssize_t I, Py_ssize_t O,
+                                           floating* scratch) noexcept nogil:
+    """z := a w^T + b."""
+    matmul_nt(z_bo, a_bi, w_oi, B, O, I, b_o, scratch)
+
+
 cdef inline void affine_backward_rows(floating* da_bi, const floating* delta_bo,
                                       const floating* w_io, Py_ssize_t B, Py_ssize_t I,
                                       Py_ssize_t O, floating* scratch) noexcept nogil:
     """da := delta w^T."""
-    matmul_nt(da_bi, delta_bo, w_io, B, I, O, scratch)
+    matmul_nt(da_bi, delta_bo, w_io, B, I, O, NULL, scratch)
 
 
 cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, Py_ssize_t fan_in,

@@ -5,15 +5,17 @@ that every dispatch knows.
 """
 
 from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS,
+    PyBUF_ANY_CONTIGUOUS,
     PyBUF_FORMAT,
     PyBUF_SIMPLE,
+    PyBuffer_IsContiguous,
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, intptr_t
+from libc.string cimport memcpy
 
 from fastbp.kernels.activations cimport is_activation
 from fastbp.kernels.blas cimport bind_blas, blas_is_bound
@@ -87,7 +89,7 @@ cdef inline int bind_plan(Walk* walk, program) except -1:
     PyBuffer_Release(&rows)
     if row != sizeof(Layer) or walk.layers < 1:
         raise ValueError(f"a plan has rows of {sizeof(Layer)} bytes, not of {row}")
-    walk.rank, walk.size = 0, 1
+    walk.rank, walk.size, walk.transposed = 0, 1, NULL
     walk.size_params = walk.widths = 0
     for l in range(walk.layers):
         check_layer(walk, l)
@@ -127,14 +129,18 @@ cdef inline int check_layer(const Walk* walk, Py_ssize_t l) except -1:
 
 
 cdef inline const floating* bind_array(const floating* _, array, Py_ssize_t rows,
-                                       Py_ssize_t columns, str name,
-                                       Py_ssize_t layer) except NULL:
-    """Where an array of that shape begins; of one dimension if rows is 0. The caller keeps it."""
+                                       Py_ssize_t columns, str name, Py_ssize_t layer,
+                                       char* transposed) except NULL:
+    """Where an array of that shape begins; of one dimension if rows is 0. The caller keeps it.
+
+    `transposed` receives whether it lies column by column.
+    """
     cdef Py_buffer view
     cdef const floating* first
     cdef bint fits, is_double = sizeof(floating) == sizeof(double)
     # Not a typed view, which takes several times as long.
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    PyObject_GetBuffer(array, &view, PyBUF_ANY_CONTIGUOUS | PyBUF_FORMAT)
+    transposed[0] = not PyBuffer_IsContiguous(&view, c"C")
     first = <const floating*>view.buf
     fits = (view.format != NULL
             and view.format[0] == (c"d" if is_double else c"f") and view.format[1] == 0
@@ -154,28 +160,31 @@ cdef inline bytearray bind_arrays(Walk* walk, const floating** params, tuple coe
     """Parameters of a bound plan that lie in arrays of their own, one or two for each layer.
 
     The layers get offsets from the first array, which `params` receives. The caller keeps the
-    arrays, and the copy of the plan that is returned.
+    arrays, and the memory that is returned: a copy of the plan, then a byte for each layer.
     """
-    cdef Py_ssize_t l
-    cdef bytearray memory = PyByteArray_FromStringAndSize(<const char*>walk.plan,
-                                                          walk.layers * sizeof(Layer))
+    cdef Py_ssize_t l, size = walk.layers * sizeof(Layer)
+    cdef bytearray memory = PyByteArray_FromStringAndSize(NULL, size + walk.layers)
     cdef Layer* layers = <Layer*>PyByteArray_AS_STRING(memory)
+    cdef char* transposed = PyByteArray_AS_STRING(memory) + size
+    cdef char of_bias
     cdef Layer* layer
     cdef const floating* weight
     cdef const floating* bias
     if len(coefs) != walk.layers or len(intercepts) != walk.layers:
         raise ValueError(f"the plan has {walk.layers} layers, got {len(coefs)} arrays of weights "
                          f"and {len(intercepts)} of biases")
+    memcpy(layers, walk.plan, size)
     for l in range(walk.layers):
         layer = layers + l
-        weight = bind_array(params[0], coefs[l], layer.fan_in, layer.fan_out, "coefs", l)
-        bias = bind_array(params[0], intercepts[l], 0, layer.fan_out, "intercepts", l)
+        weight = bind_array(params[0], coefs[l], layer.fan_in, layer.fan_out, "coefs", l,
+                            transposed + l)
+        bias = bind_array(params[0], intercepts[l], 0, layer.fan_out, "intercepts", l, &of_bias)
         if l == 0:
             params[0] = weight
         # As integers: pointers into different arrays have no difference in C.
         layer.weight = (<intptr_t>weight - <intptr_t>params[0]) // <intptr_t>sizeof(floating)
         layer.bias = (<intptr_t>bias - <intptr_t>params[0]) // <intptr_t>sizeof(floating)
-    walk.plan = layers
+    walk.plan, walk.transposed = layers, transposed
     return memory
 
 

@@ -23,7 +23,7 @@ def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:
     if form == "nn":
         matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, &bias[0], &scratch[0])
     elif form == "nt":
-        matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, &scratch[0])
+        matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, NULL, &scratch[0])
     else:
         matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, k, add, &scratch[0])
 

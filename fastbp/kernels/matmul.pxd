@@ -97,16 +97,21 @@ cdef inline Py_ssize_t scratch_nn(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noex
 
 
 cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating* b_nk,
-                           Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+                           Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const floating* bias_n,
                            floating* scratch) noexcept nogil:
-    """c := a b^T."""
-    cdef floating zero = 0
+    """c := bias + a b^T, the bias in every row; NULL: without it."""
+    cdef Py_ssize_t r
+    cdef floating beta = bias_n != NULL
     if matmul_native:
-        tiles(c_mn, a_mk, k, False, b_nk, k, True, m, n, k, NULL, 0, scratch)
-    elif m == 1:
-        gemv(c"T", k, n, b_nk, k, a_mk, 1, zero, c_mn, 1)
+        tiles(c_mn, a_mk, k, False, b_nk, k, True, m, n, k, bias_n, 0, scratch)
+        return
+    if bias_n != NULL:
+        for r in range(m):
+            memcpy(c_mn + r * n, bias_n, n * sizeof(floating))
+    if m == 1:
+        gemv(c"T", k, n, b_nk, k, a_mk, 1, beta, c_mn, 1)
     else:
-        gemm(c"T", c"N", n, m, k, b_nk, k, a_mk, k, zero, c_mn, n)
+        gemm(c"T", c"N", n, m, k, b_nk, k, a_mk, k, beta, c_mn, n)
 
 
 cdef inline Py_ssize_t scratch_nt(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:

@@ -5,7 +5,12 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
 from fastbp.kernels.activations cimport activation_backward, activation_forward, slope_backward
-from fastbp.kernels.affine cimport affine_backward_rows, affine_forward, affine_forward_csr
+from fastbp.kernels.affine cimport (
+    affine_backward_rows,
+    affine_forward,
+    affine_forward_csr,
+    affine_forward_transposed,
+)
 from fastbp.kernels.losses cimport gather_targets, loss_delta
 from fastbp.kernels.scratch cimport batch_input, layer_rows, own_products, own_registers
 from fastbp.kernels.tape cimport TAPES, fill_constants, tape_activation, tape_loss
@@ -61,6 +66,9 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
                                walk.order + first + top if walk.order != NULL else NULL,
                                first + top, params + layer.weight, params + layer.bias,
                                B, layer.fan_in, layer.fan_out)
+        elif walk.transposed != NULL and walk.transposed[l]:
+            affine_forward_transposed(z_bo, a_bi, params + layer.weight, params + layer.bias, B,
+                                      layer.fan_in, layer.fan_out, own_products(walk, params))
         else:
             affine_forward(z_bo, a_bi, params + layer.weight, params + layer.bias,
                            B, layer.fan_in, layer.fan_out, own_products(walk, params))

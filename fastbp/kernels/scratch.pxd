@@ -12,6 +12,7 @@ cdef enum Use:
     EPOCH_CSR   # steps on CSR rows, whose gradient is materialized first
     GRADIENT    # the gradient of the objective, in chunks
     PREDICT
+    PREDICT_ARRAYS  # with weights that may be transposed
     EXAMINE     # activations, slopes and deltas of all layers
     ROW_LOSSES
 
@@ -63,7 +64,7 @@ cdef inline Py_ssize_t block_rows(const Walk* walk) noexcept nogil:
 
 cdef inline bint in_blocks(Use use) noexcept nogil:
     """Whether all rows are walked in blocks of a fixed size, whatever their number."""
-    return use in (PREDICT, EXAMINE)
+    return use in (PREDICT, PREDICT_ARRAYS, EXAMINE)
 
 
 cdef inline bint has_backward(Use use) noexcept nogil:
@@ -72,10 +73,12 @@ cdef inline bint has_backward(Use use) noexcept nogil:
 
 
 cdef inline Py_ssize_t product_scratch(const Layer* layer, Py_ssize_t batch,
-                                       bint backward) noexcept nogil:
+                                       Use use) noexcept nogil:
     """Numbers of scratch for one of the layer's matrix products, of up to `batch` rows."""
     cdef Py_ssize_t I = layer.fan_in, O = layer.fan_out, size = scratch_nn(batch, O, I)
-    if backward:
+    if use == PREDICT_ARRAYS:
+        size = max(size, scratch_nt(batch, O, I))
+    if has_backward(use):
         size = max(size, scratch_nt(batch, I, O))
         size = max(size, scratch_tn(I, slice_rows(layer), O, batch))
     return size
@@ -92,7 +95,7 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
         layer = walk.plan + l
         walk.n_slices += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
         slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
-        product_size = max(product_size, product_scratch(layer, walk.batch, backward))
+        product_size = max(product_size, product_scratch(layer, walk.batch, use))
         has_slopes |= layer.activation >= TAPES or has_slope(<int>layer.activation)
     outputs = walk.plan[walk.layers - 1].fan_out
     walk.block = block_rows(walk) if backward else walk.batch

@@ -28,6 +28,7 @@ cdef packed struct Layer:   # a row of the plan
 cdef struct Walk:           # dtype-free, so that it can be a struct
     # The network.
     const Layer* plan
+    const char* transposed  # by layer, whether the weights lie column by column; NULL: none do
     Program program         # its tapes
     Py_ssize_t layers
     Py_ssize_t size_params

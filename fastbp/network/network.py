@@ -212,9 +212,11 @@ class Network:
     ) -> bool:
         """As `predict`, with other weights and biases, which are read where they lie.
 
-        The arrays are aligned, in C order and in the dtype of x and out.
+        The arrays are aligned, contiguous by rows or columns, and in the dtype of x and out. For
+        CSR rows the first weights lie by rows.
         """
-        scratch = allocate(core.scratch_size(self.program, len(out), 1, "predict"), out.dtype)
+        size = core.scratch_size(self.program, len(out), 1, "predict_arrays")
+        scratch = allocate(size, out.dtype)
         door = variant(core.predict_arrays, out.dtype)
         return door(self.program, *arrays, scratch, x, out, core.LINKS[link])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastbp.graph.expression import ACTIVATION, Expression
-from fastbp.kernels import core
+from fastbp.kernels import backend, core
 from fastbp.network import Network
 from problems import DTYPES, Problem
 
@@ -21,7 +21,7 @@ def predicted(network, x, n, link="identity"):
 
 def from_arrays(network, coefs, intercepts, x, n, link="identity"):
     out = np.full((n, network.units[-1]), np.nan, network.params.dtype)
-    scratch = network.scratch(n, 1, "predict")
+    scratch = network.scratch(n, 1, "predict_arrays")
     finite = core.predict_arrays(
         network.program, tuple(coefs), tuple(intercepts), scratch, x, out, core.LINKS[link]
     )
@@ -52,6 +52,36 @@ def test_arrays_give_the_bits_of_the_arena(hidden, link, sparse, dtype):
         out, also_finite = from_arrays(network, coefs, intercepts, problem.x, 300, link)
         np.testing.assert_array_equal(out, expected)
         assert also_finite is finite is True
+
+
+@over_dtypes
+@pytest.mark.parametrize("n", [1, 2, 7, 130, 600])
+@pytest.mark.parametrize("hidden", [(), (1,), (7,), (40, 3, 90), (300, 17)], ids=str)
+def test_weights_may_lie_by_columns(hidden, n, dtype):
+    """On the tiles the order of the sums is the same."""
+    problem = Problem("tanh", dtype=dtype, n=n, hidden=hidden, features=70)
+    network = problem.network
+    expected, _ = predicted(network, problem.x, n)
+    tolerance = 0 if backend == "native" else 50 * np.finfo(dtype).eps
+    for which in (range(len(hidden) + 1), [0], [len(hidden)]):
+        coefs = [
+            np.asfortranarray(weight) if layer in which else weight
+            for layer, weight in enumerate(network.coefs)
+        ]
+        out, _ = from_arrays(network, coefs, network.intercepts, problem.x, n)
+        np.testing.assert_allclose(out, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_weights_by_columns_cannot_be_those_of_csr_rows():
+    problem = Problem("tanh", sparse=True)
+    network = problem.network
+    with pytest.raises(ValueError, match=r"coefs\[0\] lies by columns, which CSR rows cannot use"):
+        coefs = [np.asfortranarray(network.coefs[0]), *network.coefs[1:]]
+        from_arrays(network, coefs, network.intercepts, problem.x, problem.n)
+    coefs = [network.coefs[0], *map(np.asfortranarray, network.coefs[1:])]
+    out, _ = from_arrays(network, coefs, network.intercepts, problem.x, problem.n)
+    expected, _ = predicted(network, problem.x, problem.n)
+    np.testing.assert_allclose(out, expected, rtol=1e-14, atol=1e-14)
 
 
 @over_dtypes
@@ -108,8 +138,8 @@ def test_arrays_that_do_not_fit_the_plan_are_refused():
     for wrong in (np.zeros(4), np.zeros((5, 1)), np.zeros((1, 5)), np.zeros(5, np.float32)):
         with pytest.raises(ValueError, match=r"intercepts\[0\] .* float64 array of shape \(5,\)"):
             from_arrays(network, coefs, changed(intercepts, 0, wrong), x, n)
-    with pytest.raises(ValueError, match="not C-contiguous"):
-        from_arrays(network, changed(coefs, 1, np.asfortranarray(coefs[1])), intercepts, x, n)
+    with pytest.raises(ValueError, match="not contiguous"):
+        from_arrays(network, changed(coefs, 1, np.repeat(coefs[1], 2, 1)[:, ::2]), intercepts, x, n)
     for wrong in (None, [[1.0]], "weights"):
         with pytest.raises(TypeError, match="bytes-like"):
             from_arrays(network, changed(coefs, 1, wrong), intercepts, x, n)
@@ -118,7 +148,7 @@ def test_arrays_that_do_not_fit_the_plan_are_refused():
             from_arrays(network, wrong, intercepts, x, n)
     with pytest.raises(ValueError, match="3 layers, got 3 arrays of weights and 2 of biases"):
         from_arrays(network, coefs, intercepts[1:], x, n)
-    out, scratch = np.empty((n, 2)), network.scratch(n, 1, "predict")
+    out, scratch = np.empty((n, 2)), network.scratch(n, 1, "predict_arrays")
     for lists in ((list(coefs), intercepts), (coefs, list(intercepts))):
         # Another thread could take an array out of a list while the core reads it.
         with pytest.raises(TypeError, match="tuple"):

@@ -62,7 +62,7 @@ class Doors:
         core.predict(self.program, self.network.params, scratch, self.problem.x, out, self.link)
 
     def predict_arrays(self):
-        out, scratch = np.zeros((self.problem.n, 3)), self.scratch("predict")
+        out, scratch = np.zeros((self.problem.n, 3)), self.scratch("predict_arrays")
         arrays = tuple(self.network.coefs), tuple(self.network.intercepts)
         core.predict_arrays(self.program, *arrays, scratch, self.problem.x, out, self.link)
 
