@@ -84,7 +84,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
         for _ in range(len(course.epochs), job.max_iter):
             if shuffled is not None:  # as `sklearn.utils.shuffle` does
                 course.random_state.shuffle(shuffled)
-                if order is not shuffled:
+                if order is not None and order is not shuffled:
                     order[...] = shuffled
             if varies or optimizer.rate != written:
                 written = optimizer.rate
