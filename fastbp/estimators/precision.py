@@ -64,7 +64,9 @@ def precision_of(
     most = np.minimum(MOST_Y_OF_EXP if is_lbfgs and has_exp else MOST_Y, MOST_SPREADS * spread)
     is_fine = incremental or bool((size <= most).all())
     if is_lbfgs:
-        is_fine = is_fine and X.max() <= MOST_X and X.min() >= -MOST_X
+        # SciPy's own max would write into X, and trust its indices.
+        values = X if isinstance(X, np.ndarray) else np.asarray(X.data)
+        is_fine = is_fine and values.max(initial=0) <= MOST_X and values.min(initial=0) >= -MOST_X
     return Precision(kept if is_fine else FLOAT64, kept)
 
 

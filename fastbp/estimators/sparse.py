@@ -1,8 +1,8 @@
 """Sparse matrices as users give them: checked, then converted to CSR.
 
-SciPy's conversions, and the core, read and write where the indices of a matrix point. So the user's
-own arrays are checked before SciPy converts them. The arrays that the core gets are checked again,
-whatever conversions they went through.
+SciPy's conversions, and the core, read and write where the indices of a matrix point. So indices
+are copied and checked before SciPy converts them: other threads may write to the user's own. The
+arrays that the core gets are checked again, whatever conversions they went through.
 """
 
 from collections.abc import Callable, Iterable
@@ -89,8 +89,8 @@ def _shape_of(X: Sparse, name: str) -> tuple[int, ...]:
 def _as_csr(X: Sparse, shape: Shape, name: str) -> Sparse:
     """X as CSR of this shape in native byte order. ValueError if X is damaged.
 
-    Unless X is such CSR itself, SciPy converts a new matrix made of the checked arrays, without
-    its notes about the order of the entries, which may be wrong.
+    SciPy converts a new matrix made of the checked arrays, without the notes of X about the order
+    of the entries, which may be wrong.
     """
     if not isinstance(X, CLASSES.get(X.format, ())):
         raise ValueError(
@@ -98,10 +98,7 @@ def _as_csr(X: Sparse, shape: Shape, name: str) -> Sparse:
             f"formats {', '.join(CLASSES)}."
         )
     if X.format == "csr":
-        data, indices, indptr = _compressed(X, shape, "column", name)
-        if X.shape == shape and X.dtype.isnative and len(X.data) == len(X.indices) == len(data):
-            return X
-        return csr_array((data, indices, indptr), shape=shape)
+        return csr_array(_compressed(X, shape, "column", name), shape=shape)
     memory.check_fits(8 * (shape[0] + 1), f"{name} of shape {shape}")  # row pointers
     return CHECKED[X.format](X, shape, name).tocsr()
 
@@ -126,7 +123,7 @@ def _checked_coo(X: Sparse, shape: Shape, name: str) -> coo_array:
     if type(coords) is not tuple or len(coords) != len(X.shape):
         raise ValueError(f"{name} must have {len(X.shape)} arrays of indices, got {coords!r:.80}.")
     (data,) = _arrays(X, name, data=1)
-    indices = [_array(one, 1, name, "coords") for one in coords]
+    indices = [_array(one, 1, name, "coords").copy() for one in coords]
     if any(len(one) != len(data) for one in indices):
         raise ValueError(
             f"{name} has {len(data)} values, but {[len(one) for one in indices]} indices."
@@ -147,6 +144,7 @@ def _checked_coords(
 
 def _checked_dia(X: Sparse, shape: Shape, name: str) -> dia_array:
     data, offsets = _arrays(X, name, data=2, offsets=1)
+    offsets = offsets.copy()
     _check_integers(offsets, name, "offsets")
     if len(data) != len(offsets):
         raise ValueError(f"{name} has {len(data)} diagonals, but {len(offsets)} offsets.")
@@ -155,7 +153,10 @@ def _checked_dia(X: Sparse, shape: Shape, name: str) -> dia_array:
 
 
 def _checked_lil(X: Sparse, shape: Shape, name: str) -> csr_array:
-    rows, data = _arrays(X, name, rows=1, data=1)
+    rows, data = (
+        [one[:] if type(one) is list else one for one in lists]
+        for lists in _arrays(X, name, rows=1, data=1)
+    )
     if not len(rows) == len(data) == shape[0]:
         raise ValueError(
             f"{name} has {len(rows)} lists of indices and {len(data)} lists of values, expected "
@@ -201,8 +202,9 @@ CHECKED: dict[str, Callable[[Any, Shape, str], Sparse]] = {
 def _compressed(
     X: Sparse, shape: Shape, what: str, name: str, dimensions: int = 1
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Checked data, indices and indptr, without entries behind the last pointer."""
+    """Data, and checked copies of indices and indptr, without entries behind the last pointer."""
     data, indices, indptr = _arrays(X, name, data=dimensions, indices=1, indptr=1)
+    indices, indptr = indices.copy(), indptr.copy()
     _check_compressed(data, indices, indptr, shape, what, name)
     end = indptr[-1]
     return _native(data[:end], name), indices[:end], indptr

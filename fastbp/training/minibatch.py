@@ -70,6 +70,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     if job.shuffle and course.order is None:
         course.order = np.arange(course.n_samples, dtype=np.intp)
     shuffled, ended = course.order if job.shuffle else None, False
+    order = _order_of_the_core(course)
     records, counts = hooks(watches, "record"), hooks(watches, "count")
     endings = hooks(watches, "after_epoch")
     after_epoch = optimizer.schedule.rules.after_epoch
@@ -79,10 +80,12 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     step_work = STEP_WORK + job.work_per_sample * job.batch_size + 8 * network.params.size
     cost = step_cost(step_work, network.params.size)
     with team(job.n_threads, cost, job.batch_size, step_work * n_steps) as ranks:
-        door = _epoch_door(job, optimizer, rates, ranks.size)
+        door = _epoch_door(job, optimizer, rates, order, ranks.size)
         for _ in range(len(course.epochs), job.max_iter):
             if shuffled is not None:  # as `sklearn.utils.shuffle` does
                 course.random_state.shuffle(shuffled)
+                if order is not None and order is not shuffled:
+                    order[...] = shuffled
             if varies or optimizer.rate != written:
                 written = optimizer.rate
                 rates[...] = optimizer.rates(n_steps, course.t)
@@ -114,10 +117,22 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     return ""
 
 
+def _order_of_the_core(course: Course) -> NDArray[np.intp] | None:
+    """The array from which the core reads the order: a copy if a user may keep the order itself.
+
+    The core checks it once in each epoch, so nobody else may write to it. NumPy's own RandomState
+    keeps no reference to what it shuffles, but the user's may be another class.
+    """
+    if course.order is None or type(course.random_state) is np.random.RandomState:
+        return course.order
+    return course.order.copy()
+
+
 def _epoch_door(
     job: Job,
     optimizer: Optimizer,
     rates: NDArray[np.float64],
+    order: NDArray[np.intp] | None,
     n_ranks: int,
 ) -> Callable[[Rank], object]:
     """The door that trains one epoch, with its scratch memory."""
@@ -126,7 +141,7 @@ def _epoch_door(
     use = epoch_use(isinstance(job.samples.x, CSR))
     scratch = network.scratch(job.batch_size, n_ranks, use, program)
     course, rule = job.course, optimizer.rule.lower()
-    task = Task(job.samples, objective, rule, course.order, job.batch_size, rates, course.origin)
+    task = Task(job.samples, objective, rule, order, job.batch_size, rates, course.origin)
     return functools.partial(
         variant(core.train_epoch, network.params.dtype),
         program,

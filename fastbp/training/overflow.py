@@ -12,9 +12,11 @@ from fastbp.training.rule import Optimizer
 from fastbp.training.samples import Samples
 
 # What is looked at after training: predictions of some samples, and after a call of `partial_fit`,
-# which may be short, of fewer, and about so many second moments. The overflow of a feature or unit
-# concerns all its weights.
-FEW, FEWER, SECOND_MOMENTS = 16, 4, 4096
+# which may be short, of fewer, and some times so many second moments.
+FEW, FEWER, SECOND_MOMENTS = 16, 4, 2048
+# The largest numbers of X are sought among so many, or among one for so many multiply-adds of
+# training, if that is more: it then takes less than 1 % of the time.
+LOOKED_AT, WORK_PER_LOOK = 2**14, 1000
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
@@ -24,13 +26,13 @@ NOT_DEFINED = "it is not defined for some raw predictions that training came to.
 
 def check_result(job: Job) -> None:
     """Raise ValueError if parameters or predictions after training are not finite."""
-    course, few = job.course, FEWER if job.incremental else FEW
+    course = job.course
     # Mini-batch training has looked at the parameters of each epoch.
     is_checked = course.optimizer is not None and not course.interrupted
     is_same = job.network.params.dtype == job.samples.y.dtype
     if not (is_checked and is_same) and not job.network.is_finite():
         raise ValueError(NON_FINITE)
-    if not np.isfinite(_predictions(job, job.samples[:few], job.objective.link)).all():
+    if not np.isfinite(_predictions(job, _some_samples(job), job.objective.link)).all():
         raise ValueError(
             f"Predictions for samples of X are not finite after training: {_of_layers(job)}"
         )
@@ -60,12 +62,51 @@ def warnings_of(job: Job) -> list[str]:
     return messages
 
 
+def _some_samples(job: Job) -> Samples:
+    """Samples that are spread over all that have a weight, and those of the largest numbers."""
+    samples, few = job.samples, FEWER if job.incremental else FEW
+    if len(samples) <= few:
+        return samples
+    weighted = range(len(samples)) if samples.weight is None else np.flatnonzero(samples.weight)
+    spread = [(len(weighted) - 1) * i // (few - 1) for i in range(few)] if len(weighted) else []
+    rows = [weighted[i] for i in spread] + [row for row, _ in _largest(job)]
+    return samples.take(np.array(rows, np.intp))
+
+
+def _largest(job: Job) -> list[tuple[int, int]]:
+    """Row and column of the largest and of the smallest number of X, or of a part of X."""
+    x, step = job.samples.x, 1
+    numbers = x.data if isinstance(x, CSR) else x
+    if numbers.size > LOOKED_AT:
+        work = len(job.course.epochs) * len(job.samples) * job.work_per_sample
+        step += int(numbers.size / max(LOOKED_AT, work / WORK_PER_LOOK))
+    some = np.ascontiguousarray(numbers[::step])
+    if not some.size:
+        return []
+    places = int(some.argmax()), int(some.argmin())
+    if isinstance(x, CSR):
+        entries = [place * step for place in places]
+        rows = np.searchsorted(x.indptr, entries, side="right") - 1
+        return list(zip(rows.tolist(), x.indices[entries].tolist(), strict=True))
+    width = x.shape[1]
+    return [(place // width * step, place % width) for place in places]
+
+
 def _second_moment_overflows(job: Job, optimizer: Optimizer) -> bool:
+    """Whether a second moment is infinite; of large networks `partial_fit` looks at some only.
+
+    The gradient of a feature's weights is in proportion to the feature, so it overflows first for
+    the largest one, in those units that are active. The others are noticed by the last moments,
+    which are those of the biases and of the last layer, or by those that are spread over all.
+    """
     if optimizer.rule.optimizer != "adam":
         return False
-    moments = optimizer.state[1]
-    if job.incremental and len(moments) > SECOND_MOMENTS:
-        return not np.isfinite(moments[:: len(moments) // SECOND_MOMENTS | 1]).all()
+    moments, first = optimizer.state[1], optimizer.units[1]
+    if job.incremental and len(moments) > 4 * SECOND_MOMENTS:
+        some = [moments[:: len(moments) // SECOND_MOMENTS | 1], moments[-SECOND_MOMENTS:]]
+        columns = {column for _, column in _largest(job)}
+        some += [moments[column * first : (column + 1) * first] for column in columns]
+        moments = np.concatenate(some)
     return not core.is_finite(moments)
 
 

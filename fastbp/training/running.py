@@ -44,5 +44,7 @@ def run(job: Job, watches: Sequence[Watch] = ()) -> Course:
             course.network = course.network.astype(job.result_dtype)
             if course.optimizer is not None:
                 course.optimizer = course.optimizer.copy(job.result_dtype)
+            if course.raw_params is not None:
+                course.raw_params = course.raw_params.astype(job.result_dtype)
     overflow.check_result(job)
     return course

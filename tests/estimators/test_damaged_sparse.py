@@ -15,7 +15,7 @@ from damaged_sparse import FAMILIES, FORMATS, at, damaged, odd, parts, sound
 from sklearn.exceptions import ConvergenceWarning
 
 from fastbp import MLPClassifier, MLPRegressor, check_gradient
-from fastbp.estimators import inputs
+from fastbp.estimators import inputs, sparse
 from fastbp.inspection import activations, input_gradients, layer_statistics
 from forks import failures
 
@@ -165,6 +165,63 @@ def test_odd_y_gives_the_right_numbers(form):
     expected = results(calls, INDICATOR)
     matrices = odd(INDICATOR, [form], FAMILIES if FULL else ["array"])
     assert failures((name, partial(agrees, make, calls, expected)) for name, make in matrices) == {}
+
+
+# ---- what SciPy converts
+
+
+@pytest.mark.parametrize("form", ["csr", *sparse.CHECKED])
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_what_is_converted_is_what_was_checked(form, dtype):
+    """The user's own arrays may be written by another thread after the check."""
+    matrix = sound(form, "array", X.astype(dtype))
+    given = [getattr(matrix, part, None) for part in ("indices", "indptr", "offsets")]
+    given = [one for one in [*given, *getattr(matrix, "coords", ())] if one is not None]
+    assert given or form in ("lil", "dok")
+    convert = sparse.CHECKED.get(form, sparse._as_csr)
+    got = convert(matrix, matrix.shape, "X")
+    used = [getattr(got, part, None) for part in ("indices", "indptr", "offsets")]
+    used = [one for one in [*used, *getattr(got, "coords", ())] if one is not None]
+    assert used and not any(np.shares_memory(one, other) for one in given for other in used)
+    assert np.array_equal(got.toarray(), X)
+
+
+def test_lists_are_converted_as_they_were_checked(monkeypatch):
+    """A list of LIL that another thread makes longer after the check."""
+    matrix, listed = sp.lil_array(X), sparse._listed
+
+    def later(items, dtype, name):
+        matrix.rows[0] += [3] * 100
+        return listed(items, dtype, name)
+
+    monkeypatch.setattr(sparse, "_listed", later)
+    assert np.array_equal(sparse._as_csr(matrix, X.shape, "X").toarray(), X)
+
+
+LBFGS = MLPRegressor(solver="lbfgs", **PARAMS)
+
+
+def fitted_in_float32(matrix):
+    """The size of X decides the dtype of training under lbfgs."""
+    with pytest.raises((ValueError, TypeError)):
+        LBFGS.fit(matrix, LABELS)
+
+
+@over_formats
+def test_damaged_float32_is_refused_by_lbfgs(form):
+    cases = damaged(X.astype(np.float32), [form], FAMILIES if FULL else ["array"])
+    assert (
+        failures((name, lambda make=make: fitted_in_float32(make())) for name, make in cases) == {}
+    )
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_lbfgs_leaves_repeated_entries_as_they_are():
+    data, indices = np.array([1, 2, 3, 4], np.float32), np.array([1, 1, 0, 0], np.int32)
+    matrix = sp.csr_array((data, indices, np.array([0, 2, 4], np.int32)), shape=(2, 2))
+    given = parts(matrix)
+    LBFGS.fit(matrix, [1.0, 2.0])
+    assert parts(matrix) == given
 
 
 # ---- more about X and y

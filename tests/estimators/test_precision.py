@@ -131,6 +131,27 @@ def test_losses_of_large_targets_are_those_of_float64(solver, early_stopping):
 
 
 @quiet
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_all_that_early_stopping_leaves_is_float32(solver):
+    """The best weights, the last ones for a fit that goes on, and the optimizer's state."""
+    parameters = dict(SMALL, solver=solver, early_stopping=True, learning_rate_init=1.0)
+    single = MLPRegressor("huber", **parameters).fit(X, 1e4 * T)
+    double = MLPRegressor("huber", **parameters).fit(X64, 1e4 * T)
+    last, exact = single._resume["raw_params"], double._resume["raw_params"]
+    assert solver == "adam" or last is not None
+    arrays = [*single.coefs_, *single.intercepts_, single._optimizer.state]
+    doubles = [*double.coefs_, *double.intercepts_, double._optimizer.state]
+    if last is not None:
+        arrays.append(last)
+        doubles.append(exact)
+    for one, other in zip(arrays, doubles, strict=True):
+        assert one.dtype == np.float32 and other.dtype == np.float64
+        assert np.array_equal(one, other.astype(np.float32))
+    assert single._resume["best_epoch"] == double._resume["best_epoch"]
+    assert single.validation_scores_ == double.validation_scores_
+
+
+@quiet
 def test_sparse_rows_too():
     single = MLPRegressor(solver="lbfgs", **SMALL).fit(sp.csr_array(X), 1e8 * T)
     double = MLPRegressor(solver="lbfgs", **SMALL).fit(sp.csr_array(X64), 1e8 * T)
@@ -188,6 +209,7 @@ def test_partial_fit_widens_the_model_when_it_has_to(solver):
 
 @quiet
 def test_single_rows_decide_nothing():
+    """docs/differences.md says so: a row alone shows no spread of y."""
     model = MLPRegressor(**SMALL)
     for k in range(3):
         model.partial_fit(X[k : k + 1], [1e9 + T[k]])

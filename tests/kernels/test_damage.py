@@ -179,6 +179,56 @@ def test_a_shuffle_of_the_user_s_is_checked(row):
     assert not hasattr(model, "coefs_")
 
 
+class Keeps(np.random.RandomState):
+    """A random state of a user's that keeps the array which it shuffles."""
+
+    def shuffle(self, order):
+        super().shuffle(order)
+        self.kept = order
+
+
+def write_the_order():
+    """A thread writes wild numbers into the kept order, while another thread fits."""
+    X = np.random.RandomState(0).randn(3000, 50)
+    model = MLPRegressor(hidden_layer_sizes=(50,), random_state=Keeps(0), max_iter=30, tol=0)
+    errors = []
+
+    def fit():
+        try:
+            model.fit(X, X[:, 0])
+        except ValueError as error:  # of an order that was written before it was copied
+            errors.append(error)
+
+    ends = time.monotonic() + 1
+    while time.monotonic() < ends:
+        thread = threading.Thread(target=fit)
+        thread.start()
+        while thread.is_alive():
+            if hasattr(model.random_state, "kept"):
+                model.random_state.kept[:] = 2**40
+            time.sleep(1e-3)
+    assert all("the shuffle of random_state" in str(error) for error in errors)
+
+
+@in_forks
+def test_an_order_may_be_written_while_the_core_reads_it():
+    in_fork(write_the_order)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_random_state_of_the_user_s_gives_the_same_bits(early_stopping):
+    X = np.random.RandomState(0).randn(60, 4)
+    fits = [
+        MLPRegressor(
+            hidden_layer_sizes=(4,), max_iter=5, random_state=one, early_stopping=early_stopping
+        ).fit(X, X[:, 0])
+        for one in (np.random.RandomState(0), Keeps(0))
+    ]
+    assert np.array_equal(fits[0].coefs_[0], fits[1].coefs_[0])
+    assert fits[0].loss_curve_ == fits[1].loss_curve_
+
+
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error/softmax"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [-1, -0.5, 3, 1e300, -1e9, np.nan, np.inf, -np.inf])

@@ -11,6 +11,7 @@ from fastbp import MLPClassifier, MLPRegressor, check_gradient, training
 from fastbp import graph as fg
 from fastbp.estimators import job as jobs
 from fastbp.estimators.precision import Precision
+from fastbp.training import overflow
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -53,17 +54,38 @@ def test_a_second_moment_that_overflows_later_is_named_by_that_call():
         model.partial_fit(1e150 * X, T)
 
 
-def test_one_huge_feature_of_a_large_network_is_noticed():
-    """partial_fit looks at some of the second moments only."""
-    rows = rng.randn(3, 300)
-    rows[:, 7] = 1e180
-    model = MLPRegressor(hidden_layer_sizes=(90, 90), activation="logistic", random_state=0)
-    rows[:, 7] = np.where(rows[:, 8] > 0, 1e180, -1e180)
-    clean = np.delete(rows, 7, axis=1)
-    assert warned(lambda: model.partial_fit(np.insert(clean, 7, 0, axis=1), [1.0, 2, 3])) == []
-    model.coefs_[0][7] = 0  # its units are not saturated, and the gradient is large
-    with pytest.warns(ConvergenceWarning, match=SECOND_MOMENT.format(64)):
-        model.partial_fit(rows, [1.0, 2, 3])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("n", [1, 3, 9])
+@pytest.mark.parametrize("hidden", [(), (4,), (100, 100)], ids=str)
+def test_one_huge_feature_of_a_large_network_is_noticed(hidden, n, form):
+    """partial_fit looks at some of the second moments only, but steps over no feature."""
+    noticed = 0
+    for feature in range(2000, 3000, 41):
+        rows = np.zeros((n, (40_000, 8_000, 3_200)[len(hidden)]), np.float32)
+        rows[:, :20] = rng.randn(n, 20)
+        model = MLPClassifier(hidden_layer_sizes=hidden, random_state=0)
+        labels = np.arange(n) % 2
+        assert warned(lambda: model.partial_fit(form(rows), labels, classes=[0, 1])) == []  # noqa: B023
+        rows[:, feature] = 1e22
+        model.coefs_[0][feature] = 0  # its units are not saturated, and the gradient is large
+        messages = warned(lambda: model.partial_fit(form(rows), labels))  # noqa: B023
+        overflows = not all(np.isfinite(one).all() for one in model._optimizer.vs)
+        assert bool(messages) == overflows, f"feature {feature}"
+        noticed += overflows
+    assert noticed > 20
+
+
+@pytest.mark.parametrize("hidden", [(300, 300), (2000, 5)], ids=str)
+def test_huge_errors_of_a_large_network_are_noticed(hidden):
+    """The gradients of all layers overflow, or of the last one only."""
+    model = MLPRegressor(hidden_layer_sizes=hidden, random_state=0)
+    rows = rng.randn(1, 40).astype(np.float32)
+    assert warned(lambda: model.partial_fit(rows, [1.0])) == []
+    for y in (1e19, 1e22):
+        messages = warned(lambda: model.partial_fit(rows, [y]))  # noqa: B023
+        overflows = not all(np.isfinite(one).all() for one in model._optimizer.vs)
+        assert any("second moment" in one for one in messages) == overflows
+    assert overflows
 
 
 def test_large_numbers_that_do_not_overflow_are_not_named():
@@ -225,6 +247,59 @@ def test_finite_weights_whose_predictions_are_not_are_refused(estimator, paramet
     with pytest.raises(ValueError, match=words):
         model.partial_fit(X, y)
     assert np.array_equal(model.predict(X), before)  # the failed call left it as it was
+
+
+def of_two_sizes(n, huge, dtype):
+    """Rows of zeros, but for those with the numbers `huge`."""
+    rows = np.zeros((n, 5), dtype)
+    rows[huge] = 1e6
+    return rows
+
+
+WHERE = [slice(200, None), slice(395, None), [211], [-2]]  # of 400 rows
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("huge", WHERE, ids=str)
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_predictions_that_overflow_for_few_samples_are_refused(call, huge, form, sign):
+    """A step of 1e16 makes weights of 1e16, by which two layers multiply 1e6: not in float32."""
+    rows, y = sign * of_two_sizes(400, huge, np.float32), rng.randn(400)
+    parameters = dict(hidden_layer_sizes=(20,), random_state=0, max_iter=1, batch_size=400)
+    model = MLPRegressor(learning_rate_init=1e16, **parameters)
+    with pytest.raises(ValueError, match=r"^Predictions for samples of X are not finite"):
+        getattr(model, call)(form(rows), y)
+    model = MLPRegressor(learning_rate_init=1e12, **parameters)  # so the others are right
+    with np.errstate(all="ignore"):
+        assert np.isfinite(getattr(model, call)(form(rows), y).predict(rows)).all()
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_only_samples_with_weight_count(call):
+    rows, y = of_two_sizes(400, slice(380, None), np.float32), rng.randn(400)
+    parameters = dict(hidden_layer_sizes=(20,), random_state=0, max_iter=1, batch_size=400)
+    weight = np.zeros(400)
+    weight[375:390] = 1
+    with pytest.raises(ValueError, match=r"^Predictions for samples of X are not finite"):
+        getattr(MLPRegressor(learning_rate_init=1e16, **parameters), call)(rows, y, weight)
+    weight = np.ones(400)
+    weight[380:] = 0
+    getattr(MLPRegressor(learning_rate_init=1e16, **parameters), call)(rows, y, weight)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_the_largest_numbers_of_x_are_found(form):
+    rows = (0.1 * rng.randn(900, 50)).astype(np.float32)  # more than are looked at for one step
+    rows[rng.rand(*rows.shape) < 0.5] = 0
+    rows[411, 17], rows[500, 3] = 9, -9
+    model = MLPRegressor(hidden_layer_sizes=(300,), random_state=0, max_iter=2)
+    job = model._job(form(rows), rows[:, 0])
+    training.run(job)
+    assert overflow._largest(job) == [(411, 17), (500, 3)]
+    job = model._job(form(rows[:, :4]), rows[:, 0], purpose="inspect")
+    assert overflow._largest(job)[1] == (500, 3)
+    assert overflow._largest(model._job(sp.csr_array((9, 4)), rows[:9, 0])) == []
 
 
 def test_samples_without_weight_need_no_prediction():

@@ -210,6 +210,42 @@ def written_csr(number, rng):
     assert errors or np.isfinite(np.concatenate([w.ravel() for w in model.coefs_])).all()
 
 
+def written_while_converted(number, rng):
+    """Indices of other formats, which SciPy converts, are written during predictions."""
+    n, layout = 400_000, ("coo", "csc", "bsr")[number % 3]
+    places = rng.randint(0, 200, n), rng.randint(0, 50, n)
+    A = sp.coo_array((np.ones(n), places), shape=(200, 50))
+    if layout != "coo":
+        A = sp.bsr_array(A, blocksize=(1, 1)) if layout == "bsr" else sp.csc_array(A)
+    model = MLPRegressor(**SMALL).fit(np.zeros((200, 50)), np.arange(200))
+    arrays = A.coords if layout == "coo" else (A.indices, A.indptr)
+    written, value = arrays[number // 3 % 2], (2**30, -(2**30))[number // 6 % 2]
+    right, outcomes = written.copy(), {"results": 0, "refused": 0}
+
+    def write():
+        written[len(written) // 100 :] = value
+        time.sleep(0.0005)
+        written[:] = right
+        time.sleep(0.002)
+
+    with Helpers(write):
+        for _ in range(60):
+            try:
+                assert np.isfinite(model.predict(A)).all()
+                outcomes["results"] += 1
+            except ValueError as error:
+                assert "X has" in str(error)
+                outcomes["refused"] += 1
+    return outcomes
+
+
+def written_sparse(number, rng):
+    """Index arrays of sparse X in four formats, written by another thread during a call."""
+    if number % 2:
+        return written_while_converted(number // 2, rng)
+    return written_csr(number // 2, rng)
+
+
 def copied_by(number):
     """A way to copy an estimator."""
     return (copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)))[number % 2]
@@ -284,9 +320,10 @@ ROWS = [
     Row(
         "races",
         "sparse data",
-        "CSR arrays that another thread writes during a call give any result or a ValueError.",
-        written_csr,
-        full=64,
+        "Index arrays of CSR, COO, CSC and BSR that another thread writes during a call give any "
+        "result or a ValueError.",
+        written_sparse,
+        full=96,
         short=8,
     ),
     Row(
