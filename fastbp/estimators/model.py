@@ -95,7 +95,9 @@ def current_model(estimator: CheckedEstimator) -> Model:
 def model_of(draft: CheckedEstimator) -> Model:
     """The model of an estimator whose attributes do not change meanwhile; it is not stored."""
     model = draft.__dict__.get("_model")
-    if model is not None and model.is_that_of(draft.__dict__):
+    if not isinstance(model, Model):
+        model = None
+    elif model.is_that_of(draft.__dict__):
         return model
     return _made_of(draft, model)
 
@@ -153,7 +155,8 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
     """The model of the public attributes. The network of the last one is used if it fits."""
     attributes = draft.__dict__
     has_classes = "_label_binarizer" in attributes or "classes_" in attributes
-    needed = ["coefs_", "intercepts_", "out_activation_", *["_label_binarizer"] * has_classes]
+    needed = ["coefs_", "intercepts_", "out_activation_", "activation"]
+    needed += ["_label_binarizer"] * has_classes
     for name in needed:
         if name not in attributes:
             raise AttributeError(f"the estimator has no attribute {name!r}, but was fitted")

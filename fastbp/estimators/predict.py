@@ -33,7 +33,7 @@ def plain_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, NDArray[n
     rows = X if names is None else inputs.plain_frame(X, names)
     if not inputs.is_plain(rows) or type(estimator).__sklearn_is_fitted__ is not IS_FITTED:
         return None
-    if model is None or not model.is_that_of(attributes):
+    if type(model) is not Model or not model.is_that_of(attributes):
         try:
             model = current_model(estimator)
         except Exception:  # not fitted, or damaged: the checks say so

@@ -22,10 +22,11 @@ def check_fields(what: str, state: Any, checks: Mapping[str, Check]) -> None:
         )
     for name, (is_right, wanted) in checks.items():
         if not is_right(state[name]):
-            raise ValueError(f"{name!r} of {what} must be {wanted}, got {_described(state[name])}")
+            raise ValueError(f"{name!r} of {what} must be {wanted}, got {described(state[name])}")
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
+    """A short text for a value in a message."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype}, shape {value.shape}"
     return cut_repr(value)

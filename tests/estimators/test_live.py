@@ -388,10 +388,73 @@ def test_moments_and_velocities_are_live(solver, how):
     same(program, solver=solver)
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_assigned_entries_of_moments_and_velocities_count(solver):
+    def program(m):
+        optimizer, found = m._optimizer, []
+        for name in ("ms", "vs") if solver == "adam" else ("velocities",):
+            for number, array in enumerate(getattr(optimizer, name)):
+                getattr(optimizer, name)[number] = np.full_like(array, 0.01 * (number + 1))
+            arrays = getattr(optimizer, name)
+            arrays[-2:] = [np.full_like(a, 0.5) for a in arrays[-2:]]
+            arrays[0] *= 2
+            found += [a.copy() for a in getattr(optimizer, name)]
+        assert m._optimizer is optimizer
+        return [*found, m.partial_fit(X, y).predict(X)]
+
+    same(program, solver=solver)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, list, pickle.loads])
+def test_moments_can_be_saved_and_restored(copied):
+    ours, _ = pair()
+    live = ours._optimizer.ms
+    saved = copied(pickle.dumps(live)) if copied is pickle.loads else copied(live)
+    assert type(saved) is list and all(map(np.array_equal, saved, live))
+    if copied in (copy.deepcopy, pickle.loads):
+        saved[0] = saved[0] * 0
+        assert ours._optimizer.ms[0].any()
+        ours._optimizer.ms = saved
+        assert not ours._optimizer.ms[0].any()
+
+
+@pytest.mark.parametrize(
+    ("index", "value", "words"),
+    [
+        (
+            0,
+            np.zeros(3),
+            r"ms\[0\] must have arrays of the shapes \[\(4, 4\)\], got float64 \(3,\)",
+        ),
+        (0, 0.0, r"ms\[0\] must have arrays of the shapes"),
+        (0, None, r"ms\[0\] must have arrays of the shapes .* got object"),
+        (-1, ["1"], r"ms\[-1\] must have arrays of the shapes \[\(1,\)\], got <U1"),
+        (-1, [1j], r"ms\[-1\] must have arrays of the shapes"),
+        (-1, [[1, 2], [3]], r"ms\[-1\] must have arrays of numbers"),
+        (slice(None), None, "ms must have arrays of numbers"),
+        (slice(None), [], "ms must have arrays of the shapes .* got none"),
+        (slice(1, 3), [np.ones((4, 3))], "ms must have arrays of the shapes"),
+        (slice(4, 6), [np.ones(3), np.ones(2)], "ms must have arrays of the shapes"),
+    ],
+)
+def test_wrong_moments_are_refused_by_name_and_nothing_is_written(index, value, words):
+    ours, _ = pair()
+    state = ours._optimizer.state.copy()
+    with pytest.raises(ValueError, match=words):
+        ours._optimizer.ms[index] = value
+    for change in ("append", "extend", "remove", "__iadd__"):
+        with pytest.raises(TypeError, match="one array for each"):
+            getattr(ours._optimizer.ms, change)([])
+    np.testing.assert_array_equal(ours._optimizer.state, state)
+
+
 def test_an_optimizer_has_no_other_attributes():
     adam, sgd = (pair(solver=solver)[0]._optimizer for solver in ("adam", "sgd"))
     with pytest.raises(AttributeError):
         adam.learning_rates = 3
+    for wrong in (lambda: adam.params, lambda: setattr(adam, "params", [1])):
+        with pytest.raises(AttributeError, match="set coefs_ and intercepts_"):
+            wrong()
     with pytest.raises(AttributeError, match="set learning_rate_init"):
         adam.learning_rate = 3.0
     with pytest.raises(AttributeError, match="adam has no momentum, only beta_1"):
@@ -405,6 +468,9 @@ def test_an_optimizer_has_no_other_attributes():
     for name, value in [("learning_rate", 0), ("momentum", 1.5), ("learning_rate", "x")]:
         with pytest.raises(ValueError, match=name):
             setattr(sgd, name, value)
+    for steps in (-1, 0.5, np.inf, np.nan, "1", None, 2**53, 10**16):
+        with pytest.raises(ValueError, match="t must be"):
+            sgd.t = steps
     with pytest.raises(ValueError, match="lr_schedule must be one of"):
         sgd.lr_schedule = "cosine"
 
@@ -426,6 +492,48 @@ def test_the_rate_can_be_set_between_two_calls(solver):
     assert not hasattr(MLPRegressor(), "rate_")
     with pytest.raises(AttributeError, match="no optimizer before a fit"):
         MLPRegressor().rate_ = 0.1
+
+
+@pytest.mark.parametrize("steps", [10**6, 2**53 - 1])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_no_update_is_lost_after_many_steps(solver, steps):
+    def program(m):
+        m._optimizer.t = steps
+        return [m.partial_fit(X[:1], y[:1]).predict(X)]
+
+    same(program, solver=solver)
+
+
+def test_an_update_that_the_count_of_steps_would_lose_is_refused():
+    ours, _ = pair()
+    ours._optimizer.t = 2**53 - 1
+    ours.partial_fit(X[:1], y[:1])
+    with pytest.raises(ValueError, match="'tally' of the optimizer must end with t"):
+        ours.partial_fit(X[:1], y[:1])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_state_in_any_layout_is_taken(order):
+    ours, _ = pair()
+    expected = copy.deepcopy(ours).partial_fit(X, y).predict(X)
+    ours._optimizer.state = np.array(ours._optimizer.state, order=order)
+    np.testing.assert_array_equal(ours.partial_fit(X, y).predict(X), expected)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "adaptive"])
+def test_a_rate_that_is_set_during_partial_fit_stays(schedule):
+    """Another thread sets it between the copy that is trained and its adoption."""
+    ours, _ = pair(solver="sgd", learning_rate=schedule)
+    later = ours._optimizer.unset_copy()
+    ours._optimizer.learning_rate = 0.5
+    for action in ours._optimizer.takes(later):
+        action()
+    assert ours.rate_ == 0.5
+    later = ours._optimizer.unset_copy()
+    later.rate = 0.1  # the schedule has lowered it
+    for action in ours._optimizer.takes(later):
+        action()
+    assert ours.rate_ == 0.1
 
 
 def test_an_optimizer_set_to_none_begins_anew():
