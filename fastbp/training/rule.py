@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from numbers import Real
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -195,6 +196,8 @@ class Optimizer:
     units: tuple[int, ...]
     # The rate that a copy began with: what differs from it was changed by training.
     copied_rate: float | None = field(default=None, compare=False, repr=False)
+    # The rule, schedule and units that were checked last.
+    checked: tuple[Any, ...] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def start(
@@ -327,13 +330,34 @@ class Optimizer:
         }
 
     def check(self) -> None:
-        """Raise ValueError unless all fields, which may have been set, are right."""
+        """Raise ValueError unless all fields, which users may have set, are right."""
+        plan = self.rule, self.schedule, self.units
+        is_known = self.checked is not None and all(map(is_, plan, self.checked))
+        if is_known and self._has_usual_arrays():  # each call of `partial_fit` comes here
+            return
         for name, kind in (("rule", Rule), ("schedule", Schedule)):
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name!r} of the optimizer must be a {kind.__name__}")
         if not isinstance(self.rule.constants, dict):
             raise ValueError("the optimizer's constants must be a dict")
         _check_plain(self.to_plain())
+        self.checked = plan
+
+    def _has_usual_arrays(self) -> bool:
+        """Whether rate, state and tally are surely right; the other fields are."""
+        state, tally, rate = self.state, self.tally, self.rate
+        return (
+            type(rate) is float
+            and 0 <= rate <= MOST
+            and type(state) is np.ndarray
+            and state.dtype.type in (np.float32, np.float64)
+            and state.shape == (core.STATE_ROWS[self.rule.optimizer], count_params(self.units))
+            and type(tally) is np.ndarray
+            and tally.dtype == np.float64
+            and tally.shape == (3,)
+            and 0 <= tally.item(2) <= MOST_STEPS
+            and tally.item(2).is_integer()
+        )
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Optimizer":

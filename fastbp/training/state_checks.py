@@ -50,6 +50,8 @@ def whole_number(least: int) -> Check:
     """An integer of at least this size."""
 
     def is_right(value: Any) -> bool:
+        if type(value) is int:  # the usual case: to ask an abstract class takes longer
+            return value >= least
         is_integer = isinstance(value, Integral) and not isinstance(value, bool)
         return is_integer and int(value) >= least
 
@@ -79,5 +81,8 @@ def _is_size(value: Any) -> bool:
     return is_number and bool(0 <= value <= float_info.max)
 
 
-NUMBER: Check = lambda value: isinstance(value, Real), "a number"
+NUMBER: Check = (
+    lambda value: type(value) in (float, np.float64) or isinstance(value, Real),
+    "a number",
+)
 SIZE: Check = _is_size, "a finite number of at least 0"

@@ -49,6 +49,32 @@ def test_an_override_of_a_private_method_is_refused(kind, name):
         model.fit(X, y)
 
 
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("when", ["before a fit", "after a fit"])
+def test_a_method_that_is_put_into_a_class_is_refused(name, when, monkeypatch):
+    """Into classes of fastbp too, and into a class that has been fitted before."""
+    parameters = {"hidden_layer_sizes": (3,), "max_iter": 1}
+
+    class Mixin:
+        pass
+
+    class Own(Mixin, MLPRegressor):
+        pass
+
+    for patched in (Own, Mixin, MLPRegressor, MLPRegressor.__mro__[2]):
+        models = [Own(**parameters)] + [MLPRegressor(**parameters)] * (patched not in (Own, Mixin))
+        if when == "after a fit":
+            for model in models:
+                model.fit(X, y)
+        with monkeypatch.context() as patch:
+            patch.setattr(patched, name, lambda self, *args: None, raising=False)
+            for model in models:
+                for call in (model.fit, model.partial_fit):
+                    with pytest.raises(TypeError, match=f"overrides {name}, .* Instead: "):
+                        call(X, y)
+        Own(**parameters).fit(X, y)
+
+
 def test_every_private_method_that_scikit_learn_shares_is_known():
     theirs = sklearn.neural_network.MLPClassifier, sklearn.neural_network.MLPRegressor
     module = theirs[0].__module__
