@@ -16,15 +16,18 @@ from fastbp.training.state_checks import (
 )
 
 CURVE: Check = lambda value: hasattr(value, "append"), "a list, or have a method `append`"
-NAMES: Check = (
-    lambda value: isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "OUT",
-    "an array of names",
-)
+
+
+def _are_names(value: Any) -> bool:
+    return np.ndim(value) == 1 and np.asarray(value).dtype.kind in "OUT"
+
+
+NAMES: Check = _are_names, "an array of names"
 CHECKS: dict[str, Check] = {  # of attributes, as far as the estimator has them
     "t_": whole_number(0),
     "n_iter_": whole_number(0),
     "n_features_in_": whole_number(1),
-    "feature_names_in_": NAMES,
+    "feature_names_in_": or_none(NAMES),  # None means no names, as in scikit-learn
     "loss_": NUMBER,
     "loss_curve_": CURVE,
     "best_loss_": or_none(NUMBER),

@@ -190,7 +190,7 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
     return Model(
         network,
         link,
-        attributes.get("n_outputs_", units[-1]),
+        _n_outputs(attributes, units[-1], has_classes),
         labels,
         tuple(coefs + intercepts),
         len(coefs),
@@ -230,6 +230,18 @@ def _n_weights(attributes: dict[str, Any], coefs: list[Any], intercepts: list[An
             f"intercepts_ {len(intercepts)} arrays, got {n_layers!r}."
         )
     return int(n_layers) - 1
+
+
+def _n_outputs(attributes: dict[str, Any], width: int, has_classes: bool) -> int:
+    """`n_outputs_`, which decides whether a classifier shows two columns of one output."""
+    n_outputs = attributes.get("n_outputs_", width)
+    is_right = isinstance(n_outputs, Integral) and int(n_outputs) > 0
+    if not is_right or (has_classes and (n_outputs == 1) != (width == 1)):
+        raise ValueError(
+            f"n_outputs_ must be the number of outputs, got {n_outputs!r}: the weights of the last "
+            f"layer have {width} columns."
+        )
+    return int(n_outputs)
 
 
 def _labels(attributes: dict[str, Any], n_outputs: int) -> Labels:

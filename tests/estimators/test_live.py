@@ -335,6 +335,133 @@ def test_damaged_attributes_are_refused_by_name(name, value):
             ours.predict(x)
 
 
+NO_COUNTS = (None, "x", "1", [], -5, 1.5)
+TRAINING_DAMAGE = {  # of what training reads
+    **DAMAGE,
+    "classes_": ["ab", 3, {0, 1, 2}, [[0, 1, 2]], [0, 1], [0, 1, 2, 3], []],
+    "t_": NO_COUNTS,
+    "n_iter_": NO_COUNTS,
+    "_no_improvement_count": NO_COUNTS,
+    "n_features_in_": NO_COUNTS,
+    "n_outputs_": NO_COUNTS,
+    "loss_": [None, "x", [], 1j],
+    "best_loss_": ["x", [], 1j],
+    "best_validation_score_": ["x", [], 1j],
+    "loss_curve_": [None, "x", -5],
+    "validation_scores_": ["x", -5],
+    "validation_loss_curve_": ["x", -5],
+    "_random_state": [None, "x", [], -5],
+    "feature_names_in_": ["x", [], -5, [1.0, 2.0]],
+    "_optimizer": [
+        "x",
+        {},
+        3,
+        sklearn.neural_network.MLPRegressor().partial_fit(X, y)._optimizer,
+        MLPRegressor(hidden_layer_sizes=(7,)).partial_fit(X, y)._optimizer,
+        MLPRegressor(hidden_layer_sizes=(7,)).partial_fit(X, y)._optimizer.to_plain(),
+    ],
+}
+
+
+@pytest.mark.parametrize("call", ["partial_fit", "warm fit", "pickle"])
+@pytest.mark.parametrize("name", TRAINING_DAMAGE)
+def test_training_refuses_damaged_attributes_by_name(name, call):
+    for value in TRAINING_DAMAGE[name]:
+        ours = pair(MLPClassifier)[0].set_params(warm_start=call == "warm fit")
+        vars(ours)[name] = value
+        if name == "_optimizer" and call == "warm fit":  # not read
+            continue
+        if name == "_optimizer" and call == "pickle" and isinstance(value, dict):
+            with pytest.raises(ValueError, match=r"state of the optimizer|belongs to a network"):
+                pickle.loads(pickle.dumps(ours)).partial_fit(X, y)
+            continue
+        if call == "pickle":
+            ours = pickle.loads(pickle.dumps(ours))
+        before = {key: one for key, one in vars(ours).items() if key != "_model"}
+        with pytest.raises((ValueError, TypeError), match=name.strip("_")) as caught:
+            (ours.fit if call == "warm fit" else ours.partial_fit)(X, y)
+        assert caught.type is ValueError or name in DAMAGE
+        assert all(vars(ours)[key] is one for key, one in before.items())
+
+
+@pytest.mark.parametrize("name", ["n_features_in_", "feature_names_in_", "n_outputs_"])
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_predictions_refuse_what_they_read_by_name(name, kind):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    for value in TRAINING_DAMAGE[name]:
+        ours = pair(kind)[0]
+        setattr(ours, name, value)
+        for x in (X, X[:1], X.tolist(), *[frame] * name.startswith("feature")):
+            with pytest.raises(ValueError, match=name):
+                ours.predict(x)
+
+
+def test_names_of_features_may_be_a_list_or_none():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    ours = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3).fit(frame, y)
+    expected = ours.predict(frame)
+    for names in (list("abcd"), tuple("abcd"), frame.columns):
+        ours.feature_names_in_ = names
+        np.testing.assert_array_equal(ours.predict(frame), expected)
+        with pytest.raises(ValueError, match="feature names should match"):
+            ours.predict(frame.rename(columns={"a": "e"}))
+        ours.partial_fit(frame, y)
+        expected = ours.predict(frame)
+    ours.feature_names_in_ = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(ours.predict(X), expected)
+        ours.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("name", ["activation", "out_activation_", "coefs_", "intercepts_"])
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_missing_attribute_is_missed_by_name(name, pickled):
+    ours, _ = pair()
+    delattr(ours, name)
+    if pickled:
+        ours = pickle.loads(pickle.dumps(ours))
+    for call in (ours.predict, lambda x: ours.partial_fit(x, y) if name != "coefs_" else None):
+        with pytest.raises(AttributeError, match=name):
+            if call(X) is None:
+                ours.predict(X)
+
+
+@pytest.mark.parametrize("name", ["loss", "alpha", "hidden_layer_sizes"])
+def test_an_estimator_without_a_parameter_can_be_pickled(name):
+    ours, _ = pair()
+    expected = ours.predict(X)
+    delattr(ours, name)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(ours)).predict(X), expected)
+
+
+@pytest.mark.parametrize("state", [None, [], 3, "x", [("coefs_", [])]])
+def test_a_state_that_is_no_dict_is_refused(state):
+    with pytest.raises(ValueError, match="state of a MLPRegressor must be a dict"):
+        object.__new__(MLPRegressor).__setstate__(state)
+
+
+@pytest.mark.parametrize("model", ["x", [], -5, (), object()])
+def test_a_cached_model_that_is_none_is_made_again(model):
+    ours, _ = pair()
+    expected = ours.predict(X)
+    ours._model = model
+    pickle.dumps(ours)
+    np.testing.assert_array_equal(ours.predict(X), expected)
+    ours._model = model
+    ours.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("n_threads", ["x", 0, -1, 1.5])
+def test_a_number_of_threads_that_was_set_by_hand(n_threads):
+    ours, _ = pair()
+    ours.n_threads = n_threads
+    with pytest.raises(ValueError, match="n_threads must be"):
+        ours.predict(np.resize(X, (20_000, 4)))
+
+
 # ---- the optimizer, under scikit-learn's names
 
 
