@@ -288,8 +288,8 @@ class Optimizer:
 
     @t.setter
     def t(self, steps: int) -> None:
-        if _checked("t", steps, 0, MOST_STEPS) != int(steps):
-            raise ValueError(f"t must be an integer, got {steps!r}")
+        if not isinstance(steps, Real) or not 0 <= steps <= MOST_STEPS or steps != int(steps):
+            raise ValueError(f"t must be an integer from 0 to {MOST_STEPS}, got {steps!r}")
         self.tally[2] = int(steps)
 
     def copy(self, dtype: DTypeLike) -> "Optimizer":
