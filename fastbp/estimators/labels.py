@@ -129,6 +129,19 @@ def is_shares(y: Any) -> bool:
     return is_soft(y) or (y.dtype.kind in "biuf" and (y.sum(axis=1) == 1).all())
 
 
+def most_probable(y: Any, binarizer: Any) -> Any:
+    """The most probable class of each row of soft labels, or y itself if it has other labels."""
+    labels = Labels(binarizer=binarizer)
+    try:
+        matrix = np.asarray(y)
+        classes = np.asarray(binarizer.classes_)
+    except (AttributeError, ValueError):  # others say what is wrong
+        return y
+    if not labels.is_multinomial or not is_shares(matrix):
+        return y
+    return classes.take(probabilities(matrix, Labels(classes), "y").argmax(axis=1))
+
+
 def probabilities(y: Any, labels: Labels, name: str) -> NDArray[np.floating]:
     """Soft labels, also if all of them are 0 or 1."""
     if y.shape[1] != len(labels.classes):
