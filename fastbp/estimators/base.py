@@ -331,8 +331,8 @@ class BaseMLP(Guarded, CheckedEstimator):
         are pickled as formulas; those of a fitted model as they were traced.
         """
         state = between_changes(self, self._plain_attributes)
-        model, activation = state.pop("_model", None), self.activation
-        if model is not None and model.network.activations:
+        model, activation = state.pop("_model", None), state.get("activation")
+        if isinstance(model, Model) and model.network.activations:
             network = model.network
             if network.activation == activation:
                 is_list = isinstance(activation, list | tuple)
@@ -340,7 +340,8 @@ class BaseMLP(Guarded, CheckedEstimator):
                     type(activation)(network.activations) if is_list else network.activations[0]
                 )
         for name, trace in TRACED.items():
-            state[name] = _as_formula(state[name], trace)
+            if name in state:  # it may have been deleted
+                state[name] = _as_formula(state[name], trace)
         return state
 
     def _plain_attributes(self) -> dict[str, Any]:
@@ -352,6 +353,11 @@ class BaseMLP(Guarded, CheckedEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state that `__getstate__` returned."""
+        if not isinstance(state, dict):
+            raise ValueError(
+                f"the state of a {type(self).__name__} must be a dict of its attributes, got a "
+                f"{type(state).__name__}"
+            )
         if isinstance(state.get("_optimizer"), dict):
             state = {**state, "_optimizer": Optimizer.from_plain(state["_optimizer"])}
         super().__setstate__(state)

@@ -20,6 +20,7 @@ from fastbp.estimators.labels import (
     PlainLabels,
     is_shares,
     is_soft,
+    most_probable,
     plain_labels,
     probabilities,
     soft_labels,
@@ -558,7 +559,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or an indicator matrix for multilabel targets.
+            Class labels, or an indicator matrix for multilabel targets, or soft labels, of which
+            the most probable class counts, as in early stopping.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 
@@ -568,7 +570,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             `sklearn.metrics.accuracy_score` of the predictions.
         """
         inputs.refuse_sparse(sample_weight, "sample_weight")
-        return super().score(X, inputs.sound_targets(y), sample_weight)
+        y = inputs.sound_targets(y)
+        y = most_probable(y, self.__dict__.get("_label_binarizer"))
+        return super().score(X, y, sample_weight)
 
     # ---- hooks of BaseMLP
 

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.utils import check_random_state
 
 from fastbp.estimators import inputs, memory
+from fastbp.estimators.continued import check_attributes, last_optimizer
 from fastbp.estimators.inputs import CheckedMatrix, Features, Matrix
-from fastbp.estimators.labels import Labels
+from fastbp.estimators.labels import Labels, fitted_labels
 from fastbp.estimators.messages import warn
 from fastbp.estimators.model import Model, model_of
 from fastbp.estimators.overrides import refuse_overrides
@@ -193,6 +194,8 @@ def _source(request: Request) -> Model | None:
     estimator = request.estimator
     if not hasattr(estimator, "coefs_") or not request.takes_over:
         return None
+    if not request.inspects:
+        check_attributes(estimator)
     return model_of(estimator)
 
 
@@ -204,7 +207,7 @@ def _targets(request: Request, y: NDArray[Any]) -> tuple[NDArray[Any], Labels]:
     """
     estimator, labels = request.estimator, request.labels
     if labels is None and hasattr(estimator, "classes_") and request.takes_over:
-        labels = Labels(np.asarray(estimator.classes_), estimator._label_binarizer)
+        labels = fitted_labels(estimator.classes_, estimator._label_binarizer)
     strict = estimator.warm_start and not request.inspects
     y, labels = estimator._read_targets(y, labels, strict)
     return (y.reshape(-1, 1) if y.ndim == 1 else y), labels
@@ -280,8 +283,10 @@ def _check_link(request: Request, objective: Objective) -> None:
 
 def _origin(request: Request, source: Model, dtype: DTypeLike) -> Origin | None:
     """What the first step of `partial_fit` can read without a copy, if it is all in one place."""
-    last = getattr(request.estimator, "_optimizer", None)
-    if request.purpose != PARTIAL_FIT or last is None or not source.owns:
+    if request.purpose != PARTIAL_FIT:
+        return None
+    last = last_optimizer(request.estimator, source.network.units)
+    if last is None or not source.owns or not last.state.flags.c_contiguous:
         return None
     params, state = source.network.params, last.state
     if not params.dtype == state.dtype == dtype:
@@ -364,7 +369,11 @@ def _batch_size(estimator: CheckedEstimator, n_samples: int) -> int:
 def _optimizer(estimator: CheckedEstimator, job: EstimatorJob) -> Optimizer:
     """The optimizer of the last call of `partial_fit`, or a new one."""
     network = job.network
-    last = getattr(estimator, "_optimizer", None) if job.incremental else None
+    last = None
+    if job.incremental:  # it is checked where a job continues: see _origin
+        last = getattr(estimator, "_optimizer", None)
+        if not job.continues:
+            last = last_optimizer(estimator, network.units)
     if last is not None:
         if job.course.origin is not None:
             return last.unset_copy()

@@ -7,6 +7,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from fastbp.estimators.scikit_learn import label_binarizer
+from fastbp.training.state_checks import described
 
 SUM_TOLERANCE = 1e-6  # of a row of soft labels
 NO_CLASSES: NDArray[Any] = np.empty(0)  # of a regressor
@@ -23,6 +24,17 @@ class Labels(NamedTuple):
     def is_multinomial(self) -> bool:
         """Whether the outputs are the probabilities of classes that exclude each other."""
         return self.binarizer is not None and self.binarizer.y_type_ == "multiclass"
+
+
+def fitted_labels(classes: Any, binarizer: Any) -> Labels:
+    """The labels of the attributes of a fitted classifier; ValueError if they do not fit."""
+    names, known = np.asarray(classes), len(binarizer.classes_)
+    if names.shape != (known,):
+        raise ValueError(
+            f"classes_ must be a list or an array of {known} labels, as in _label_binarizer, got "
+            f"{described(classes)}."
+        )
+    return Labels(names, binarizer)
 
 
 # ---- labels that need no checks
@@ -115,6 +127,19 @@ def is_shares(y: Any) -> bool:
     if y.ndim != 2 or scipy.sparse.issparse(y):
         return False
     return is_soft(y) or (y.dtype.kind in "biuf" and (y.sum(axis=1) == 1).all())
+
+
+def most_probable(y: Any, binarizer: Any) -> Any:
+    """The most probable class of each row of soft labels, or y itself if it has other labels."""
+    labels = Labels(binarizer=binarizer)
+    try:
+        matrix = np.asarray(y)
+        classes = np.asarray(binarizer.classes_)
+    except (AttributeError, ValueError):  # others say what is wrong
+        return y
+    if not labels.is_multinomial or not is_shares(matrix):
+        return y
+    return classes.take(probabilities(matrix, Labels(classes), "y").argmax(axis=1))
 
 
 def probabilities(y: Any, labels: Labels, name: str) -> NDArray[np.floating]:

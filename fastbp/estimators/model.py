@@ -103,7 +103,9 @@ def current_model(estimator: CheckedEstimator) -> Model:
 def model_of(draft: CheckedEstimator) -> Model:
     """The model of an estimator whose attributes do not change meanwhile; it is not stored."""
     model = draft.__dict__.get("_model")
-    if model is not None and model.is_that_of(draft.__dict__):
+    if not isinstance(model, Model):
+        model = None
+    elif model.is_that_of(draft.__dict__):
         return model
     return _made_of(draft, model)
 
@@ -161,7 +163,8 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
     """The model of the public attributes. The network of the last one is used if it fits."""
     attributes = draft.__dict__
     has_classes = "_label_binarizer" in attributes or "classes_" in attributes
-    needed = ["coefs_", "intercepts_", "out_activation_", *["_label_binarizer"] * has_classes]
+    needed = ["coefs_", "intercepts_", "out_activation_", "activation"]
+    needed += ["_label_binarizer"] * has_classes
     for name in needed:
         if name not in attributes:
             raise AttributeError(f"the estimator has no attribute {name!r}, but was fitted")
@@ -195,7 +198,7 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
     return Model(
         network,
         link,
-        attributes.get("n_outputs_", units[-1]),
+        _n_outputs(attributes, units[-1], has_classes),
         labels,
         tuple(coefs + intercepts),
         len(coefs),
@@ -235,6 +238,18 @@ def _n_weights(attributes: dict[str, Any], coefs: list[Any], intercepts: list[An
             f"intercepts_ {len(intercepts)} arrays, got {n_layers!r}."
         )
     return int(n_layers) - 1
+
+
+def _n_outputs(attributes: dict[str, Any], width: int, has_classes: bool) -> int:
+    """`n_outputs_`, which decides whether a classifier shows two columns of one output."""
+    n_outputs = attributes.get("n_outputs_", width)
+    is_right = isinstance(n_outputs, Integral) and int(n_outputs) > 0
+    if not is_right or (has_classes and (n_outputs == 1) != (width == 1)):
+        raise ValueError(
+            f"n_outputs_ must be the number of outputs, got {n_outputs!r}: the weights of the last "
+            f"layer have {width} columns."
+        )
+    return int(n_outputs)
 
 
 def _labels(attributes: dict[str, Any], n_outputs: int) -> Labels:

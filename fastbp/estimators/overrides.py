@@ -1,5 +1,6 @@
 """Methods of scikit-learn's perceptrons that a subclass overrides in vain."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -33,11 +34,29 @@ WAYS = {
 }
 
 
+NAMES = frozenset(WAYS)
+OURS: dict[type, dict[str, Any]] = {}  # the functions of fastbp's classes that have such a name
+
+
+def note_ours(*kinds: type[CheckedEstimator]) -> None:
+    """Note the functions of classes of fastbp, before anyone can put others into the classes."""
+    for base in {base for kind in kinds for base in kind.__mro__}:
+        OURS[base] = {name: vars(base)[name] for name in WAYS if name in vars(base)}
+
+
 def refuse_overrides(estimator: CheckedEstimator) -> None:
-    """Raise TypeError if the class or the object has one of scikit-learn's private methods."""
-    own = WAYS.keys() & estimator.__dict__.keys()
+    """Raise TypeError if the class or the object has one of scikit-learn's private methods.
+
+    The classes are asked at each fit, since methods can be put into them at any time.
+    """
     kind: Any = type(estimator)
-    name = min(own) if own else _overridden(kind)
+    name = _one_of(estimator.__dict__.keys() & NAMES)
+    for attributes, others, ours in _definitions(kind):
+        if not attributes.keys().isdisjoint(others):
+            name = name or _one_of(attributes.keys() & others)
+        for own, function in ours.items():
+            if attributes.get(own) is not function:
+                name = name or own
     if name:
         raise TypeError(
             f"{kind.__name__} overrides {name}, a private method of scikit-learn that "
@@ -45,13 +64,16 @@ def refuse_overrides(estimator: CheckedEstimator) -> None:
         )
 
 
+def _one_of(names: Iterable[str]) -> str:
+    """The first of the names in their order; '' if there are none."""
+    return min(names, default="")
+
+
 @lru_cache(64)
-def _overridden(kind: Any) -> str:
-    """The first of the names that a class outside of fastbp defines; '' if there is none."""
-    for name in WAYS:
-        for base in kind.__mro__:
-            if name in vars(base):
-                if base.__module__.partition(".")[0] != "fastbp":
-                    return name
-                break
-    return ""
+def _definitions(kind: type) -> list[tuple[Any, frozenset[str], dict[str, Any]]]:
+    """Of each class that may override: its live attributes, names it may not have, and OURS."""
+    return [
+        (vars(base), NAMES - OURS.get(base, {}).keys(), OURS.get(base, {}))
+        for base in kind.__mro__
+        if base not in CheckedEstimator.__mro__
+    ]

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.estimators import inputs
+from fastbp.estimators.continued import FEATURES, check_attributes
 from fastbp.estimators.inputs import CheckedMatrix, Matrix
 from fastbp.estimators.model import Model, current_model, model_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
@@ -30,10 +32,13 @@ def plain_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, NDArray[n
     attributes = estimator.__dict__
     model = attributes.get("_model")
     names = attributes.get("feature_names_in_")
-    rows = X if names is None else inputs.plain_frame(X, names)
+    if names is None:
+        rows = X
+    else:  # another list of names was set by hand
+        rows = inputs.plain_frame(X, names) if type(names) is np.ndarray else None
     if not inputs.is_plain(rows) or type(estimator).__sklearn_is_fitted__ is not IS_FITTED:
         return None
-    if model is None or not model.is_that_of(attributes):
+    if type(model) is not Model or not model.is_that_of(attributes):
         try:
             model = current_model(estimator)
         except Exception:  # not fitted, or damaged: the checks say so
@@ -46,6 +51,7 @@ def plain_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, NDArray[n
 def checked_rows(estimator: CheckedEstimator, X: Matrix) -> tuple[Model, CheckedMatrix]:
     """Model and validated X of a fitted estimator, both of the same moment."""
     draft = inputs.draft_of(estimator)
+    check_attributes(draft, FEATURES)
     X = inputs.check_prediction_data(draft, X)
     model = model_of(draft)
     if model is not draft.__dict__.get("_model"):
@@ -87,6 +93,8 @@ def predict_rows(
     work = sum(network.row_work(None if isinstance(X, np.ndarray) else X.nnz / n_samples))
     chunk = chunk_rows(work)
     n_chunks = -(-n_samples // chunk)
+    if not (n_threads is None or (isinstance(n_threads, Integral) and n_threads > 0)):
+        raise ValueError(f"n_threads must be None or an integer of at least 1, got {n_threads!r}.")
     n_threads = 1 if n_chunks == 1 else n_threads and min(n_threads, n_chunks)
     with team(n_threads, call_cost(n_samples * work), n_samples, 0) as ranks:
         return out, predict_chunks(predict, rows, chunk, model.link, out, ranks)

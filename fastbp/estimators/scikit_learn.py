@@ -3,6 +3,7 @@
 They may change without notice. `tests/estimators/test_scikit_learn.py` tests each of them.
 """
 
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from sklearn.utils._param_validation import (  # constraints of parameters and t
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_classes
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
+from fastbp.estimators.brief import brief
+
 if TYPE_CHECKING:
     from sklearn.preprocessing import LabelBinarizer
 
@@ -40,6 +43,10 @@ __all__ = [
     "label_binarizer",
     "validate_params",
 ]
+
+
+# Functions that ask an estimator for the parameters that they print.
+PRINTERS = {"_changed_params", "_safe_repr", "_pprint_estimator", "_get_params_html"}
 
 
 @lru_cache(64)
@@ -63,6 +70,28 @@ class CheckedEstimator(BaseEstimator):
         "https://scikit-learn.org/stable/modules/generated/"
         "sklearn.neural_network.{estimator_name}.html"
     )
+
+    def get_params(self, deep=True):
+        """Get the parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return the parameters of contained estimators too.
+
+        Returns
+        -------
+        params : dict
+            Parameter names mapped to their values.
+        """
+        params = super().get_params(deep)
+        # Arrays in `init` would be printed for seconds, several times. A method `__repr__` here
+        # would be of no use: scikit-learn prints what a Pipeline contains without it.
+        caller = sys._getframe(1)
+        is_shown = caller.f_code.co_name in PRINTERS
+        if is_shown and caller.f_globals["__name__"].startswith("sklearn."):
+            params["init"] = brief(params["init"])
+        return params
 
     def __sklearn_is_fitted__(self):
         """Whether there are parameters. If one of the two is missing, it is missed by name.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from numbers import Real
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from fastbp.kernels import core
 from fastbp.network import count_params, split_params
 from fastbp.training.schedules import SCHEDULES, Progress, Schedule
 from fastbp.training.state_checks import SIZE, Check, check_fields, floats, instance_of, name_in
+
+MOST_STEPS = 2**53 - 1  # from here on the count of steps, a float64, does not grow by one
 
 PLAIN: dict[str, Check] = {  # the fields of an optimizer as a dict
     "optimizer": name_in(core.OPTIMIZERS),
@@ -31,8 +34,8 @@ PLAIN: dict[str, Check] = {  # the fields of an optimizer as a dict
         "a tuple of two widths at least",
     ),
     "tally": (
-        lambda value: floats(value, 3) and value.dtype == np.float64 and value[2] >= 0,
-        "an array of three float64, of which the last is not negative",
+        lambda value: floats(value, 3) and value.dtype == np.float64,
+        "an array of three float64",
     ),
 }
 
@@ -88,24 +91,59 @@ def _constant(name: str, least: float, most: float) -> property:
     return property(get, put, doc=f"The constant `{name}` of the rule.")
 
 
-def _per_array(name: str, owner: str, row: int) -> property:
-    """An attribute of an Optimizer: a row of its state, as views with the shapes of the arrays."""
+class LiveArrays(list[NDArray[np.floating]]):
+    """A list of views of the state of an optimizer: what is assigned to an entry is written there.
 
-    def get(optimizer: "Optimizer") -> list[NDArray[np.floating]]:
-        if optimizer.rule.optimizer != owner:
-            raise AttributeError(f"{optimizer.rule.optimizer} has no {name}")
-        coefs, intercepts = split_params(optimizer.state[row], optimizer.units)
-        return [*coefs, *intercepts]
+    Its length is fixed. A copy or pickle is a plain list.
+    """
 
-    def put(optimizer: "Optimizer", values: Sequence[Any]) -> None:
-        views, arrays = get(optimizer), [np.asarray(value) for value in values]
-        if [array.shape for array in arrays] != [view.shape for view in views]:
+    def __init__(self, name: str, views: Sequence[NDArray[np.floating]]) -> None:
+        super().__init__(views)
+        self._name = name
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Write an array into an entry, or a sequence of arrays into a slice."""
+        is_one = not isinstance(index, slice)
+        views = [self[index]] if is_one else self[index]
+        what = f"{self._name}[{index}]" if is_one else self._name
+        try:
+            arrays = [np.asarray(one) for one in ([value] if is_one else value)]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{what} must have arrays of numbers: {error}") from None
+        shapes = [view.shape for view in views]
+        is_right = all(array.dtype.kind in "fiub" for array in arrays)
+        if not is_right or [array.shape for array in arrays] != shapes:
             raise ValueError(
-                f"{name} must have arrays of the shapes {[view.shape for view in views]}, got "
-                f"{[array.shape for array in arrays]}"
+                f"{what} must have arrays of the shapes {shapes}, got "
+                f"{', '.join(f'{array.dtype} {array.shape}' for array in arrays) or 'none'}"
             )
         for view, array in zip(views, arrays, strict=True):
             view[...] = array
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> list[NDArray[np.floating]]:
+        return [array.copy() for array in self]
+
+    def _fixed(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(f"{self._name} has one array for each of coefs_ and intercepts_")
+
+    append = extend = insert = pop = remove = clear = sort = reverse = _fixed
+    __delitem__ = __iadd__ = __imul__ = _fixed
+
+
+def _per_array(name: str, owner: str, row: int) -> property:
+    """An attribute of an Optimizer: a row of its state, as views with the shapes of the arrays."""
+
+    def get(optimizer: "Optimizer") -> LiveArrays:
+        if optimizer.rule.optimizer != owner:
+            raise AttributeError(f"{optimizer.rule.optimizer} has no {name}")
+        coefs, intercepts = split_params(optimizer.state[row], optimizer.units)
+        return LiveArrays(name, [*coefs, *intercepts])
+
+    def put(optimizer: "Optimizer", values: Sequence[Any]) -> None:
+        get(optimizer)[:] = values
 
     return property(get, put, doc=f"Row {row} of the state, array by array.")
 
@@ -156,6 +194,10 @@ class Optimizer:
     state: NDArray[np.floating]
     tally: NDArray[np.float64]
     units: tuple[int, ...]
+    # The rate that a copy began with: what differs from it was changed by training.
+    copied_rate: float | None = field(default=None, compare=False, repr=False)
+    # The rule, schedule and units that were checked last.
+    checked: tuple[Any, ...] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def start(
@@ -173,6 +215,17 @@ class Optimizer:
     velocities = _per_array("velocities", "sgd", 0)
     ms = _per_array("ms", "adam", 0)
     vs = _per_array("vs", "adam", 1)
+
+    @property
+    def params(self) -> Any:
+        """No attribute here: the optimizer does not hold the weights."""
+        raise AttributeError(
+            "the optimizer has no params: read and set coefs_ and intercepts_ of the estimator"
+        )
+
+    @params.setter
+    def params(self, _: Any) -> None:
+        self.params  # noqa: B018  raises
 
     @property
     def learning_rate_init(self) -> float:
@@ -235,27 +288,30 @@ class Optimizer:
 
     @t.setter
     def t(self, steps: int) -> None:
-        self.tally[2] = int(_checked("t", steps, 0, MOST))
+        if not isinstance(steps, Real) or not 0 <= steps <= MOST_STEPS or steps != int(steps):
+            raise ValueError(f"t must be an integer from 0 to {MOST_STEPS}, got {steps!r}")
+        self.tally[2] = int(steps)
 
     def copy(self, dtype: DTypeLike) -> "Optimizer":
         """A copy with its own arrays, and its state in this dtype."""
-        return self._with(self.state.astype(dtype))
+        return self._with(self.state.astype(dtype, order="C"))
 
     def unset_copy(self) -> "Optimizer":
         """A copy whose state has still to be written."""
-        return self._with(np.empty_like(self.state))
+        return self._with(np.empty_like(self.state, order="C"))
 
     def _with(self, state: NDArray[np.floating]) -> "Optimizer":
-        return Optimizer(self.rule, self.schedule, self.rate, state, self.tally.copy(), self.units)
+        tally, rate = self.tally.copy(), self.rate
+        return Optimizer(self.rule, self.schedule, rate, state, tally, self.units, rate)
 
     def takes(self, later: "Optimizer") -> list[Callable[[], object]]:
         """Actions that give this optimizer the state of a copy that was trained further.
 
         Users may hold this object and set its rate meanwhile. So the rate is written only if the
-        schedule changes it.
+        schedule has changed it.
         """
         names = ["state", "tally"]
-        if self.schedule.rules.after_epoch or self.schedule.rules.after_stall:
+        if later.rate != later.copied_rate:
             names.append("rate")
         return [partial(setattr, self, name, getattr(later, name)) for name in names]
 
@@ -273,25 +329,40 @@ class Optimizer:
             "units": self.units,
         }
 
+    def check(self) -> None:
+        """Raise ValueError unless all fields, which users may have set, are right."""
+        plan = self.rule, self.schedule, self.units
+        is_known = self.checked is not None and all(map(is_, plan, self.checked))
+        if is_known and self._has_usual_arrays():  # each call of `partial_fit` comes here
+            return
+        for name, kind in (("rule", Rule), ("schedule", Schedule)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name!r} of the optimizer must be a {kind.__name__}")
+        if not isinstance(self.rule.constants, dict):
+            raise ValueError("the optimizer's constants must be a dict")
+        _check_plain(self.to_plain())
+        self.checked = plan
+
+    def _has_usual_arrays(self) -> bool:
+        """Whether rate, state and tally are surely right; the other fields are."""
+        state, tally, rate = self.state, self.tally, self.rate
+        return (
+            type(rate) is float
+            and 0 <= rate <= MOST
+            and type(state) is np.ndarray
+            and state.dtype.type in (np.float32, np.float64)
+            and state.shape == (core.STATE_ROWS[self.rule.optimizer], count_params(self.units))
+            and type(tally) is np.ndarray
+            and tally.dtype == np.float64
+            and tally.shape == (3,)
+            and 0 <= tally.item(2) <= MOST_STEPS
+            and tally.item(2).is_integer()
+        )
+
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Optimizer":
         """The optimizer of a dict that `to_plain` returned; ValueError if it is damaged."""
-        check_fields("the optimizer", plain, PLAIN)
-        constants = core.RULE_CONSTANTS[plain["optimizer"]]
-        check_fields(
-            "the optimizer's constants", plain["constants"], dict.fromkeys(constants, SIZE)
-        )
-        rows = core.STATE_ROWS[plain["optimizer"]]
-        if len(plain["state"]) != rows:
-            raise ValueError(
-                f"'state' of the optimizer must have {rows} rows, got {len(plain['state'])}"
-            )
-        size = count_params(plain["units"])
-        if plain["state"].shape[1] != size:
-            raise ValueError(
-                f"'state' of the optimizer must have rows of {size} numbers for the widths "
-                f"{plain['units']}, got {plain['state'].shape[1]}"
-            )
+        _check_plain(plain)
         return cls(
             Rule(plain["optimizer"], plain["constants"]),
             Schedule(plain["schedule"], plain["initial_rate"], plain["power_t"]),
@@ -329,3 +400,27 @@ class Optimizer:
         if rate is not None:
             self.rate = rate
         return rate is not None
+
+
+def _check_plain(plain: Any) -> None:
+    """Raise ValueError unless this is the dict of an optimizer, with fields that fit together."""
+    check_fields("the optimizer", plain, PLAIN)
+    constants = core.RULE_CONSTANTS[plain["optimizer"]]
+    check_fields("the optimizer's constants", plain["constants"], dict.fromkeys(constants, SIZE))
+    rows = core.STATE_ROWS[plain["optimizer"]]
+    if len(plain["state"]) != rows:
+        raise ValueError(
+            f"'state' of the optimizer must have {rows} rows, got {len(plain['state'])}"
+        )
+    steps = plain["tally"].item(2)
+    if not (0 <= steps <= MOST_STEPS and steps.is_integer()):
+        raise ValueError(
+            "'tally' of the optimizer must end with t, the number of steps: an integer from 0 to "
+            f"{MOST_STEPS}, got {steps:g}"
+        )
+    size = count_params(plain["units"])
+    if plain["state"].shape[1] != size:
+        raise ValueError(
+            f"'state' of the optimizer must have rows of {size} numbers for the widths "
+            f"{plain['units']}, got {plain['state'].shape[1]}"
+        )

@@ -22,10 +22,11 @@ def check_fields(what: str, state: Any, checks: Mapping[str, Check]) -> None:
         )
     for name, (is_right, wanted) in checks.items():
         if not is_right(state[name]):
-            raise ValueError(f"{name!r} of {what} must be {wanted}, got {_described(state[name])}")
+            raise ValueError(f"{name!r} of {what} must be {wanted}, got {described(state[name])}")
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
+    """A short text for a value in a message."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype}, shape {value.shape}"
     return cut_repr(value)
@@ -49,6 +50,8 @@ def whole_number(least: int) -> Check:
     """An integer of at least this size."""
 
     def is_right(value: Any) -> bool:
+        if type(value) is int:  # the usual case: to ask an abstract class takes longer
+            return value >= least
         is_integer = isinstance(value, Integral) and not isinstance(value, bool)
         return is_integer and int(value) >= least
 
@@ -78,5 +81,8 @@ def _is_size(value: Any) -> bool:
     return is_number and bool(0 <= value <= float_info.max)
 
 
-NUMBER: Check = lambda value: isinstance(value, Real), "a number"
+NUMBER: Check = (
+    lambda value: type(value) in (float, np.float64) or isinstance(value, Real),
+    "a number",
+)
 SIZE: Check = _is_size, "a finite number of at least 0"

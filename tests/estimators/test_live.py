@@ -339,6 +339,133 @@ def test_damaged_attributes_are_refused_by_name(name, value):
             ours.predict(x)
 
 
+NO_COUNTS = (None, "x", "1", [], -5, 1.5)
+TRAINING_DAMAGE = {  # of what training reads
+    **DAMAGE,
+    "classes_": ["ab", 3, {0, 1, 2}, [[0, 1, 2]], [0, 1], [0, 1, 2, 3], []],
+    "t_": NO_COUNTS,
+    "n_iter_": NO_COUNTS,
+    "_no_improvement_count": NO_COUNTS,
+    "n_features_in_": NO_COUNTS,
+    "n_outputs_": NO_COUNTS,
+    "loss_": [None, "x", [], 1j],
+    "best_loss_": ["x", [], 1j],
+    "best_validation_score_": ["x", [], 1j],
+    "loss_curve_": [None, "x", -5],
+    "validation_scores_": ["x", -5],
+    "validation_loss_curve_": ["x", -5],
+    "_random_state": [None, "x", [], -5],
+    "feature_names_in_": ["x", [], -5, [1.0, 2.0]],
+    "_optimizer": [
+        "x",
+        {},
+        3,
+        sklearn.neural_network.MLPRegressor().partial_fit(X, y)._optimizer,
+        MLPRegressor(hidden_layer_sizes=(7,)).partial_fit(X, y)._optimizer,
+        MLPRegressor(hidden_layer_sizes=(7,)).partial_fit(X, y)._optimizer.to_plain(),
+    ],
+}
+
+
+@pytest.mark.parametrize("call", ["partial_fit", "warm fit", "pickle"])
+@pytest.mark.parametrize("name", TRAINING_DAMAGE)
+def test_training_refuses_damaged_attributes_by_name(name, call):
+    for value in TRAINING_DAMAGE[name]:
+        ours = pair(MLPClassifier)[0].set_params(warm_start=call == "warm fit")
+        vars(ours)[name] = value
+        if name == "_optimizer" and call == "warm fit":  # not read
+            continue
+        if name == "_optimizer" and call == "pickle" and isinstance(value, dict):
+            with pytest.raises(ValueError, match=r"state of the optimizer|belongs to a network"):
+                pickle.loads(pickle.dumps(ours)).partial_fit(X, y)
+            continue
+        if call == "pickle":
+            ours = pickle.loads(pickle.dumps(ours))
+        before = {key: one for key, one in vars(ours).items() if key != "_model"}
+        with pytest.raises((ValueError, TypeError), match=name.strip("_")) as caught:
+            (ours.fit if call == "warm fit" else ours.partial_fit)(X, y)
+        assert caught.type is ValueError or name in DAMAGE
+        assert all(vars(ours)[key] is one for key, one in before.items())
+
+
+@pytest.mark.parametrize("name", ["n_features_in_", "feature_names_in_", "n_outputs_"])
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_predictions_refuse_what_they_read_by_name(name, kind):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    for value in TRAINING_DAMAGE[name]:
+        ours = pair(kind)[0]
+        setattr(ours, name, value)
+        for x in (X, X[:1], X.tolist(), *[frame] * name.startswith("feature")):
+            with pytest.raises(ValueError, match=name):
+                ours.predict(x)
+
+
+def test_names_of_features_may_be_a_list_or_none():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    ours = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3).fit(frame, y)
+    expected = ours.predict(frame)
+    for names in (list("abcd"), tuple("abcd"), frame.columns):
+        ours.feature_names_in_ = names
+        np.testing.assert_array_equal(ours.predict(frame), expected)
+        with pytest.raises(ValueError, match="feature names should match"):
+            ours.predict(frame.rename(columns={"a": "e"}))
+        ours.partial_fit(frame, y)
+        expected = ours.predict(frame)
+    ours.feature_names_in_ = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(ours.predict(X), expected)
+        ours.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("name", ["activation", "out_activation_", "coefs_", "intercepts_"])
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_missing_attribute_is_missed_by_name(name, pickled):
+    ours, _ = pair()
+    delattr(ours, name)
+    if pickled:
+        ours = pickle.loads(pickle.dumps(ours))
+    for call in (ours.predict, lambda x: ours.partial_fit(x, y) if name != "coefs_" else None):
+        with pytest.raises(AttributeError, match=name):
+            if call(X) is None:
+                ours.predict(X)
+
+
+@pytest.mark.parametrize("name", ["loss", "alpha", "hidden_layer_sizes"])
+def test_an_estimator_without_a_parameter_can_be_pickled(name):
+    ours, _ = pair()
+    expected = ours.predict(X)
+    delattr(ours, name)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(ours)).predict(X), expected)
+
+
+@pytest.mark.parametrize("state", [None, [], 3, "x", [("coefs_", [])]])
+def test_a_state_that_is_no_dict_is_refused(state):
+    with pytest.raises(ValueError, match="state of a MLPRegressor must be a dict"):
+        object.__new__(MLPRegressor).__setstate__(state)
+
+
+@pytest.mark.parametrize("model", ["x", [], -5, (), object()])
+def test_a_cached_model_that_is_none_is_made_again(model):
+    ours, _ = pair()
+    expected = ours.predict(X)
+    ours._model = model
+    pickle.dumps(ours)
+    np.testing.assert_array_equal(ours.predict(X), expected)
+    ours._model = model
+    ours.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("n_threads", ["x", 0, -1, 1.5])
+def test_a_number_of_threads_that_was_set_by_hand(n_threads):
+    ours, _ = pair()
+    ours.n_threads = n_threads
+    with pytest.raises(ValueError, match="n_threads must be"):
+        ours.predict(np.resize(X, (20_000, 4)))
+
+
 # ---- the optimizer, under scikit-learn's names
 
 
@@ -392,10 +519,73 @@ def test_moments_and_velocities_are_live(solver, how):
     same(program, solver=solver)
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_assigned_entries_of_moments_and_velocities_count(solver):
+    def program(m):
+        optimizer, found = m._optimizer, []
+        for name in ("ms", "vs") if solver == "adam" else ("velocities",):
+            for number, array in enumerate(getattr(optimizer, name)):
+                getattr(optimizer, name)[number] = np.full_like(array, 0.01 * (number + 1))
+            arrays = getattr(optimizer, name)
+            arrays[-2:] = [np.full_like(a, 0.5) for a in arrays[-2:]]
+            arrays[0] *= 2
+            found += [a.copy() for a in getattr(optimizer, name)]
+        assert m._optimizer is optimizer
+        return [*found, m.partial_fit(X, y).predict(X)]
+
+    same(program, solver=solver)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, list, pickle.loads])
+def test_moments_can_be_saved_and_restored(copied):
+    ours, _ = pair()
+    live = ours._optimizer.ms
+    saved = copied(pickle.dumps(live)) if copied is pickle.loads else copied(live)
+    assert type(saved) is list and all(map(np.array_equal, saved, live))
+    if copied in (copy.deepcopy, pickle.loads):
+        saved[0] = saved[0] * 0
+        assert ours._optimizer.ms[0].any()
+        ours._optimizer.ms = saved
+        assert not ours._optimizer.ms[0].any()
+
+
+@pytest.mark.parametrize(
+    ("index", "value", "words"),
+    [
+        (
+            0,
+            np.zeros(3),
+            r"ms\[0\] must have arrays of the shapes \[\(4, 4\)\], got float64 \(3,\)",
+        ),
+        (0, 0.0, r"ms\[0\] must have arrays of the shapes"),
+        (0, None, r"ms\[0\] must have arrays of the shapes .* got object"),
+        (-1, ["1"], r"ms\[-1\] must have arrays of the shapes \[\(1,\)\], got <U1"),
+        (-1, [1j], r"ms\[-1\] must have arrays of the shapes"),
+        (-1, [[1, 2], [3]], r"ms\[-1\] must have arrays of numbers"),
+        (slice(None), None, "ms must have arrays of numbers"),
+        (slice(None), [], "ms must have arrays of the shapes .* got none"),
+        (slice(1, 3), [np.ones((4, 3))], "ms must have arrays of the shapes"),
+        (slice(4, 6), [np.ones(3), np.ones(2)], "ms must have arrays of the shapes"),
+    ],
+)
+def test_wrong_moments_are_refused_by_name_and_nothing_is_written(index, value, words):
+    ours, _ = pair()
+    state = ours._optimizer.state.copy()
+    with pytest.raises(ValueError, match=words):
+        ours._optimizer.ms[index] = value
+    for change in ("append", "extend", "remove", "__iadd__"):
+        with pytest.raises(TypeError, match="one array for each"):
+            getattr(ours._optimizer.ms, change)([])
+    np.testing.assert_array_equal(ours._optimizer.state, state)
+
+
 def test_an_optimizer_has_no_other_attributes():
     adam, sgd = (pair(solver=solver)[0]._optimizer for solver in ("adam", "sgd"))
     with pytest.raises(AttributeError):
         adam.learning_rates = 3
+    for wrong in (lambda: adam.params, lambda: setattr(adam, "params", [1])):
+        with pytest.raises(AttributeError, match="set coefs_ and intercepts_"):
+            wrong()
     with pytest.raises(AttributeError, match="set learning_rate_init"):
         adam.learning_rate = 3.0
     with pytest.raises(AttributeError, match="adam has no momentum, only beta_1"):
@@ -409,6 +599,9 @@ def test_an_optimizer_has_no_other_attributes():
     for name, value in [("learning_rate", 0), ("momentum", 1.5), ("learning_rate", "x")]:
         with pytest.raises(ValueError, match=name):
             setattr(sgd, name, value)
+    for steps in (-1, 0.5, np.inf, np.nan, "1", None, 2**53, 10**16):
+        with pytest.raises(ValueError, match="t must be"):
+            sgd.t = steps
     with pytest.raises(ValueError, match="lr_schedule must be one of"):
         sgd.lr_schedule = "cosine"
 
@@ -430,6 +623,48 @@ def test_the_rate_can_be_set_between_two_calls(solver):
     assert not hasattr(MLPRegressor(), "rate_")
     with pytest.raises(AttributeError, match="no optimizer before a fit"):
         MLPRegressor().rate_ = 0.1
+
+
+@pytest.mark.parametrize("steps", [10**6, 2**53 - 1])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_no_update_is_lost_after_many_steps(solver, steps):
+    def program(m):
+        m._optimizer.t = steps
+        return [m.partial_fit(X[:1], y[:1]).predict(X)]
+
+    same(program, solver=solver)
+
+
+def test_an_update_that_the_count_of_steps_would_lose_is_refused():
+    ours, _ = pair()
+    ours._optimizer.t = 2**53 - 1
+    ours.partial_fit(X[:1], y[:1])
+    with pytest.raises(ValueError, match="'tally' of the optimizer must end with t"):
+        ours.partial_fit(X[:1], y[:1])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_state_in_any_layout_is_taken(order):
+    ours, _ = pair()
+    expected = copy.deepcopy(ours).partial_fit(X, y).predict(X)
+    ours._optimizer.state = np.array(ours._optimizer.state, order=order)
+    np.testing.assert_array_equal(ours.partial_fit(X, y).predict(X), expected)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "adaptive"])
+def test_a_rate_that_is_set_during_partial_fit_stays(schedule):
+    """Another thread sets it between the copy that is trained and its adoption."""
+    ours, _ = pair(solver="sgd", learning_rate=schedule)
+    later = ours._optimizer.unset_copy()
+    ours._optimizer.learning_rate = 0.5
+    for action in ours._optimizer.takes(later):
+        action()
+    assert ours.rate_ == 0.5
+    later = ours._optimizer.unset_copy()
+    later.rate = 0.1  # the schedule has lowered it
+    for action in ours._optimizer.takes(later):
+        action()
+    assert ours.rate_ == 0.1
 
 
 def test_an_optimizer_set_to_none_begins_anew():

@@ -10,6 +10,7 @@ import scipy.special
 import sklearn.neural_network
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 from fastbp import MLPClassifier, MLPRegressor
@@ -47,6 +48,32 @@ def test_an_override_of_a_private_method_is_refused(kind, name):
     setattr(model, name, types.MethodType(lambda self: None, model))
     with pytest.raises(TypeError, match=f"overrides {name}"):
         model.fit(X, y)
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("when", ["before a fit", "after a fit"])
+def test_a_method_that_is_put_into_a_class_is_refused(name, when, monkeypatch):
+    """Into classes of fastbp too, and into a class that has been fitted before."""
+    parameters = {"hidden_layer_sizes": (3,), "max_iter": 1}
+
+    class Mixin:
+        pass
+
+    class Own(Mixin, MLPRegressor):
+        pass
+
+    for patched in (Own, Mixin, MLPRegressor, MLPRegressor.__mro__[2]):
+        models = [Own(**parameters)] + [MLPRegressor(**parameters)] * (patched not in (Own, Mixin))
+        if when == "after a fit":
+            for model in models:
+                model.fit(X, y)
+        with monkeypatch.context() as patch:
+            patch.setattr(patched, name, lambda self, *args: None, raising=False)
+            for model in models:
+                for call in (model.fit, model.partial_fit):
+                    with pytest.raises(TypeError, match=f"overrides {name}, .* Instead: "):
+                        call(X, y)
+        Own(**parameters).fit(X, y)
 
 
 def test_every_private_method_that_scikit_learn_shares_is_known():
@@ -254,6 +281,35 @@ def test_soft_labels_validate_stop_weigh_and_continue():
     assert first.out_activation_ == "softmax"
     two = MLPClassifier((6,), max_iter=2).fit(X, soft(2)).partial_fit(X, y == 0)
     assert two.predict_proba(X).shape == (150, 2)
+
+
+def test_soft_labels_are_scored_by_their_most_probable_class():
+    pandas = pytest.importorskip("pandas")
+
+    P = soft()
+    stopped = MLPClassifier(
+        (6,), random_state=0, max_iter=8, early_stopping=True, validation_fraction=0.5
+    ).fit(X, P)
+    assert stopped.best_validation_score_ == max(stopped.validation_scores_)
+    model = MLPClassifier((6,), random_state=0, max_iter=8).fit(X, P, X_val=X, y_val=P)
+    expected = (model.predict(X) == P.argmax(axis=1)).mean()
+    assert model.validation_scores_[-1] == pytest.approx(expected)
+    for form in (P, P.astype("f4"), P.tolist(), pandas.DataFrame(P), P.argmax(axis=1)):
+        assert model.score(X, form) == pytest.approx(expected)
+    weight = np.arange(150.0)
+    assert model.score(X, P, weight) == model.score(X, P.argmax(axis=1), weight)
+    hot = np.eye(3)[y]
+    assert model.score(X[:9], hot[:9]) == model.score(X[:9], y[:9])
+    named = MLPClassifier((6,), random_state=0, max_iter=8).fit(X, np.array(list("abc"))[y])
+    assert named.score(X, hot) == named.score(X, np.array(list("abc"))[y])
+    with pytest.raises(ValueError, match="y has 4 columns, but there are 3 classes"):
+        model.score(X, soft(4))
+    with pytest.raises(ValueError, match="sum to 1 within"):
+        model.score(X, P * 0.9)
+    with pytest.raises(NotFittedError):
+        MLPClassifier().score(X, P)
+    multilabel = MLPClassifier((4,), max_iter=2).fit(X, hot)
+    assert multilabel.score(X, hot) == (multilabel.predict(X) == hot).all(axis=1).mean()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Plain states of optimizers and courses: damaged ones are refused, with the name of the field."""
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -46,7 +47,7 @@ WRONG = {
         np.zeros((1, 3)),
         np.zeros(3, "f4"),
         np.array([0, 0, -1.0]),
-        np.array([0, 0, np.nan]),
+        *(np.array([0, 0, steps]) for steps in (np.nan, np.inf, 0.5, 2.0**53, 1e300)),
     ),
 }
 
@@ -94,6 +95,24 @@ def test_optimizers_of_fits_are_taken(solver, schedule):
     for twin in (Optimizer.from_plain(optimizer.to_plain()), pickle.loads(pickle.dumps(optimizer))):
         assert pickle.dumps(twin) == pickle.dumps(optimizer)
     pickle.loads(pickle.dumps(model)).partial_fit(x, x[:, 0])
+
+
+@pytest.mark.parametrize("name", [*PLAIN, "rule"])
+def test_an_optimizer_with_a_field_of_a_wrong_kind_does_not_train(name):
+    """Fields of the object itself were set by hand."""
+    x = np.arange(8.0).reshape(4, 2) / 8
+    model = MLPRegressor(hidden_layer_sizes=(3,)).partial_fit(x, x[:, 0])
+    optimizer, rule, schedule = model._optimizer, model._optimizer.rule, model._optimizer.schedule
+    for wrong in WRONG.get(name, (None, "adam")):
+        if name in ("optimizer", "constants"):
+            optimizer.rule = dataclasses.replace(rule, **{name: wrong})
+        elif name in ("initial_rate", "power_t"):
+            optimizer.schedule = dataclasses.replace(schedule, **{name: wrong})
+        else:
+            setattr(optimizer, name, wrong)
+        with pytest.raises(ValueError, match=f"'{name}' of the opt|the optimizer's constants"):
+            model.partial_fit(x, x[:, 0])
+        assert model.t_ == 4
 
 
 def test_a_damaged_optimizer_in_a_pickled_estimator_is_refused():
