@@ -11,12 +11,13 @@ from fastbp.training.job import Job
 from fastbp.training.rule import Optimizer
 from fastbp.training.samples import Samples
 
-# What is looked at after training: predictions of some samples, and after a call of `partial_fit`,
-# which may be short, of fewer, and some times so many second moments.
+# What is looked at after training: predictions of some samples, besides those of the largest
+# numbers, and after a call of `partial_fit`, which may be short, of fewer, and a few times so many
+# second moments.
 FEW, FEWER, SECOND_MOMENTS = 16, 4, 2048
 # The largest numbers of X are sought among so many, or among one for so many multiply-adds of
-# training, if that is more: it then takes less than 1 % of the time.
-LOOKED_AT, WORK_PER_LOOK = 2**14, 1000
+# training, if that is more: it then takes about 1 % of the time at most.
+LOOKED_AT, WORK_PER_LOOK = 2**13, 2000
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."

@@ -293,7 +293,7 @@ def test_the_largest_numbers_of_x_are_found(form):
     rows = (0.1 * rng.randn(900, 50)).astype(np.float32)  # more than are looked at for one step
     rows[rng.rand(*rows.shape) < 0.5] = 0
     rows[411, 17], rows[500, 3] = 9, -9
-    model = MLPRegressor(hidden_layer_sizes=(300,), random_state=0, max_iter=2)
+    model = MLPRegressor(hidden_layer_sizes=(300,), random_state=0, max_iter=4)
     job = model._job(form(rows), rows[:, 0])
     training.run(job)
     assert overflow._largest(job) == [(411, 17), (500, 3)]
