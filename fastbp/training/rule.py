@@ -313,7 +313,9 @@ class Optimizer:
         names = ["state", "tally"]
         if later.rate != later.copied_rate:
             names.append("rate")
-        actions = [partial(setattr, self, name, getattr(later, name)) for name in names]
+        actions: list[Callable[[], object]] = [
+            partial(setattr, self, name, getattr(later, name)) for name in names
+        ]
         if self.checked is not None:
             rule, schedule, _, _, _, units = self.checked
             now = rule, schedule, later.rate, later.state, later.tally, units
