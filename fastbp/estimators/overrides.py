@@ -50,13 +50,14 @@ def refuse_overrides(estimator: CheckedEstimator) -> None:
     The classes are asked at each fit, since methods can be put into them at any time.
     """
     kind: Any = type(estimator)
-    name = _one_of(estimator.__dict__.keys() & NAMES)
+    own = estimator.__dict__.keys()
+    name = "" if own.isdisjoint(NAMES) else _one_of(own & NAMES)
     for attributes, others, ours in _definitions(kind):
         if not attributes.keys().isdisjoint(others):
             name = name or _one_of(attributes.keys() & others)
-        for own, function in ours.items():
-            if attributes.get(own) is not function:
-                name = name or own
+        for known, function in ours.items():
+            if attributes.get(known) is not function:
+                name = name or known
     if name:
         raise TypeError(
             f"{kind.__name__} overrides {name}, a private method of scikit-learn that "
@@ -75,5 +76,5 @@ def _definitions(kind: type) -> list[tuple[Any, frozenset[str], dict[str, Any]]]
     return [
         (vars(base), NAMES - OURS.get(base, {}).keys(), OURS.get(base, {}))
         for base in kind.__mro__
-        if base not in CheckedEstimator.__mro__
+        if base not in CheckedEstimator.__mro__ and not base.__module__.startswith("sklearn.")
     ]

@@ -196,7 +196,7 @@ class Optimizer:
     units: tuple[int, ...]
     # The rate that a copy began with: what differs from it was changed by training.
     copied_rate: float | None = field(default=None, compare=False, repr=False)
-    # The rule, schedule and units that were checked last.
+    # The fields that were checked last, or written by training since then.
     checked: tuple[Any, ...] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -313,7 +313,14 @@ class Optimizer:
         names = ["state", "tally"]
         if later.rate != later.copied_rate:
             names.append("rate")
-        return [partial(setattr, self, name, getattr(later, name)) for name in names]
+        actions: list[Callable[[], object]] = [
+            partial(setattr, self, name, getattr(later, name)) for name in names
+        ]
+        if self.checked is not None:
+            rule, schedule, _, _, _, units = self.checked
+            now = rule, schedule, later.rate, later.state, later.tally, units
+            actions.append(partial(setattr, self, "checked", now))
+        return actions
 
     def to_plain(self) -> dict[str, Any]:
         """The optimizer as a dict of names, numbers and arrays, for pickles."""
@@ -331,9 +338,9 @@ class Optimizer:
 
     def check(self) -> None:
         """Raise ValueError unless all fields, which users may have set, are right."""
-        plan = self.rule, self.schedule, self.units
-        is_known = self.checked is not None and all(map(is_, plan, self.checked))
-        if is_known and self._has_usual_arrays():  # each call of `partial_fit` comes here
+        now = self.rule, self.schedule, self.rate, self.state, self.tally, self.units
+        is_known = self.checked is not None and all(map(is_, now, self.checked))
+        if is_known and 0 <= self.tally.item(2) <= MOST_STEPS:  # as in most calls of partial_fit
             return
         for name, kind in (("rule", Rule), ("schedule", Schedule)):
             if not isinstance(getattr(self, name), kind):
@@ -341,23 +348,7 @@ class Optimizer:
         if not isinstance(self.rule.constants, dict):
             raise ValueError("the optimizer's constants must be a dict")
         _check_plain(self.to_plain())
-        self.checked = plan
-
-    def _has_usual_arrays(self) -> bool:
-        """Whether rate, state and tally are surely right; the other fields are."""
-        state, tally, rate = self.state, self.tally, self.rate
-        return (
-            type(rate) is float
-            and 0 <= rate <= MOST
-            and type(state) is np.ndarray
-            and state.dtype.type in (np.float32, np.float64)
-            and state.shape == (core.STATE_ROWS[self.rule.optimizer], count_params(self.units))
-            and type(tally) is np.ndarray
-            and tally.dtype == np.float64
-            and tally.shape == (3,)
-            and 0 <= tally.item(2) <= MOST_STEPS
-            and tally.item(2).is_integer()
-        )
+        self.checked = now
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Optimizer":

@@ -102,6 +102,8 @@ def test_an_optimizer_with_a_field_of_a_wrong_kind_does_not_train(name):
     """Fields of the object itself were set by hand."""
     x = np.arange(8.0).reshape(4, 2) / 8
     model = MLPRegressor(hidden_layer_sizes=(3,)).partial_fit(x, x[:, 0])
+    for _ in range(2):  # so that all fields have been found right before
+        model.partial_fit(x, x[:, 0])
     optimizer, rule, schedule = model._optimizer, model._optimizer.rule, model._optimizer.schedule
     for wrong in WRONG.get(name, (None, "adam")):
         if name in ("optimizer", "constants"):
@@ -112,7 +114,16 @@ def test_an_optimizer_with_a_field_of_a_wrong_kind_does_not_train(name):
             setattr(optimizer, name, wrong)
         with pytest.raises(ValueError, match=f"'{name}' of the opt|the optimizer's constants"):
             model.partial_fit(x, x[:, 0])
-        assert model.t_ == 4
+        assert model.t_ == 12
+
+
+@pytest.mark.parametrize("steps", [np.nan, np.inf, -1.0, 1e300])
+def test_steps_that_were_written_into_the_tally_do_not_train(steps):
+    x = np.arange(8.0).reshape(4, 2) / 8
+    model = MLPRegressor(hidden_layer_sizes=(3,)).partial_fit(x, x[:, 0])
+    model.partial_fit(x, x[:, 0])._optimizer.tally[2] = steps
+    with pytest.raises(ValueError, match="'tally' of the optimizer must end with t"):
+        model.partial_fit(x, x[:, 0])
 
 
 def test_a_damaged_optimizer_in_a_pickled_estimator_is_refused():
