@@ -177,7 +177,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     )
     if request.inspects:
         return replace(job, objective=replace(objective, scale=1.0))
-    job = _for_training(request, job, X, y, held_out)
+    job = _for_training(request, job, y, held_out)
     job.watches = watches_of(estimator, job)
     return job
 
@@ -316,7 +316,7 @@ def _new_network(
 
 
 def _for_training(
-    request: Request, job: EstimatorJob, X: CheckedMatrix, y: NDArray[Any], held_out: HeldOut | None
+    request: Request, job: EstimatorJob, y: NDArray[Any], held_out: HeldOut | None
 ) -> EstimatorJob:
     """The job with a rule, a course to continue, a validation set and limits."""
     estimator, rows = request.estimator, None
@@ -329,7 +329,7 @@ def _for_training(
     if not (is_lbfgs or job.incremental or isinstance(estimator.random_state, Integral)):
         start = job.course.random_state.get_state(legacy=False)
     if job.early_stopping and held_out is None:
-        rows, held_out = _hold_out(estimator, job, X, y)
+        rows, held_out = _hold_out(estimator, job, y)
     if held_out is not None:
         job.validation_set = _validation_set(estimator, job, held_out)
     job.max_iter = 1 if job.incremental else estimator.max_iter
@@ -346,15 +346,15 @@ def _for_training(
 
 
 def _hold_out(
-    estimator: CheckedEstimator, job: EstimatorJob, X: CheckedMatrix, y: NDArray[Any]
+    estimator: CheckedEstimator, job: EstimatorJob, y: NDArray[Any]
 ) -> tuple[NDArray[np.intp], HeldOut]:
     """Indices of the training rows, and the samples that early stopping holds out."""
     stratify = y if y.shape[1] == 1 and not estimator._y_is_numeric else None
     rows, others = inputs.hold_out(
         len(y), estimator.validation_fraction, job.course.random_state, stratify
     )
-    weight = None if job.samples.weight is None else job.samples.weight[others]
-    return rows, HeldOut(inputs.as_rows(X[others], job.samples.y.dtype), y[others], weight)
+    held_out = job.samples.take(others)
+    return rows, HeldOut(held_out.x, y[others], held_out.weight)
 
 
 def _batch_size(estimator: CheckedEstimator, n_samples: int) -> int:
