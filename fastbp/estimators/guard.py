@@ -19,14 +19,16 @@ TURN = 0.02  # seconds
 LISTS = ("coefs_", "intercepts_", "loss_curve_", "validation_scores_", "validation_loss_curve_")
 
 
-class FitLock(_thread.RLock):
+class FitLock(_thread.RLock):  # type: ignore[misc]  # final only in the stubs
     """A lock that a thread waits for in short turns.
 
     Between two turns Python raises an exception that another thread has set in the waiting one.
     Only a thread that does not hold the lock may enter it.
     """
 
-    def __enter__(self) -> bool:
+    _is_owned: Callable[[], bool]
+
+    def __enter__(self) -> bool:  # type: ignore[override]
         """Wait for the lock; an exception, at whatever line, leaves it to others."""
         try:
             while not self.acquire(timeout=TURN):

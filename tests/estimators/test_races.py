@@ -364,6 +364,7 @@ def test_what_a_fit_replaces_may_read_the_estimator_when_it_is_freed(of, read):
         }[of](),
         lambda: found.append(READS[read](model)),
     )
+    model.set_params(random_state=1)
     changes = model.partial_fit if of in ("_optimizer", "integers") else model.fit
     assert ended(lambda: changes(X, y).predict(X))  # a prediction frees the last model
     assert len(found) == 1
