@@ -16,8 +16,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp import training
 from fastbp.estimators import inputs
-from fastbp.estimators.adopt import at_once, extensions, replacements
-from fastbp.estimators.guard import NEVER_CHANGED, Guarded, between_changes, changes_of, guard_of
+from fastbp.estimators.adopt import at_once, extensions, forget_known, replacements
+from fastbp.estimators.guard import (
+    NEVER_CHANGED,
+    Guarded,
+    between_changes,
+    between_fits,
+    changes_of,
+    guard_of,
+)
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import FIT, NO_DATA, Data, EstimatorJob, Request, make_job
 from fastbp.estimators.labels import Labels
@@ -28,12 +35,13 @@ from fastbp.estimators.model import (
     join_arrays,
     make_model,
     of_one_moment,
+    refuse_overlaps,
 )
 from fastbp.estimators.predict import checked_rows, plain_rows, predict_rows
 from fastbp.estimators.scikit_learn import CheckedEstimator, Interval, Options, StrOptions
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
-from fastbp.training import SCHEDULES, Course, Optimizer
+from fastbp.training import LBFGS, SCHEDULES, Course, Optimizer
 
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
@@ -161,7 +169,10 @@ class BaseMLP(Guarded, CheckedEstimator):
             Dtype of samples and network; None: that of the fitted network, or of X.
         """
         request = Request(inputs.draft_of(self), purpose, labels, dtype)
-        return make_job(request, Data(X, y, sample_weight), validation)
+        job = make_job(request, Data(X, y, sample_weight), validation)
+        if job.source is not None and not request.inspects and not isinstance(job.rule, LBFGS):
+            refuse_overlaps(job.source)
+        return job
 
     def _adopt(self, job: EstimatorJob, course: Course) -> Self:
         """Set all fitted attributes in one step, then warn.
@@ -174,8 +185,13 @@ class BaseMLP(Guarded, CheckedEstimator):
         actions = extensions(known, job, curves, learned)
         if job.continues:
             actions += replacements(known, job, learned)
-        for name in {"feature_names_in_", "_resume"} - learned.keys():
-            actions.append(partial(known.pop, name, None))
+            forget_known(job, learned)
+        for name in {"_resume"} if job.continues else {"feature_names_in_", "_resume"}:
+            if name not in learned:
+                actions.append(partial(known.pop, name, None))
+        # What is replaced lives until the new model is whole: its finalizers may predict.
+        last = known.get("_optimizer")
+        replaced = known.copy(), getattr(last, "state", None), getattr(last, "tally", None)
         before = changes[0]
         actions = [
             partial(changes.__setitem__, 0, before + 1),
@@ -187,6 +203,7 @@ class BaseMLP(Guarded, CheckedEstimator):
             at_once(actions)
         finally:  # or predictions would wait for ever
             changes[0] = before + 2
+        del replaced
         self._warn(job, course)
         return self
 
@@ -198,7 +215,6 @@ class BaseMLP(Guarded, CheckedEstimator):
         learned = {
             "_model": make_model(network, link, labels),
             "_random_state": course.random_state,
-            "n_features_in_": job.features.n_features,
             "n_outputs_": network.units[-1],
             "n_layers_": len(network.units),
             "out_activation_": link,
@@ -206,10 +222,12 @@ class BaseMLP(Guarded, CheckedEstimator):
             "intercepts_": list(network.intercepts),
             "loss_": course.loss,
         }
-        if job.features.names is not None:
-            learned["feature_names_in_"] = job.features.names
-        if labels.binarizer is not None and not job.continues:
-            learned.update(classes_=labels.classes, _label_binarizer=labels.binarizer)
+        if not job.continues:
+            learned["n_features_in_"] = job.features.n_features
+            if job.features.names is not None:
+                learned["feature_names_in_"] = job.features.names
+            if labels.binarizer is not None:
+                learned.update(classes_=labels.classes, _label_binarizer=labels.binarizer)
         lists: dict[str, list[Any]] = {}
         if job.validation_set is not None:
             lists["validation_scores_"] = [epoch.validation_score for epoch in course.epochs]
@@ -265,7 +283,7 @@ class BaseMLP(Guarded, CheckedEstimator):
     @rate_.setter
     def rate_(self, rate: float) -> None:
         self.rate_  # noqa: B018  raises if there is no optimizer
-        with guard_of(self).lock:  # wait for a fit in another thread, which has a copy
+        with between_fits(self):  # a fit in another thread has a copy
             self._optimizer.set_rate("rate_", rate)
 
     # ---- given weights

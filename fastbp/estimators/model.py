@@ -13,9 +13,10 @@ from operator import is_, itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp.estimators.guard import changes_of
+from fastbp.estimators.guard import guard_of, is_whole
 from fastbp.estimators.inputs import draft_of
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import CheckedEstimator
@@ -112,16 +113,16 @@ def model_of(draft: CheckedEstimator) -> Model:
 
 def of_one_moment(estimator: CheckedEstimator) -> CheckedEstimator:
     """A draft of an estimator with copies of its weights, all from between two changes."""
-    changes = changes_of(estimator)
+    guard = guard_of(estimator)
     while True:
-        before, draft, failure = changes[0], draft_of(estimator), None
-        if before % 2 == 0:
+        before, draft, failure = guard.changes[0], draft_of(estimator), None
+        if is_whole(guard, before):
             try:
                 model = model_of(draft)
                 network = model.copy_network()
             except Exception as error:  # perhaps of half a change
                 failure = error
-            if changes[0] == before:
+            if is_whole(guard, before):
                 break
         time.sleep(0)
     if failure is not None:
@@ -154,9 +155,57 @@ def join_arrays(estimator: CheckedEstimator) -> None:
         model = model_of(estimator)
     except (AttributeError, TypeError, ValueError):
         return
-    is_all = model.n_coefs == len(model.network.coefs) and not model.owns
+    n = len(set(map(id, model.entries)))  # one array may be there twice
+    is_all = n == len(model.entries) == 2 * len(model.network.coefs) and not model.owns
     if is_all and model.direct and all(type(entry) is np.ndarray for entry in model.entries):
         take_over(estimator, model, model.copy_network())
+        _keep_identities(attributes, lists, model.entries)
+
+
+def _keep_identities(
+    attributes: dict[str, Any], lists: tuple[Any, ...], entries: tuple[Any, ...]
+) -> None:
+    """Give the new arrays to the old lists, and to attributes that are one of the old arrays."""
+    arrays = [*attributes["coefs_"], *attributes["intercepts_"]]
+    for name, old in zip(("coefs_", "intercepts_"), lists, strict=True):
+        old[:] = attributes[name]
+        attributes[name] = old
+    new = {id(entry): array for entry, array in zip(entries, arrays, strict=True)}
+    attributes.update({n: new[id(v)] for n, v in attributes.items() if id(v) in new})
+
+
+def refuse_overlaps(model: Model) -> None:
+    """Raise ValueError if two arrays share memory, so that training cannot give each its values."""
+    if model.owns:
+        return
+    n = len(model.network.coefs)
+    named = [
+        (*byte_bounds(entry), f"{name}[{number}]", entry)
+        for name, entries in (
+            ("coefs_", model.entries[:n]),
+            ("intercepts_", model.entries[model.n_coefs :][:n]),
+        )
+        for number, entry in enumerate(entries)
+        if isinstance(entry, np.ndarray)
+    ]
+    named.sort(key=itemgetter(0, 1))
+    for number, (_, end, name, array) in enumerate(named):
+        for start, _, other, second in named[number + 1 :]:
+            if start >= end:
+                break
+            if _share_memory(array, second):
+                raise ValueError(
+                    f"{' and '.join(sorted((name, other)))} share memory: training would write the "
+                    "weights of both layers into it. Give each its own array."
+                )
+
+
+def _share_memory(array: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two arrays have an element in common; False if that is too hard to tell."""
+    try:
+        return np.shares_memory(array, other, max_work=10_000)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return False
 
 
 def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:

@@ -161,3 +161,44 @@ def test_a_missing_attribute_is_named(name):
     delattr(model, name)
     with pytest.raises(AttributeError, match=name):
         model.predict(X)
+
+
+# ---- what fails within an adoption
+
+
+class Full(list):
+    """A list that takes nothing more."""
+
+    def append(self, value):
+        raise OSError("full")
+
+    def __setitem__(self, key, value):
+        raise OSError("frozen")
+
+
+@pytest.mark.parametrize("call", ["partial_fit", "warm fit"])
+@pytest.mark.parametrize("name", ["loss_curve_", "validation_scores_", "coefs_", "intercepts_"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_list_that_raises_leaves_the_old_estimator_or_the_new_one(name, call):
+    """The methods of a list of weights are not called, as little as those of scikit-learn's."""
+    given = {"X_val": X, "y_val": y} if name == "validation_scores_" else {}
+    if given and call == "partial_fit":
+        pytest.skip("it takes no validation data")
+    model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0).fit(X, y, **given)
+    train = model.partial_fit if call == "partial_fit" else model.set_params(warm_start=True).fit
+    values = getattr(model, name)
+    if name in ("coefs_", "intercepts_"):
+        values = [w.astype(int) for w in values]  # arrays that have to be replaced
+    setattr(model, name, Full(values))
+    old, weights = facts(model), [w.copy() for w in model.coefs_]
+    steps = model._optimizer.t
+    if name in ("coefs_", "intercepts_"):
+        assert train(X, y)._optimizer.t > 0 and facts(model) != old
+        assert type(getattr(model, name)) is Full
+        return
+    with pytest.raises(OSError, match="full"):
+        train(X, y, **given)
+    assert facts(model) == old and model._optimizer.t == steps
+    assert all(map(np.array_equal, model.coefs_, weights))
+    model.loss_curve_, model.validation_scores_ = list(model.loss_curve_), None
+    train(X, y, **given)

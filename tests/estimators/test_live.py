@@ -1,7 +1,10 @@
 """Public attributes are live: what users keep, set or change counts as in scikit-learn."""
 
+import array
+import collections
 import copy
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -67,6 +70,80 @@ def test_kept_arrays_lists_and_curves_move_along(call, solver):
         return [*arrays, curve, m.predict(X)]
 
     same(program, solver=solver)
+
+
+class Logged(list):
+    """A list that counts what is appended."""
+
+    n_appended = 0
+
+    def append(self, number):
+        self.n_appended += 1
+        super().append(number)
+
+    def extend(self, numbers):
+        raise AssertionError("scikit-learn never calls extend")
+
+
+class Named(list):
+    """A list that may have attributes."""
+
+
+class Recorder:
+    """No list at all."""
+
+    def __init__(self, numbers):
+        self.numbers = list(numbers)
+
+    def append(self, number):
+        self.numbers.append(number)
+
+    def __getitem__(self, number):
+        return self.numbers[number]
+
+    def __len__(self):
+        return len(self.numbers)
+
+
+CURVES = {
+    "deque": lambda curve: collections.deque(curve, maxlen=4),
+    "array": lambda curve: array.array("d", curve),
+    "subclass": Named,
+    "subclass with append": Logged,
+    "no list": Recorder,
+}
+
+
+@pytest.mark.parametrize("call", ["partial_fit", "warm fit"])
+@pytest.mark.parametrize("kind", CURVES)
+def test_a_curve_of_any_kind_is_appended_to(kind, call):
+    def program(m):
+        curve = m.loss_curve_ = CURVES[kind](m.loss_curve_)
+        m.set_params(warm_start=True, n_iter_no_change=np.inf)
+        for _ in range(2):
+            (m.partial_fit if call == "partial_fit" else m.fit)(X, y)
+            assert m.loss_curve_ is curve
+        appended = getattr(curve, "n_appended", 0)
+        m.set_params(warm_start=False).fit(X, y)
+        assert type(m.loss_curve_) is list
+        return [[curve[k] for k in range(len(curve))], [appended]]
+
+    same(program)
+
+
+@pytest.mark.parametrize("kind", ["deque", "subclass", "array"])
+@pytest.mark.parametrize("way", ["deepcopy", "pickle", "copy"])
+def test_copies_share_no_curve(kind, way):
+    if (kind, way) == ("array", "copy"):
+        pytest.skip("only lists and deques are copied")
+    ours, _ = pair()
+    ours.loss_curve_ = CURVES[kind](ours.loss_curve_)
+    pickled = lambda m: pickle.loads(pickle.dumps(m))  # noqa: E731
+    twin = (pickled if way == "pickle" else getattr(copy, way))(ours)
+    n = len(ours.loss_curve_)
+    assert type(twin.loss_curve_) is type(ours.loss_curve_)
+    twin.partial_fit(X, y)
+    assert len(ours.loss_curve_) == n and twin.loss_curve_[-1] != ours.loss_curve_[-1]
 
 
 def test_lbfgs_keeps_the_list_and_replaces_the_arrays():
@@ -178,6 +255,50 @@ def unaligned(array):
     copied = raw.view(array.dtype).reshape(array.shape)
     copied[...] = array
     return copied
+
+
+def tied(m):
+    m.coefs_[1] = m.coefs_[0].T
+    return "coefs_[0] and coefs_[1]"
+
+
+def twice(m):
+    m.coefs_[2] = m.coefs_[1].T[:3, :1]
+    return "coefs_[1] and coefs_[2]"
+
+
+def bias_in_weights(m):
+    m.intercepts_[0] = m.coefs_[0][:, 1]
+    return "coefs_[0] and intercepts_[0]"
+
+
+def same_biases(m):
+    m.intercepts_[1] = m.intercepts_[0]
+    return "intercepts_[0] and intercepts_[1]"
+
+
+@pytest.mark.parametrize("share", [tied, twice, bias_in_weights, same_biases])
+@pytest.mark.parametrize("call", ["partial_fit", "warm fit"])
+def test_layers_that_share_memory_can_predict_but_not_be_trained(share, call):
+    ours, theirs = pair(hidden_layer_sizes=(4, 4) if share is not twice else (4, 3))
+    names = [share(m) for m in (ours, theirs)]
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-9)
+    ours.set_params(warm_start=call == "warm fit")
+    before = pickle.dumps(ours)
+    with pytest.raises(ValueError, match=re.escape(f"{names[0]} share memory")):
+        (ours.partial_fit if call == "partial_fit" else ours.fit)(X, y)
+    assert pickle.dumps(ours) == before
+    ours.set_params(warm_start=False).fit(X, y)
+
+
+def test_columns_of_one_matrix_are_layers_that_share_no_memory():
+    def program(m):
+        both = np.arange(28.0).reshape(4, 7) / 28
+        m.coefs_[:2] = both[:, 3:], both[:, :3]
+        m.partial_fit(X, y)
+        return [both, m.predict(X)]
+
+    same(program)
 
 
 FORMS = {

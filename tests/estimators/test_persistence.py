@@ -201,6 +201,59 @@ def test_deep_copies_share_nothing():
         assert_same(state(est, X), before)
 
 
+class Tagged(list):
+    """A list with an attribute."""
+
+    tag = None
+
+
+COPIES = {
+    "pickle": lambda est: pickle.loads(pickle.dumps(est)),
+    "copy.copy": copy.copy,
+    "copy.deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("trained", [False, True])
+def test_attributes_that_are_one_object_stay_one(way, trained):
+    est = fitted("classes")
+    if trained:  # weights that lie outside the block
+        est.coefs_[1] = est.coefs_[1].copy()
+        est.partial_fit(X, Y)
+    est.weights, est.first, est.losses = est.coefs_, est.coefs_[0], est.loss_curve_
+    twin = COPIES[way](est)
+    assert twin.weights is twin.coefs_ is not est.coefs_
+    assert twin.first is twin.coefs_[0] is not est.coefs_[0]
+    assert twin.losses is twin.loss_curve_ is not est.loss_curve_
+    assert_same(outputs(twin, X), outputs(est, X))
+    twin.weights[0][:] = 0
+    assert not twin.first.any() and est.first.any()
+    assert_same([twin.partial_fit(X, Y).first], [twin.coefs_[0]])
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_one_array_in_two_places_stays_one(way):
+    est = fitted("classes").set_params(hidden_layer_sizes=(4, 4))
+    est.fit(X[:, :4], Y)
+    est.coefs_[1] = est.coefs_[0]
+    twin = COPIES[way](est)
+    assert twin.coefs_[1] is twin.coefs_[0] is not est.coefs_[0]
+    assert_same(outputs(twin, X[:, :4]), outputs(est, X[:, :4]))
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("name", ["notes", "coefs_", "intercepts_", "loss_curve_"])
+def test_lists_keep_their_type(way, name):
+    est = fitted("classes")
+    kept = Tagged(getattr(est, name, [1, [2]]))
+    kept.tag = 3
+    setattr(est, name, kept)
+    twin = getattr(COPIES[way](est), name)
+    assert type(twin) is Tagged and twin.tag == 3 and len(twin) == len(kept)
+    assert (twin is kept) == (way == "copy.copy" and name == "notes")  # as in scikit-learn
+
+
 def test_a_shallow_copy_trained_on_leaves_a_whole_model():
     """Weights and predictions of the original match, whether they are shared or not."""
     est = fitted("classes")

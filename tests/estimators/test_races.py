@@ -1,10 +1,13 @@
 """Several threads use one estimator: no update is lost, no prediction is of two models."""
 
 import copy
+import ctypes
 import os
 import pickle
 import sys
 import threading
+import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,7 +17,9 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
 from fastbp import MLPClassifier, MLPRegressor, training
-from fastbp.estimators.guard import guard_of
+from fastbp.estimators import adopt
+from fastbp.estimators.guard import FitLock, guard_of
+from fastbp.inspection import activations
 
 X, y = load_iris(return_X_y=True)
 X = X[::3].copy()
@@ -89,6 +94,9 @@ def test_each_prediction_beside_refits_is_that_of_one_model(case, form):
     for parameters, targets in settings * (1 if case != "warm lbfgs" else 40):
         model.set_params(**parameters).fit(X, targets)
         expected.add(getattr(model, method)(X).tobytes())
+        if case == "activations":  # a parameter counts at once, as in scikit-learn
+            for activation in ("tanh", "relu"):
+                expected.add(model.set_params(activation=activation).predict(X).tobytes())
 
     def refit():
         nonlocal change
@@ -101,8 +109,7 @@ def test_each_prediction_beside_refits_is_that_of_one_model(case, form):
     found = beside(
         refit, lambda: getattr(model, method)(x).tobytes(), 60 if form == "list" else 200
     )
-    if case != "activations":  # a parameter counts at once, as in scikit-learn
-        assert set(found) <= expected
+    assert set(found) <= expected
     assert change > 1
 
 
@@ -257,32 +264,327 @@ def test_the_lock_is_neither_pickled_nor_cloned_nor_shared():
     assert "_guard" not in vars(model) and not hasattr(clone(model), "_guard")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_child_can_fit_what_another_thread_was_fitting():
+def raise_in(thread, exception):
+    """Set an exception, which the thread raises between two steps of Python."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident), ctypes.py_object(exception)
+    )
+
+
+@pytest.mark.parametrize("call", ["partial_fit", "rate_"])
+def test_a_thread_that_waits_for_the_lock_hears_exceptions(call):
     model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).fit(X, y)
-    guard = guard_of(model)
-    held, done = threading.Event(), threading.Event()
+    begun, heard = threading.Event(), threading.Event()
 
-    def hold():
-        with guard.lock:
-            guard.changes[0] += 1
-            held.set()
-            done.wait()
-            guard.changes[0] += 1
+    def wait():
+        begun.set()
+        try:
+            model.partial_fit(X, y) if call == "partial_fit" else setattr(model, "rate_", 0.1)
+        except Inside:
+            heard.set()
 
-    thread = threading.Thread(target=hold)
+    thread = threading.Thread(target=wait)
+    with guard_of(model).lock:
+        thread.start()
+        begun.wait()
+        for _ in range(1000):
+            raise_in(thread, Inside)
+            if heard.wait(0.01):
+                break
+        is_heard = heard.is_set()
+    thread.join()
+    assert is_heard
+    model.rate_ = 0.2
+    assert model.partial_fit(X, y).rate_ == 0.2
+
+
+def test_an_exception_at_any_moment_of_the_wait_leaves_the_lock_free():
+    lock, ready, stop, left = FitLock(), [], [], []
+
+    def enter():
+        while not stop:
+            try:
+                ready.append(True)
+                while not stop:
+                    with lock:
+                        pass
+            except Inside:
+                left.append(not lock._is_owned())
+
+    thread = threading.Thread(target=enter, daemon=True)
     thread.start()
-    held.wait()
+    for _ in range(500):
+        while not ready and thread.is_alive():
+            time.sleep(0)
+        ready.clear()
+        raise_in(thread, Inside)
+    while len(left) < 500 and thread.is_alive():
+        time.sleep(0)
+    stop.append(True)
+    thread.join()
+    assert left == [True] * 500
+    assert lock.acquire(timeout=5)
+
+
+# ---- code of users that runs within an adoption
+
+
+def ended(call):
+    """Whether call() ends, in a thread."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(30)
+    return not thread.is_alive()
+
+
+READS = {
+    "predict": lambda model: model.predict(X),
+    "list": lambda model: model.predict(X.tolist()),
+    "pickle": pickle.dumps,
+    "inspect": lambda model: activations(model, X),
+    "copy": copy.copy,
+}
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("of", ["coefs_", "_optimizer", "integers", "curve"])
+def test_what_a_fit_replaces_may_read_the_estimator_when_it_is_freed(of, read):
+    model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(X, y)
+    if of == "integers":
+        model.coefs_[0] = np.ones((4, 4), int)
+    elif of == "curve":
+        model.loss_curve_ = Curve(model.loss_curve_)
+    found = []
+    weakref.finalize(
+        {
+            "coefs_": lambda: model.coefs_[1],
+            "integers": lambda: model.coefs_[0],
+            "_optimizer": lambda: model._optimizer.state,
+            "curve": lambda: model.loss_curve_,
+        }[of](),
+        lambda: found.append(READS[read](model)),
+    )
+    model.set_params(random_state=1)
+    changes = model.partial_fit if of in ("_optimizer", "integers") else model.fit
+    assert ended(lambda: changes(X, y).predict(X))  # a prediction frees the last model
+    assert len(found) == 1
+    if read == "predict":  # whatever is freed, is freed when the new model is whole
+        np.testing.assert_array_equal(found[0], model.predict(X))
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_thread_that_adopts_does_not_wait_for_itself(read, monkeypatch):
+    model = MLPRegressor(hidden_layer_sizes=(4,), random_state=0).partial_fit(X, y)
+    found = []
+
+    def reading(action):
+        found.append(READS[read](model))
+        action()
+
+    monkeypatch.setattr(adopt, "call", reading)
+    assert ended(lambda: model.partial_fit(X, y))
+    assert len(found) > 3
+
+
+class Curve(list):
+    """A list that can be referred to weakly."""
+
+
+# ---- forks
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+
+
+def in_child(check):
+    """Whether check() is true in a child of this process."""
     pid = os.fork()
     if pid == 0:
         try:
-            model.partial_fit(X, y).predict(X)
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
+            os._exit(0 if check() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def moment(model):
+    """What a step changes."""
+    optimizer = model._optimizer
+    state = optimizer.t, optimizer.state.tobytes()
+    return len(model.loss_curve_), model.t_, model.predict(X).tobytes(), state
+
+
+@needs_fork
+def test_a_child_can_fit_what_another_thread_was_fitting(monkeypatch):
+    model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).fit(X, y)
+    expected = pickle.loads(pickle.dumps(model)).partial_fit(X, y).predict(X)
+    run, held, done = training.run, threading.Event(), threading.Event()
+
+    def slow_run(job, watches):
+        held.set()
+        done.wait()
+        return run(job, watches)
+
+    monkeypatch.setattr(training, "run", slow_run)
+    thread = threading.Thread(target=model.partial_fit, args=(X, y))
+    thread.start()
+    held.wait()
+    monkeypatch.undo()
+    is_right = in_child(lambda: np.array_equal(model.partial_fit(X, y).predict(X), expected))
     done.set()
     thread.join()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert is_right
+
+
+@needs_fork
+@pytest.mark.parametrize("weights", ["own", "foreign"])
+def test_a_fork_waits_until_another_thread_has_adopted(weights, monkeypatch):
+    model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).partial_fit(X, y)
+    if weights == "foreign":
+        model.coefs_[1] = model.coefs_[1].copy()
+    expected = moment(pickle.loads(pickle.dumps(model)).partial_fit(X, y))
+    half = threading.Event()
+
+    def slowly(action):
+        action()
+        half.set()
+        time.sleep(0.1)
+
+    monkeypatch.setattr(adopt, "call", slowly)
+    thread = threading.Thread(target=model.partial_fit, args=(X, y))
+    thread.start()
+    half.wait()
+    is_whole = in_child(lambda: moment(model) == expected)
+    thread.join()
+    assert is_whole
+
+
+@needs_fork
+def test_a_fork_within_an_adoption_goes_on_in_both_processes(monkeypatch):
+    model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).partial_fit(X, y)
+    twin = pickle.loads(pickle.dumps(model))
+    expected = [moment(twin.partial_fit(X, y)) for _ in range(2)]
+    calls, pids = [], []
+
+    def forking(action):
+        calls.append(action)
+        if len(calls) == 3:
+            pids.append(os.fork())
+        action()
+
+    monkeypatch.setattr(adopt, "call", forking)
+    found = []
+    try:
+        found.append(moment(model.partial_fit(X, y)))
+        monkeypatch.undo()
+        found.append(moment(model.partial_fit(X, y)))
+    finally:
+        if pids == [0]:
+            os._exit(found != expected)
+    assert found == expected
+    assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == 0
+
+
+# ---- what other threads set during a fit
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """A function that sets what is done while the next fits train."""
+
+    def during(action):
+        run = training.run
+        monkeypatch.setattr(training, "run", lambda *given: (run(*given), action())[0])
+
+    return during
+
+
+CALLS = ["partial_fit", "warm fit", "warm lbfgs"]
+
+
+def continued(call, **parameters):
+    """A fitted model, and the method that trains it further."""
+    parameters = dict(hidden_layer_sizes=(3, 3), max_iter=2, random_state=0) | parameters
+    parameters |= dict(warm_start=call != "partial_fit")
+    if call == "warm lbfgs":
+        parameters |= dict(solver="lbfgs")
+    model = MLPRegressor(**parameters).fit(X, y)
+    return model, model.partial_fit if call == "partial_fit" else model.fit
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("before", ["own", "foreign", "tuple"])
+@pytest.mark.parametrize("what", ["list", "array", "bias"])
+def test_weights_that_are_set_during_a_fit_stay(call, before, what, meanwhile):
+    model, train = continued(call)
+    if before == "foreign":
+        model.coefs_[1] = model.coefs_[1].copy()
+    elif before == "tuple":
+        model.coefs_ = tuple(model.coefs_)
+        if what == "array":
+            pytest.skip("a tuple takes no array")
+    kept = [*model.coefs_, *model.intercepts_]
+    expected = pickle.loads(pickle.dumps(model))
+    (expected.partial_fit if call == "partial_fit" else expected.fit)(X, y)
+    mine = [np.zeros_like(w) for w in model.coefs_]
+    bias = np.zeros_like(model.intercepts_[0])
+
+    def put():
+        if what == "list":
+            model.coefs_ = mine
+        elif what == "array":
+            model.coefs_[1] = mine[1]
+        else:
+            model.intercepts_[0] = bias
+
+    meanwhile(put)
+    train(X, y)
+    assert not any(w.any() for w in mine) and not bias.any()
+    if what == "list":
+        assert model.coefs_ is mine
+    elif what == "array":
+        assert model.coefs_[1] is mine[1]
+    else:
+        assert model.intercepts_[0] is bias
+    for ours, theirs in zip(model.intercepts_[1:], expected.intercepts_[1:], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    if call != "warm lbfgs":  # the arrays that the fit began with are trained, as in scikit-learn
+        for ours, theirs in zip(kept, [*expected.coefs_, *expected.intercepts_], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    twin = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(model.predict(X), twin.predict(X))
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("name", "value"), [("out_activation_", "tanh"), ("n_layers_", 3), ("n_outputs_", 7)]
+)
+def test_facts_that_are_set_during_a_fit_stay(call, name, value, meanwhile):
+    model, train = continued(call)
+    meanwhile(lambda: setattr(model, name, value))
+    train(X, y)
+    assert getattr(model, name) == value
+    twin = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(model.predict(X), twin.predict(X))
+
+
+@pytest.mark.parametrize("call", CALLS[:2])
+def test_losses_that_are_added_during_a_fit_stay(call, meanwhile):
+    model, train = continued(call)
+    curve = model.loss_curve_
+    meanwhile(lambda: model.loss_curve_.append(7.0))
+    train(X, y)
+    assert model.loss_curve_ is curve and curve[2] == 7.0
+    assert len(curve) == 3 + model.n_iter_
+
+
+@pytest.mark.parametrize("call", CALLS[:2])
+def test_a_curve_that_is_set_during_a_fit_gets_the_losses(call, meanwhile):
+    model, train = continued(call)
+    curve, mine = model.loss_curve_, []
+    meanwhile(lambda: setattr(model, "loss_curve_", mine))
+    train(X, y)
+    assert model.loss_curve_ is mine and len(mine) == model.n_iter_ and len(curve) == 2
 
 
 def test_the_rate_set_during_a_fit_stays(monkeypatch):

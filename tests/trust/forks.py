@@ -1,5 +1,6 @@
 """Forks, other processes and ends of the process while a fit runs."""
 
+import copy
 import multiprocessing
 import os
 import subprocess
@@ -11,6 +12,7 @@ import joblib
 import numpy as np
 from joblib.externals.loky import ProcessPoolExecutor
 
+from fastbp import MLPRegressor
 from fits import bits
 from trust.common import BATCHES, FOREVER, data, estimators
 from trust.harness import Row
@@ -40,9 +42,46 @@ def in_a_fork(number, rng):
                 os._exit(int(fitted_bits(model, X, y) != expected))
             finally:
                 os._exit(2)  # an exception
-        _, status = os.waitpid(child, 0)  # a child that hangs makes this case one
-        assert status == 0, f"the child ended with {os.waitstatus_to_exitcode(status)}"
-    return {"forks": 4}
+        wait_for(child)
+    return {"forks": 4 + beside_its_steps(n_threads, rng)}
+
+
+def wait_for(child):
+    """Wait for a child, which has to end without an error; if it hangs, this case does."""
+    _, status = os.waitpid(child, 0)
+    assert status == 0, f"the child ended with {os.waitstatus_to_exitcode(status)}"
+
+
+def beside_its_steps(n_threads, rng):
+    """The number of forks while another thread trains the same estimator by partial_fit.
+
+    Its weights are so many, and its step so short, that much of the time they are being copied.
+    """
+    X, y = np.ones((1, 500)), np.ones(1)
+    parameters = dict(hidden_layer_sizes=(800, 800), solver="sgd", learning_rate_init=1e-4)
+    model = MLPRegressor(**parameters, random_state=0, n_threads=n_threads).partial_fit(X, y)
+    twin, forks, steps = copy.deepcopy(model), 0, 15
+    known = {1: twin.predict(X).tobytes()}
+    for step in range(2, steps + 3):
+        known[step] = twin.partial_fit(X, y).predict(X).tobytes()
+
+    def whole():
+        return known[model.t_] == model.predict(X).tobytes() and len(model.loss_curve_) == model.t_
+
+    thread = threading.Thread(target=lambda: [model.partial_fit(X, y) for _ in range(steps)])
+    thread.start()
+    while thread.is_alive():
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if whole() and model.partial_fit(X, y) and whole() else 1)
+            finally:
+                os._exit(2)  # an exception
+        forks += 1
+        wait_for(child)
+        time.sleep(rng.uniform(0, 0.01))
+    thread.join()
+    return forks
 
 
 def spawned(number, _):
