@@ -92,8 +92,8 @@ def changes_of(estimator: Any) -> list[int]:
 def fitting(estimator: Any) -> Any:
     """The lock of the fits of an estimator, to be used in a `with` statement.
 
-    It is the lock itself, and no context manager in Python: an interrupt between two lines of that
-    could leave the lock held.
+    It is the lock itself, whose exit is written in C, and no context manager in Python: an
+    interrupt between two lines of that could leave the lock held.
 
     Raises
     ------
