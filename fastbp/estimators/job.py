@@ -105,8 +105,6 @@ class EstimatorJob(Job):
         The model that the job continues; None if it begins with a new network.
     watches : list of Watch
         What looks at each epoch.
-    lengths : dict of str to int
-        Lengths of the estimator's curves when the job was made.
     """
 
     features: Features
@@ -114,7 +112,6 @@ class EstimatorJob(Job):
     validation_set: ValidationSet | None
     source: Model | None
     watches: list[Watch] = field(default_factory=list)
-    lengths: dict[str, int] = field(default_factory=dict)
 
     @property
     def continues(self) -> bool:
@@ -171,7 +168,6 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
         labels=labels,
         validation_set=None,
         source=source,
-        lengths=_lengths(estimator),
         n_threads=estimator.n_threads,
         result_dtype=dtype,
     )
@@ -180,13 +176,6 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     job = _for_training(request, job, y, held_out)
     job.watches = watches_of(estimator, job)
     return job
-
-
-def _lengths(estimator: CheckedEstimator) -> dict[str, int]:
-    """The lengths of the curves of an estimator, as far as they are lists."""
-    names = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
-    curves = {name: estimator.__dict__.get(name) for name in names}
-    return {name: len(curve) for name, curve in curves.items() if isinstance(curve, list)}
 
 
 def _source(request: Request) -> Model | None:

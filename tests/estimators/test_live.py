@@ -645,8 +645,8 @@ def test_assigned_entries_of_moments_and_velocities_count(solver):
     def program(m):
         optimizer, found = m._optimizer, []
         for name in ("ms", "vs") if solver == "adam" else ("velocities",):
-            for number, array in enumerate(getattr(optimizer, name)):
-                getattr(optimizer, name)[number] = np.full_like(array, 0.01 * (number + 1))
+            for number, entry in enumerate(getattr(optimizer, name)):
+                getattr(optimizer, name)[number] = np.full_like(entry, 0.01 * (number + 1))
             arrays = getattr(optimizer, name)
             arrays[-2:] = [np.full_like(a, 0.5) for a in arrays[-2:]]
             arrays[0] *= 2
