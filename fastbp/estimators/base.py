@@ -26,7 +26,7 @@ from fastbp.estimators.guard import (
     guard_of,
 )
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.job import FIT, NO_DATA, Data, EstimatorJob, Request, make_job
+from fastbp.estimators.job import FIT, NO_DATA, PARTIAL_FIT, Data, EstimatorJob, Request, make_job
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.messages import lbfgs_message, warn
 from fastbp.estimators.model import (
@@ -168,6 +168,9 @@ class BaseMLP(Guarded, CheckedEstimator):
         dtype : dtype, default=None
             Dtype of samples and network; None: that of the fitted network, or of X.
         """
+        if purpose == PARTIAL_FIT:
+            guard = guard_of(self)
+            guard.params = self._validate_new_params(guard.params)
         request = Request(inputs.draft_of(self), purpose, labels, dtype)
         job = make_job(request, Data(X, y, sample_weight), validation)
         if job.source is not None and not request.inspects and not isinstance(job.rule, LBFGS):

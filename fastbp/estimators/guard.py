@@ -50,13 +50,16 @@ class Guard:
     changes : list of int
         One number, which grows by 2 with each change of the fitted attributes. It is odd while they
         are being changed.
+    params : list
+        The parameters of the last call of `partial_fit`, which have been checked.
     """
 
-    __slots__ = ("__weakref__", "changes", "lock")
+    __slots__ = ("__weakref__", "changes", "lock", "params")
 
     def __init__(self) -> None:
         self.lock: Any = FitLock()
         self.changes = [0]
+        self.params: list[Any] = []
         _guards.add(self)
 
 

@@ -5,6 +5,7 @@ They may change without notice. `tests/estimators/test_scikit_learn.py` tests ea
 
 import sys
 from functools import lru_cache
+from operator import is_
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,6 +108,16 @@ class CheckedEstimator(BaseEstimator):
             value = getattr(self, name)
             if not any(constraint.is_satisfied_by(value) for constraint in constraints):
                 super()._validate_params()
+
+    def _validate_new_params(self, known):
+        """Check the parameters, unless all are the known objects. Returns them.
+
+        For later calls of `partial_fit`, in which scikit-learn checks no parameter.
+        """
+        values = [getattr(self, name) for name, _ in _constraints(type(self))]
+        if len(known) != len(values) or not all(map(is_, values, known)):
+            self._validate_params()
+        return values
 
 
 def label_binarizer(classes: NDArray[np.integer], kind: str) -> "LabelBinarizer":

@@ -34,7 +34,7 @@ from odd_inputs import (
 )
 from sklearn.utils._param_validation import InvalidParameterError
 
-from fastbp import MLPRegressor
+from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.regressor import LINKS_OF_LOSSES
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS
@@ -433,3 +433,22 @@ ACCEPTED = [
 @pytest.mark.parametrize("row, cls", cases_accepted(ACCEPTED))
 def test_accepted(row, cls):
     check_accepted(row, cls)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("loss", "x"), ("loss", -1), ("batch_size", 0), ("alpha", "1"), ("shuffle", "no")],
+)
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_parameters_set_between_two_calls_of_partial_fit_are_checked(cls, name, value):
+    """scikit-learn checks them in the first call only."""
+    x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1] * 3)
+    model = cls(hidden_layer_sizes=(3,), random_state=0)
+    model.partial_fit(x, y, **({"classes": [0, 1]} if cls is MLPClassifier else {}))
+    good = getattr(model, name)
+    model.partial_fit(x, y)
+    setattr(model, name, value)
+    with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+        model.partial_fit(x, y)
+    setattr(model, name, good)
+    assert model.partial_fit(x, y).t_ == 18

@@ -3,10 +3,12 @@
 import copy
 import gc
 import time
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
+import fastbp
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.threads import blas, cores
 from fits import bits
@@ -33,6 +35,14 @@ def estimators(solver, n_threads):
     """Both estimators, for small fits."""
     parameters = {**BATCHES, **SOLVERS[solver], "n_threads": n_threads}
     return MLPClassifier(**parameters), MLPRegressor(**parameters)
+
+
+def is_of_fastbp(error):
+    """Whether the line that raised an error is one of fastbp's."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    return Path(trace.tb_frame.f_code.co_filename).is_relative_to(Path(fastbp.__file__).parent)
 
 
 def fingerprint(value):

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
-from trust.common import Untouched, bits, data, fingerprint, state
+from trust.common import Untouched, bits, data, fingerprint, is_of_fastbp, state
 from trust.harness import Row, Skipped
 
 try:
@@ -67,6 +67,10 @@ class Attempt:
         try:
             return result_of(self.call, self.model)
         except MemoryError:
+            return None
+        except SystemError as error:  # CPython has lines that forget to say MemoryError
+            if is_of_fastbp(error):
+                raise
             return None
 
     def check(self, result):
