@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-import fastbp
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.threads import blas, cores
 from fits import bits
@@ -37,12 +36,12 @@ def estimators(solver, n_threads):
     return MLPClassifier(**parameters), MLPRegressor(**parameters)
 
 
-def is_of_fastbp(error):
-    """Whether the line that raised an error is one of fastbp's."""
+def is_of_the_core(error):
+    """Whether an error comes from the compiled core: Cython's files are named in its traceback."""
     trace = error.__traceback__
     while trace.tb_next:
         trace = trace.tb_next
-    return Path(trace.tb_frame.f_code.co_filename).is_relative_to(Path(fastbp.__file__).parent)
+    return Path(trace.tb_frame.f_code.co_filename).suffix != ".py"
 
 
 def fingerprint(value):

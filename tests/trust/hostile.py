@@ -9,7 +9,7 @@ import numpy as np
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
-from trust.common import data, is_of_fastbp
+from trust.common import data, is_of_the_core
 from trust.harness import Row
 
 ALLOWED = (ValueError, TypeError, AttributeError)
@@ -54,7 +54,7 @@ def use(model):
         except (*ALLOWED, MemoryError):
             refused += 1
         except SystemError as error:  # of NumPy, for a text of labels that is none
-            if is_of_fastbp(error):
+            if is_of_the_core(error):
                 raise
             refused += 1
     return refused

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
-from trust.common import Untouched, bits, data, fingerprint, is_of_fastbp, state
+from trust.common import Untouched, bits, data, fingerprint, is_of_the_core, state
 from trust.harness import Row, Skipped
 
 try:
@@ -68,8 +68,8 @@ class Attempt:
             return result_of(self.call, self.model)
         except MemoryError:
             return None
-        except SystemError as error:  # CPython has lines that forget to say MemoryError
-            if is_of_fastbp(error):
+        except SystemError as error:  # CPython and NumPy have lines that forget to say MemoryError
+            if is_of_the_core(error):
                 raise
             return None
 
