@@ -25,6 +25,7 @@ from fastbp.estimators.labels import (
     probabilities,
     soft_labels,
 )
+from fastbp.estimators.model import join_arrays
 from fastbp.estimators.scikit_learn import (
     StrOptions,
     check_partial_fit_classes,
@@ -470,6 +471,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         labels = Labels(binarizer.classes_, binarizer)
         estimator.classes_, estimator._label_binarizer = labels[:2]
         estimator.out_activation_ = estimator._objective(estimator.n_outputs_, labels).link
+        join_arrays(estimator)
         return estimator
 
     @classmethod

@@ -17,6 +17,7 @@ from fastbp.estimators.guard import fitting
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import PARTIAL_FIT, Data
 from fastbp.estimators.labels import Labels
+from fastbp.estimators.model import join_arrays
 from fastbp.estimators.scikit_learn import (
     Interval,
     InvalidParameterError,
@@ -495,6 +496,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         estimator = cls._from_weights(coefs, intercepts, dict(parameters, activation=activation))
         estimator.out_activation_ = estimator._objective(estimator.n_outputs_, Labels()).link
+        join_arrays(estimator)
         return estimator
 
     @classmethod

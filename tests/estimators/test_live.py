@@ -811,3 +811,14 @@ def test_partial_fit_copies_no_history():
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert len(ours.loss_curve_) == 1_000_006 and peak < 2**20  # a copy takes 8 MB
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_given_weights_lie_in_one_block(cls):
+    """So the core reads them as it reads those of a fit, which is faster."""
+    rng = np.random.RandomState(0)
+    weights = [rng.randn(4, 5), rng.randn(5, 1)], [rng.randn(5), rng.randn(1)]
+    m = cls.from_weights(*weights, activation="tanh")
+    first = m.predict(X)
+    assert m._model.owns
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(m)).predict(X), first)
