@@ -35,13 +35,12 @@ from fastbp.estimators.model import (
     join_arrays,
     make_model,
     of_one_moment,
-    refuse_overlaps,
 )
 from fastbp.estimators.predict import checked_rows, plain_rows, predict_rows
 from fastbp.estimators.scikit_learn import CheckedEstimator, Interval, Options, StrOptions
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
-from fastbp.training import LBFGS, SCHEDULES, Course, Optimizer
+from fastbp.training import SCHEDULES, Course, Optimizer
 
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
@@ -172,10 +171,7 @@ class BaseMLP(Guarded, CheckedEstimator):
             guard = guard_of(self)
             guard.params = self._validate_new_params(guard.params)
         request = Request(inputs.draft_of(self), purpose, labels, dtype)
-        job = make_job(request, Data(X, y, sample_weight), validation)
-        if job.source is not None and not request.inspects and not isinstance(job.rule, LBFGS):
-            refuse_overlaps(job.source)
-        return job
+        return make_job(request, Data(X, y, sample_weight), validation)
 
     def _adopt(self, job: EstimatorJob, course: Course) -> Self:
         """Set all fitted attributes in one step, then warn.

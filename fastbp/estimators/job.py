@@ -18,7 +18,7 @@ from fastbp.estimators.continued import check_attributes, last_optimizer
 from fastbp.estimators.inputs import CheckedMatrix, Features, Matrix
 from fastbp.estimators.labels import Labels, fitted_labels
 from fastbp.estimators.messages import warn
-from fastbp.estimators.model import Model, model_of
+from fastbp.estimators.model import Model, model_of, refuse_overlaps
 from fastbp.estimators.overrides import refuse_overrides
 from fastbp.estimators.precision import precision_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
@@ -152,7 +152,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     origin = None
     if source is not None:
         _check_shape(request, source.network, hidden, y.shape[1])
-        _check_link(request, objective)
+        _check_trainable(request, source, objective)
         origin = _origin(request, source, samples.y.dtype)
         is_copied = origin is None
         network = source.copy_network(samples.y.dtype) if is_copied else source.network.unset_copy()
@@ -259,10 +259,14 @@ def _check_shape(request: Request, network: Network, hidden: list[int], n_output
         )
 
 
-def _check_link(request: Request, objective: Objective) -> None:
-    """Raise ValueError if users have set a link that does not belong to the loss."""
+def _check_trainable(request: Request, source: Model, objective: Objective) -> None:
+    """Raise ValueError for a link that is not the loss's, and for layers that share memory."""
+    if request.inspects:
+        return
+    if request.estimator.solver != "lbfgs":  # which makes new arrays
+        refuse_overlaps(source)
     link = request.estimator.out_activation_
-    if not request.inspects and link != objective.link:
+    if link != objective.link:
         raise ValueError(
             f"out_activation_ is {link!r}, but training with this loss needs {objective.link!r}: "
             "predictions can use another link, training cannot. Set out_activation_ to "
