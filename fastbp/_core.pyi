@@ -66,6 +66,15 @@ def predict_arrays(
     out: Floating,
     link: int,
 ) -> bool: ...
+def validate(
+    program: Plan,
+    params: Floating,
+    scratch: Floating,
+    samples: Any,
+    objective: LoweredObjective,
+    out: Floating,
+    losses_b: Floating,
+) -> None: ...
 def look(
     program: Plan,
     params: Floating,
@@ -80,16 +89,6 @@ def deltas(
 def pull_back(
     program: Plan, params: Floating, scratch: Floating, x: Rows, deltas: Floating, dx: Floating
 ) -> None: ...
-def row_losses(
-    program: Plan,
-    z: Floating,
-    y: Floating,
-    objective: LoweredObjective,
-    delta: Floating,
-    losses_b: Floating,
-    scratch: Floating,
-) -> None: ...
-def apply_link(link: int, z: Floating) -> None: ...
 def is_finite(x: Floating) -> bool: ...
 def stop_team(words: NDArray[int32]) -> None: ...
 def abort_team(words: NDArray[int32]) -> None: ...
@@ -154,3 +153,13 @@ def kernel_step(
     scale: float,
 ) -> None: ...
 def kernel_rate(rule: dict[str, Any], rate: float, step: int) -> float: ...
+def kernel_losses(
+    program: Plan,
+    z: Floating,
+    y: Floating,
+    objective: LoweredObjective,
+    delta: Floating,
+    losses_b: Floating,
+    scratch: Floating,
+) -> None: ...
+def kernel_link(link: int, z: Floating) -> None: ...

@@ -69,8 +69,8 @@ from fastbp.kernels.scratch cimport (
     GRADIENT,
     PREDICT,
     PREDICT_ARRAYS,
-    ROW_LOSSES,
     Use,
+    VALIDATE,
     layer_rows,
     own_products,
 )
@@ -142,7 +142,7 @@ RULE_CONSTANTS = {"sgd": ("momentum", "nesterovs_momentum"),
 ALL_CONSTANTS = tuple(name for names in RULE_CONSTANTS.values() for name in names)
 STATE_ROWS = {name: optimizers.state_rows(code) for name, code in OPTIMIZERS.items()}
 USES = {"epoch": EPOCH, "epoch_csr": EPOCH_CSR, "gradient": GRADIENT, "predict": PREDICT,
-        "predict_arrays": PREDICT_ARRAYS, "examine": EXAMINE, "row_losses": ROW_LOSSES}
+        "predict_arrays": PREDICT_ARRAYS, "examine": EXAMINE, "validate": VALIDATE}
 
 cdef Layer a_layer
 PLAN = <Layer[:1]>&a_layer  # an array of one row of a plan, for its dtype
@@ -358,6 +358,34 @@ def predict_arrays(program, tuple coefs, tuple intercepts, floating[::1] scratch
     return predict_rows(&walk, PREDICT_ARRAYS, params, walk.size_params, scratch, out, link) != 0
 
 
+def validate(program, const floating[::1] params, floating[::1] scratch, samples, objective,
+             floating[:, ::1] out, floating[::1] losses_b):
+    """Predictions of all rows, and the reported loss of each, which its weight does not change."""
+    cdef Walk walk
+    cdef Py_ssize_t k, first, rows, K = out.shape[1]
+    cdef const Layer* last
+    bind_plan(&walk, program)
+    bind_samples(&walk, &params[0], samples, objective)
+    bind_layout(&walk, VALIDATE, walk.samples)
+    check_sizes(&walk, params.shape[0], scratch.shape[0])
+    walk.scratch, walk.sample_weight = &scratch[0], NULL
+    last = walk.plan + walk.layers - 1
+    if out.shape[0] != walk.samples or K != last.fan_out or losses_b.shape[0] != walk.samples:
+        raise ValueError("the output does not fit")
+    with nogil:
+        fill_registers(&walk, &params[0])
+        for k in range((walk.samples + walk.batch - 1) // walk.batch):
+            first = k * walk.batch
+            rows = min(walk.batch, walk.samples - first)
+            forward(&walk, &params[0], first, 0, rows, NULL)
+            memcpy(&out[first, 0], layer_rows(&walk, &params[0], walk.activations, last, 0),
+                   rows * K * sizeof(floating))
+            output_deltas(&walk, &params[0], first, 0, rows)
+            memcpy(&losses_b[first], <floating*>walk.scratch + walk.losses,
+                   rows * sizeof(floating))
+            losses.link_forward(walk.loss.link, &out[first, 0], rows, K)
+
+
 cdef int bind_examined(Walk* walk, const floating* params, Py_ssize_t size_params,
                        floating[::1] scratch) except -1:
     """The layout for the doors below, of samples that are bound."""
@@ -448,35 +476,6 @@ def pull_back(program, const floating[::1] params, floating[::1] scratch, x,
                 out_x + first * layer.fan_in, layer_rows(&walk, &params[0], walk.deltas, layer, 0),
                 &params[layer.weight], rows, layer.fan_in, layer.fan_out,
                 own_products(&walk, &params[0]))
-
-
-# ---- losses and links -----------------------------------------------------------------------
-
-def row_losses(program, floating[:, ::1] z, const floating[:, ::1] y, objective,
-               floating[:, ::1] delta, floating[::1] losses_b, floating[::1] scratch):
-    """Reported loss and delta of each row; the raw predictions z are overwritten."""
-    cdef Walk walk
-    cdef Py_ssize_t B = z.shape[0]
-    bind_plan(&walk, program)
-    bind_objective(&walk, objective, y)
-    bind_layout(&walk, ROW_LOSSES, B)
-    walk.scratch = &scratch[0]
-    if (z.shape[1] != walk.loss.K or delta.shape[1] != walk.loss.K or y.shape[0] != B
-            or delta.shape[0] != B or losses_b.shape[0] != B
-            or scratch.shape[0] < walk.scratch_size):
-        raise ValueError("the arrays of a loss do not fit each other")
-    with nogil:
-        fill_registers(&walk, &z[0, 0])
-        losses_and_deltas(&walk, &losses_b[0], &delta[0, 0], &z[0, 0],
-                          &scratch[walk.loss_scratch], &y[0, 0], NULL, B)
-
-
-def apply_link(int link, floating[:, ::1] z):
-    """z := the prediction."""
-    check_link(link)
-    if z.shape[1] < 1:
-        raise ValueError("a prediction has one column at least")
-    losses.link_forward(link, &z[0, 0], z.shape[0], z.shape[1])
 
 
 # ---- the rest -------------------------------------------------------------------------------

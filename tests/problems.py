@@ -153,9 +153,9 @@ def row_losses(loss, z, y, exact=False, core=core, **fields):
     n, outputs = z.shape
     plan = make_plan([1, outputs], [])
     delta, rows = np.empty_like(z), np.empty(n, z.dtype)
-    scratch = np.full(core.scratch_size(plan, n, 1, "row_losses"), np.nan, z.dtype)
+    scratch = np.full(core.scratch_size(plan, n, 1, "validate"), np.nan, z.dtype)
     objective = lowered(loss, outputs, exact=exact)._replace(**fields)
-    core.row_losses(plan, z.copy(), y, objective, delta, rows, scratch)
+    core.kernel_losses(plan, z.copy(), y, objective, delta, rows, scratch)
     return rows, delta
 
 

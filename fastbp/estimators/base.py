@@ -85,7 +85,7 @@ class BaseMLP(Guarded, CheckedEstimator):
     - ``_objective(n_outputs, labels)``: the Objective, without alpha.
     - ``_decode(labels, prediction)``, static: the result of `predict`, from predictions or targets
       with a column for each output.
-    - ``_metric()``: the score as a function of (y_true, y_pred, sample_weight).
+    - ``_metric(y_true, sample_weight)``: the score as a function of predictions.
     - ``_y_is_numeric``: whether targets are numbers, and not class labels.
     """
 

@@ -25,6 +25,7 @@ from fastbp.estimators.labels import (
     probabilities,
     soft_labels,
 )
+from fastbp.estimators.metrics import Accuracy
 from fastbp.estimators.model import join_arrays
 from fastbp.estimators.scikit_learn import (
     StrOptions,
@@ -574,7 +575,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         inputs.refuse_sparse(sample_weight, "sample_weight")
         y = inputs.sound_targets(y)
         y = most_probable(y, self.__dict__.get("_label_binarizer"))
-        return super().score(X, y, sample_weight)
+        return Accuracy(y, sample_weight)(self.predict(X))
 
     # ---- hooks of BaseMLP
 
@@ -708,11 +709,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         is_index = labels.is_multinomial and not labels.soft
         return inputs.as_targets(y.argmax(axis=1) if is_index else y, dtype)
 
-    def _metric(self) -> Callable[..., float]:
+    def _metric(self, y_true: Any, sample_weight: Any) -> Callable[[Any], float]:
         """Accuracy."""
-        from sklearn.metrics import accuracy_score  # imported late: it takes 18 ms
-
-        return accuracy_score
+        return Accuracy(y_true, sample_weight)
 
     @staticmethod
     def _decode(labels: Labels, probability: NDArray[Any]) -> NDArray[Any]:

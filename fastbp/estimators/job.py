@@ -411,7 +411,7 @@ def _validation_set(
     """The validation set with the metric of the estimator."""
     labels = job.labels
     decode = partial(estimator._decode, labels)
-    score = partial(_score, estimator._metric(), decode, decode(held_out.y), held_out.weight)
+    score = partial(_score, estimator._metric(decode(held_out.y), held_out.weight), decode)
     with inputs.about("y_val"):  # float32 may not hold it
         targets = estimator._lower_targets(held_out.y, labels, job.samples.y.dtype)
     samples = Samples(held_out.x, targets, held_out.weight)
@@ -419,18 +419,18 @@ def _validation_set(
 
 
 def _score(
-    metric: Callable[..., float],
+    metric: Callable[[Any], float],
     decode: Callable[[NDArray[Any]], NDArray[Any]],
-    truth: NDArray[Any],
-    sample_weight: NDArray[np.float64] | None,
     out: NDArray[np.floating],
 ) -> float:
     """The metric of predictions with a column for each output; NaN if one is not finite."""
     prediction = decode(out)
-    if prediction.dtype.kind == "f" and not np.isfinite(prediction).all():
+    if prediction.dtype.kind != "f":
+        return metric(prediction)
+    if not np.isfinite(prediction).all():
         return np.nan
     with np.errstate(over="ignore", invalid="ignore"):  # predictions may be huge
-        return float(metric(truth, prediction, sample_weight=sample_weight))
+        return metric(prediction)
 
 
 def watches_of(estimator: CheckedEstimator, job: EstimatorJob) -> list[Watch]:

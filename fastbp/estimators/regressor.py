@@ -1,7 +1,6 @@
 """MLPRegressor."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -17,6 +16,7 @@ from fastbp.estimators.guard import fitting
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import PARTIAL_FIT, Data
 from fastbp.estimators.labels import Labels
+from fastbp.estimators.metrics import R2, D2Pinball
 from fastbp.estimators.model import join_arrays
 from fastbp.estimators.scikit_learn import (
     Interval,
@@ -37,28 +37,6 @@ LINKS_OF_LOSSES = {
     "gamma": "exp",
     "tweedie": "exp",
 }
-
-
-def _d2_of_levels(
-    levels: NDArray[np.float64],
-    y_true: NDArray[Any],
-    y_pred: NDArray[Any],
-    sample_weight: ArrayLike | None,
-) -> float:
-    """The mean D^2 of the pinball losses of all levels and targets."""
-    from sklearn.metrics import d2_pinball_score
-
-    y_true, y_pred = (y.reshape(len(y), -1) for y in (y_true, y_pred))
-    scores = [
-        d2_pinball_score(
-            y_true[:, k],
-            y_pred[:, k],
-            sample_weight=sample_weight,
-            alpha=levels[k % len(levels)],
-        )
-        for k in range(y_pred.shape[1])
-    ]
-    return np.mean(scores)
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -561,7 +539,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         inputs.refuse_sparse(sample_weight, "sample_weight")
         y = inputs.dense_targets(y)
         if self.loss != "quantile":
-            return super().score(X, y, sample_weight)
+            return self._metric(y, sample_weight)(self.predict(X))
         prediction, y = self.predict(X), self._for_each_level(np.asarray(y))
         n_outputs = y.shape[1] if y.ndim > 1 else 1
         if n_outputs != self.n_outputs_:
@@ -569,7 +547,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"y and quantile make {n_outputs} outputs, but the fitted model has "
                 f"{self.n_outputs_}."
             )
-        return self._metric()(y, prediction, sample_weight)
+        return self._metric(y, sample_weight)(prediction)
 
     # ---- hooks of BaseMLP
 
@@ -637,13 +615,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """The targets as floats."""
         return inputs.as_targets(y, dtype)
 
-    def _metric(self) -> Callable[..., float]:
+    def _metric(self, y_true: Any, sample_weight: Any) -> Callable[[Any], float]:
         """R^2, or D^2 of the pinball losses."""
-        from sklearn.metrics import r2_score  # imported late: it takes 18 ms
-
         if self.loss != "quantile":
-            return r2_score
-        return partial(_d2_of_levels, inputs.check_levels(self.quantile))
+            return R2(y_true, sample_weight)
+        return D2Pinball(y_true, sample_weight, inputs.check_levels(self.quantile))
 
     @staticmethod
     def _decode(labels: Labels, prediction: NDArray[Any]) -> NDArray[Any]:

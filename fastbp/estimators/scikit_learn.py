@@ -9,6 +9,7 @@ from operator import is_
 from typing import TYPE_CHECKING
 
 import numpy as np
+import sklearn
 from numpy.typing import NDArray
 from sklearn.base import (
     BaseEstimator,
@@ -42,6 +43,7 @@ __all__ = [
     "check_sample_weight",
     "fit_context",
     "label_binarizer",
+    "quantile_of_d2",
     "validate_params",
 ]
 
@@ -130,3 +132,16 @@ def label_binarizer(classes: NDArray[np.integer], kind: str) -> "LabelBinarizer"
     binarizer = LabelBinarizer()
     vars(binarizer).update(y_type_=kind, sparse_input_=False, classes_=classes)
     return binarizer
+
+
+def quantile_of_d2(y, sample_weight, level):
+    """The quantile of each column by which `d2_pinball_score` divides; None before version 1.9.
+
+    The older ones take another quantile.
+    """
+    from sklearn.utils.stats import _weighted_percentile
+
+    if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9):
+        return None
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight
+    return _weighted_percentile(y, weight, percentile_rank=level * 100, average=True)

@@ -152,3 +152,30 @@ def kernel_rate(dict rule, double rate, Py_ssize_t step):
     cdef Walk walk
     bind_rule(&walk, rule)
     return optimizers.corrected_rate(&walk.rule, rate, step)
+
+
+def kernel_losses(program, floating[:, ::1] z, const floating[:, ::1] y, objective,
+                  floating[:, ::1] delta, floating[::1] losses_b, floating[::1] scratch):
+    """Reported loss and delta of each row; the raw predictions z are overwritten."""
+    cdef Walk walk
+    cdef Py_ssize_t k, B = z.shape[0]
+    bind_plan(&walk, program)
+    bind_objective(&walk, objective, y)
+    bind_layout(&walk, VALIDATE, B)
+    walk.scratch = &scratch[0]
+    if (z.shape[1] != walk.loss.K or delta.shape[1] != walk.loss.K or y.shape[0] != B
+            or delta.shape[0] != B or losses_b.shape[0] != B
+            or scratch.shape[0] < walk.scratch_size):
+        raise ValueError("the arrays of a loss do not fit each other")
+    fill_registers(&walk, &z[0, 0])
+    for k in range(0, B, walk.batch):
+        losses_and_deltas(&walk, &losses_b[k], &delta[k, 0], &z[k, 0],
+                          &scratch[walk.loss_scratch], &y[k, 0], NULL, min(walk.batch, B - k))
+
+
+def kernel_link(int link, floating[:, ::1] z):
+    """z := the prediction."""
+    check_link(link)
+    if z.shape[1] < 1:
+        raise ValueError("a prediction has one column at least")
+    losses.link_forward(link, &z[0, 0], z.shape[0], z.shape[1])

@@ -14,7 +14,7 @@ cdef enum Use:
     PREDICT
     PREDICT_ARRAYS  # with weights that may be transposed
     EXAMINE     # activations, slopes and deltas of all layers
-    ROW_LOSSES
+    VALIDATE    # predictions and row losses
 
 cdef enum:
     # Rows that pass through all layers together. With BLAS their number changes the bits, so it is
@@ -64,7 +64,7 @@ cdef inline Py_ssize_t block_rows(const Walk* walk) noexcept nogil:
 
 cdef inline bint in_blocks(Use use) noexcept nogil:
     """Whether all rows are walked in blocks of a fixed size, whatever their number."""
-    return use in (PREDICT, PREDICT_ARRAYS, EXAMINE)
+    return use in (PREDICT, PREDICT_ARRAYS, EXAMINE, VALIDATE)
 
 
 cdef inline bint has_backward(Use use) noexcept nogil:
@@ -89,6 +89,7 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     cdef Py_ssize_t l, outputs, slice_size = 0, product_size = 0
     cdef const Layer* layer
     cdef bint has_slopes = False, backward = has_backward(use), fused = use == EPOCH
+    cdef bint has_losses = backward or use == VALIDATE
     walk.batch = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
     walk.has_slopes_of_tapes, walk.n_slices = backward, 0
     for l in range(walk.layers):
@@ -100,21 +101,15 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     outputs = walk.plan[walk.layers - 1].fan_out
     walk.block = block_rows(walk) if backward else walk.batch
     walk.slice_size = padded(slice_size)
-    walk.product_size = 0 if use == ROW_LOSSES else padded(product_size)
+    walk.product_size = padded(product_size)
     walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
     walk.gathered = 0
     walk.activations = padded(walk.batch * walk.plan[0].fan_in) if fused else 0
-    walk.slopes = walk.activations
-    if use != ROW_LOSSES:
-        walk.slopes += padded(walk.batch * walk.widths)
-    walk.loss_scratch = walk.slopes
-    if use != ROW_LOSSES and has_slopes:
-        walk.loss_scratch += padded(walk.batch * walk.widths)
-    walk.deltas = walk.loss_scratch
-    if backward or use == ROW_LOSSES:
-        walk.deltas += padded(walk.batch * outputs)
-    walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if backward else 0)
-    walk.squares = walk.losses + (padded(walk.batch) if backward else 0)
+    walk.slopes = walk.activations + padded(walk.batch * walk.widths)
+    walk.loss_scratch = walk.slopes + (padded(walk.batch * walk.widths) if has_slopes else 0)
+    walk.deltas = walk.loss_scratch + (padded(walk.batch * outputs) if has_losses else 0)
+    walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if has_losses else 0)
+    walk.squares = walk.losses + (padded(walk.batch) if has_losses else 0)
     walk.registers = walk.squares + (padded(walk.n_slices) if backward else 0)
     walk.products = walk.registers + walk.size * walk.register_size
     walk.slices = walk.products + walk.size * walk.product_size

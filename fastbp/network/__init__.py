@@ -11,6 +11,7 @@ from fastbp.network.inference import (
     PREDICT_CHUNK,
     chunk_rows,
     count_rows,
+    for_each_chunk,
     predict_chunks,
     row_slice,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "count_params",
     "count_rows",
     "epoch_use",
+    "for_each_chunk",
     "hidden_activations",
     "make_plan",
     "params_dtype",

@@ -24,23 +24,28 @@ def predict_chunks(
     link: str,
     out: Any,
     team: Workers,
-    finish: Callable[[slice], None] | None = None,
 ) -> bool:
     """Write the predictions of many rows into out, by the ranks of a team.
 
-    predict is `Network.predict` or a function like it, rows(slice) a chunk of x. finish(slice),
-    unless None, is called afterwards by the same rank.
+    predict is `Network.predict` or a function like it, rows(slice) a chunk of x.
     """
     finite = []
 
     def predict_part(part: slice) -> None:
         finite.append(predict(rows(part), link, out[part]))
-        if finish is not None:
-            finish(part)
 
-    parts = [slice(first, first + chunk) for first in range(0, len(out), chunk)]
-    team.for_each(parts, predict_part)
+    for_each_chunk(len(out), chunk, team, predict_part)
     return all(finite)
+
+
+def for_each_chunk(
+    n_rows: int, chunk: int, team: Workers, function: Callable[[slice], None]
+) -> None:
+    """Call function(slice) for every chunk of the rows; a single one is not given to a rank."""
+    if n_rows <= chunk:
+        function(slice(0, n_rows))
+    else:
+        team.for_each((slice(k, k + chunk) for k in range(0, n_rows, chunk)), function)
 
 
 def chunk_rows(work: float) -> int:

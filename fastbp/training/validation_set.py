@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.kernels import Rows, core, variant
-from fastbp.network import Network, chunk_rows, predict_chunks
+from fastbp.kernels import core, variant
+from fastbp.network import Network, allocate, chunk_rows, for_each_chunk
 from fastbp.threads import Team
 from fastbp.training.objective import Objective
 from fastbp.training.samples import Samples
@@ -42,34 +42,25 @@ class ValidationSet:
         self.chunk = chunk_rows(sum(network.row_work(samples.entries_per_row)))
         self.out = np.empty((n_samples, network.units[-1]), dtype)
         self.losses = np.empty(n_samples, dtype)
+        rows = min(self.chunk, n_samples)
+        self.scratch_size = core.scratch_size(self.program, rows, 1, "validate")
 
     def __call__(self, team: Team) -> tuple[float, float]:
-        predict_chunks(
-            self.network.predict, self._rows, self.chunk, "identity", self.out, team, self._finish
-        )
+        for_each_chunk(len(self.samples), self.chunk, team, self._validate)
         return self.score(self.out), self._loss()
 
-    def _rows(self, part: slice) -> Rows:
-        return self.samples[part].x
-
-    def _finish(self, part: slice) -> None:
-        """Compute the losses of a chunk, and replace its raw predictions by predictions."""
-        z, y, losses = self.out[part], self.samples.y[part], self.losses[part]
-        scratch = self.network.scratch(len(z), 1, "row_losses", self.program)
-        row_losses, apply_link = (
-            variant(core.row_losses, z.dtype),
-            variant(core.apply_link, z.dtype),
-        )
-        row_losses(self.program, z.copy(), y, self.objective, np.empty_like(z), losses, scratch)
-        apply_link(self.objective.link, z)
+    def _validate(self, part: slice) -> None:
+        """Compute the predictions and losses of a chunk."""
+        out, losses = self.out[part], self.losses[part]
+        samples = self.samples if len(out) == len(self.samples) else self.samples[part]
+        scratch = allocate(self.scratch_size, out.dtype)
+        validate = variant(core.validate, out.dtype)
+        validate(self.program, self.network.params, scratch, samples, self.objective, out, losses)
 
     def _loss(self) -> float:
         """The weighted mean of the row losses. Samples of weight 0 never count, even if NaN."""
-        losses, total, weight = (
-            self.losses.astype(np.float64),
-            len(self.losses),
-            self.samples.weight,
-        )
+        losses, weight = self.losses.astype(np.float64, copy=False), self.samples.weight
+        total: float = len(losses)
         with np.errstate(all="ignore"):
             if weight is not None:
                 losses = np.where(weight > 0, losses * weight, 0)

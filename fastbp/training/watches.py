@@ -44,7 +44,7 @@ class Validation(Watch):
 
     def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
         score, loss = self.validation_set(team)
-        return epoch._replace(validation_score=score, validation_loss=loss)
+        return Epoch(epoch.loss, loss, score, epoch.seconds, epoch.rate)
 
 
 class PrintLoss(Watch):

@@ -295,7 +295,7 @@ def test_small_doors_check_sizes():
         with pytest.raises(ValueError, match="a team has"):
             door(np.zeros(3, np.int32))
     with pytest.raises(ValueError, match="one column"):
-        core.apply_link(core.LINKS["softmax"], np.zeros((3, 0)))
+        core.kernel_link(core.LINKS["softmax"], np.zeros((3, 0)))
 
 
 # ---- at random
@@ -327,8 +327,8 @@ def all_doors(network, whole):
         ),
         "predict": lambda s: core.predict(whole, params, s, x, out, 0),
         "examine": lambda s: core.look(whole, params, s, x, np.empty(widths), np.empty(widths)),
-        "row_losses": lambda s: core.row_losses(
-            whole, out.copy(), y, objective, out.copy(), np.empty(n), s
+        "validate": lambda s: core.validate(
+            whole, params, s, task.samples, objective, out, np.empty(n)
         ),
     }
     accepted, memory = 0, []

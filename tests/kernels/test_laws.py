@@ -313,7 +313,7 @@ def test_the_soft_log_loss_of_scikit_learn(dtype):
     z = (rng.randn(30, 4) * 9).astype(dtype)
     y = twins.shares(rng, (30, 4)).astype(dtype)
     p = z.copy()
-    core.apply_link(core.LINKS["softmax"], p)
+    core.kernel_link(core.LINKS["softmax"], p)
     rows, _ = row_losses("soft_log_loss", z, y)
     assert rows.mean() == pytest.approx(log_loss(y, p), rel=20 * float(np.finfo(dtype).eps))
     _, delta = row_losses("soft_log_loss", z, y * dtype(1.5))
@@ -579,7 +579,7 @@ def test_losses_and_links(loss, outputs, dtype):
     z = np.random.RandomState(2).randn(40, problem.network.units[-1]).astype(dtype) * 3
     p = z.copy()
     rows, delta = row_losses(loss, z, problem.y)
-    core.apply_link(problem.objective.link, p)
+    core.kernel_link(problem.objective.link, p)
     tolerance = np.finfo(dtype).eps * 50
     exact = z.astype(float)
     np.testing.assert_allclose(p, oracle.predicted(loss, exact), rtol=tolerance)
@@ -617,7 +617,7 @@ def test_links_of_predictions(link, dtype):
     z[:4, 0] = 0, -0.0, 30, -30
     z[7, 3] = np.nan
     p = z.copy()
-    core.apply_link(core.LINKS[link], p)
+    core.kernel_link(core.LINKS[link], p)
     tolerance = np.finfo(dtype).eps * 200
     with np.errstate(invalid="ignore"):
         expected = twins.LINKS[link].f(z.astype(float))
@@ -626,7 +626,7 @@ def test_links_of_predictions(link, dtype):
     out, raw = np.empty((2, problem.n, 2), dtype)
     problem.network.predict(problem.x, link, out)
     problem.network.predict(problem.x, "identity", raw)
-    core.apply_link(core.LINKS[link], raw)
+    core.kernel_link(core.LINKS[link], raw)
     np.testing.assert_array_equal(out, raw)
 
 
@@ -636,7 +636,7 @@ def test_links_of_predictions_are_those_of_layers(name, dtype):
     z = np.random.RandomState(0).randn(9, 5).astype(dtype)
     z[3, 2] = np.nan
     p, a = z.copy(), z.copy()
-    core.apply_link(core.LINKS[name], p)
+    core.kernel_link(core.LINKS[name], p)
     core.kernel_activate(core.ACTIVATIONS[name], a.reshape(-1), np.empty(45, dtype))
     np.testing.assert_array_equal(p, a)
 

@@ -355,11 +355,11 @@ def test_any_number_of_threads_records_the_same_bits(cls, sparse, monkeypatch):
     x_val = np.random.RandomState(1).randn(1000, 6)
     y_val = x_val[:, :3].argmax(axis=1) if cls is MLPClassifier else x_val[:, :2]
     ran = []
-    finish = validation_set.ValidationSet._finish
+    validate = validation_set.ValidationSet._validate
     monkeypatch.setattr(
         validation_set.ValidationSet,
-        "_finish",
-        lambda self, part: (ran.append(part.start), finish(self, part)),
+        "_validate",
+        lambda self, part: (ran.append(part.start), validate(self, part)),
     )
     curves = []
     for n_threads in (1, 2, 3):
