@@ -9,10 +9,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 import oracle
 import twins
-from fastbp import MLPRegressor, check_gradient
+from fastbp import MLPClassifier, MLPRegressor, check_gradient
 from fastbp import graph as fg
 from fastbp.graph.expression import ACTIVATION, LOSS, Expression
 from fastbp.kernels import core
@@ -69,6 +70,33 @@ def test_values_and_gradients_of_nets(activation, loss, dtype):
     grads = np.concatenate([array.ravel() for array in grads])
     assert value == pytest.approx(expected, rel=tolerance)
     np.testing.assert_allclose(gradient, grads, rtol=tolerance, atol=tolerance * abs(grads).max())
+
+
+def test_class_weight_is_that_of_the_cross_entropy():
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(60, 5), rng.randint(3, size=60)
+    weights = {0: 0.3, 1: 1.7, 2: 5.0}
+    model = MLPClassifier(
+        (8,), activation="tanh", alpha=0, batch_size=20, max_iter=20, shuffle=False,
+        class_weight=weights, random_state=0, epsilon=1e-300, tol=0, n_iter_no_change=99,
+    )  # fmt: skip
+    start = clone(model).set_params(learning_rate_init=1e-300, max_iter=1).fit(X, y)
+    layers = [torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3)]
+    net = torch.nn.Sequential(*layers).double()
+    arrays = zip(layers[::2], start.coefs_, start.intercepts_, strict=True)
+    for layer, weight, bias in arrays:
+        layer.weight.data, layer.bias.data = tensor(weight.T), tensor(bias)
+    adam = torch.optim.Adam(net.parameters(), lr=0.001, eps=1e-300)
+    loss = torch.nn.CrossEntropyLoss(weight=tensor(list(weights.values())))
+    for step in range(60):
+        rows = slice(20 * (step % 3), 20 * (step % 3) + 20)
+        adam.zero_grad()
+        loss(net(tensor(X[rows])), torch.tensor(y[rows])).backward()
+        adam.step()
+    model.fit(X, y)
+    for layer, weight, bias in zip(layers[::2], model.coefs_, model.intercepts_, strict=True):
+        np.testing.assert_allclose(layer.weight.detach().T, weight, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(layer.bias.detach(), bias, rtol=0, atol=1e-12)
 
 
 # ---- formulas, written once for both: f is fastbp.graph or TORCH

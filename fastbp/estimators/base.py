@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp import training
 from fastbp.estimators import inputs
 from fastbp.estimators.adopt import at_once, extensions, forget_known, replacements
+from fastbp.estimators.class_weight import ClassWeights
 from fastbp.estimators.guard import (
     NEVER_CHANGED,
     Guarded,
@@ -25,8 +26,9 @@ from fastbp.estimators.guard import (
     changes_of,
     guard_of,
 )
+from fastbp.estimators.held_out import NO_DATA, Data
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.job import FIT, NO_DATA, PARTIAL_FIT, Data, EstimatorJob, Request, make_job
+from fastbp.estimators.job import FIT, PARTIAL_FIT, EstimatorJob, Request, make_job
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.messages import lbfgs_message, warn
 from fastbp.estimators.model import (
@@ -81,6 +83,7 @@ class BaseMLP(Guarded, CheckedEstimator):
     - ``_read_targets(y, labels, strict)``: targets with a column for each output, and Labels. If
       `strict`, y has to have all classes.
     - ``_read_validation_targets(y, labels, n_outputs)``: targets of y_val.
+    - ``_class_weights(y, sample_weight, labels, purpose)``: ClassWeights, or None.
     - ``_lower_targets(y, labels, dtype)``: targets as the core takes them.
     - ``_objective(n_outputs, labels)``: the Objective, without alpha.
     - ``_decode(labels, prediction)``, static: the result of `predict`, from predictions or targets
@@ -135,6 +138,10 @@ class BaseMLP(Guarded, CheckedEstimator):
                 f" optimizers. {self.solver} is not stochastic."
             )
         return True
+
+    def _class_weights(self, *_: Any) -> ClassWeights | None:
+        """None: only classifiers have classes."""
+        return None
 
     # ---- fit: job, run, adopt
 

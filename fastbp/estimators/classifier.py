@@ -12,9 +12,11 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from fastbp import training
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.base import BaseMLP
+from fastbp.estimators.class_weight import ClassWeights, class_weights_of
 from fastbp.estimators.guard import fitting
+from fastbp.estimators.held_out import Data
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.job import PARTIAL_FIT, Data
+from fastbp.estimators.job import PARTIAL_FIT
 from fastbp.estimators.labels import (
     Labels,
     PlainLabels,
@@ -172,6 +174,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ``OMP_NUM_THREADS`` allow. Fits that run at the same time in several threads share these
         cores. The result has the same bits for every value.
 
+    class_weight : dict, list of dict, 'balanced' or None, default=None
+        Weights of the classes: a sample counts with its `sample_weight` times the weight of its
+        class, in training and in validation.
+
+        - A dict ``{label: weight}``; classes that are not in it have the weight 1.
+        - 'balanced': ``W / (K * W_c)``, where ``W_c`` is the sum of the weights of the samples of
+          class c, ``W`` that of all samples, and K the number of classes in y. `partial_fit`
+          refuses it.
+        - For multilabel targets 'balanced', or a list with a dict for each column, with the keys 0
+          and 1; the weights of the columns are multiplied.
+
+        `predict_proba` then gives the probabilities of a world in which classes are as frequent as
+        their weights say. ``p_c / w_c``, divided by its sum over the classes, leads back;
+        `sklearn.calibration.CalibratedClassifierCV` calibrates, and
+        `sklearn.model_selection.TunedThresholdClassifierCV` chooses another threshold instead of
+        weights. `score` does not use them.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
@@ -271,6 +290,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"log_loss", "squared_error"}), callable],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
     def __init__(
@@ -302,6 +322,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         loss="log_loss",
         init="auto",
         n_threads=None,
+        class_weight=None,
     ):
         self._store(locals())
 
@@ -642,6 +663,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return labels.binarizer.transform(y).astype(bool)
         first = 0 if n_columns > 1 else 1
         return indices[:, None] == np.arange(first, first + n_columns)
+
+    def _class_weights(
+        self,
+        y: NDArray[Any],
+        sample_weight: NDArray[np.float64] | None,
+        labels: Labels,
+        purpose: str,
+    ) -> ClassWeights | None:
+        """The weights of the classes, which multiply those of the samples."""
+        return class_weights_of(self.class_weight, y, sample_weight, labels, purpose == PARTIAL_FIT)
 
     def _read_validation_targets(
         self, y: NDArray[Any], labels: Labels, n_outputs: int

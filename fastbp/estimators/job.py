@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import check_random_state
 
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.continued import check_attributes, last_optimizer
-from fastbp.estimators.inputs import CheckedMatrix, Features, Matrix
+from fastbp.estimators.held_out import (
+    Data,
+    HeldOut,
+    given_validation,
+    hold_out,
+    validation_set,
+)
+from fastbp.estimators.inputs import CheckedMatrix, Features
 from fastbp.estimators.labels import Labels, fitted_labels
 from fastbp.estimators.messages import warn
 from fastbp.estimators.model import Model, model_of, refuse_overlaps
 from fastbp.estimators.overrides import refuse_overrides
 from fastbp.estimators.precision import precision_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
-from fastbp.kernels import Origin, Rows, core
+from fastbp.kernels import Origin, core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
     LBFGS,
@@ -40,25 +45,6 @@ from fastbp.training import (
 
 FIT, PARTIAL_FIT, INSPECT = "fit", "partial_fit", "inspect"  # purposes of a job
 BATCH_CLIPPED = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
-
-
-class Data(NamedTuple):
-    """Samples, targets and weights as users give them."""
-
-    X: Matrix | None
-    y: ArrayLike | None
-    sample_weight: ArrayLike | None = None
-
-
-NO_DATA = Data(None, None)
-
-
-class HeldOut(NamedTuple):
-    """Validation data after all checks."""
-
-    x: Rows
-    y: NDArray[Any]  # a column for each output
-    weight: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)
@@ -142,22 +128,23 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     dtype = request.dtype
     if dtype is None and source is not None:
         dtype = source.network.params.dtype
-    samples, objective, dtype = _problem(request, X, y, data.sample_weight, labels, dtype)
+    weights = inputs.check_weights(data.sample_weight, X)
+    class_weights = estimator._class_weights(y, weights, labels, request.purpose)
+    if class_weights is not None:
+        weights = class_weights.times(weights, y)
+    samples, objective, dtype = _problem(request, X, y, weights, labels, dtype)
     held_out = None
     if validates:
-        held_out = _given_validation(estimator, validation, y.shape[1], labels, samples.y.dtype)
+        held_out = given_validation(
+            estimator, validation, y.shape[1], labels, samples.y.dtype, class_weights
+        )
     random_state = check_random_state(
         copy.deepcopy(estimator.random_state) if request.inspects else estimator.random_state
     )
-    origin = None
+    units, origin = [X.shape[1], *hidden, y.shape[1]], None
     if source is not None:
-        _check_shape(request, source.network, hidden, y.shape[1])
-        _check_trainable(request, source, objective)
-        origin = _origin(request, source, samples.y.dtype)
-        is_copied = origin is None
-        network = source.copy_network(samples.y.dtype) if is_copied else source.network.unset_copy()
+        network, origin = _continued(request, source, units, samples, objective)
     else:
-        units = [X.shape[1], *hidden, y.shape[1]]
         n_validation = 0 if held_out is None else len(held_out.y)
         network = _new_network(request, units, samples, n_validation, random_state)
     job = EstimatorJob(
@@ -206,7 +193,7 @@ def _problem(
     request: Request,
     X: CheckedMatrix,
     y: NDArray[Any],
-    sample_weight: ArrayLike | None,
+    weights: NDArray[np.float64] | None,
     labels: Labels,
     dtype: DTypeLike | None,
 ) -> tuple[Samples, Objective, DTypeLike]:
@@ -214,7 +201,7 @@ def _problem(
     estimator = request.estimator
     objective = estimator._objective(y.shape[1], labels)
     dtype = X.dtype if dtype is None else dtype
-    weights, alpha = inputs.near_one(inputs.check_weights(sample_weight, X), estimator.alpha)
+    weights, alpha = inputs.near_one(weights, estimator.alpha)
     targets, kept = estimator._lower_targets(y, labels, dtype), dtype
     if not request.inspects:
         incremental = request.purpose == PARTIAL_FIT
@@ -227,18 +214,16 @@ def _problem(
     return samples, replace(objective, alpha=alpha), kept
 
 
-def _given_validation(
-    draft: CheckedEstimator, validation: Data, n_outputs: int, labels: Labels, dtype: DTypeLike
-) -> HeldOut:
-    """The given validation data, checked and converted like the training data."""
-    X, y, sample_weight = inputs.check_validation_data(
-        draft, *validation, y_numeric=draft._y_is_numeric
-    )
-    with inputs.about("X_val"):
-        x = inputs.as_rows(X, dtype)
-    with inputs.about("y_val"):
-        y = draft._read_validation_targets(y, labels, n_outputs)
-    return HeldOut(x, y, inputs.near_one(sample_weight, 0.0)[0])
+def _continued(
+    request: Request, source: Model, units: list[int], samples: Samples, objective: Objective
+) -> tuple[Network, Origin | None]:
+    """The network of a model to train on, and what its first step reads if it is not copied."""
+    _check_shape(request, source.network, units[1:-1], units[-1])
+    _check_trainable(request, source, objective)
+    origin = _origin(request, source, samples.y.dtype)
+    if origin is not None:
+        return source.network.unset_copy(), origin
+    return source.copy_network(samples.y.dtype), None
 
 
 def _check_shape(request: Request, network: Network, hidden: list[int], n_outputs: int) -> None:
@@ -322,9 +307,9 @@ def _for_training(
     if not (is_lbfgs or job.incremental or isinstance(estimator.random_state, Integral)):
         start = job.course.random_state.get_state(legacy=False)
     if job.early_stopping and held_out is None:
-        rows, held_out = _hold_out(estimator, job, y)
+        rows, held_out = hold_out(estimator, job, y)
     if held_out is not None:
-        job.validation_set = _validation_set(estimator, job, held_out)
+        job.validation_set = validation_set(estimator, job, job.labels, held_out)
     job.max_iter = 1 if job.incremental else estimator.max_iter
     job.course = last_course(estimator, job, rows)
     if is_lbfgs:
@@ -336,18 +321,6 @@ def _for_training(
     job.course.optimizer = _optimizer(estimator, job)
     job.rule = job.course.optimizer.rule
     return job
-
-
-def _hold_out(
-    estimator: CheckedEstimator, job: EstimatorJob, y: NDArray[Any]
-) -> tuple[NDArray[np.intp], HeldOut]:
-    """Indices of the training rows, and the samples that early stopping holds out."""
-    stratify = y if y.shape[1] == 1 and not estimator._y_is_numeric else None
-    rows, others = inputs.hold_out(
-        len(y), estimator.validation_fraction, job.course.random_state, stratify
-    )
-    held_out = job.samples.take(others)
-    return rows, HeldOut(held_out.x, y[others], held_out.weight)
 
 
 def _batch_size(estimator: CheckedEstimator, n_samples: int) -> int:
@@ -403,34 +376,6 @@ def last_course(
         continues=bool(learned.get("loss_curve_")),
         origin=job.course.origin,
     )
-
-
-def _validation_set(
-    estimator: CheckedEstimator, job: EstimatorJob, held_out: HeldOut
-) -> ValidationSet:
-    """The validation set with the metric of the estimator."""
-    labels = job.labels
-    decode = partial(estimator._decode, labels)
-    score = partial(_score, estimator._metric(decode(held_out.y), held_out.weight), decode)
-    with inputs.about("y_val"):  # float32 may not hold it
-        targets = estimator._lower_targets(held_out.y, labels, job.samples.y.dtype)
-    samples = Samples(held_out.x, targets, held_out.weight)
-    return ValidationSet(job.network, job.objective, samples, score)
-
-
-def _score(
-    metric: Callable[[Any], float],
-    decode: Callable[[NDArray[Any]], NDArray[Any]],
-    out: NDArray[np.floating],
-) -> float:
-    """The metric of predictions with a column for each output; NaN if one is not finite."""
-    prediction = decode(out)
-    if prediction.dtype.kind != "f":
-        return metric(prediction)
-    if not np.isfinite(prediction).all():
-        return np.nan
-    with np.errstate(over="ignore", invalid="ignore"):  # predictions may be huge
-        return metric(prediction)
 
 
 def watches_of(estimator: CheckedEstimator, job: EstimatorJob) -> list[Watch]:

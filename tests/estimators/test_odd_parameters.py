@@ -120,6 +120,12 @@ OUR_PARAMETERS = [
     ("huber_threshold", "a float in the range (0.0, inf)", REG, [0, -1, *REALS]),
     ("tweedie_power", "a float in the range (1.0, 2.0)", REG, [1, 2, 0, 3, *REALS]),
     (
+        "class_weight",
+        "an instance of 'dict', an instance of 'list', a str among {'balanced'} or None",
+        CLF,
+        ["Balanced", "", 1, 1.5, nan, ({0: 1},), {0}],
+    ),
+    (
         "out_activation",
         "a str among {'exp', 'identity', 'logistic', 'softplus'} or None",
         REG,

@@ -1,0 +1,95 @@
+"""Validation data: given to `fit` or held out of X, and the set that training scores."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastbp.estimators import inputs
+from fastbp.estimators.class_weight import ClassWeights
+from fastbp.estimators.inputs import Matrix
+from fastbp.estimators.labels import Labels
+from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.kernels import Rows
+from fastbp.training import Job, Samples, ValidationSet
+
+
+class Data(NamedTuple):
+    """Samples, targets and weights as users give them."""
+
+    X: Matrix | None
+    y: ArrayLike | None
+    sample_weight: ArrayLike | None = None
+
+
+NO_DATA = Data(None, None)
+
+
+class HeldOut(NamedTuple):
+    """Validation data after all checks."""
+
+    x: Rows
+    y: NDArray[Any]  # a column for each output
+    weight: NDArray[np.float64] | None
+
+
+def given_validation(
+    draft: CheckedEstimator,
+    validation: Data,
+    n_outputs: int,
+    labels: Labels,
+    dtype: DTypeLike,
+    class_weights: ClassWeights | None,
+) -> HeldOut:
+    """The given validation data, checked, converted and weighted like the training data."""
+    X, y, sample_weight = inputs.check_validation_data(
+        draft, *validation, y_numeric=draft._y_is_numeric
+    )
+    with inputs.about("X_val"):
+        x = inputs.as_rows(X, dtype)
+    with inputs.about("y_val"):
+        y = draft._read_validation_targets(y, labels, n_outputs)
+    if class_weights is not None:
+        sample_weight = class_weights.times(sample_weight, y, "y_val")
+    return HeldOut(x, y, inputs.near_one(sample_weight, 0.0)[0])
+
+
+def hold_out(
+    estimator: CheckedEstimator, job: Job, y: NDArray[Any]
+) -> tuple[NDArray[np.intp], HeldOut]:
+    """Indices of the training rows, and the samples that early stopping holds out."""
+    stratify = y if y.shape[1] == 1 and not estimator._y_is_numeric else None
+    rows, others = inputs.hold_out(
+        len(y), estimator.validation_fraction, job.course.random_state, stratify
+    )
+    held_out = job.samples.take(others)
+    return rows, HeldOut(held_out.x, y[others], held_out.weight)
+
+
+def validation_set(
+    estimator: CheckedEstimator, job: Job, labels: Labels, held_out: HeldOut
+) -> ValidationSet:
+    """The validation set with the metric of the estimator."""
+    decode = partial(estimator._decode, labels)
+    score = partial(_score, estimator._metric(decode(held_out.y), held_out.weight), decode)
+    with inputs.about("y_val"):  # float32 may not hold it
+        targets = estimator._lower_targets(held_out.y, labels, job.samples.y.dtype)
+    samples = Samples(held_out.x, targets, held_out.weight)
+    return ValidationSet(job.network, job.objective, samples, score)
+
+
+def _score(
+    metric: Callable[[Any], float],
+    decode: Callable[[NDArray[Any]], NDArray[Any]],
+    out: NDArray[np.floating],
+) -> float:
+    """The metric of predictions with a column for each output; NaN if one is not finite."""
+    prediction = decode(out)
+    if prediction.dtype.kind != "f":
+        return metric(prediction)
+    if not np.isfinite(prediction).all():
+        return np.nan
+    with np.errstate(over="ignore", invalid="ignore"):  # predictions may be huge
+        return metric(prediction)
