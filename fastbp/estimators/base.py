@@ -123,6 +123,8 @@ class BaseMLP(Guarded, CheckedEstimator):
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "scoring": [str, callable, None],
+        "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def _store(self, parameters: dict[str, Any]) -> None:
@@ -192,7 +194,8 @@ class BaseMLP(Guarded, CheckedEstimator):
         if job.continues:
             actions += replacements(known, job, learned)
             forget_known(job, learned)
-        for name in {"_resume"} if job.continues else {"feature_names_in_", "_resume"}:
+        names = {"_resume", "stop_reason_"}
+        for name in names if job.continues else {"feature_names_in_", *names}:
             if name not in learned:
                 actions.append(partial(known.pop, name, None))
         # What is replaced lives until the new model is whole: its finalizers may predict.
@@ -239,6 +242,8 @@ class BaseMLP(Guarded, CheckedEstimator):
             lists["validation_scores_"] = [epoch.validation_score for epoch in course.epochs]
             lists["validation_loss_curve_"] = [epoch.validation_loss for epoch in course.epochs]
             learned["best_validation_score_"] = course.best_score if job.early_stopping else None
+        if not job.incremental:
+            learned["stop_reason_"] = course.stop_reason
         if course.result is not None:  # of L-BFGS
             learned.update(n_iter_=min(course.result.nit, job.max_iter), t_=course.samples_seen)
             return learned, lists

@@ -191,6 +191,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         `sklearn.model_selection.TunedThresholdClassifierCV` chooses another threshold instead of
         weights. `score` does not use them.
 
+    scoring : None, 'loss', str or callable, default=None
+        The score on the validation set, of which larger is better. It is recorded after each epoch
+        and decides under early stopping.
+
+        - None: that of `score`. 'loss': minus the validation loss.
+        - A name of `sklearn.metrics.get_scorer_names`, or a function ``scorer(estimator, X, y)`` or
+          ``scorer(estimator, X, y, sample_weight=...)``. It is called with the validation samples
+          as they were given, and with an estimator that is valid during the call only: its weights
+          are those in training. A score that is NaN is no improvement.
+
+    max_seconds : float or None, default=None
+        Limit of the time of `fit`. Training ends after the first epoch or iteration that ends
+        later, with a ConvergenceWarning. The result is that of ``max_iter=n_iter_``, bit for bit.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
@@ -206,7 +220,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The loss of each epoch, computed before each step, with the penalty. Not set by 'lbfgs'.
 
     validation_scores_ : list of float or None
-        The accuracy on the validation set after each epoch, or after each iteration of 'lbfgs';
+        The score on the validation set after each epoch, or after each iteration of 'lbfgs';
         None without early stopping and without `X_val`. Not set by 'lbfgs' without `X_val`.
 
     validation_loss_curve_ : list of float or None
@@ -236,6 +250,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     n_iter_ : int
         Number of epochs or iterations of the last call.
+
+    stop_reason_ : str
+        Why the last fit ended: 'max_iter'; 'tol', if the loss has stalled or 'lbfgs' has converged;
+        'early_stopping', if the score has stalled; 'time', 'interrupt' or 'diverged'.
 
     n_layers_ : int
         Number of layers, including input and output.
@@ -323,6 +341,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         init="auto",
         n_threads=None,
         class_weight=None,
+        scoring=None,
+        max_seconds=None,
     ):
         self._store(locals())
 

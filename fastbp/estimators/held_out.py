@@ -11,7 +11,8 @@ from fastbp.estimators import inputs
 from fastbp.estimators.class_weight import ClassWeights
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.labels import Labels
-from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.estimators.scikit_learn import CheckedEstimator, rows_of
+from fastbp.estimators.scoring import LOSS, ScorerOfEpoch, scorer_of, view_of
 from fastbp.kernels import Rows
 from fastbp.training import Job, Samples, ValidationSet
 
@@ -33,6 +34,7 @@ class HeldOut(NamedTuple):
     x: Rows
     y: NDArray[Any]  # a column for each output
     weight: NDArray[np.float64] | None
+    given: Data  # X and y as the user gave them, for a scorer
 
 
 def given_validation(
@@ -53,27 +55,39 @@ def given_validation(
         y = draft._read_validation_targets(y, labels, n_outputs)
     if class_weights is not None:
         sample_weight = class_weights.times(sample_weight, y, "y_val")
-    return HeldOut(x, y, inputs.near_one(sample_weight, 0.0)[0])
+    return HeldOut(x, y, inputs.near_one(sample_weight, 0.0)[0], validation)
 
 
 def hold_out(
-    estimator: CheckedEstimator, job: Job, y: NDArray[Any]
+    estimator: CheckedEstimator, job: Job, y: NDArray[Any], data: Data
 ) -> tuple[NDArray[np.intp], HeldOut]:
-    """Indices of the training rows, and the samples that early stopping holds out."""
+    """Indices of the training rows, and the samples that early stopping holds out.
+
+    `data` are the samples as the user gave them.
+    """
     stratify = y if y.shape[1] == 1 and not estimator._y_is_numeric else None
     rows, others = inputs.hold_out(
         len(y), estimator.validation_fraction, job.course.random_state, stratify
     )
     held_out = job.samples.take(others)
-    return rows, HeldOut(held_out.x, y[others], held_out.weight)
+    given = NO_DATA
+    if scorer_of(estimator.scoring) is not None:
+        given = Data(rows_of(data.X, others), rows_of(data.y, others))
+    return rows, HeldOut(held_out.x, y[others], held_out.weight, given)
 
 
 def validation_set(
     estimator: CheckedEstimator, job: Job, labels: Labels, held_out: HeldOut
 ) -> ValidationSet:
     """The validation set with the metric of the estimator."""
-    decode = partial(estimator._decode, labels)
-    score = partial(_score, estimator._metric(decode(held_out.y), held_out.weight), decode)
+    score: Callable[[Any], float] | None = None
+    scorer = scorer_of(estimator.scoring)
+    if scorer is not None:
+        view = view_of(estimator, job.network, job.objective.link, labels)
+        score = ScorerOfEpoch(scorer, view, *held_out.given[:2], held_out.weight)
+    elif estimator.scoring != LOSS:
+        decode = partial(estimator._decode, labels)
+        score = partial(_score, estimator._metric(decode(held_out.y), held_out.weight), decode)
     with inputs.about("y_val"):  # float32 may not hold it
         targets = estimator._lower_targets(held_out.y, labels, job.samples.y.dtype)
     samples = Samples(held_out.x, targets, held_out.weight)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field, replace
 from numbers import Integral
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from fastbp.estimators.model import Model, model_of, refuse_overlaps
 from fastbp.estimators.overrides import refuse_overrides
 from fastbp.estimators.precision import precision_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.estimators.scoring import scorer_of
 from fastbp.kernels import Origin, core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
@@ -91,6 +93,8 @@ class EstimatorJob(Job):
         The model that the job continues; None if it begins with a new network.
     watches : list of Watch
         What looks at each epoch.
+    began : float
+        When the fit began, as `time.perf_counter` counts.
     """
 
     features: Features
@@ -98,6 +102,7 @@ class EstimatorJob(Job):
     validation_set: ValidationSet | None
     source: Model | None
     watches: list[Watch] = field(default_factory=list)
+    began: float = 0.0
 
     @property
     def continues(self) -> bool:
@@ -114,12 +119,10 @@ class EstimatorJob(Job):
 
 def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     """The job of an estimator on these data; see `BaseMLP._job`."""
-    estimator = request.estimator
+    estimator, began = request.estimator, perf_counter()
     refuse_overrides(estimator)
     validates = inputs.is_validation_given(*validation)
-    hidden = inputs.check_hidden_layer_sizes(estimator.hidden_layer_sizes)
-    if request.purpose == PARTIAL_FIT and estimator.early_stopping:
-        raise ValueError("partial_fit does not support early_stopping=True")
+    hidden = _checked_sizes(request)
     source = _source(request)
     X, y, features = inputs.check_training_data(
         estimator, data.X, data.y, reset=source is None, y_numeric=estimator._y_is_numeric
@@ -157,12 +160,23 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
         source=source,
         n_threads=estimator.n_threads,
         result_dtype=dtype,
+        began=began,
     )
     if request.inspects:
         return replace(job, objective=replace(objective, scale=1.0))
-    job = _for_training(request, job, y, held_out)
+    job = _for_training(request, job, y, held_out, data)
     job.watches = watches_of(estimator, job)
     return job
+
+
+def _checked_sizes(request: Request) -> list[int]:
+    """The widths of the hidden layers, after checks of parameters that need no data."""
+    estimator = request.estimator
+    hidden = inputs.check_hidden_layer_sizes(estimator.hidden_layer_sizes)
+    if request.purpose == PARTIAL_FIT and estimator.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    scorer_of(estimator.scoring)  # raises if there is no such scorer
+    return hidden
 
 
 def _source(request: Request) -> Model | None:
@@ -294,7 +308,7 @@ def _new_network(
 
 
 def _for_training(
-    request: Request, job: EstimatorJob, y: NDArray[Any], held_out: HeldOut | None
+    request: Request, job: EstimatorJob, y: NDArray[Any], held_out: HeldOut | None, data: Data
 ) -> EstimatorJob:
     """The job with a rule, a course to continue, a validation set and limits."""
     estimator, rows = request.estimator, None
@@ -307,7 +321,7 @@ def _for_training(
     if not (is_lbfgs or job.incremental or isinstance(estimator.random_state, Integral)):
         start = job.course.random_state.get_state(legacy=False)
     if job.early_stopping and held_out is None:
-        rows, held_out = hold_out(estimator, job, y)
+        rows, held_out = hold_out(estimator, job, y, data)
     if held_out is not None:
         job.validation_set = validation_set(estimator, job, job.labels, held_out)
     job.max_iter = 1 if job.incremental else estimator.max_iter
@@ -389,9 +403,16 @@ def watches_of(estimator: CheckedEstimator, job: EstimatorJob) -> list[Watch]:
         chosen.append(watches.Validation(job.validation_set))
         if verbose:
             chosen.append(watches.PrintScore())
-    if steps:
-        patience = watches.PatienceWithScore if job.early_stopping else watches.Patience
-        chosen.append(patience(estimator.tol, estimator.n_iter_no_change, verbose))
+    tol, most = estimator.tol, estimator.n_iter_no_change
     if job.early_stopping:
-        chosen.append(watches.BestWeights())
+        nan_stalls = estimator.scoring is not None
+        chosen += [
+            watches.PatienceWithScore(tol, most, verbose, nan_stalls),
+            watches.BestWeights(),
+        ]
+    elif steps:
+        chosen.append(watches.Patience(tol, most, verbose))
+    if estimator.max_seconds is not None and not job.incremental:
+        limit = float(estimator.max_seconds)
+        chosen.append(watches.TimeLimit(limit, job.began + limit))
     return chosen

@@ -194,6 +194,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``OMP_NUM_THREADS`` allow. Fits that run at the same time in several threads share these
         cores. The result has the same bits for every value.
 
+    scoring : None, 'loss', str or callable, default=None
+        The score on the validation set, of which larger is better. It is recorded after each epoch
+        and decides under early stopping.
+
+        - None: that of `score`. 'loss': minus the validation loss.
+        - A name of `sklearn.metrics.get_scorer_names`, or a function ``scorer(estimator, X, y)`` or
+          ``scorer(estimator, X, y, sample_weight=...)``. It is called with the validation samples
+          as they were given, and with an estimator that is valid during the call only: its weights
+          are those in training. A score that is NaN is no improvement.
+
+    max_seconds : float or None, default=None
+        Limit of the time of `fit`. Training ends after the first epoch or iteration that ends
+        later, with a ConvergenceWarning. The result is that of ``max_iter=n_iter_``, bit for bit.
+
     Attributes
     ----------
     loss_ : float
@@ -206,9 +220,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         The loss of each epoch, computed before each step, with the penalty. Not set by 'lbfgs'.
 
     validation_scores_ : list of float or None
-        R^2 on the validation set (D^2 for ``loss='quantile'``, see `score`) after each epoch, or
-        after each iteration of 'lbfgs'; None without early stopping and without `X_val`. Not set
-        by 'lbfgs' without `X_val`.
+        The score on the validation set after each epoch, or after each iteration of 'lbfgs';
+        None without early stopping and without `X_val`. Not set by 'lbfgs' without `X_val`.
 
     validation_loss_curve_ : list of float or None
         The loss on the validation set after each epoch or iteration: the loss of `loss_curve_`
@@ -237,6 +250,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     n_iter_ : int
         Number of epochs or iterations of the last call.
+
+    stop_reason_ : str
+        Why the last fit ended: 'max_iter'; 'tol', if the loss has stalled or 'lbfgs' has converged;
+        'early_stopping', if the score has stalled; 'time', 'interrupt' or 'diverged'.
 
     n_layers_ : int
         Number of layers, including input and output.
@@ -328,6 +345,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         out_activation=None,
         init="auto",
         n_threads=None,
+        scoring=None,
+        max_seconds=None,
     ):
         self._store(locals())
 

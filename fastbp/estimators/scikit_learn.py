@@ -15,6 +15,7 @@ from sklearn.base import (
     BaseEstimator,
     _fit_context,  # checks the parameters, and manages scikit-learn's callbacks
 )
+from sklearn.utils import _safe_indexing as rows_of  # of arrays, frames, lists, sparse matrices
 from sklearn.utils._param_validation import (  # constraints of parameters and their one error
     Interval,
     InvalidParameterError,
@@ -44,6 +45,7 @@ __all__ = [
     "fit_context",
     "label_binarizer",
     "quantile_of_d2",
+    "rows_of",
     "validate_params",
 ]
 

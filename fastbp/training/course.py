@@ -71,6 +71,7 @@ FIELDS: dict[str, Check] = {  # of a pickled course
         "a list of texts",
     ),
     "interrupted": instance_of(bool, "a bool"),
+    "stop_reason": instance_of(str, "a text"),
     "origin": or_none(instance_of(Origin, "an Origin")),
     "result": or_none(instance_of(OptimizeResult, "an OptimizeResult")),
 }
@@ -119,6 +120,9 @@ class Course:
         Messages of the warnings that the caller has to give.
     interrupted : bool
         Whether Ctrl-C ended the last run.
+    stop_reason : str
+        Why the last run ended: 'max_iter', 'tol', 'early_stopping', 'time', 'interrupt' or
+        'diverged'; '' before its end.
     result : scipy.optimize.OptimizeResult, default=None
         SciPy's result of L-BFGS.
     origin : Origin, default=None
@@ -143,6 +147,7 @@ class Course:
     kept: dict[int, NDArray[np.floating]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
+    stop_reason: str = ""
     result: OptimizeResult | None = None
     origin: Origin | None = None
 
@@ -175,6 +180,10 @@ class Course:
     def t(self) -> int:
         """The number of samples seen, including the fits that this one continues."""
         return self.samples_seen + len(self.epochs) * self.n_samples
+
+    def begin_run(self) -> None:
+        """Forget how the last run ended."""
+        self.interrupted, self.warnings, self.stop_reason = False, [], ""
 
     def leave_origin(self) -> None:
         """Drop the origin after a run; if no step was made, its values are copied."""

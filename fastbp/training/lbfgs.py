@@ -31,7 +31,8 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
     """
     course, network = job.course, job.network
     chunk = chunk_size(job.samples)
-    start, first_loss, ended = network.params.astype(np.float64), np.inf, False
+    start, first_loss = network.params.astype(np.float64), np.inf
+    course.begin_run()
     stands_still = False
     try:
         cost = step_cost(job.work_per_sample * chunk, network.params.size)
@@ -50,7 +51,7 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 return gradient.loss, gradient.grads.astype(np.float64)
 
             def accept(intermediate_result: scipy.optimize.OptimizeResult) -> None:
-                nonlocal began, ended
+                nonlocal began
                 seconds = perf_counter() - began
                 network.params[...] = intermediate_result.x
                 epoch = Epoch(intermediate_result.fun, None, None, seconds, None)
@@ -62,8 +63,8 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 course.drop_all_but(len(course.epochs) - 1)
                 for watch in watches:
                     watch.count(course)
-                    ended |= watch.after_epoch(course, ranks)
-                if ended:
+                    course.stop_reason = watch.after_epoch(course, ranks) or course.stop_reason
+                if course.stop_reason:
                     raise StopIteration
                 began = perf_counter()
 
@@ -75,18 +76,22 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 options=dict(maxfun=rule.max_fun, maxiter=job.max_iter, gtol=rule.tol),
                 callback=accept,
             )
-            stands_still = not ended and _stands_still(result, rule, network, loss_gradient)
+            stands_still = not course.stop_reason and _stands_still(
+                result, rule, network, loss_gradient
+            )
     except KeyboardInterrupt:
-        course.interrupted = True
+        course.interrupted, course.stop_reason = True, "interrupt"
         result = _last_iterate(course, start, first_loss)
-    if ended:
-        result.status, result.message = 0, "A watch ended training."
     return _conclude(job, result, stands_still)
 
 
 def _conclude(job: Job, result: scipy.optimize.OptimizeResult, stands_still: bool) -> Course:
     """The course with its result and warnings; ValueError if numbers overflowed."""
     course, loss = job.course, float(result.fun)
+    if not course.stop_reason:  # 1: the limit of iterations or evaluations
+        course.stop_reason = "max_iter" if result.status == 1 else "tol"
+    elif not course.interrupted:
+        result.status, result.message = 0, "A watch ended training."
     course.network.params[...] = result.x
     course.kept.clear()
     course.result, course.loss = result, loss
@@ -94,7 +99,7 @@ def _conclude(job: Job, result: scipy.optimize.OptimizeResult, stands_still: boo
     overflows = math.isnan(loss) or (math.isinf(loss) and not course.interrupted)
     if overflows and course.network.is_finite():
         raise ValueError(explain_loss(job, loss))
-    course.warnings = [STANDS_STILL] * stands_still + warnings_of(job)
+    course.warnings += [STANDS_STILL] * stands_still + warnings_of(job)
     return course
 
 

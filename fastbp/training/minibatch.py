@@ -17,6 +17,10 @@ from fastbp.training.overflow import NON_FINITE, explain_loss, warnings_of
 from fastbp.training.rule import Optimizer
 from fastbp.training.watches import Watch, hooks
 
+NOT_CONVERGED = (
+    "Stochastic Optimizer: Maximum iterations ({:d}) reached and the optimization hasn't converged "
+    "yet."
+)
 STEP_WORK = 100  # multiply-adds that a step stands for, or many short steps would count as nothing
 LARGE_ALPHA = 10.0  # from here on the penalty may be what diverges; 1e-4 is usual
 
@@ -37,12 +41,12 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
     if job.early_stopping:
         course.begin()
         start = course.network.params.copy()
-    course.interrupted, course.warnings = False, []
+    course.begin_run()
     optimizer.tally[:2] = 0
     try:
         diverged = _run_epochs(job, optimizer, watches)
     except KeyboardInterrupt:
-        course.interrupted = True
+        course.interrupted, course.stop_reason = True, "interrupt"
         course.leave_origin()
     course.loss = _loss(course, optimizer)
     if diverged:
@@ -53,6 +57,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
         if not job.early_stopping:
             raise ValueError(diverged + where)
         restored = " The best weights of the epochs before are restored."
+        course.stop_reason = "diverged"
         course.warnings = [diverged + where + restored]
     else:
         course.warnings += warnings_of(job)
@@ -69,7 +74,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     course, network = job.course, job.network
     if job.shuffle and course.order is None:
         course.order = np.arange(course.n_samples, dtype=np.intp)
-    shuffled, ended = course.order if job.shuffle else None, False
+    shuffled = course.order if job.shuffle else None
     order = _order_of_the_core(course)
     records, counts = hooks(watches, "record"), hooks(watches, "count")
     endings = hooks(watches, "after_epoch")
@@ -106,14 +111,12 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
             if after_epoch is not None:
                 optimizer.rate = after_epoch(optimizer.progress(course.t))
             for ends in endings:
-                ended |= ends(course, ranks)
-            if ended:
+                course.stop_reason = ends(course, ranks) or course.stop_reason
+            if course.stop_reason:
                 return ""
+    course.stop_reason = "max_iter"
     if not job.incremental:
-        course.warnings.append(
-            f"Stochastic Optimizer: Maximum iterations ({job.max_iter:d}) reached and the "
-            "optimization hasn't converged yet."
-        )
+        course.warnings.append(NOT_CONVERGED.format(job.max_iter))
     return ""
 
 

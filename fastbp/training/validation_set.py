@@ -24,8 +24,9 @@ class ValidationSet:
     network : Network
     objective : Objective
     samples : Samples
-    score : callable
-        Function of the predictions, shape (n_samples, n_outputs), that returns the score.
+    score : callable or None
+        Function of the predictions, shape (n_samples, n_outputs), that returns the score. None: the
+        score is minus the loss.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class ValidationSet:
         network: Network,
         objective: Objective,
         samples: Samples,
-        score: Callable[[NDArray[np.floating]], float],
+        score: Callable[[NDArray[np.floating]], float] | None,
     ) -> None:
         self.network, self.samples, self.score = network, samples, score
         self.scale = objective.scale
@@ -47,7 +48,8 @@ class ValidationSet:
 
     def __call__(self, team: Team) -> tuple[float, float]:
         for_each_chunk(len(self.samples), self.chunk, team, self._validate)
-        return self.score(self.out), self._loss()
+        loss = self._loss()
+        return -loss if self.score is None else self.score(self.out), loss
 
     def _validate(self, part: slice) -> None:
         """Compute the predictions and losses of a chunk."""

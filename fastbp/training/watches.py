@@ -3,8 +3,10 @@
 A watch has no state. What it counts is in the course, so that a saved course can be continued.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, ClassVar
 
 from fastbp.threads import Team
@@ -22,9 +24,9 @@ class Watch:
     def count(self, course: Course) -> None:
         """Take notice of the epoch that was appended last, also if it diverged."""
 
-    def after_epoch(self, course: Course, team: Team) -> bool:
-        """Whether training has to end. Called after the epoch was appended."""
-        return False
+    def after_epoch(self, course: Course, team: Team) -> str:
+        """Why training has to end, or ''. Called after the epoch was appended."""
+        return ""
 
 
 def hooks(watches: Sequence[Watch], name: str) -> list[Callable[..., Any]]:
@@ -95,6 +97,7 @@ class Patience(Watch):
     verbose: bool
 
     what: ClassVar[str] = "Training loss"
+    reason: ClassVar[str] = "tol"
 
     def count(self, course: Course) -> None:
         loss = course.epochs[-1].loss
@@ -103,12 +106,12 @@ class Patience(Watch):
         if loss < course.best_loss:
             course.best_loss = loss
 
-    def after_epoch(self, course: Course, team: Team) -> bool:
+    def after_epoch(self, course: Course, team: Team) -> str:
         if course.no_improvement_count <= self.most:
-            return False
+            return ""
         optimizer = course.optimizer
         if optimizer is None:
-            return True
+            return self.reason
         lowered = optimizer.lower_rate(course.t)
         if self.verbose:
             then = optimizer.schedule.rules.ended
@@ -120,16 +123,52 @@ class Patience(Watch):
             )
         if lowered:
             course.no_improvement_count = 0
-        return not lowered
+            return ""
+        return self.reason
 
 
 @dataclass(frozen=True)
 class PatienceWithScore(Patience):
-    """Ends training if the validation score has stalled, unless the schedule has a smaller rate."""
+    """Ends training if the validation score has stalled, unless the schedule has a smaller rate.
+
+    Parameters
+    ----------
+    nan_stalls : bool, default=False
+        Whether a score that is NaN is no improvement. If False it is one, as in scikit-learn.
+    """
+
+    nan_stalls: bool = False
 
     what: ClassVar[str] = "Validation score"
+    reason: ClassVar[str] = "early_stopping"
 
     def count(self, course: Course) -> None:
         score = course.epochs[-1].validation_score
-        stalls = score is not None and score < course.best_score + self.tol
+        stalls = score is not None and (
+            score < course.best_score + self.tol or (self.nan_stalls and math.isnan(score))
+        )
         course.no_improvement_count = course.no_improvement_count + 1 if stalls else 0
+
+
+@dataclass(frozen=True)
+class TimeLimit(Watch):
+    """Ends training after the first epoch that ends too late.
+
+    Parameters
+    ----------
+    seconds : float
+        The limit, for the warning.
+    deadline : float
+        When it is reached, as `time.perf_counter` counts.
+    """
+
+    seconds: float
+    deadline: float
+
+    def after_epoch(self, course: Course, team: Team) -> str:
+        if perf_counter() < self.deadline:
+            return ""
+        course.warnings.append(
+            f"Time limit ({self.seconds:g} s) reached and the optimization hasn't converged yet."
+        )
+        return "time"

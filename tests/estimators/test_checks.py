@@ -198,7 +198,14 @@ def test_set_params(Estimator):
 
 
 OURS = {  # a change here is a change for users
-    MLPClassifier: ["loss", "init", "n_threads", "class_weight"],
+    MLPClassifier: [
+        "loss",
+        "init",
+        "n_threads",
+        "class_weight",
+        "scoring",
+        "max_seconds",
+    ],
     MLPRegressor: [
         "quantile",
         "huber_threshold",
@@ -206,6 +213,8 @@ OURS = {  # a change here is a change for users
         "out_activation",
         "init",
         "n_threads",
+        "scoring",
+        "max_seconds",
     ],
 }
 

@@ -18,7 +18,6 @@ DIFFERENT = {
     "summary": "the kinds of targets",
     "Parameters, loss": "other losses",
     "Attributes, out_activation_": "other links",
-    "Attributes, validation_scores_": "accuracy here, R^2 there",
     "fit, Parameters, y": "labels here, numbers there",
     "fit, Parameters, y_val": "labels here, numbers there",
     "partial_fit, Parameters, y": "labels here, numbers there",

@@ -120,6 +120,18 @@ OUR_PARAMETERS = [
     ("huber_threshold", "a float in the range (0.0, inf)", REG, [0, -1, *REALS]),
     ("tweedie_power", "a float in the range (1.0, 2.0)", REG, [1, 2, 0, 3, *REALS]),
     (
+        "scoring",
+        "an instance of 'str', a callable or None",
+        CLF + REG,
+        [1, 0.5, nan, ["accuracy"], {"a": "r2"}, b"loss"],
+    ),
+    (
+        "max_seconds",
+        "a float in the range (0.0, inf) or None",
+        CLF + REG,
+        [0, 0.0, -1, nan, inf, "1", [1], 1j],
+    ),
+    (
         "class_weight",
         "an instance of 'dict', an instance of 'list', a str among {'balanced'} or None",
         CLF,
@@ -409,6 +421,11 @@ ODD_PARAMS = [
     ({"n_threads": 2}, {}),
     ({"n_threads": np.int64(1)}, {}),
     ({"n_threads": 64}, {}),
+    ({"scoring": "loss"}, {}),  # nothing is validated
+    ({"scoring": abs}, {}),
+    ({"max_seconds": 1e9}, {}),
+    ({"max_seconds": 10**6}, {}),
+    ({"max_seconds": np.float32(1e6)}, {}),
 ]
 
 ACCEPTED = [

@@ -172,6 +172,7 @@ WRONG_IN_COURSES = {
     "kept": (None, [], {0: None}, {0: np.zeros(3)}, {0: [0.0] * 21}),
     "warnings": (None, 1, "text", [None]),
     "interrupted": (None, 0),
+    "stop_reason": (None, 1, b"tol"),
     "result": ({}, "result"),
     "origin": (
         1,

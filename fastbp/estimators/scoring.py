@@ -1,0 +1,86 @@
+"""Scores of the parameter `scoring`, by scikit-learn's scorers and functions of users."""
+
+import inspect
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastbp.estimators.inputs import draft_of
+from fastbp.estimators.labels import Labels
+from fastbp.estimators.model import make_model
+from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.network import Network
+
+LOSS = "loss"
+
+
+def scorer_of(scoring: Any) -> Callable[..., Any] | None:
+    """The scorer that the parameter names; None for scores that need none."""
+    if scoring is None or scoring == LOSS:
+        return None
+    if callable(scoring):
+        return scoring
+    from sklearn.metrics import get_scorer  # imported late: it takes 18 ms
+
+    try:
+        return get_scorer(scoring)
+    except ValueError as error:
+        raise ValueError(f"scoring must be None, 'loss', a callable or a name: {error}") from None
+
+
+def view_of(estimator: CheckedEstimator, network: Network, link: str, labels: Labels) -> Any:
+    """The estimator as it would be with a network that is being trained; nothing is copied."""
+    view: Any = draft_of(estimator)
+    vars(view).update(
+        _model=make_model(network, link, labels),
+        coefs_=list(network.coefs),
+        intercepts_=list(network.intercepts),
+        out_activation_=link,
+        n_outputs_=network.units[-1],
+        n_layers_=len(network.units),
+    )
+    if labels.binarizer is not None:
+        vars(view).update(classes_=labels.classes, _label_binarizer=labels.binarizer)
+    return view
+
+
+class ScorerOfEpoch:
+    """Calls a scorer with a view of the estimator; the predictions that it gets are not used.
+
+    Parameters
+    ----------
+    scorer : callable
+        ``scorer(estimator, X, y)`` or ``scorer(estimator, X, y, sample_weight=...)``.
+    view : MLPClassifier or MLPRegressor
+        Its weights are those of the network in training.
+    X, y
+        Validation samples as the user gave them.
+    sample_weight : ndarray of float64 of shape (n_samples,) or None
+    """
+
+    def __init__(self, scorer: Any, view: Any, X: Any, y: Any, sample_weight: Any) -> None:
+        self.scorer, self.view, self.X, self.y = scorer, view, X, y
+        self.kwargs: dict[str, NDArray[Any]] = {}
+        if sample_weight is not None and _takes_weights(scorer):
+            self.kwargs["sample_weight"] = sample_weight
+
+    def __call__(self, _: Any) -> float:
+        score = self.scorer(self.view, self.X, self.y, **self.kwargs)
+        if not isinstance(score, Real):
+            raise ValueError(f"scoring must return a number, got {score!r}.")
+        return float(score)
+
+
+def _takes_weights(scorer: Any) -> bool:
+    """Whether a scorer has the parameter sample_weight, and its metadata request allows it."""
+    routing = getattr(scorer, "get_metadata_routing", None)
+    if routing is not None:
+        requests = getattr(routing(), "score", None)
+        if requests is not None and requests.requests.get("sample_weight") is False:
+            return False
+    function = getattr(scorer, "_score_func", scorer)  # of scikit-learn's scorers
+    parameters = inspect.signature(function).parameters
+    takes_all = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    return "sample_weight" in parameters or takes_all
