@@ -242,7 +242,7 @@ cdef bint all_finite(const floating* x, Py_ssize_t n) noexcept nogil:
 
 def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[::1] scratch,
                 double[::1] tally, task, rank):
-    """One epoch of mini-batch steps, in place; one rank's part of it.
+    """One epoch of mini-batch steps, or the rest of one, in place; one rank's part of it.
 
     tally receives the sum of batch loss times batch size and the samples of the finished batches;
     steps are added to tally[2]. A stop leaves parameters, state and tally at a batch boundary.
@@ -266,7 +266,7 @@ def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[
     if tally.shape[0] < 3:
         raise ValueError(f"the tally has 3 numbers, not {tally.shape[0]}")
     bind_origin(&walk, &params[0], task.origin, tally[2])
-    if walk.rank == 0:
+    if walk.rank == 0 and not task.goes_on:
         tally[0] = tally[1] = 0
     with nogil:
         before = flush_to_zero()

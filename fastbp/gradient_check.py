@@ -21,7 +21,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from fastbp.estimators.base import BaseMLP
-from fastbp.estimators.job import INSPECT
+from fastbp.estimators.request import INSPECT
 from fastbp.estimators.scikit_learn import Interval, StrOptions, validate_params
 from fastbp.threads import step_cost, team
 from fastbp.training import Gradient, Job, chunk_size, explain_loss

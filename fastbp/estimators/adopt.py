@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.estimators.guard import adopting
-from fastbp.estimators.job import EstimatorJob
 from fastbp.estimators.model import FACTS
+from fastbp.estimators.request import EstimatorJob
 from fastbp.training import Optimizer
 
 Action: TypeAlias = Callable[[], object]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp import training
@@ -24,11 +25,12 @@ from fastbp.estimators.guard import (
     between_changes,
     between_fits,
     changes_of,
+    fitting,
     guard_of,
 )
 from fastbp.estimators.held_out import NO_DATA, Data
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.job import FIT, PARTIAL_FIT, EstimatorJob, Request, make_job
+from fastbp.estimators.job import make_job
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.messages import lbfgs_message, warn
 from fastbp.estimators.model import (
@@ -39,7 +41,14 @@ from fastbp.estimators.model import (
     of_one_moment,
 )
 from fastbp.estimators.predict import checked_rows, plain_rows, predict_rows
-from fastbp.estimators.scikit_learn import CheckedEstimator, Interval, Options, StrOptions
+from fastbp.estimators.request import FIT, PARTIAL_FIT, RESUME, EstimatorJob, Request
+from fastbp.estimators.scikit_learn import (
+    CheckedEstimator,
+    Interval,
+    Options,
+    StrOptions,
+    fit_context,
+)
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
 from fastbp.training import SCHEDULES, Course, Optimizer
@@ -72,6 +81,10 @@ def _as_formula(value: Any, trace: Callable[[Any], Expression]) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_as_formula(one, trace) for one in value)
     return trace(value) if callable(value) else value
+
+
+def _has_steps(estimator: BaseMLP) -> bool:
+    return estimator._check_solver("resume")
 
 
 class BaseMLP(Guarded, CheckedEstimator):
@@ -133,10 +146,10 @@ class BaseMLP(Guarded, CheckedEstimator):
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
 
-    def _check_solver(self) -> bool:
+    def _check_solver(self, method: str = "partial_fit") -> bool:
         if self.solver not in core.OPTIMIZERS:
             raise AttributeError(
-                "partial_fit is only available for stochastic"
+                f"{method} is only available for stochastic"
                 f" optimizers. {self.solver} is not stochastic."
             )
         return True
@@ -238,9 +251,10 @@ class BaseMLP(Guarded, CheckedEstimator):
             if labels.binarizer is not None:
                 learned.update(classes_=labels.classes, _label_binarizer=labels.binarizer)
         lists: dict[str, list[Any]] = {}
+        epochs = course.epochs[course.replayed :]
         if job.validation_set is not None:
-            lists["validation_scores_"] = [epoch.validation_score for epoch in course.epochs]
-            lists["validation_loss_curve_"] = [epoch.validation_loss for epoch in course.epochs]
+            lists["validation_scores_"] = [epoch.validation_score for epoch in epochs]
+            lists["validation_loss_curve_"] = [epoch.validation_loss for epoch in epochs]
             learned["best_validation_score_"] = course.best_score if job.early_stopping else None
         if not job.incremental:
             learned["stop_reason_"] = course.stop_reason
@@ -248,7 +262,7 @@ class BaseMLP(Guarded, CheckedEstimator):
             learned.update(n_iter_=min(course.result.nit, job.max_iter), t_=course.samples_seen)
             return learned, lists
         # NumPy's floats, as scikit-learn's.
-        lists["loss_curve_"] = list(np.array([epoch.loss for epoch in course.epochs], np.float64))
+        lists["loss_curve_"] = list(np.array([epoch.loss for epoch in epochs], np.float64))
         if job.validation_set is None:
             learned.update(
                 validation_scores_=None, validation_loss_curve_=None, best_validation_score_=None
@@ -263,7 +277,7 @@ class BaseMLP(Guarded, CheckedEstimator):
             _optimizer=course.optimizer,
         )
         if not job.incremental:
-            learned["_resume"] = training.small_state(course)
+            learned["_resume"] = {**training.small_state(course), **job.facts}
         return learned, lists
 
     def _warn(self, job: EstimatorJob, course: Course) -> None:
@@ -277,6 +291,53 @@ class BaseMLP(Guarded, CheckedEstimator):
             warn(message, ConvergenceWarning)
         if course.interrupted:
             warn("Training interrupted by user.")
+
+    @available_if(_has_steps)
+    @fit_context
+    def resume(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Matrix | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Go on with the fit that ended last, until `max_iter` epochs in all ('sgd' and 'adam').
+
+        Whatever ended the fit (`max_iter`, `max_seconds`, Ctrl-C, a callback), the result is that
+        of a fit that was not interrupted, bit for bit: in another process, from a pickle, and for
+        any `n_threads`. A fit that had ended by itself (`tol`, early stopping) stays as it is.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val
+            The data of the fit, the same again.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. `n_iter_` counts all epochs of the fit.
+
+        Raises
+        ------
+        NotFittedError
+            If there was no fit.
+        ValueError
+            If the data are not those of the fit; if a parameter differs, other than `max_iter`,
+            `max_seconds`, `tol`, `n_iter_no_change`, `verbose` and `n_threads`; if the last call
+            was `partial_fit` or a fit of 'lbfgs', or if training diverged.
+        RuntimeError
+            If this thread is already fitting this estimator.
+        """
+        with fitting(self):
+            check_is_fitted(self)
+            validation = Data(X_val, y_val, sample_weight_val)
+            job = self._job(X, y, sample_weight, validation=validation, purpose=RESUME)
+            if job.is_over:
+                return self
+            return self._adopt(job, training.run(job, job.watches))
 
     # ---- the learning rate
 

@@ -16,7 +16,6 @@ from fastbp.estimators.class_weight import ClassWeights, class_weights_of
 from fastbp.estimators.guard import fitting
 from fastbp.estimators.held_out import Data
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.job import PARTIAL_FIT
 from fastbp.estimators.labels import (
     Labels,
     PlainLabels,
@@ -29,6 +28,7 @@ from fastbp.estimators.labels import (
 )
 from fastbp.estimators.metrics import Accuracy
 from fastbp.estimators.model import join_arrays
+from fastbp.estimators.request import PARTIAL_FIT
 from fastbp.estimators.scikit_learn import (
     StrOptions,
     check_partial_fit_classes,

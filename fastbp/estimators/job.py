@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
-from numbers import Integral
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -21,12 +20,22 @@ from fastbp.estimators.held_out import (
     hold_out,
     validation_set,
 )
-from fastbp.estimators.inputs import CheckedMatrix, Features
+from fastbp.estimators.inputs import CheckedMatrix
 from fastbp.estimators.labels import Labels, fitted_labels
 from fastbp.estimators.messages import warn
 from fastbp.estimators.model import Model, model_of, refuse_overlaps
 from fastbp.estimators.overrides import refuse_overrides
 from fastbp.estimators.precision import precision_of
+from fastbp.estimators.request import PARTIAL_FIT, EstimatorJob, Request
+from fastbp.estimators.resume import (
+    check_same,
+    facts_of_fit,
+    go_on,
+    optimizer_to_go_on,
+    random_state_of,
+    resumed_course,
+    state_of_fit,
+)
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.estimators.scoring import scorer_of
 from fastbp.kernels import Origin, core
@@ -34,87 +43,16 @@ from fastbp.network import Network, hidden_activations
 from fastbp.training import (
     LBFGS,
     Course,
-    Job,
     Objective,
     Optimizer,
     Rule,
     Samples,
     Schedule,
-    ValidationSet,
     Watch,
     watches,
 )
 
-FIT, PARTIAL_FIT, INSPECT = "fit", "partial_fit", "inspect"  # purposes of a job
 BATCH_CLIPPED = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
-
-
-@dataclass(frozen=True)
-class Request:
-    """An estimator that asks for a job, and its purpose.
-
-    Parameters
-    ----------
-    estimator : MLPClassifier or MLPRegressor
-        A draft, on which scikit-learn's checks set attributes.
-    purpose : {'fit', 'partial_fit', 'inspect'}
-    labels : Labels, default=None
-        Those of the first call of `partial_fit`.
-    dtype : dtype, default=None
-        Dtype of samples and network; None: that of the fitted network, or of X.
-    """
-
-    estimator: CheckedEstimator
-    purpose: str = FIT
-    labels: Labels | None = None
-    dtype: DTypeLike | None = None
-
-    @property
-    def inspects(self) -> bool:
-        """Whether nothing is trained."""
-        return self.purpose == INSPECT
-
-    @property
-    def takes_over(self) -> bool:
-        """Whether the job continues from a fitted estimator."""
-        return self.purpose != FIT or self.estimator.warm_start
-
-
-@dataclass(kw_only=True)
-class EstimatorJob(Job):
-    """A job with the attributes that the estimator learns besides the weights.
-
-    Parameters
-    ----------
-    features : Features
-    labels : Labels
-    validation_set : ValidationSet or None
-    source : Model or None
-        The model that the job continues; None if it begins with a new network.
-    watches : list of Watch
-        What looks at each epoch.
-    began : float
-        When the fit began, as `time.perf_counter` counts.
-    """
-
-    features: Features
-    labels: Labels
-    validation_set: ValidationSet | None
-    source: Model | None
-    watches: list[Watch] = field(default_factory=list)
-    began: float = 0.0
-
-    @property
-    def continues(self) -> bool:
-        """Whether the job continues the last fit."""
-        return self.source is not None
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the fit changes the arrays of the last one, as scikit-learn's does."""
-        if self.source is None or self.early_stopping or isinstance(self.rule, LBFGS):
-            return False
-        return self.network.params.dtype == self.source.network.params.dtype
 
 
 def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
@@ -141,9 +79,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
         held_out = given_validation(
             estimator, validation, y.shape[1], labels, samples.y.dtype, class_weights
         )
-    random_state = check_random_state(
-        copy.deepcopy(estimator.random_state) if request.inspects else estimator.random_state
-    )
+    random_state = _random_state(request)
     units, origin = [X.shape[1], *hidden, y.shape[1]], None
     if source is not None:
         network, origin = _continued(request, source, units, samples, objective)
@@ -164,9 +100,28 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     )
     if request.inspects:
         return replace(job, objective=replace(objective, scale=1.0))
-    job = _for_training(request, job, y, held_out, data)
+    return _watched(request, _for_training(request, job, y, held_out, data))
+
+
+def _watched(request: Request, job: EstimatorJob) -> EstimatorJob:
+    """The job with its watches; one that resumes a fit is brought to where that has ended."""
+    estimator = request.estimator
     job.watches = watches_of(estimator, job)
+    if not (job.incremental or isinstance(job.rule, LBFGS)):
+        job.facts = facts_of_fit(estimator, job)
+    if request.resumes:
+        state = state_of_fit(estimator)
+        check_same(state, job.facts)
+        go_on(estimator, job, state)
     return job
+
+
+def _random_state(request: Request) -> np.random.RandomState:
+    """The generator of the job: the user's own only if the job trains from its state."""
+    given = request.estimator.random_state
+    if request.resumes:
+        return random_state_of(state_of_fit(request.estimator))
+    return check_random_state(copy.deepcopy(given) if request.inspects else given)
 
 
 def _checked_sizes(request: Request) -> list[int]:
@@ -317,22 +272,29 @@ def _for_training(
         job.objective = replace(job.objective, scale=1.0)
     job.early_stopping = estimator.early_stopping and not is_lbfgs
     job.incremental = request.purpose == PARTIAL_FIT
-    start = None  # from a seed the state can be drawn again, which is cheaper than to keep it
-    if not (is_lbfgs or job.incremental or isinstance(estimator.random_state, Integral)):
+    start = None
+    if not (is_lbfgs or job.incremental):
         start = job.course.random_state.get_state(legacy=False)
     if job.early_stopping and held_out is None:
         rows, held_out = hold_out(estimator, job, y, data)
     if held_out is not None:
         job.validation_set = validation_set(estimator, job, job.labels, held_out)
     job.max_iter = 1 if job.incremental else estimator.max_iter
-    job.course = last_course(estimator, job, rows)
+    if request.resumes:
+        job.course = resumed_course(job, state_of_fit(estimator), rows)
+    else:
+        job.course = last_course(estimator, job, rows)
     if is_lbfgs:
         job.rule = LBFGS(estimator.tol, estimator.max_fun)
         return job
     job.shuffle = estimator.shuffle
     job.batch_size = _batch_size(estimator, job.course.n_samples)
     job.course.start = start
-    job.course.optimizer = _optimizer(estimator, job)
+    if request.resumes:
+        last = last_optimizer(estimator, job.network.units)
+        job.course.optimizer = optimizer_to_go_on(last, job)
+    else:
+        job.course.optimizer = _optimizer(estimator, job)
     job.rule = job.course.optimizer.rule
     return job
 

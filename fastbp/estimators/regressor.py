@@ -15,10 +15,10 @@ from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.guard import fitting
 from fastbp.estimators.held_out import Data
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.job import PARTIAL_FIT
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.metrics import R2, D2Pinball
 from fastbp.estimators.model import join_arrays
+from fastbp.estimators.request import PARTIAL_FIT
 from fastbp.estimators.scikit_learn import (
     Interval,
     InvalidParameterError,

@@ -44,6 +44,7 @@ __all__ = [
     "check_sample_weight",
     "fit_context",
     "label_binarizer",
+    "parameter_names",
     "quantile_of_d2",
     "rows_of",
     "validate_params",
@@ -63,6 +64,12 @@ def _constraints(cls):
         for name in cls._get_param_names()
         if known.get(name, "no_validation") != "no_validation"
     ]
+
+
+@lru_cache(64)
+def parameter_names(cls):
+    """The names of the parameters of an estimator class."""
+    return tuple(cls._get_param_names())
 
 
 class CheckedEstimator(BaseEstimator):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.job import INSPECT
+from fastbp.estimators.request import INSPECT
 from fastbp.inspection.layers import EXAMINE_CHUNK, examine, fitted_network
 from fastbp.inspection.messages import diagnose
 from fastbp.inspection.slopes import greatest_slope

@@ -83,3 +83,4 @@ class Task(NamedTuple):
     # makes the one that the optimizer multiplies by.
     rates: NDArray[float64] | None = None
     origin: Origin | None = None  # None: the first step reads what it changes
+    goes_on: bool = False  # whether the tally goes on from that of the samples before

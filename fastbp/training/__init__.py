@@ -5,7 +5,7 @@ from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size
 from fastbp.training.job import Job
 from fastbp.training.objective import Objective
 from fastbp.training.overflow import explain_loss
-from fastbp.training.resume import replay_order, small_state
+from fastbp.training.resume import replay_epochs, replay_order, small_state
 from fastbp.training.rule import LBFGS, Optimizer, Rule
 from fastbp.training.running import run
 from fastbp.training.samples import Samples
@@ -30,6 +30,7 @@ __all__ = [
     "Watch",
     "chunk_size",
     "explain_loss",
+    "replay_epochs",
     "replay_order",
     "run",
     "small_state",

@@ -32,6 +32,7 @@ class Epoch(NamedTuple):
     rate: float | None  # scheduled rate of the epoch
 
 
+COUNTERS = ("best_loss", "best_score", "no_improvement_count")  # they follow from the epochs
 FIELDS: dict[str, Check] = {  # of a pickled course
     "network": instance_of(Network, "a Network"),
     "random_state": instance_of(np.random.RandomState, "a RandomState"),
@@ -72,6 +73,13 @@ FIELDS: dict[str, Check] = {  # of a pickled course
     ),
     "interrupted": instance_of(bool, "a bool"),
     "stop_reason": instance_of(str, "a text"),
+    "replayed": whole_number(0),
+    "tallied": whole_number(-1),
+    "first_step": NUMBER,
+    "before": (
+        lambda value: isinstance(value, dict) and all(map(NUMBER[0], value.values())),
+        "a dict of numbers",
+    ),
     "origin": or_none(instance_of(Origin, "an Origin")),
     "result": or_none(instance_of(OptimizeResult, "an OptimizeResult")),
 }
@@ -123,6 +131,15 @@ class Course:
     stop_reason : str
         Why the last run ended: 'max_iter', 'tol', 'early_stopping', 'time', 'interrupt' or
         'diverged'; '' before its end.
+    replayed : int, default=0
+        Epochs of `epochs` that an earlier run has finished.
+    tallied : int, default=-1
+        Number of the epoch whose samples and losses the optimizer's tally has. If it is that of the
+        next epoch, a stop has cut it short.
+    first_step : float, default=0.0
+        The number of steps before that epoch, as the tally counts them.
+    before : dict
+        The values of COUNTERS before the first of `epochs`.
     result : scipy.optimize.OptimizeResult, default=None
         SciPy's result of L-BFGS.
     origin : Origin, default=None
@@ -148,6 +165,10 @@ class Course:
     warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
     stop_reason: str = ""
+    replayed: int = 0
+    tallied: int = -1
+    first_step: float = 0.0
+    before: dict[str, float] = field(default_factory=dict)
     result: OptimizeResult | None = None
     origin: Origin | None = None
 
@@ -181,9 +202,23 @@ class Course:
         """The number of samples seen, including the fits that this one continues."""
         return self.samples_seen + len(self.epochs) * self.n_samples
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether a stop has cut the next epoch short."""
+        return self.tallied == len(self.epochs)
+
     def begin_run(self) -> None:
-        """Forget how the last run ended."""
+        """Forget how the last run ended; note the counters before the first epoch."""
+        if not self.epochs:
+            self.before = {name: getattr(self, name) for name in COUNTERS}
         self.interrupted, self.warnings, self.stop_reason = False, [], ""
+
+    def begin_epoch(self) -> None:
+        """Let the tally be that of the next epoch. In this order, wherever Ctrl-C interrupts."""
+        if self.optimizer is not None:
+            self.optimizer.tally[:2] = 0
+            self.first_step = self.optimizer.tally.item(2)
+        self.tallied = len(self.epochs)
 
     def leave_origin(self) -> None:
         """Drop the origin after a run; if no step was made, its values are copied."""

@@ -9,7 +9,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from fastbp.network import Network
-from fastbp.threads import single_threaded_blas, step_cost, team
+from fastbp.threads import Team, single_threaded_blas, step_cost, team
 from fastbp.training.course import Course, Epoch
 from fastbp.training.gradient import Gradient, chunk_size
 from fastbp.training.job import Job
@@ -55,8 +55,7 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
                 seconds = perf_counter() - began
                 network.params[...] = intermediate_result.x
                 epoch = Epoch(intermediate_result.fun, None, None, seconds, None)
-                for watch in watches:
-                    epoch = watch.record(course, epoch, ranks)
+                epoch = _recorded(watches, course, epoch, ranks)
                 # Kept before the epoch is appended, dropped afterwards: see Course.keep.
                 course.kept[len(course.epochs)] = intermediate_result.x.copy()
                 course.epochs.append(epoch)
@@ -83,6 +82,14 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
         course.interrupted, course.stop_reason = True, "interrupt"
         result = _last_iterate(course, start, first_loss)
     return _conclude(job, result, stands_still)
+
+
+def _recorded(watches: Sequence[Watch], course: Course, epoch: Epoch, ranks: Team) -> Epoch:
+    """The epoch of an iterate that was accepted, with the results of all watches."""
+    for watch in watches:
+        watch.before_epoch(course)
+        epoch = watch.record(course, epoch, ranks)
+    return epoch
 
 
 def _conclude(job: Job, result: scipy.optimize.OptimizeResult, stands_still: bool) -> Course:

@@ -1,17 +1,11 @@
 """Training by mini-batch steps."""
 
-import functools
 import math
-from collections.abc import Callable, Sequence
-from time import perf_counter
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastbp.kernels import CSR, Rank, Task, core, variant
-from fastbp.network import epoch_use
 from fastbp.threads import step_cost, team
 from fastbp.training.course import Course, Epoch
+from fastbp.training.epochs import EpochRunner
 from fastbp.training.job import Job
 from fastbp.training.overflow import NON_FINITE, explain_loss, warnings_of
 from fastbp.training.rule import Optimizer
@@ -42,7 +36,8 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
         course.begin()
         start = course.network.params.copy()
     course.begin_run()
-    optimizer.tally[:2] = 0
+    if not course.is_cut:
+        optimizer.tally[:2] = 0
     try:
         diverged = _run_epochs(job, optimizer, watches)
     except KeyboardInterrupt:
@@ -72,33 +67,20 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
 def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str:
     """Run epochs until a watch or `max_iter` ends training. Returns why it diverged, or ''."""
     course, network = job.course, job.network
-    if job.shuffle and course.order is None:
-        course.order = np.arange(course.n_samples, dtype=np.intp)
-    shuffled = course.order if job.shuffle else None
-    order = _order_of_the_core(course)
-    records, counts = hooks(watches, "record"), hooks(watches, "count")
-    endings = hooks(watches, "after_epoch")
-    after_epoch = optimizer.schedule.rules.after_epoch
-    n_steps = math.ceil(course.n_samples / job.batch_size)
-    varies, written = optimizer.schedule.rules.within_epoch is not None, None
-    rates, total = np.empty((n_steps if varies else 1, 1)), optimizer.tally.item
+    begins, records = hooks(watches, "before_epoch"), hooks(watches, "record")
+    counts, endings = hooks(watches, "count"), hooks(watches, "after_epoch")
+    after_epoch, total = optimizer.schedule.rules.after_epoch, optimizer.tally.item
     step_work = STEP_WORK + job.work_per_sample * job.batch_size + 8 * network.params.size
     cost = step_cost(step_work, network.params.size)
-    with team(job.n_threads, cost, job.batch_size, step_work * n_steps) as ranks:
-        door = _epoch_door(job, optimizer, rates, order, ranks.size)
+    epoch_work = step_work * math.ceil(course.n_samples / job.batch_size)
+    with team(job.n_threads, cost, job.batch_size, epoch_work) as ranks:
+        run_epoch = EpochRunner(job, optimizer, ranks)
         for _ in range(len(course.epochs), job.max_iter):
-            if shuffled is not None:  # as `sklearn.utils.shuffle` does
-                course.random_state.shuffle(shuffled)
-                if order is not None and order is not shuffled:
-                    order[...] = shuffled
-            if varies or optimizer.rate != written:
-                written = optimizer.rate
-                rates[...] = optimizer.rates(n_steps, course.t)
-            began = perf_counter()
-            ranks.run(door)
-            course.leave_origin()
+            for begin in begins:
+                begin(course)
+            seconds = run_epoch()
             loss = total(0) / course.n_samples
-            epoch = Epoch(loss, None, None, perf_counter() - began, optimizer.rate)
+            epoch = Epoch(loss, None, None, seconds, optimizer.rate)
             for record in records:
                 epoch = record(course, epoch, ranks)
             course.epochs.append(epoch)
@@ -118,42 +100,6 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     if not job.incremental:
         course.warnings.append(NOT_CONVERGED.format(job.max_iter))
     return ""
-
-
-def _order_of_the_core(course: Course) -> NDArray[np.intp] | None:
-    """The array from which the core reads the order: a copy if a user may keep the order itself.
-
-    The core checks it once in each epoch, so nobody else may write to it. NumPy's own RandomState
-    keeps no reference to what it shuffles, but the user's may be another class.
-    """
-    if course.order is None or type(course.random_state) is np.random.RandomState:
-        return course.order
-    return course.order.copy()
-
-
-def _epoch_door(
-    job: Job,
-    optimizer: Optimizer,
-    rates: NDArray[np.float64],
-    order: NDArray[np.intp] | None,
-    n_ranks: int,
-) -> Callable[[Rank], object]:
-    """The door that trains one epoch, with its scratch memory."""
-    network = job.network
-    program, objective = job.objective.lower(network)
-    use = epoch_use(isinstance(job.samples.x, CSR))
-    scratch = network.scratch(job.batch_size, n_ranks, use, program)
-    course, rule = job.course, optimizer.rule.lower()
-    task = Task(job.samples, objective, rule, order, job.batch_size, rates, course.origin)
-    return functools.partial(
-        variant(core.train_epoch, network.params.dtype),
-        program,
-        network.params,
-        optimizer.state,
-        scratch,
-        optimizer.tally,
-        task,
-    )
 
 
 def _loss(course: Course, optimizer: Optimizer) -> float:

@@ -1,24 +1,35 @@
 """The small state of a course, from which training can continue with the same bits.
 
-It does not contain the order of the samples, since the shuffles of all epochs can be repeated.
+It does not contain the order of the samples, since the shuffles of all epochs can be repeated. The
+counters of early stopping are not in it either: they follow from the epochs.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.training.course import Course
+from fastbp.training.course import Course, Epoch
+from fastbp.training.rule import Optimizer
+from fastbp.training.watches import BestWeights, Patience, Watch
 
 
 def small_state(course: Course) -> dict[str, Any]:
     """Numbers and arrays of a course that are not fitted attributes."""
+    optimizer = course.optimizer
     return {
         "random_state": course.start,
         "n_epochs": len(course.epochs),
         "samples_seen": course.samples_seen,
         "best_epoch": course.best_epoch,
+        "continues": course.continues,
+        "tallied": course.tallied,
+        "first_step": course.first_step,
+        "rate": None if optimizer is None else optimizer.rate,
         "raw_params": course.raw_params,
+        **course.before,
     }
 
 
@@ -33,3 +44,31 @@ def replay_order(
     for _ in range(n_epochs):
         random_state.shuffle(order)
     return order
+
+
+def replay_epochs(
+    course: Course, optimizer: Optimizer, epochs: Sequence[Epoch], watches: Sequence[Watch]
+) -> str:
+    """Append epochs that an earlier run has finished; counters and the rate follow from them.
+
+    Returns
+    -------
+    reason : str
+        Why training has ended within or after these epochs; '' if it goes on.
+    """
+    counting = [
+        replace(watch, verbose=False) if isinstance(watch, Patience) else watch
+        for watch in watches
+        if isinstance(watch, Patience | BestWeights)
+    ]
+    after_epoch, reason = optimizer.schedule.rules.after_epoch, ""
+    for epoch in epochs:
+        course.epochs.append(epoch)
+        for watch in counting:
+            watch.count(course)
+        if after_epoch is not None:
+            optimizer.rate = after_epoch(optimizer.progress(course.t))
+        for watch in counting:
+            reason = reason or watch.after_epoch(course, None)
+    course.replayed = len(course.epochs)
+    return reason

@@ -40,11 +40,9 @@ def run(job: Job, watches: Sequence[Watch] = ()) -> Course:
     else:
         raise ValueError("nothing to run: the job has no rule, or its course has no optimizer")
     if job.result_dtype not in (None, course.network.params.dtype):
+        if course.raw_params is None and optimizer is not None:
+            course.raw_params = course.network.params  # to go on from what was not rounded
         with np.errstate(over="ignore"):  # what overflows is noticed below
             course.network = course.network.astype(job.result_dtype)
-            if course.optimizer is not None:
-                course.optimizer = course.optimizer.copy(job.result_dtype)
-            if course.raw_params is not None:
-                course.raw_params = course.raw_params.astype(job.result_dtype)
     overflow.check_result(job)
     return course

@@ -17,6 +17,9 @@ from fastbp.training.validation_set import ValidationSet
 class Watch:
     """The base class of watches. Its methods do nothing."""
 
+    def before_epoch(self, course: Course) -> None:
+        """Called before each epoch."""
+
     def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
         """The epoch with the results of this watch, before it is appended to the course."""
         return epoch
@@ -24,7 +27,7 @@ class Watch:
     def count(self, course: Course) -> None:
         """Take notice of the epoch that was appended last, also if it diverged."""
 
-    def after_epoch(self, course: Course, team: Team) -> str:
+    def after_epoch(self, course: Course, team: Team | None) -> str:
         """Why training has to end, or ''. Called after the epoch was appended."""
         return ""
 
@@ -106,7 +109,7 @@ class Patience(Watch):
         if loss < course.best_loss:
             course.best_loss = loss
 
-    def after_epoch(self, course: Course, team: Team) -> str:
+    def after_epoch(self, course: Course, team: Team | None) -> str:
         if course.no_improvement_count <= self.most:
             return ""
         optimizer = course.optimizer
@@ -165,7 +168,7 @@ class TimeLimit(Watch):
     seconds: float
     deadline: float
 
-    def after_epoch(self, course: Course, team: Team) -> str:
+    def after_epoch(self, course: Course, team: Team | None) -> str:
         if perf_counter() < self.deadline:
             return ""
         course.warnings.append(

@@ -173,6 +173,10 @@ WRONG_IN_COURSES = {
     "warnings": (None, 1, "text", [None]),
     "interrupted": (None, 0),
     "stop_reason": (None, 1, b"tol"),
+    "replayed": (-1, None, 0.5),
+    "tallied": (-2, None, 0.5),
+    "first_step": (None, "0"),
+    "before": (None, {"best_loss": None}, []),
     "result": ({}, "result"),
     "origin": (
         1,

@@ -16,7 +16,8 @@ from sklearn.datasets import load_iris
 from fastbp import MLPClassifier, MLPRegressor, training
 from fastbp.estimators import inputs
 from fastbp.estimators.inputs import as_rows
-from fastbp.estimators.job import INSPECT, watches_of
+from fastbp.estimators.job import watches_of
+from fastbp.estimators.request import INSPECT
 from fastbp.estimators.model import current_model
 from fastbp.training import SCHEDULES, Course, Epoch, Samples, Watch
 from fastbp.training.schedules import Progress, Schedule
@@ -291,11 +292,9 @@ def test_the_small_state_of_a_pickled_estimator_is_enough_to_continue(parameters
     job = model._job(X, y)
     course = job.course
     rows = np.arange(len(X)) if course.order is None else course.order
-    if state["random_state"] is not None:
-        course.random_state.set_state(state["random_state"])
-        if model.early_stopping:
-            rows, _ = inputs.hold_out(len(X), 0.1, course.random_state, None)
-    assert (state["random_state"] is None) == isinstance(seed, int)
+    course.random_state.set_state(state["random_state"])
+    if model.early_stopping:
+        rows, _ = inputs.hold_out(len(X), 0.1, course.random_state, None)
     if model.shuffle:
         course.order = training.replay_order(course.random_state, rows, state["n_epochs"])
     fitted = current_model(stopped).network
@@ -317,6 +316,6 @@ def test_the_small_state_is_small():
         np.tile(X, (40, 1)), np.tile(y, 40)
     )
     size = len(pickle.dumps(model._resume))
-    assert size < 4000
+    assert size < 6000
     model.partial_fit(X, y)
     assert not hasattr(model, "_resume")  # partial_fit draws another order of samples

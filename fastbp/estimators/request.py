@@ -1,0 +1,93 @@
+"""What an estimator asks for, and the job that it gets."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import DTypeLike
+
+from fastbp.estimators.inputs import Features
+from fastbp.estimators.labels import Labels
+from fastbp.estimators.model import Model
+from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.training import LBFGS, Job, ValidationSet, Watch
+
+FIT, PARTIAL_FIT, RESUME, INSPECT = "fit", "partial_fit", "resume", "inspect"  # of a job
+
+
+@dataclass(frozen=True)
+class Request:
+    """An estimator that asks for a job, and its purpose.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        A draft, on which scikit-learn's checks set attributes.
+    purpose : {'fit', 'partial_fit', 'resume', 'inspect'}
+    labels : Labels, default=None
+        Those of the first call of `partial_fit`.
+    dtype : dtype, default=None
+        Dtype of samples and network; None: that of the fitted network, or of X.
+    """
+
+    estimator: CheckedEstimator
+    purpose: str = FIT
+    labels: Labels | None = None
+    dtype: DTypeLike | None = None
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the last fit goes on."""
+        return self.purpose == RESUME
+
+    @property
+    def inspects(self) -> bool:
+        """Whether nothing is trained."""
+        return self.purpose == INSPECT
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether the job continues from a fitted estimator."""
+        return self.purpose != FIT or self.estimator.warm_start
+
+
+@dataclass(kw_only=True)
+class EstimatorJob(Job):
+    """A job with the attributes that the estimator learns besides the weights.
+
+    Parameters
+    ----------
+    features : Features
+    labels : Labels
+    validation_set : ValidationSet or None
+    source : Model or None
+        The model that the job continues; None if it begins with a new network.
+    watches : list of Watch
+        What looks at each epoch.
+    began : float
+        When the fit began, as `time.perf_counter` counts.
+    facts : dict
+        What has to be the same if the fit is resumed.
+    is_over : bool
+        Whether nothing is left to do, as the fit that is resumed had ended by itself.
+    """
+
+    features: Features
+    labels: Labels
+    validation_set: ValidationSet | None
+    source: Model | None
+    watches: list[Watch] = field(default_factory=list)
+    began: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+    is_over: bool = False
+
+    @property
+    def continues(self) -> bool:
+        """Whether the job continues the last fit."""
+        return self.source is not None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the fit changes the arrays of the last one, as scikit-learn's does."""
+        if self.source is None or self.early_stopping or isinstance(self.rule, LBFGS):
+            return False
+        return self.network.params.dtype == self.source.network.params.dtype
