@@ -3,6 +3,7 @@
 >>> from fastbp import MLPClassifier, MLPRegressor
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastbp import kernels as _kernels  # noqa: F401  chooses the core, or raises
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from fastbp.gradient_check import GradientCheck, check_gradient
 
 __version__ = "0.1.0"
+ROOMS = ("callbacks", "graph", "inspection")  # imported when they are first used
 __all__ = ["GradientCheck", "MLPClassifier", "MLPRegressor", "check_gradient"]
 
 
@@ -25,14 +27,8 @@ def __getattr__(name: str) -> Any:
         from fastbp import gradient_check
 
         value = getattr(gradient_check, name)
-    elif name == "graph":
-        import fastbp.graph
-
-        value = fastbp.graph
-    elif name == "inspection":
-        import fastbp.inspection
-
-        value = fastbp.inspection
+    elif name in ROOMS:
+        value = importlib.import_module(f"fastbp.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
@@ -41,4 +37,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     special = [name for name in globals() if name.startswith("__")]
-    return sorted([*special, *__all__, "graph", "inspection"])
+    return sorted([*special, *__all__, *ROOMS])

@@ -34,8 +34,9 @@ MAY_IMPORT = {
     "estimators": {"kernels", "graph", "network", "threads", "training"},
     "inspection": {"kernels", "graph", "network", "training", "estimators"},
     "gradient_check": {"threads", "training", "estimators", "inspection"},
+    "callbacks": set(),
     "expression": {"graph"},
-    "__init__": {"kernels", "graph", "estimators", "inspection", "gradient_check"},
+    "__init__": {"kernels", "estimators", "gradient_check"},  # other rooms by their names
 }  # end of the import table
 
 MOST_LINES = 450  # of code
@@ -460,4 +461,5 @@ def test_rooms_are_there_after_a_bare_import():
         command = [sys.executable, "-c", program]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         shown = {name for name in done.stdout.split() if not name.startswith("__")}
-        assert shown == {*importlib.import_module("fastbp").__all__, "graph", "inspection"}
+        rooms = {"callbacks", "graph", "inspection"}
+        assert shown == {*importlib.import_module("fastbp").__all__, *rooms}

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp import training
 from fastbp.estimators import inputs
 from fastbp.estimators.adopt import at_once, extensions, forget_known, replacements
+from fastbp.estimators.callbacks import CALLBACKS, LiveFit, check_callbacks, plain_state
 from fastbp.estimators.class_weight import ClassWeights
 from fastbp.estimators.guard import (
     NEVER_CHANGED,
@@ -337,7 +338,44 @@ class BaseMLP(Guarded, CheckedEstimator):
             job = self._job(X, y, sample_weight, validation=validation, purpose=RESUME)
             if job.is_over:
                 return self
-            return self._adopt(job, training.run(job, job.watches))
+            return self._adopt(job, self._run(job, Data(X, y, sample_weight)))
+
+    # ---- callbacks
+
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Set the callbacks that `fit` and `resume` call, instead of those that were set before.
+
+        Parameters
+        ----------
+        *callbacks : objects
+            They follow scikit-learn's protocol: methods ``setup(estimator, context)``,
+            ``on_fit_task_begin(estimator, context, ...)``, ``on_fit_task_end(estimator, context,
+            ...)``, which returns whether training has to end, and ``teardown(estimator,
+            context)``. The two in the middle may have keyword-only parameters `X`, `y`, `metadata`
+            and `fitted_estimator`. Each epoch is a task, and each iteration of 'lbfgs'. See
+            `fastbp.callbacks`.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        TypeError
+            If a callback is a class, or lacks one of the methods.
+        """
+        check_callbacks(callbacks)
+        if callbacks:
+            self.__dict__[CALLBACKS] = list(callbacks)
+        else:
+            self.__dict__.pop(CALLBACKS, None)
+        return self
+
+    def _run(self, job: EstimatorJob, data: Data) -> Course:
+        """Run a job, with callbacks if there are any."""
+        if CALLBACKS in self.__dict__:
+            return LiveFit(self, job, data).run()
+        return training.run(job, job.watches)
 
     # ---- the learning rate
 
@@ -436,7 +474,7 @@ class BaseMLP(Guarded, CheckedEstimator):
 
     def _plain_attributes(self) -> dict[str, Any]:
         """The attributes, with the optimizer as a plain dict: the object goes on changing."""
-        state: dict[str, Any] = super().__getstate__().copy()  # it may be `__dict__` itself
+        state = plain_state(super().__getstate__())  # a copy: it may be `__dict__` itself
         if isinstance(state.get("_optimizer"), Optimizer):
             state["_optimizer"] = state["_optimizer"].to_plain()
         return state

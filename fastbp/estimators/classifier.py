@@ -112,7 +112,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         'lbfgs' stops when the largest element of the gradient is at most `tol`.
 
     verbose : bool or int, default=False
-        Whether to print a line per epoch.
+        Whether to print a line per epoch. 2 prints the progress: epoch, loss, score, rate and time
+        left, in a terminal in one line that is rewritten.
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last call. The moments of the optimizer are
@@ -253,7 +254,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     stop_reason_ : str
         Why the last fit ended: 'max_iter'; 'tol', if the loss has stalled or 'lbfgs' has converged;
-        'early_stopping', if the score has stalled; 'time', 'interrupt' or 'diverged'.
+        'early_stopping', if the score has stalled; 'time', 'callback', 'interrupt' or 'diverged'.
 
     n_layers_ : int
         Number of layers, including input and output.
@@ -402,8 +403,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         with fitting(self):
             job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
-            course = training.run(job, job.watches)
-            return self._adopt(job, course)
+            return self._adopt(job, self._run(job, Data(X, y, sample_weight)))
 
     @available_if(lambda est: est._check_solver())
     @fit_context

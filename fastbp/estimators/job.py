@@ -358,7 +358,8 @@ def watches_of(estimator: CheckedEstimator, job: EstimatorJob) -> list[Watch]:
     """The watches that the parameters ask for."""
     chosen: list[Watch] = []
     steps = not isinstance(job.rule, LBFGS)
-    verbose = bool(estimator.verbose)
+    shows_progress = estimator.verbose is not True and estimator.verbose > 1
+    verbose = bool(estimator.verbose) and not shows_progress
     if verbose and steps:
         chosen.append(watches.PrintLoss())
     if job.validation_set is not None:
@@ -377,4 +378,6 @@ def watches_of(estimator: CheckedEstimator, job: EstimatorJob) -> list[Watch]:
     if estimator.max_seconds is not None and not job.incremental:
         limit = float(estimator.max_seconds)
         chosen.append(watches.TimeLimit(limit, job.began + limit))
+    if shows_progress:
+        chosen.append(watches.ProgressLine(job.max_iter, job.began))
     return chosen

@@ -6,6 +6,7 @@ They may change without notice. `tests/estimators/test_scikit_learn.py` tests ea
 import sys
 from functools import lru_cache
 from operator import is_
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +41,7 @@ __all__ = [
     "InvalidParameterError",
     "Options",
     "StrOptions",
+    "callback_support",
     "check_partial_fit_classes",
     "check_sample_weight",
     "fit_context",
@@ -154,3 +156,25 @@ def quantile_of_d2(y, sample_weight, level):
         return None
     weight = np.ones(len(y)) if sample_weight is None else sample_weight
     return _weighted_percentile(y, weight, percentile_rank=level * 100, average=True)
+
+
+def callback_support():
+    """How scikit-learn begins and ends a fit with callbacks; None before version 1.9.
+
+    Imported late: it takes longer than a small fit.
+    """
+    try:
+        from sklearn.callback import CallbackSupportMixin
+        from sklearn.callback._callback_context import CallbackContext
+        from sklearn.callback._callback_support import callback_management_context
+    except ImportError:
+        return None
+    if not hasattr(CallbackContext, "call_on_fit_task_end"):
+        return None
+
+    def begin(estimator, task_name, max_subtasks):
+        return CallbackSupportMixin._init_callback_context(
+            estimator, task_name=task_name, max_subtasks=max_subtasks
+        )
+
+    return SimpleNamespace(begin=begin, managing=callback_management_context)

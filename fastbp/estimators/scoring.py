@@ -33,7 +33,13 @@ def scorer_of(scoring: Any) -> Callable[..., Any] | None:
 def view_of(estimator: CheckedEstimator, network: Network, link: str, labels: Labels) -> Any:
     """The estimator as it would be with a network that is being trained; nothing is copied."""
     view: Any = draft_of(estimator)
-    vars(view).update(
+    vars(view).update(attributes_of(network, link, labels))
+    return view
+
+
+def attributes_of(network: Network, link: str, labels: Labels) -> dict[str, Any]:
+    """The fitted attributes that predictions need, as views of a network."""
+    attributes = dict(
         _model=make_model(network, link, labels),
         coefs_=list(network.coefs),
         intercepts_=list(network.intercepts),
@@ -42,8 +48,8 @@ def view_of(estimator: CheckedEstimator, network: Network, link: str, labels: La
         n_layers_=len(network.units),
     )
     if labels.binarizer is not None:
-        vars(view).update(classes_=labels.classes, _label_binarizer=labels.binarizer)
-    return view
+        attributes.update(classes_=labels.classes, _label_binarizer=labels.binarizer)
+    return attributes
 
 
 class ScorerOfEpoch:

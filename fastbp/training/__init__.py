@@ -7,7 +7,7 @@ from fastbp.training.objective import Objective
 from fastbp.training.overflow import explain_loss
 from fastbp.training.resume import replay_epochs, replay_order, small_state
 from fastbp.training.rule import LBFGS, Optimizer, Rule
-from fastbp.training.running import run
+from fastbp.training.running import round_result, run
 from fastbp.training.samples import Samples
 from fastbp.training.schedules import SCHEDULES, Schedule
 from fastbp.training.validation_set import ValidationSet
@@ -32,6 +32,7 @@ __all__ = [
     "explain_loss",
     "replay_epochs",
     "replay_order",
+    "round_result",
     "run",
     "small_state",
     "watches",

@@ -39,10 +39,16 @@ def run(job: Job, watches: Sequence[Watch] = ()) -> Course:
         course = minibatch.train(job, optimizer, watches)
     else:
         raise ValueError("nothing to run: the job has no rule, or its course has no optimizer")
-    if job.result_dtype not in (None, course.network.params.dtype):
-        if course.raw_params is None and optimizer is not None:
-            course.raw_params = course.network.params  # to go on from what was not rounded
-        with np.errstate(over="ignore"):  # what overflows is noticed below
-            course.network = course.network.astype(job.result_dtype)
+    round_result(job, course)
     overflow.check_result(job)
     return course
+
+
+def round_result(job: Job, course: Course) -> None:
+    """Give the network of a course the dtype of the result; what was not rounded is kept."""
+    if job.result_dtype in (None, course.network.params.dtype):
+        return
+    if course.raw_params is None and course.optimizer is not None:
+        course.raw_params = course.network.params  # to go on from
+    with np.errstate(over="ignore"):  # what overflows is noticed later
+        course.network = course.network.astype(job.result_dtype)

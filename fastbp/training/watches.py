@@ -4,6 +4,7 @@ A watch has no state. What it counts is in the course, so that a saved course ca
 """
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -175,3 +176,36 @@ class TimeLimit(Watch):
             f"Time limit ({self.seconds:g} s) reached and the optimization hasn't converged yet."
         )
         return "time"
+
+
+@dataclass(frozen=True)
+class ProgressLine(Watch):
+    """Prints the progress: in a terminal one line that is rewritten, elsewhere a line per epoch.
+
+    Parameters
+    ----------
+    max_iter : int
+        Number of epochs at most.
+    began : float
+        When the fit began, as `time.perf_counter` counts.
+    """
+
+    max_iter: int
+    began: float
+
+    def after_epoch(self, course: Course, team: Team | None) -> str:
+        epoch, n = course.epochs[-1], len(course.epochs)
+        of_run = n - course.replayed
+        left = (perf_counter() - self.began) / of_run * (self.max_iter - n)
+        parts = [f"epoch {n}/{self.max_iter}", f"loss {epoch.loss:.6g}"]
+        if epoch.validation_score is not None:
+            parts.append(f"score {epoch.validation_score:.4g}")
+        if epoch.rate is not None:
+            parts.append(f"rate {epoch.rate:.3g}")
+        parts.append(f"{left:.0f} s left")
+        is_last = bool(course.stop_reason) or n == self.max_iter
+        if sys.stdout is not None and sys.stdout.isatty():
+            print(f"\r{', '.join(parts)}\033[K", end="\n" if is_last else "", flush=True)
+        else:
+            print(", ".join(parts))
+        return ""
