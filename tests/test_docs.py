@@ -42,7 +42,7 @@ class Runner(doctest.DocTestRunner):
 
 
 def public_modules():
-    return [fastbp, fastbp.callbacks, fastbp.graph, fastbp.inspection]
+    return [fastbp, fastbp.callbacks, fastbp.graph, fastbp.inspection, fastbp.schedules]
 
 
 @needs_docs

@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "inspection": {"kernels", "graph", "network", "training", "estimators"},
     "gradient_check": {"threads", "training", "estimators", "inspection"},
     "callbacks": set(),
+    "schedules": {"training"},
     "expression": {"graph"},
     "__init__": {"kernels", "estimators", "gradient_check"},  # other rooms by their names
 }  # end of the import table
@@ -461,5 +462,5 @@ def test_rooms_are_there_after_a_bare_import():
         command = [sys.executable, "-c", program]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         shown = {name for name in done.stdout.split() if not name.startswith("__")}
-        rooms = {"callbacks", "graph", "inspection"}
+        rooms = {"callbacks", "graph", "inspection", "schedules"}
         assert shown == {*importlib.import_module("fastbp").__all__, *rooms}

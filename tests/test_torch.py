@@ -17,6 +17,8 @@ from fastbp import MLPClassifier, MLPRegressor, check_gradient
 from fastbp import graph as fg
 from fastbp.graph.expression import ACTIVATION, LOSS, Expression
 from fastbp.kernels import core
+from fastbp.schedules import Cosine, Exponential, OneCycle, Step
+from fastbp.training.factors import Steps
 from problems import DTYPES, LOSSES, Problem
 
 torch = pytest.importorskip("torch")
@@ -97,6 +99,40 @@ def test_class_weight_is_that_of_the_cross_entropy():
     for layer, weight, bias in zip(layers[::2], model.coefs_, model.intercepts_, strict=True):
         np.testing.assert_allclose(layer.weight.detach().T, weight, rtol=0, atol=1e-12)
         np.testing.assert_allclose(layer.bias.detach(), bias, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("total", [4, 60, 1000])
+def test_schedules(total):
+    lr = torch.optim.lr_scheduler
+    n_steps = 4
+
+    def theirs(make, every=1):
+        weight = torch.zeros(1, requires_grad=True)
+        optimizer = torch.optim.SGD([weight], lr=1.0)
+        scheduler, rates = make(optimizer), []
+        for step in range(total):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            if (step + 1) % every == 0:
+                scheduler.step()
+        return rates
+
+    def ours(schedule):
+        return np.concatenate(
+            [
+                schedule(Steps(np.arange(n_steps) + float(n_steps * epoch), total, epoch))
+                for epoch in range(total // n_steps)
+            ]
+        )
+
+    for schedule, rates in (
+        (Cosine(), theirs(lambda o: lr.LambdaLR(o, lambda t: 0.5 + np.cos(np.pi * t / total) / 2))),
+        (Cosine(end=0.1), theirs(lambda o: lr.CosineAnnealingLR(o, total, eta_min=0.1))),
+        (OneCycle(), theirs(lambda o: lr.OneCycleLR(o, 1.0, total, cycle_momentum=False))),
+        (Exponential(0.9), theirs(lambda o: lr.ExponentialLR(o, 0.9), n_steps)),
+        (Step(3, 0.5), theirs(lambda o: lr.StepLR(o, 3, 0.5), n_steps)),
+    ):
+        np.testing.assert_allclose(ours(schedule), rates, rtol=1e-9, atol=1e-12)
 
 
 # ---- formulas, written once for both: f is fastbp.graph or TORCH

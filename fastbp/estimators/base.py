@@ -52,7 +52,7 @@ from fastbp.estimators.scikit_learn import (
 )
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
-from fastbp.training import SCHEDULES, Course, Optimizer
+from fastbp.training import FACTORS, SCHEDULES, Course, Optimizer
 
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
@@ -115,7 +115,7 @@ class BaseMLP(Guarded, CheckedEstimator):
         "solver": [StrOptions({"lbfgs", *core.OPTIMIZERS})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "learning_rate": [StrOptions({*SCHEDULES, *FACTORS}), callable],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],

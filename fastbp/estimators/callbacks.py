@@ -133,6 +133,7 @@ class LiveFit(Watch):
         course.network = network.astype(network.params.dtype)
         if optimizer is not None:
             course.optimizer = optimizer.copy(network.params.dtype)
+            course.optimizer.epochs = course.optimizer_epochs
         course.kept, course.warnings = dict(course.kept), []
         course.random_state = copy.deepcopy(course.random_state)
         course.stop_reason, course.loss = "callback", self.last_epoch.loss

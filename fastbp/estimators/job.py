@@ -49,9 +49,11 @@ from fastbp.training import (
     Samples,
     Schedule,
     Watch,
+    factor_of,
     watches,
 )
 
+OF_SCIKIT_LEARN = ("constant", "invscaling", "adaptive")  # schedules that only sgd heeds
 BATCH_CLIPPED = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
 
 
@@ -279,7 +281,7 @@ def _for_training(
         rows, held_out = hold_out(estimator, job, y, data)
     if held_out is not None:
         job.validation_set = validation_set(estimator, job, job.labels, held_out)
-    job.max_iter = 1 if job.incremental else estimator.max_iter
+    job.max_iter, job.planned = 1 if job.incremental else estimator.max_iter, estimator.max_iter
     if request.resumes:
         job.course = resumed_course(job, state_of_fit(estimator), rows)
     else:
@@ -292,7 +294,7 @@ def _for_training(
     job.course.start = start
     if request.resumes:
         last = last_optimizer(estimator, job.network.units)
-        job.course.optimizer = optimizer_to_go_on(last, job)
+        job.course.optimizer = _with_factor(estimator, optimizer_to_go_on(last, job))
     else:
         job.course.optimizer = _optimizer(estimator, job)
     job.rule = job.course.optimizer.rule
@@ -317,16 +319,27 @@ def _optimizer(estimator: CheckedEstimator, job: EstimatorJob) -> Optimizer:
         if not job.continues:
             last = last_optimizer(estimator, network.units)
     if last is not None:
-        if job.course.origin is not None:
-            return last.unset_copy()
-        return last.copy(network.params.dtype)
+        is_unset = job.course.origin is not None
+        return _with_factor(
+            estimator, last.unset_copy() if is_unset else last.copy(network.params.dtype)
+        )
     constants = {name: getattr(estimator, name) for name in core.RULE_CONSTANTS[estimator.solver]}
-    # Adam ignores the schedule, as in scikit-learn.
-    name = "constant" if estimator.solver == "adam" else estimator.learning_rate
+    name = estimator.learning_rate
+    if factor_of(name) is not None or (estimator.solver == "adam" and name in OF_SCIKIT_LEARN):
+        name = "constant"  # Adam ignores the words of scikit-learn, as there
     schedule = Schedule(name, float(estimator.learning_rate_init), estimator.power_t)
-    return Optimizer.start(
-        Rule(estimator.solver, constants), schedule, network.units, network.params.dtype
+    rule = Rule(estimator.solver, constants)
+    return _with_factor(
+        estimator, Optimizer.start(rule, schedule, network.units, network.params.dtype)
     )
+
+
+def _with_factor(estimator: CheckedEstimator, optimizer: Optimizer) -> Optimizer:
+    """The optimizer with the factor of the parameter, which no pickle of it has."""
+    factor = factor_of(estimator.learning_rate)
+    if factor != optimizer.schedule.factor:
+        optimizer.schedule = replace(optimizer.schedule, factor=factor)
+    return optimizer
 
 
 def last_course(

@@ -94,14 +94,24 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     batch_size : int or 'auto', default='auto'
         Samples of a mini-batch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
 
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of the learning rate. Only 'sgd' uses it: 'adam' ignores it, as in scikit-learn.
+    learning_rate : str, schedule or callable, default='constant'
+        Schedule of the learning rate. Not used by 'lbfgs'. Only 'sgd' uses the first three: 'adam'
+        ignores them, as in scikit-learn.
 
         - 'constant' stays at `learning_rate_init`.
         - 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, where t is
           the number of *samples* seen so far.
         - 'adaptive' divides the rate by 5 whenever training has not improved by `tol` for more
           than `n_iter_no_change` epochs. Training stops when the rate is at most 1e-6.
+        - 'plateau' is 'adaptive' for each of the two solvers.
+        - 'linear', 'cosine', 'onecycle', 'coslog4', or an object of `fastbp.schedules`: factors of
+          `learning_rate_init` that depend on the step, from the first to the last of `max_iter`
+          epochs. 'linear' is ``1 - t / T``, the others are the defaults of the classes.
+        - A function of the number of the epoch, 0, 1, ..., that returns a factor of
+          `learning_rate_init`.
+
+        `partial_fit` counts the epochs since the first call, and repeats the last step's rate after
+        `max_iter` of them.
 
     learning_rate_init : float, default=0.001
         The initial learning rate. Not used by 'lbfgs'.

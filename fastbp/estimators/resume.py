@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from fastbp.estimators.request import EstimatorJob
 from fastbp.estimators.scikit_learn import CheckedEstimator, parameter_names
 from fastbp.kernels import CSR
-from fastbp.training import Course, Epoch, Optimizer, Samples, replay_epochs, replay_order
+from fastbp.training import (
+    Course,
+    Epoch,
+    Factor,
+    Optimizer,
+    Samples,
+    replay_epochs,
+    replay_order,
+)
 from fastbp.training.state_checks import (
     NUMBER,
     Check,
@@ -50,6 +58,7 @@ STATE: dict[str, Check] = {
     "best_loss": NUMBER,
     "best_score": NUMBER,
     "no_improvement_count": whole_number(0),
+    "epochs": whole_number(0),
     "parameters": instance_of(dict, "a dict"),
     "data": instance_of(dict, "a dict"),
 }
@@ -82,6 +91,8 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, Mapping):
         return [[_plain(name), _plain(one)] for name, one in value.items()]
+    if isinstance(value, Factor):
+        return repr(value)
     is_plain = value is None or isinstance(value, str | bool | int | float)
     return value if is_plain else type(value).__name__
 
@@ -187,6 +198,7 @@ def go_on(estimator: CheckedEstimator, job: EstimatorJob, state: Mapping[str, An
     """
     course, optimizer, n_epochs = job.course, job.course.optimizer, state["n_epochs"]
     assert optimizer is not None
+    optimizer.epochs = 0
     course.begin_run()
     rate, optimizer.rate = optimizer.rate, optimizer.schedule.initial_rate
     reason = replay_epochs(course, optimizer, _epochs(estimator, n_epochs), job.watches)

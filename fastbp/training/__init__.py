@@ -1,6 +1,7 @@
 """Training runs a job and returns its course. It does not need scikit-learn."""
 
 from fastbp.training.course import Course, Epoch
+from fastbp.training.factors import FACTORS, Factor, factor_of
 from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size
 from fastbp.training.job import Job
 from fastbp.training.objective import Objective
@@ -14,11 +15,13 @@ from fastbp.training.validation_set import ValidationSet
 from fastbp.training.watches import Watch
 
 __all__ = [
+    "FACTORS",
     "GRADIENT_CHUNK",
     "LBFGS",
     "SCHEDULES",
     "Course",
     "Epoch",
+    "Factor",
     "Gradient",
     "Job",
     "Objective",
@@ -30,6 +33,7 @@ __all__ = [
     "Watch",
     "chunk_size",
     "explain_loss",
+    "factor_of",
     "replay_epochs",
     "replay_order",
     "round_result",

@@ -139,7 +139,7 @@ class Course:
     first_step : float, default=0.0
         The number of steps before that epoch, as the tally counts them.
     before : dict
-        The values of COUNTERS before the first of `epochs`.
+        The values of COUNTERS, and the epochs of the optimizer, before the first of `epochs`.
     result : scipy.optimize.OptimizeResult, default=None
         SciPy's result of L-BFGS.
     origin : Origin, default=None
@@ -211,7 +211,13 @@ class Course:
         """Forget how the last run ended; note the counters before the first epoch."""
         if not self.epochs:
             self.before = {name: getattr(self, name) for name in COUNTERS}
+            self.before["epochs"] = 0 if self.optimizer is None else self.optimizer.epochs
         self.interrupted, self.warnings, self.stop_reason = False, [], ""
+
+    @property
+    def optimizer_epochs(self) -> int:
+        """Number of finished epochs since the optimizer was made."""
+        return int(self.before["epochs"]) + len(self.epochs)
 
     def begin_epoch(self) -> None:
         """Let the tally be that of the next epoch. In this order, wherever Ctrl-C interrupts."""

@@ -12,6 +12,7 @@ from fastbp.kernels import CSR, Rank, Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import Team
 from fastbp.training.course import Course
+from fastbp.training.factors import Steps
 from fastbp.training.job import Job
 from fastbp.training.rule import Optimizer
 
@@ -33,7 +34,7 @@ class EpochRunner:
         self.job, self.optimizer, self.ranks, self.course = job, optimizer, ranks, course
         self.order = _order_of_the_core(course)
         self.n_steps = math.ceil(course.n_samples / job.batch_size)
-        self.varies = optimizer.schedule.rules.within_epoch is not None
+        self.varies = optimizer.schedule.factor is not None
         self.rates = np.empty((self.n_steps if self.varies else 1, 1))
         self.written: float | None = None
         self.door = self._door(self.rates, self.order)
@@ -51,8 +52,8 @@ class EpochRunner:
                 if self.order is not None and self.order is not course.order:
                     self.order[...] = course.order
             if self.varies or self.optimizer.rate != self.written:
-                self.written = self.optimizer.rate
-                self.rates[...] = self.optimizer.rates(self.n_steps, course.t)
+                self.rates[...] = self.optimizer.rates(self._steps())
+                self.optimizer.rate = self.written = self.rates.item(-1)
             began = perf_counter()
             self.ranks.run(self.door)
         course.leave_origin()
@@ -65,10 +66,18 @@ class EpochRunner:
         if done == n_samples:
             return
         order = np.arange(n_samples, dtype=np.intp) if self.order is None else self.order
-        rates = self.optimizer.rates(self.n_steps, course.t)
+        rates = self.optimizer.rates(self._steps())
+        self.optimizer.rate = rates.item(-1)
         if len(rates) > 1:
             rates = rates[int(tally[2] - course.first_step) :]
         self.ranks.run(self._door(rates, order[done:], goes_on=True))
+
+    def _steps(self) -> Steps:
+        """The steps of the next epoch; beyond the planned ones the last one is repeated."""
+        epoch, planned = self.course.optimizer_epochs, self.job.planned or self.job.max_iter
+        total = planned * self.n_steps
+        t = np.arange(self.n_steps, dtype=np.float64) + epoch * self.n_steps
+        return Steps(np.minimum(t, total - 1), total, epoch)
 
     def _door(
         self, rates: NDArray[np.float64], order: NDArray[np.intp] | None, goes_on: bool = False

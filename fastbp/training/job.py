@@ -28,6 +28,8 @@ class Job:
         Samples of a mini-batch.
     max_iter : int
         Largest number of epochs or iterations.
+    planned : int, default=None
+        Number of epochs that the schedule of the rate spans; None: `max_iter`.
     shuffle : bool
         Whether each epoch draws a new order.
     early_stopping : bool
@@ -46,6 +48,7 @@ class Job:
     rule: Rule | LBFGS | None = None
     batch_size: int = 1
     max_iter: int = 1
+    planned: int | None = None
     shuffle: bool = True
     early_stopping: bool = False
     incremental: bool = False

@@ -43,7 +43,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
     except KeyboardInterrupt:
         course.interrupted, course.stop_reason = True, "interrupt"
         course.leave_origin()
-    course.loss = _loss(course, optimizer)
+    course.loss, optimizer.epochs = _loss(course, optimizer), course.optimizer_epochs
     if diverged:
         where = (
             f" Training stopped at epoch {len(course.epochs)} with learning rate "

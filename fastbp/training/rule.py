@@ -12,8 +12,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp.kernels import core
 from fastbp.network import count_params, split_params
+from fastbp.training.factors import Steps
 from fastbp.training.schedules import SCHEDULES, Progress, Schedule
-from fastbp.training.state_checks import SIZE, Check, check_fields, floats, instance_of, name_in
+from fastbp.training.state_checks import (
+    SIZE,
+    Check,
+    check_fields,
+    floats,
+    instance_of,
+    name_in,
+    whole_number,
+)
 
 MOST_STEPS = 2**53 - 1  # from here on the count of steps, a float64, does not grow by one
 
@@ -37,6 +46,7 @@ PLAIN: dict[str, Check] = {  # the fields of an optimizer as a dict
         lambda value: floats(value, 3) and value.dtype == np.float64,
         "an array of three float64",
     ),
+    "epochs": whole_number(0),
 }
 
 
@@ -181,6 +191,8 @@ class Optimizer:
         number of samples in finished batches, then the number of all steps performed.
     units : tuple of int
         Widths of the layers.
+    epochs : int, default=0
+        Number of epochs in which it made its steps.
 
     Notes
     -----
@@ -194,6 +206,7 @@ class Optimizer:
     state: NDArray[np.floating]
     tally: NDArray[np.float64]
     units: tuple[int, ...]
+    epochs: int = 0
     # The rate that a copy began with: what differs from it was changed by training.
     copied_rate: float | None = field(default=None, compare=False, repr=False)
     # The fields that were checked last, or written by training since then.
@@ -302,7 +315,9 @@ class Optimizer:
 
     def _with(self, state: NDArray[np.floating]) -> "Optimizer":
         tally, rate = self.tally.copy(), self.rate
-        return Optimizer(self.rule, self.schedule, rate, state, tally, self.units, rate)
+        return Optimizer(
+            self.rule, self.schedule, rate, state, tally, self.units, self.epochs, rate
+        )
 
     def takes(self, later: "Optimizer") -> list[Callable[[], object]]:
         """Actions that give this optimizer the state of a copy that was trained further.
@@ -310,7 +325,7 @@ class Optimizer:
         Users may hold this object and set its rate meanwhile. So the rate is written only if the
         schedule has changed it.
         """
-        names = ["state", "tally"]
+        names = ["state", "tally", "epochs"]
         if later.rate != later.copied_rate:
             names.append("rate")
         actions: list[Callable[[], object]] = [
@@ -334,6 +349,7 @@ class Optimizer:
             "state": self.state,
             "tally": self.tally,
             "units": self.units,
+            "epochs": self.epochs,
         }
 
     def check(self) -> None:
@@ -361,6 +377,7 @@ class Optimizer:
             plain["state"],
             plain["tally"],
             plain["units"],
+            plain["epochs"],
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -377,12 +394,12 @@ class Optimizer:
         """The argument of the schedule's functions."""
         return Progress(self.schedule.initial_rate, self.rate, samples_seen, self.schedule.power_t)
 
-    def rates(self, n_steps: int, samples_seen: int) -> NDArray[np.float64]:
+    def rates(self, steps: Steps) -> NDArray[np.float64]:
         """The rates of the next epoch, shape (n_steps, 1), or (1, 1) if all steps have the same."""
-        within_epoch = self.schedule.rules.within_epoch
-        if within_epoch is None:
+        factor = self.schedule.factor
+        if factor is None:
             return np.full((1, 1), self.rate)
-        return within_epoch(self.progress(samples_seen), n_steps).reshape(n_steps, 1)
+        return (self.schedule.initial_rate * factor(steps)).reshape(-1, 1)
 
     def lower_rate(self, samples_seen: int) -> bool:
         """Set the rate after a stall. Returns False if training has to end."""

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from fastbp.training.factors import Factor
 
 
 class Progress(NamedTuple):
@@ -37,9 +36,6 @@ class Rules(NamedTuple):
     ----------
     after_epoch : callable, default=None
         Function of the Progress that returns the rate of the next epoch. None: a constant rate.
-    within_epoch : callable, default=None
-        (Progress, n_steps) -> rates of the steps of the next epoch; None: all have that of the
-        epoch.
     after_stall : callable, default=None
         Function of the Progress that returns the rate after a stall, or None to end training.
         None: training ends.
@@ -48,7 +44,6 @@ class Rules(NamedTuple):
     """
 
     after_epoch: Callable[[Progress], float] | None = None
-    within_epoch: Callable[[Progress, int], NDArray[np.float64]] | None = None
     after_stall: Callable[[Progress], float | None] | None = None
     ended: str = "Stopping."
 
@@ -58,6 +53,7 @@ SCHEDULES = {
     "invscaling": Rules(after_epoch=invscaling),
     "adaptive": Rules(after_stall=a_fifth, ended="Learning rate too small. Stopping."),
 }
+SCHEDULES["plateau"] = SCHEDULES["adaptive"]  # the name for which adam heeds it
 
 
 @dataclass(frozen=True)
@@ -70,11 +66,15 @@ class Schedule:
     initial_rate : float
     power_t : float, default=0.5
         Exponent of 'invscaling'.
+    factor : Factor, default=None
+        Makes the rates of the steps of each epoch from the initial rate; None: all steps have the
+        rate of the epoch.
     """
 
     name: str
     initial_rate: float
     power_t: float = 0.5
+    factor: Factor | None = None
 
     @property
     def rules(self) -> Rules:

@@ -38,7 +38,8 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.regressor import LINKS_OF_LOSSES
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS
-from fastbp.training import SCHEDULES
+from fastbp.schedules import Cosine
+from fastbp.training import FACTORS, SCHEDULES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -91,7 +92,12 @@ OUR_PARAMETERS = [
         CLF + REG,
         ["newton", "SGD", "", None, 1, ["sgd"]],
     ),
-    ("learning_rate", among(SCHEDULES), CLF + REG, ["Constant", "", None, 0.1]),
+    (
+        "learning_rate",
+        f"{among({*SCHEDULES, *FACTORS})} or a callable",
+        CLF + REG,
+        ["Constant", "", None, 0.1, ["cosine"], nan],
+    ),
     (
         "init",
         f"{among({'auto', *INITIALIZERS})}, an instance of 'tuple' or a callable",
@@ -421,6 +427,9 @@ ODD_PARAMS = [
     ({"n_threads": 2}, {}),
     ({"n_threads": np.int64(1)}, {}),
     ({"n_threads": 64}, {}),
+    ({"learning_rate": lambda epoch: 1}, {}),  # a factor
+    ({"learning_rate": lambda epoch: np.float32(1)}, {}),
+    ({"learning_rate": Cosine(end=1.0)}, {}),
     ({"scoring": "loss"}, {}),  # nothing is validated
     ({"scoring": abs}, {}),
     ({"max_seconds": 1e9}, {}),

@@ -39,6 +39,7 @@ WRONG = {
         np.zeros((2, 7)),  # the widths make 6
         *(np.zeros((2, 6), kind) for kind in ("i8", "f2", "c16", "O", "U1", "?")),
     ),
+    "epochs": [-1, 0.5, None],
     "units": (None, 3, [1, 3], (1,), (), (1, 0), (1, -3), (1.0, 3.0), ("1", "3")),
     "tally": (
         None,

@@ -20,6 +20,7 @@ from fastbp.estimators.job import watches_of
 from fastbp.estimators.model import current_model
 from fastbp.estimators.request import INSPECT
 from fastbp.training import SCHEDULES, Course, Epoch, Samples, Watch
+from fastbp.training.factors import Factor, Steps
 from fastbp.training.schedules import Progress, Schedule
 
 X, y = load_iris(return_X_y=True)
@@ -219,31 +220,36 @@ def test_schedules():
     assert adaptive.after_stall(progress._replace(rate=1e-6)) is None
 
 
+class Halving(Factor):
+    """Half of the rate from one step to the next."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, steps):
+        self.seen.append((steps.epoch, len(steps.t)))
+        return 1 / 2.0 ** np.arange(len(steps.t))
+
+
 def test_one_row_of_rates_is_for_all_steps():
     job = MLPClassifier((3,), learning_rate_init=0.05)._job(X, y)
-    assert job.course.optimizer.rates(5, 0).tolist() == [[0.05]]
+    assert job.course.optimizer.rates(Steps(np.arange(5.0), 5, 0)).tolist() == [[0.05]]
 
 
 @quiet
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_a_schedule_may_change_the_rate_within_an_epoch(solver, monkeypatch):
+def test_a_schedule_may_change_the_rate_within_an_epoch(solver):
     """Two steps at two rates are an epoch of one step, and another at the other rate."""
-    seen = []
-
-    def halving(progress, n_steps):
-        seen.append((progress.samples_seen, n_steps))
-        return progress.rate / 2.0 ** np.arange(n_steps)
-
-    monkeypatch.setitem(SCHEDULES, "halving", SCHEDULES["constant"]._replace(within_epoch=halving))
+    halving = Halving()
     whole = MLPRegressor(
         hidden_layer_sizes=(4,), solver=solver, batch_size=75, shuffle=False, random_state=0
     )
     job, parts = whole._job(X, y), whole._job(X, y)
     job.max_iter = 2
-    job.course.optimizer.schedule = Schedule("halving", 0.1)
+    job.course.optimizer.schedule = Schedule("constant", 0.1, factor=halving)
     job.course.optimizer.rate = 0.1
     training.run(job)
-    assert seen[-1] == (150, 2)
+    assert halving.seen[-1] == (1, 2)
     network, optimizer = parts.course.network, parts.course.optimizer
     for epoch in range(4):
         part = replace(parts, samples=parts.samples[75 * (epoch % 2) :][:75], max_iter=1)
