@@ -40,7 +40,7 @@ from fastbp.estimators.predict import checked_rows, plain_rows, predict_rows
 from fastbp.estimators.scikit_learn import CheckedEstimator, Interval, Options, StrOptions
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
-from fastbp.training import SCHEDULES, Course, Optimizer
+from fastbp.training import SCHEDULES, Course, Optimizer, Samples
 
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
@@ -83,8 +83,9 @@ class BaseMLP(Guarded, CheckedEstimator):
     - ``_read_validation_targets(y, labels, n_outputs)``: targets of y_val.
     - ``_lower_targets(y, labels, dtype)``: targets as the core takes them.
     - ``_objective(n_outputs, labels)``: the Objective, without alpha.
-    - ``_decode(labels, prediction)``, static: the result of `predict`, from predictions or targets
+    - ``_decode(labels, prediction)``: the result of `predict`, from predictions or targets
       with a column for each output.
+    - ``_set_output_biases(biases, samples)``: those of a new network that follow from the targets.
     - ``_metric(y_true, sample_weight)``: the score as a function of predictions.
     - ``_y_is_numeric``: whether targets are numbers, and not class labels.
     """
@@ -135,6 +136,9 @@ class BaseMLP(Guarded, CheckedEstimator):
                 f" optimizers. {self.solver} is not stochastic."
             )
         return True
+
+    def _set_output_biases(self, biases: NDArray[np.floating], samples: Samples) -> None:
+        """Leave the biases as they were drawn."""
 
     # ---- fit: job, run, adopt
 
