@@ -25,6 +25,10 @@ def __getattr__(name: str) -> Any:
         from fastbp import gradient_check
 
         value = getattr(gradient_check, name)
+    elif name == "ensemble":
+        import fastbp.ensemble
+
+        value = fastbp.ensemble
     elif name == "graph":
         import fastbp.graph
 
@@ -41,4 +45,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     special = [name for name in globals() if name.startswith("__")]
-    return sorted([*special, *__all__, "graph", "inspection"])
+    return sorted([*special, *__all__, "ensemble", "graph", "inspection"])

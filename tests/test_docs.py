@@ -42,7 +42,7 @@ class Runner(doctest.DocTestRunner):
 
 
 def public_modules():
-    return [fastbp, fastbp.graph, fastbp.inspection]
+    return [fastbp, fastbp.ensemble, fastbp.graph, fastbp.inspection]
 
 
 @needs_docs

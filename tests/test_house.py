@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "inspection": {"kernels", "graph", "network", "training", "estimators"},
     "gradient_check": {"threads", "training", "estimators", "inspection"},
     "expression": {"graph"},
-    "__init__": {"kernels", "graph", "estimators", "inspection", "gradient_check"},
+    "ensemble": {"threads", "estimators"},
+    "__init__": {"kernels", "graph", "estimators", "inspection", "gradient_check", "ensemble"},
 }  # end of the import table
 
 MOST_LINES = 450  # of code
@@ -448,6 +449,7 @@ def test_import_does_not_load_modules_that_few_fits_need():
         "sklearn.metrics",
         "sklearn.model_selection",
         "sklearn.preprocessing",
+        "fastbp.ensemble",
         "fastbp.inspection",
     ):
         assert module not in done.stdout.split()
@@ -455,9 +457,16 @@ def test_import_does_not_load_modules_that_few_fits_need():
 
 def test_rooms_are_there_after_a_bare_import():
     """Each in a process of its own, in which nothing else has imported it."""
-    for attribute in ("graph.exp", "inspection.activations", "MLPRegressor", "check_gradient"):
+    for attribute in (
+        "ensemble.MLPEnsembleRegressor",
+        "graph.exp",
+        "inspection.activations",
+        "MLPRegressor",
+        "check_gradient",
+    ):
         program = f"import fastbp; fastbp.{attribute}; print(*dir(fastbp))"
         command = [sys.executable, "-c", program]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         shown = {name for name in done.stdout.split() if not name.startswith("__")}
-        assert shown == {*importlib.import_module("fastbp").__all__, "graph", "inspection"}
+        rooms = {"ensemble", "graph", "inspection"}
+        assert shown == rooms | set(importlib.import_module("fastbp").__all__)

@@ -28,7 +28,7 @@ from fastbp.estimators.guard import (
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import FIT, NO_DATA, PARTIAL_FIT, Data, EstimatorJob, Request, make_job
 from fastbp.estimators.labels import Labels
-from fastbp.estimators.messages import lbfgs_message, warn
+from fastbp.estimators.messages import INTERRUPTED, lbfgs_message, warn
 from fastbp.estimators.model import (
     Model,
     current_model,
@@ -86,6 +86,7 @@ class BaseMLP(Guarded, CheckedEstimator):
     - ``_decode(labels, prediction)``: the result of `predict`, from predictions or targets
       with a column for each output.
     - ``_set_output_biases(biases, samples)``: those of a new network that follow from the targets.
+    - ``_score(y, sample_weight, predict)``: the score of the result of predict().
     - ``_metric(y_true, sample_weight)``: the score as a function of predictions.
     - ``_y_is_numeric``: whether targets are numbers, and not class labels.
     """
@@ -268,7 +269,7 @@ class BaseMLP(Guarded, CheckedEstimator):
         for message in course.warnings:
             warn(message, ConvergenceWarning)
         if course.interrupted:
-            warn("Training interrupted by user.")
+            warn(INTERRUPTED)
 
     # ---- the learning rate
 

@@ -560,8 +560,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         >>> mean.round(1), std.round(1)
         (array([0. , 0.5]), array([0.1, 0.1]))
         """
-        if not isinstance(return_std, (bool, np.bool_)):
-            raise TypeError(f"return_std must be True or False, got {return_std!r}.")
+        inputs.check_bool(return_std, "return_std")
         if return_std and self.loss != "gaussian":
             raise ValueError(
                 "return_std=True needs loss='gaussian', whose models predict a standard deviation, "
@@ -593,11 +592,22 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             R^2, or the mean D^2 of the pinball losses of all levels and targets
             (`sklearn.metrics.d2_pinball_score`).
         """
+        return self._score(y, sample_weight, lambda: self.predict(X))
+
+    # ---- hooks of BaseMLP
+
+    def _score(
+        self,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        predict: Callable[[], NDArray[Any]],
+    ) -> float:
+        """The score of the result of predict(), after the checks of y."""
         inputs.refuse_sparse(sample_weight, "sample_weight")
         y = inputs.dense_targets(y)
         if self.loss != "quantile":
-            return self._metric(y, sample_weight)(self.predict(X))
-        prediction, y = self.predict(X), self._for_each_output(np.asarray(y))
+            return self._metric(y, sample_weight)(predict())
+        prediction, y = predict(), self._for_each_output(np.asarray(y))
         n_outputs = y.shape[1] if y.ndim > 1 else 1
         if n_outputs != self.n_outputs_:
             raise ValueError(
@@ -605,8 +615,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"{self.n_outputs_}."
             )
         return self._metric(y, sample_weight)(prediction)
-
-    # ---- hooks of BaseMLP
 
     def _read_targets(
         self, y: NDArray[Any], labels: Labels | None, strict: bool
