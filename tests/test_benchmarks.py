@@ -297,3 +297,14 @@ def test_expressions_and_their_twins_in_numpy_agree(benchmarks, dtype):
         assert len(expressions.written(expression).split(" = ")) - 1 == expressions.OPERATIONS
         steps, *_, ratio = expressions.race(expression, dtype, 1)  # asserts that they agree
     assert steps > expressions.OPERATIONS and ratio > 0
+
+
+def test_ensembles_take_turns(benchmarks, monkeypatch):
+    ensemble = benchmarks("ensemble")
+    monkeypatch.setitem(ensemble.CASES, "short", (ensemble.load_iris, (3,), 2))
+    monkeypatch.setattr(ensemble, "MEMBERS", 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = ensemble.race("short", 3)
+    assert set(found) == {"bare fits", "1 thread", "2 threads"}
+    assert all(len(times) == 3 and min(min(times)) > 0 for times in found.values())

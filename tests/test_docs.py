@@ -42,7 +42,8 @@ class Runner(doctest.DocTestRunner):
 
 
 def public_modules():
-    return [fastbp, fastbp.callbacks, fastbp.graph, fastbp.inspection, fastbp.schedules]
+    rooms = [fastbp.callbacks, fastbp.ensemble, fastbp.graph, fastbp.inspection]
+    return [fastbp, *rooms, fastbp.schedules]
 
 
 @needs_docs

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "callbacks": set(),
     "schedules": {"training"},
     "expression": {"graph"},
+    "ensemble": {"threads", "estimators"},
     "__init__": {"kernels", "estimators", "gradient_check"},  # other rooms by their names
 }  # end of the import table
 
@@ -450,6 +451,7 @@ def test_import_does_not_load_modules_that_few_fits_need():
         "sklearn.metrics",
         "sklearn.model_selection",
         "sklearn.preprocessing",
+        "fastbp.ensemble",
         "fastbp.inspection",
     ):
         assert module not in done.stdout.split()
@@ -457,10 +459,16 @@ def test_import_does_not_load_modules_that_few_fits_need():
 
 def test_rooms_are_there_after_a_bare_import():
     """Each in a process of its own, in which nothing else has imported it."""
-    for attribute in ("graph.exp", "inspection.activations", "MLPRegressor", "check_gradient"):
+    for attribute in (
+        "ensemble.MLPEnsembleRegressor",
+        "graph.exp",
+        "inspection.activations",
+        "MLPRegressor",
+        "check_gradient",
+    ):
         program = f"import fastbp; fastbp.{attribute}; print(*dir(fastbp))"
         command = [sys.executable, "-c", program]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         shown = {name for name in done.stdout.split() if not name.startswith("__")}
-        rooms = {"callbacks", "graph", "inspection", "schedules"}
+        rooms = {"callbacks", "ensemble", "graph", "inspection", "schedules"}
         assert shown == {*importlib.import_module("fastbp").__all__, *rooms}

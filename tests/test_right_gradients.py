@@ -76,6 +76,11 @@ def test_several_levels_of_quantiles():
 
 
 @over_methods
+def test_means_and_log_variances(method):
+    agrees(check_gradient(regressor(loss="gaussian"), X, Y, WEIGHT, method=method), 59)
+
+
+@over_methods
 @pytest.mark.parametrize(
     "loss",
     ["log_loss", "squared_error", lambda raw, y: fg.sum((fg.sigmoid(raw) - y) ** 2)],

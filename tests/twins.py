@@ -43,6 +43,7 @@ class Loss(NamedTuple):
     targets: Callable | None = None  # (random, shape) -> targets to try it on; None if all do
     parameters: Mapping[str, Any] = MappingProxyType({})  # of the estimator, for `graph`
     lowered: Callable = lambda outputs: None  # number of outputs -> parameters, as the core's
+    per_target: int = 1  # raw predictions of a target
 
 
 class Optimizer(NamedTuple):
@@ -195,6 +196,27 @@ def tweedie_constant(y):
     return y ** (2 - POWER) / ((1 - POWER) * (2 - POWER))
 
 
+def gaussian(z, y):
+    """Errors and log variances: z has all means, then these; y has the targets twice."""
+    means, log_variances = np.split(z, 2, axis=1)
+    return means - np.split(y, 2, axis=1)[0], log_variances
+
+
+def gaussian_loss(z, y):
+    error, v = gaussian(z, y)
+    return (v + error**2 * np.exp(-v)) / 2
+
+
+def gaussian_delta(z, y):
+    error, v = gaussian(z, y)
+    return np.hstack([error * np.exp(-v), (1 - error**2 * np.exp(-v)) / 2])
+
+
+def gaussian_nll(F, z, y):
+    (means, log_variances), (y, _) = z.chunk(2, dim=1), y.chunk(2, dim=1)
+    return F.gaussian_nll_loss(means, y, log_variances.exp(), eps=1e-300, reduction="none")
+
+
 def counts(random, shape):
     return random.poisson(2.0, shape)
 
@@ -244,6 +266,15 @@ LOSSES = {
         lambda p, y: np.tanh(p - y),
         lambda raw, y: fg.log(fg.cosh(raw - y)),
         lambda F, p, y: (p - y).cosh().log(),
+    ),
+    "gaussian": Loss(
+        gaussian_loss,
+        gaussian_delta,
+        lambda raw, y: (raw[1] + (raw[0] - y[0]) ** 2 * fg.exp(-raw[1])) / 2,  # of one target
+        gaussian_nll,
+        of_raw=True,
+        targets=lambda random, shape: np.tile(random.randn(shape[0], shape[1] // 2), 2),
+        per_target=2,
     ),
     "poisson": Loss(
         lambda z, y: xlogy(y, y) - y * z - y + np.exp(z),

@@ -21,6 +21,7 @@ ORDER = (
     "exploding_gradient",
     "depth_and_width",
     "overfitting",
+    "ensembles",
     # 4_practice
     "digits",
     "regression",

@@ -33,7 +33,7 @@ from fastbp.estimators.held_out import NO_DATA, Data
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.job import make_job
 from fastbp.estimators.labels import Labels
-from fastbp.estimators.messages import lbfgs_message, warn
+from fastbp.estimators.messages import INTERRUPTED, lbfgs_message, warn
 from fastbp.estimators.model import (
     Model,
     current_model,
@@ -52,7 +52,7 @@ from fastbp.estimators.scikit_learn import (
 )
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
-from fastbp.training import FACTORS, SCHEDULES, Course, Optimizer
+from fastbp.training import FACTORS, SCHEDULES, Course, Optimizer, Samples
 
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
@@ -100,8 +100,10 @@ class BaseMLP(Guarded, CheckedEstimator):
     - ``_class_weights(y, sample_weight, labels, purpose)``: ClassWeights, or None.
     - ``_lower_targets(y, labels, dtype)``: targets as the core takes them.
     - ``_objective(n_outputs, labels)``: the Objective, without alpha.
-    - ``_decode(labels, prediction)``, static: the result of `predict`, from predictions or targets
+    - ``_decode(labels, prediction)``: the result of `predict`, from predictions or targets
       with a column for each output.
+    - ``_set_output_biases(biases, samples)``: those of a new network that follow from the targets.
+    - ``_score(y, sample_weight, predict)``: the score of the result of predict().
     - ``_metric(y_true, sample_weight)``: the score as a function of predictions.
     - ``_y_is_numeric``: whether targets are numbers, and not class labels.
     """
@@ -158,6 +160,9 @@ class BaseMLP(Guarded, CheckedEstimator):
     def _class_weights(self, *_: Any) -> ClassWeights | None:
         """None: only classifiers have classes."""
         return None
+
+    def _set_output_biases(self, biases: NDArray[np.floating], samples: Samples) -> None:
+        """Leave the biases as they were drawn."""
 
     # ---- fit: job, run, adopt
 
@@ -291,7 +296,7 @@ class BaseMLP(Guarded, CheckedEstimator):
         for message in course.warnings:
             warn(message, ConvergenceWarning)
         if course.interrupted:
-            warn("Training interrupted by user.")
+            warn(INTERRUPTED)
 
     @available_if(_has_steps)
     @fit_context

@@ -623,10 +623,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         score : float
             `sklearn.metrics.accuracy_score` of the predictions.
         """
-        inputs.refuse_sparse(sample_weight, "sample_weight")
-        y = inputs.sound_targets(y)
-        y = most_probable(y, self.__dict__.get("_label_binarizer"))
-        return Accuracy(y, sample_weight)(self.predict(X))
+        return self._score(y, sample_weight, lambda: self.predict(X))
 
     # ---- hooks of BaseMLP
 
@@ -769,6 +766,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """The index of the class, or the indicators or soft labels, as floats."""
         is_index = labels.is_multinomial and not labels.soft
         return inputs.as_targets(y.argmax(axis=1) if is_index else y, dtype)
+
+    def _score(
+        self,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        predict: Callable[[], NDArray[Any]],
+    ) -> float:
+        """The score of the result of predict(), after the checks of y."""
+        inputs.refuse_sparse(sample_weight, "sample_weight")
+        y = inputs.sound_targets(y)
+        y = most_probable(y, self.__dict__.get("_label_binarizer"))
+        return Accuracy(y, sample_weight)(predict())
 
     def _metric(self, y_true: Any, sample_weight: Any) -> Callable[[Any], float]:
         """Accuracy."""

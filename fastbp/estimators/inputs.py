@@ -374,6 +374,12 @@ def dense_targets(y: Any) -> Any:
     return y.toarray() if scipy.sparse.issparse(y) else y
 
 
+def check_bool(value: Any, name: str) -> None:
+    """Raise TypeError unless the value is a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
 def refuse_sparse(value: Any, name: str) -> None:
     """Raise TypeError if the value is a sparse matrix, whose arrays are not read."""
     if scipy.sparse.issparse(value):

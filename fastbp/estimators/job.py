@@ -261,6 +261,8 @@ def _new_network(
         memory.check_training(estimator, units, activations, samples, n_validation, what)
     network = Network(units, estimator.activation, dtype, activations)
     network.initialize(random_state, estimator.init)
+    if isinstance(estimator.init, str):  # the user's own biases stay
+        estimator._set_output_biases(network.intercepts[-1], samples)
     return network
 
 

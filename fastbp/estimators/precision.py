@@ -48,7 +48,7 @@ def precision_of(
     if incremental and weights is None and _differs_at_once(y):
         return Precision(kept, kept)
     with np.errstate(over="ignore"):
-        mean, spread = _mean_and_spread(y, weights)
+        mean, spread = mean_and_spread(y, weights)
         size = np.hypot(mean, spread)
     coarse = (spread > 0) & (spread < LEAST_SPREAD * size)
     if coarse.any():
@@ -61,6 +61,7 @@ def precision_of(
         return Precision(FLOAT64, FLOAT64)
     is_lbfgs = estimator.solver == "lbfgs"
     has_exp = objective.link == "exp" or not isinstance(objective.loss, str)
+    has_exp |= objective.loss == "gaussian"
     most = np.minimum(MOST_Y_OF_EXP if is_lbfgs and has_exp else MOST_Y, MOST_SPREADS * spread)
     is_fine = incremental or bool((size <= most).all())
     if is_lbfgs:
@@ -70,7 +71,7 @@ def precision_of(
     return Precision(kept if is_fine else FLOAT64, kept)
 
 
-def _mean_and_spread(
+def mean_and_spread(
     y: NDArray[Any], weights: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weighted mean and standard deviation of each column; the latter is exactly 0 if constant."""

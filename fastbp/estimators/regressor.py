@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -18,6 +18,7 @@ from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.metrics import R2, D2Pinball
 from fastbp.estimators.model import join_arrays
+from fastbp.estimators.precision import mean_and_spread
 from fastbp.estimators.request import PARTIAL_FIT
 from fastbp.estimators.scikit_learn import (
     Interval,
@@ -25,8 +26,9 @@ from fastbp.estimators.scikit_learn import (
     StrOptions,
     fit_context,
 )
+from fastbp.kernels import core
 from fastbp.network import trace_loss
-from fastbp.training import Objective
+from fastbp.training import Objective, Samples
 
 LINKS_OF_LOSSES = {
     "squared_error": "identity",
@@ -34,10 +36,12 @@ LINKS_OF_LOSSES = {
     "huber": "identity",
     "quantile": "identity",
     "log_cosh": "identity",
+    "gaussian": "identity",
     "poisson": "exp",
     "gamma": "exp",
     "tweedie": "exp",
 }
+OF_RAW = ("gaussian", "poisson", "gamma", "tweedie")  # losses with no other link than that
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -56,6 +60,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         - 'squared_error': ``e ** 2 / 2``; 'absolute_error': ``abs(e)``; 'log_cosh':
           ``log(cosh(e))``; 'huber': squared up to `huber_threshold`, then linear;
           'quantile': ``max(-q * e, (1 - q) * e)`` for the level q, see `quantile`.
+        - 'gaussian': ``(v + e ** 2 * exp(-v)) / 2``, the negative log-likelihood of a normal
+          distribution [3]_ without its constant. The network has two outputs for each target, the
+          mean and the log variance v. `predict` returns means, and with ``return_std=True`` also
+          standard deviations. Unless `init` gives arrays, the biases of v are the logarithms of the
+          variances of y, or 0 where y is constant.
         - 'poisson', 'gamma', 'tweedie': half the deviance of the mean ``exp(z)``; z is the raw
           prediction. Targets must not be negative; for 'gamma' they must be positive.
         - A function of the raw predictions and the targets of one row that uses the functions and
@@ -183,9 +192,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     out_activation : {'identity', 'logistic', 'softplus', 'exp'} or None, default=None
         Link: the function that turns raw predictions into predictions. None is 'exp' for 'poisson',
-        'gamma' and 'tweedie', which have no other link, and otherwise 'identity'. 'squared_error',
-        'absolute_error', 'log_cosh', 'huber' and 'quantile' are losses of the prediction.
-        'logistic' needs targets in [0, 1].
+        'gamma' and 'tweedie', and otherwise 'identity'. These three and 'gaussian' have no other
+        link. 'squared_error', 'absolute_error', 'log_cosh', 'huber' and 'quantile' are losses of
+        the prediction. 'logistic' needs targets in [0, 1].
 
     init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, tuple or callable, \
             default='auto'
@@ -270,7 +279,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Number of layers, including input and output.
 
     n_outputs_ : int
-        Number of outputs of the network.
+        Number of outputs of the network: one for each target, one for each target and level of
+        `quantile`, or with ``loss='gaussian'`` all means, then all log variances.
 
     rate_ : float
         The learning rate of the next epoch of `partial_fit` ('sgd' and 'adam'). It may be set
@@ -302,6 +312,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
        arXiv:1412.6980.
     .. [2] D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating
        errors", Nature 323, 1986.
+    .. [3] D. Nix and A. Weigend, "Estimating the mean and variance of the target probability
+       distribution", ICNN 1994.
 
     Examples
     --------
@@ -531,22 +543,66 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return cls._from_sklearn(model)
 
-    def predict(self, X: Matrix) -> NDArray[np.floating]:
+    @overload
+    def predict(self, X: Matrix, return_std: Literal[False] = False) -> NDArray[np.floating]: ...
+
+    @overload
+    def predict(
+        self, X: Matrix, return_std: Literal[True]
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]: ...
+
+    def predict(self, X, return_std=False):
         """Predict the targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples.
+        return_std : bool, default=False
+            Whether to return standard deviations too. Only models with ``loss='gaussian'`` predict
+            them.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predictions: the link of the raw predictions. A Poisson model predicts means. With
             several levels of `quantile` there is a column for each target and level.
+        std : ndarray of the shape of y
+            The standard deviations ``exp(v / 2)`` of the targets, of which y are the means; v is
+            the predicted log variance. Only with ``return_std=True``.
+
+        Raises
+        ------
+        ValueError
+            If X is not valid, or if ``return_std=True`` with another loss than 'gaussian'.
+        TypeError
+            If `return_std` is not a bool.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastbp import MLPRegressor
+        >>> random = np.random.RandomState(0)
+        >>> X = random.uniform(-1, 1, (1000, 1))
+        >>> y = X[:, 0] + 0.1 * random.randn(1000)
+        >>> reg = MLPRegressor("gaussian", (), learning_rate_init=0.01, random_state=0).fit(X, y)
+        >>> mean, std = reg.predict([[0.0], [0.5]], return_std=True)
+        >>> mean.round(1), std.round(1)
+        (array([0. , 0.5]), array([0.1, 0.1]))
         """
+        inputs.check_bool(return_std, "return_std")
+        if return_std and self.loss != "gaussian":
+            raise ValueError(
+                "return_std=True needs loss='gaussian', whose models predict a standard deviation, "
+                f"got loss={self.loss!r}."
+            )
         model, prediction = self._predict(X)
-        return self._decode(model.labels, prediction)
+        y = self._decode(model.labels, prediction)
+        if not return_std:
+            return y
+        std = _log_variances(prediction) / 2
+        core.kernel_link(core.LINKS["exp"], std)  # whose bits are the same on all processors
+        return y, std.reshape(y.shape)
 
     def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R^2 of the predictions; for ``loss='quantile'`` D^2, its analogue with the pinball loss.
@@ -566,11 +622,22 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             R^2, or the mean D^2 of the pinball losses of all levels and targets
             (`sklearn.metrics.d2_pinball_score`).
         """
+        return self._score(y, sample_weight, lambda: self.predict(X))
+
+    # ---- hooks of BaseMLP
+
+    def _score(
+        self,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        predict: Callable[[], NDArray[Any]],
+    ) -> float:
+        """The score of the result of predict(), after the checks of y."""
         inputs.refuse_sparse(sample_weight, "sample_weight")
         y = inputs.dense_targets(y)
         if self.loss != "quantile":
-            return self._metric(y, sample_weight)(self.predict(X))
-        prediction, y = self.predict(X), self._for_each_level(np.asarray(y))
+            return self._metric(y, sample_weight)(predict())
+        prediction, y = predict(), self._for_each_output(np.asarray(y))
         n_outputs = y.shape[1] if y.ndim > 1 else 1
         if n_outputs != self.n_outputs_:
             raise ValueError(
@@ -578,8 +645,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"{self.n_outputs_}."
             )
         return self._metric(y, sample_weight)(prediction)
-
-    # ---- hooks of BaseMLP
 
     def _read_targets(
         self, y: NDArray[Any], labels: Labels | None, strict: bool
@@ -593,8 +658,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             what = f"loss={self.loss!r}"
             inputs.check_target_range(y, what, 0, open_end=self.loss == "gamma")
         if isinstance(self.loss, str) and self.out_activation == "logistic":
-            inputs.check_target_range(y, "out_activation='logistic'", 0, 1)
-        return self._for_each_level(y) if self.loss == "quantile" else y
+            if self.loss not in OF_RAW:
+                inputs.check_target_range(y, "out_activation='logistic'", 0, 1)
+        return self._for_each_output(y)
 
     def _read_validation_targets(
         self, y: NDArray[Any], labels: Labels, n_outputs: int
@@ -608,21 +674,28 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         return y
 
-    def _for_each_level(self, y: NDArray[Any]) -> NDArray[Any]:
-        """y with a column for each target and level, the levels of the first target first."""
-        levels = inputs.check_levels(self.quantile)
-        return np.repeat(y.reshape(len(y), -1), len(levels), axis=1) if len(levels) > 1 else y
+    def _for_each_output(self, y: NDArray[Any]) -> NDArray[Any]:
+        """y with a column for each target and level, the levels of the first target first.
+
+        With the Gaussian loss, for each mean and then for each log variance.
+        """
+        if self.loss == "gaussian":
+            return np.tile(y.reshape(len(y), -1), 2)
+        n_levels = len(inputs.check_levels(self.quantile)) if self.loss == "quantile" else 1
+        return np.repeat(y.reshape(len(y), -1), n_levels, axis=1) if n_levels > 1 else y
 
     def _objective(self, n_outputs: int, labels: Labels) -> Objective:
         """The objective: the loss with its parameters and its link."""
         if callable(self.loss):
             return Objective(trace_loss(self.loss), self.out_activation or "identity")
         link = LINKS_OF_LOSSES[self.loss]
-        if link == "exp" and self.out_activation not in (None, "exp"):
+        if self.loss in OF_RAW and self.out_activation not in (None, link):
             raise ValueError(
-                f"loss={self.loss!r} has out_activation='exp', got {self.out_activation!r}. Write "
-                "the loss as a function to have it with another."
+                f"loss={self.loss!r} has out_activation={link!r}, got {self.out_activation!r}. "
+                "Write the loss as a function to have it with another."
             )
+        if self.loss == "gaussian":
+            _check_is_even(n_outputs)
         parameters = None
         if self.loss == "quantile":
             levels = inputs.check_levels(self.quantile)
@@ -645,13 +718,36 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """The targets as floats."""
         return inputs.as_targets(y, dtype)
 
+    def _set_output_biases(self, biases: NDArray[np.floating], samples: Samples) -> None:
+        """Let the Gaussian loss begin with the variances of y, and with 1 where y is constant."""
+        if self.loss == "gaussian":
+            n_targets = len(biases) // 2
+            spread = mean_and_spread(samples.y[:, :n_targets], samples.weight)[1]
+            biases[n_targets:] = 2 * np.log(np.where(spread > 0, spread, 1))
+
     def _metric(self, y_true: Any, sample_weight: Any) -> Callable[[Any], float]:
         """R^2, or D^2 of the pinball losses."""
         if self.loss != "quantile":
             return R2(y_true, sample_weight)
         return D2Pinball(y_true, sample_weight, inputs.check_levels(self.quantile))
 
-    @staticmethod
-    def _decode(labels: Labels, prediction: NDArray[Any]) -> NDArray[Any]:
-        """The predictions, with one dimension if there is one output."""
+    def _decode(self, labels: Labels, prediction: NDArray[Any]) -> NDArray[Any]:
+        """The predictions, or the means among them, with one dimension if there is one column."""
+        if self.loss == "gaussian":
+            _check_is_even(prediction.shape[1])
+            prediction = np.ascontiguousarray(prediction[:, : prediction.shape[1] // 2])
         return prediction.ravel() if prediction.shape[1] == 1 else prediction
+
+
+def _log_variances(prediction: NDArray[Any]) -> NDArray[Any]:
+    """The second half of the columns that a Gaussian model predicts."""
+    return np.ascontiguousarray(prediction[:, prediction.shape[1] // 2 :])
+
+
+def _check_is_even(n_outputs: int) -> None:
+    """Refuse a number of outputs that are not means and log variances."""
+    if n_outputs % 2:
+        raise ValueError(
+            "loss='gaussian' has two outputs for each target, a mean and a log variance, but there "
+            f"are {n_outputs} outputs."
+        )

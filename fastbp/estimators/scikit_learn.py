@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sklearn.preprocessing import LabelBinarizer
 
 fit_context = _fit_context(prefer_skip_nested_validation=True)
+meta_fit_context = _fit_context(prefer_skip_nested_validation=False)  # the members check theirs
 
 __all__ = [
     "CheckedEstimator",
@@ -46,6 +47,7 @@ __all__ = [
     "check_sample_weight",
     "fit_context",
     "label_binarizer",
+    "meta_fit_context",
     "parameter_names",
     "quantile_of_d2",
     "rows_of",

@@ -29,6 +29,7 @@ from fastbp.kernels.losses cimport (
     is_trained,
     n_parameters,
     only_link,
+    outputs_of_a_target,
 )
 from fastbp.kernels.matmul cimport matmul_native
 from fastbp.kernels.optimizers cimport is_optimizer, state_rows
@@ -274,6 +275,9 @@ cdef inline int bind_objective(Walk* walk, objective, const floating[:, ::1] y) 
     one_class = kind == LOG_LOSS or (link == LINK_SOFTMAX and kind != SOFT_LOG_LOSS)
     if targets != (1 if one_class else loss.K):
         raise ValueError(f"y has {targets} columns, the plan {loss.K} outputs")
+    if loss.K % outputs_of_a_target(loss.kind):
+        raise ValueError(f"the loss {kind} has {outputs_of_a_target(loss.kind)} outputs for each "
+                         f"target, the plan {loss.K}")
     if one_class:
         check_classes(&y[0, 0], y.shape[0], loss.K)
     expected = n_parameters(loss.kind, loss.K)

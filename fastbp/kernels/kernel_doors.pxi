@@ -1,4 +1,4 @@
-"""Doors of single kernels, for the tests; included by _core.pyx."""
+"""Doors of single kernels, most of them for the tests; included by _core.pyx."""
 
 
 def matmul_scratch(str form, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k):

@@ -9,9 +9,10 @@ The row loss is the *reported* number: as in scikit-learn, the log losses use pr
 to [eps, 1 - eps] of the dtype, unless `exact` asks for the true objective.
 
 A row has K targets. Under softmax it has one number, the index of the class; but the soft log loss
-has K shares of the classes. The loops
-run over all B K numbers, since K alone is too few for a vector. Each number depends on its row
-alone, so that the size of the blocks changes nothing. LOSSES and LINKS in _core.pyx give the names.
+has K shares of the classes. The Gaussian loss has a mean and a log variance for each target, and
+reads the first K / 2 numbers. The loops run over all B K numbers, since K alone is too few for a
+vector. Each number depends on its row alone, so that the size of the blocks changes nothing. LOSSES
+and LINKS in _core.pyx give the names.
 """
 
 from cython cimport floating
@@ -23,6 +24,7 @@ from fastbp.kernels.activations cimport relu_forward, tanh_forward
 cdef enum:
     POISSON, GAMMA, TWEEDIE, BINARY_LOG_LOSS, LOG_LOSS, SOFT_LOG_LOSS
     SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE, LOG_COSH
+    GAUSSIAN
     LOSSES_END
 
 cdef enum:
@@ -43,6 +45,11 @@ cdef inline Py_ssize_t n_parameters(int kind, Py_ssize_t K) noexcept nogil:
     if kind == QUANTILE:
         return K
     return 1 if kind in (HUBER, TWEEDIE) else 0
+
+
+cdef inline Py_ssize_t outputs_of_a_target(int kind) noexcept nogil:
+    """The number of raw predictions that a loss needs for each target."""
+    return 2 if kind == GAUSSIAN else 1
 
 
 cdef inline bint is_loss(Py_ssize_t code) noexcept nogil:
@@ -66,6 +73,8 @@ cdef inline int only_link(int kind) noexcept nogil:
         return LINK_EXP
     if kind == BINARY_LOG_LOSS:
         return LINK_LOGISTIC
+    if kind == GAUSSIAN:
+        return LINK_IDENTITY
     return LINK_SOFTMAX if kind in (LOG_LOSS, SOFT_LOG_LOSS) else -1
 
 
@@ -280,6 +289,32 @@ cdef inline void binary_log_loss(floating* delta, floating* z, Py_ssize_t n,
 
 # ---- of whole rows
 
+cdef inline void gaussian(floating* delta_bk, floating* z_bk, floating* scratch, Py_ssize_t B,
+                          Py_ssize_t K) noexcept nogil:
+    """z = means m, then log variances v: delta = e exp(-v), then (1 - e^2 exp(-v)) / 2, e = m - y;
+    loss = (v + e^2 exp(-v)) / 2, the negative log-likelihood without its constant (Nix and Weigend,
+    1994). On entry delta holds y, of which the first half is read."""
+    cdef Py_ssize_t r, k, i, T = K // 2
+    cdef floating error, half = 0.5, one = 1
+    for r in range(B):
+        for k in range(T):
+            scratch[r * T + k] = -z_bk[r * K + T + k]
+    for i in range(B * T):
+        scratch[i] = scalar.exp(scratch[i])
+    for r in range(B):
+        for k in range(T):
+            i = r * K + k
+            error = z_bk[i] - delta_bk[i]
+            delta_bk[i] = error * scratch[r * T + k]
+            z_bk[i] = error * delta_bk[i]
+    for r in range(B):  # a loop of its own: a scalar product would be fused with this sum
+        for k in range(T):
+            i = r * K + k
+            delta_bk[i + T] = half * (one - z_bk[i])
+            z_bk[i] *= half
+            z_bk[i + T] *= half
+
+
 cdef inline void log_loss(const Loss* loss, floating* losses_b, floating* delta_bk,
                           const floating* z_bk, const floating* y, const Py_ssize_t* order,
                           Py_ssize_t B) noexcept nogil:
@@ -403,6 +438,8 @@ cdef inline void loss_delta(const Loss* loss, floating* losses_b, floating* delt
         quantile(delta_bk, z_bk, B, K, loss.parameters)
     elif loss.kind == LOG_COSH:
         log_cosh(delta_bk, z_bk, n)
+    elif loss.kind == GAUSSIAN:
+        gaussian(delta_bk, z_bk, scratch_bk, B, K)
     elif loss.kind == POISSON:
         poisson(delta_bk, z_bk, n)
     elif loss.kind == GAMMA:

@@ -6,6 +6,7 @@ need no memory, and the team sees the end of a thread from outside: see `Life`.
 """
 
 import _thread
+import ctypes
 import time
 import weakref
 from collections.abc import Callable
@@ -18,6 +19,10 @@ START_SECONDS = 2.0  # a thread that has not begun after this time is given up
 
 Door: TypeAlias = Callable[[Rank], object]  # what runs in every rank
 Lock: TypeAlias = _thread.LockType
+
+
+class Stopped(SystemExit):
+    """Raised in a rank that runs Python code when its team closes; it ends a thread in silence."""
 
 
 class Life:
@@ -52,6 +57,7 @@ class RankThread:
         "_bell",
         "_ended",
         "_gate",
+        "_ident",
         "_late",
         "_life",
         "_unborn",
@@ -70,6 +76,7 @@ class RankThread:
         # Not in a local variable, which the traceback of an interrupt would keep alive.
         self._unborn = [Life()]
         self._life = weakref.ref(self._unborn[0])
+        self._ident = 0
         self._begun = self._ended = False
         self._late = time.monotonic() + START_SECONDS
 
@@ -100,6 +107,13 @@ class RankThread:
         finally:
             self.failure = None  # its traceback refers to this object
 
+    def interrupt(self) -> None:
+        """Raise Stopped in the thread if it works: for doors that run long in Python."""
+        if self.busy and self._ident and not self.has_ended():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self._ident), ctypes.py_object(Stopped)
+            )
+
     def dismiss(self) -> None:
         """Let the thread end when it has done its work. It can be called again."""
         self._unborn.clear()
@@ -120,7 +134,7 @@ class RankThread:
 
 def _serve(thread: RankThread, life: Life) -> None:
     """Run the work that the team gives, until it gives None: the body of a rank's thread."""
-    thread._begun = True
+    thread._begun, thread._ident = True, _thread.get_ident()
     del life  # a traceback may keep this frame alive
     try:
         limit_own_thread()

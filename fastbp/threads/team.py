@@ -7,6 +7,7 @@ at any line, also in the first clause; then the second one runs.
 """
 
 import _thread
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -30,13 +31,17 @@ INLINE_SECONDS = 0.02  # of the last run
 LISTEN_SECONDS = 0.02
 END_SECONDS = 0.002  # the same, while it waits for ranks to end
 
+INTERRUPT_SECONDS = 0.5  # an interrupt may be lost, in a finalizer, and is then repeated
+
 LOST_RANK = "A thread ended before its work was done, probably because there is too little memory."
 
 Part = TypeVar("Part")
 
 
 @contextmanager
-def team(n_threads: int | None, cost: Cost, rows: int, epoch_work: float) -> Iterator["Team"]:
+def team(
+    n_threads: int | None, cost: Cost, rows: int, epoch_work: float, *, interrupts: bool = False
+) -> Iterator["Team"]:
     """The team of one fit or prediction, as a context manager that ends its ranks.
 
     Parameters
@@ -52,6 +57,9 @@ def team(n_threads: int | None, cost: Cost, rows: int, epoch_work: float) -> Ite
     epoch_work : float
         Multiply-adds of one `Team.run`. Where they are few, a team of one rank needs no thread of
         its own.
+    interrupts : bool, default=False
+        Whether `Stopped` is raised in ranks that work when the team closes. For doors that run long
+        in Python, where they cannot see the stop word.
 
     Yields
     ------
@@ -60,6 +68,7 @@ def team(n_threads: int | None, cost: Cost, rows: int, epoch_work: float) -> Ite
     blas = single_threaded_blas() if backend == "blas" else nullcontext()
     with reserved_cores(n_threads, cost, rows) as size, blas:
         ranks = Team(size, inline=size == 1 and epoch_work < INLINE_WORK)
+        ranks.interrupts = interrupts
         try:
             try:
                 yield ranks
@@ -84,12 +93,15 @@ class Team:
 
     Attributes
     ----------
+    interrupts : bool
+        Whether closing raises `Stopped` in ranks that work, see `team`.
     words : ndarray of int32
         The words that the ranks share: barrier, stop and abort.
     """
 
     def __init__(self, size: int, inline: bool):
         self.size = size
+        self.interrupts = False
         self.words = np.zeros(core.TEAM_WORDS, np.int32)
         self._alone = Rank(self.words, 0, 1)
         self._inline = inline
@@ -187,12 +199,12 @@ class Team:
 
         It can be called again after an interrupt at any of its lines.
         """
-        asked = False
+        again = -math.inf
         while self._threads:
             try:
-                if not asked:
+                if time.monotonic() > again:
                     self._ask_to_end()
-                    asked = True
+                    again = time.monotonic() + INTERRUPT_SECONDS if self.interrupts else math.inf
                 elif self._have_ended():
                     self._threads.clear()
                     break
@@ -204,6 +216,8 @@ class Team:
     def _ask_to_end(self) -> None:
         core.stop_team(self.words)
         for thread in self._threads:
+            if self.interrupts:
+                thread.interrupt()
             thread.dismiss()
 
     def _have_ended(self) -> bool:

@@ -33,7 +33,12 @@ def check_result(job: Job) -> None:
     is_same = job.network.params.dtype == job.samples.y.dtype
     if not (is_checked and is_same) and not job.network.is_finite():
         raise ValueError(NON_FINITE)
-    if not np.isfinite(_predictions(job, _some_samples(job), job.objective.link)).all():
+    predictions = _predictions(job, _some_samples(job), job.objective.link)
+    if job.objective.loss == "gaussian":  # and the standard deviations of log variances
+        log_variances = predictions[:, predictions.shape[1] // 2 :]
+        with np.errstate(over="ignore"):
+            predictions = np.hstack([predictions, np.exp(log_variances / 2)])
+    if not np.isfinite(predictions).all():
         raise ValueError(
             f"Predictions for samples of X are not finite after training: {_of_layers(job)}"
         )

@@ -17,6 +17,7 @@ OF_ONE_CLASS = {"Examples", "See Also"}
 DIFFERENT = {
     "summary": "the kinds of targets",
     "Parameters, loss": "other losses",
+    "Attributes, n_outputs_": "means and variances there",
     "Attributes, out_activation_": "other links",
     "fit, Parameters, y": "labels here, numbers there",
     "fit, Parameters, y_val": "labels here, numbers there",
@@ -27,6 +28,7 @@ DIFFERENT = {
     "score, Parameters, y": "labels here, numbers there",
     "score, Returns, score": "accuracy here, R^2 there",
     "from_weights, summary": "it names the class in words",
+    "References": "that of the Gaussian loss",
     "from_weights, Raises, ValueError": "a classifier has classes",
 }
 

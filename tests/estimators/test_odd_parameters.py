@@ -28,6 +28,7 @@ from odd_inputs import (
     learned,
     ours,
     partial_fit,
+    predict,
     put,
     rows,
     theirs,
@@ -220,15 +221,20 @@ LAYERS += [
 LOSSES_WITH_PARAMETERS = rows(
     *(
         ours(
-            f"{loss} with another link",
+            f"{loss} with the link {other}",
             fit(X, abs(T) + 1),
             ValueError(
-                f"loss={loss!r} has out_activation='exp', got 'softplus'. Write the loss as a "
+                f"loss={loss!r} has out_activation={link!r}, got {other!r}. Write the loss as a "
                 "function to have it with another."
             ),
-            params={"loss": loss, "out_activation": "softplus"},
+            params={"loss": loss, "out_activation": other},
         )
-        for loss in ("poisson", "gamma", "tweedie")
+        for loss, link, other in (
+            ("poisson", "exp", "softplus"),
+            ("gamma", "exp", "logistic"),
+            ("tweedie", "exp", "identity"),
+            ("gaussian", "identity", "logistic"),
+        )
     ),
     *(
         ours(
@@ -319,6 +325,30 @@ PARTIAL_FIT = rows(
     params={"solver": "lbfgs"},
 )
 
+STANDARD_DEVIATIONS = [
+    ours(
+        f"return_std with loss={loss!r}",
+        predict(X, return_std=True),
+        ValueError(
+            "return_std=True needs loss='gaussian', whose models predict a standard deviation, got "
+            f"loss={loss!r}."
+        ),
+        REG,
+        {"loss": loss},
+        FITTED,
+    )
+    for loss in ("squared_error", "quantile")
+] + [
+    ours(
+        f"return_std={value!r}",
+        predict(X, return_std=value),
+        TypeError(f"return_std must be True or False, got {value!r}."),
+        REG,
+        on=FITTED,
+    )
+    for value in [None, 1, 0.0, "yes", [True], W]
+]
+
 REFUSED = [
     *PARAMETERS,
     *LAYERS_FIRST,
@@ -327,6 +357,7 @@ REFUSED = [
     *DIVERGENCE,
     *SPLIT,
     *PARTIAL_FIT,
+    *STANDARD_DEVIATIONS,
 ]
 
 

@@ -55,7 +55,7 @@ def assert_twins(own, builtin, X, tolerance=1e-9):
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("outputs", [1, 3])
-@pytest.mark.parametrize("name", LINKS_OF_LOSSES)
+@pytest.mark.parametrize("name", sorted(LINKS_OF_LOSSES.keys() - {"gaussian"}))
 def test_a_loss_trains_as_its_built_in_twin(name, outputs, solver):
     X, y = data(outputs=outputs)
     link = LINKS_OF_LOSSES[name]

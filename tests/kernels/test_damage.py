@@ -277,6 +277,7 @@ def test_csr_without_row_pointers():
 PAIRS = [("poisson", "identity"), ("gamma", "softmax"), ("tweedie", "logistic")]
 PAIRS += [("log_loss", "identity"), ("log_loss", "logistic"), ("soft_log_loss", "exp")]
 PAIRS += [("binary_log_loss", "softmax"), ("binary_log_loss", "identity"), ("poisson", "softplus")]
+PAIRS += [("gaussian", "exp")]
 
 
 @pytest.mark.parametrize("loss, link", PAIRS)
@@ -288,6 +289,12 @@ def test_a_loss_of_raw_predictions_has_its_own_link(loss, link):
             row_losses(loss, np.zeros((problem.n, 3)), y, link=core.LINKS[link])
     with pytest.raises(ValueError, match="has the link"):
         Epoch(loss).run(objective=objective)
+
+
+def test_a_mean_has_its_log_variance():
+    for K in (1, 3):
+        with pytest.raises(ValueError, match=f"has 2 outputs for each target, the plan {K}"):
+            row_losses("gaussian", np.zeros((5, K)), np.zeros((5, K)))
 
 
 def test_small_doors_check_sizes():

@@ -90,7 +90,7 @@ def test_v3_and_v4_activate_alike(name, dtype):
 @over_dtypes
 def test_v3_and_v4_agree_in_losses_and_deltas(loss, outputs, dtype):
     problem = Problem(loss=loss, dtype=dtype, n=500, outputs=outputs)
-    z = (np.random.RandomState(0).randn(500, outputs) * 9).astype(dtype)
+    z = (np.random.RandomState(0).randn(500, problem.network.units[-1]) * 9).astype(dtype)
     z[::50], z[1::50], z[2::50] = np.inf, -np.inf, np.nan
     (rows, delta), (rows_v4, delta_v4) = (
         row_losses(loss, z, problem.y, core=levels()[level]) for level in ("v3", "v4")
@@ -105,12 +105,12 @@ def test_v3_and_v4_agree_in_losses_and_deltas(loss, outputs, dtype):
 def test_a_row_has_its_loss_whatever_rows_are_beside_it(loss, outputs, dtype):
     """The same bits in any block of rows, and a NaN stays in its row."""
     problem = Problem(loss=loss, dtype=dtype, n=21, outputs=outputs)
-    z = np.random.RandomState(0).randn(21, outputs).astype(dtype) * 5
+    z = np.random.RandomState(0).randn(21, problem.network.units[-1]).astype(dtype) * 5
     z[4, -1] = np.nan
 
     def computed(rows):
         p = z[rows].copy()
-        core.apply_link(problem.objective.link, p)
+        core.kernel_link(problem.objective.link, p)
         return *row_losses(loss, z[rows], problem.y[rows]), p
 
     whole = computed(slice(None))

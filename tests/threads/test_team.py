@@ -24,6 +24,7 @@ from fastbp.threads import (
     single_threaded_blas,
     team,
 )
+from fastbp.threads.rank_thread import Stopped
 from fastbp.threads.team import INLINE_SECONDS
 from fits import FITS, bits, data, fitted
 from interrupts import THREADS, TRAINING, InterruptAt, blas_threads, ranks_alive, wait_for_ranks
@@ -326,6 +327,51 @@ def test_a_part_that_fails_ends_the_team(n_threads):
     with pytest.raises(RuntimeError, match="part 3 fails"), team(n_threads, None, 1, 1) as ranks:
         ranks.for_each(range(10_000), work)
     assert len(done) < 5000 and not ranks_alive()
+
+
+class Stubborn:
+    """A door in Python that runs for long, and does not end at the first interrupts."""
+
+    def __init__(self, swallows):
+        self.swallows, self.begun, self.ended = swallows, threading.Event(), []
+
+    def __call__(self, part):
+        if part == 1:
+            assert self.begun.wait(20)
+            raise RuntimeError("part 1 fails")
+        try:
+            for k in range(self.swallows + 1):
+                try:
+                    self.begun.set()
+                    until = time.monotonic() + 20
+                    while time.monotonic() < until:
+                        time.sleep(0.001)
+                except Stopped:
+                    if k == self.swallows:
+                        raise
+        finally:
+            self.ended.append(part)
+
+
+@pytest.mark.parametrize("swallows", [0, 1])
+def test_a_team_that_interrupts_ends_doors_in_python(swallows, capfd):
+    """Also where an interrupt is lost, as in a finalizer; and no thread complains."""
+    door, began = Stubborn(swallows), time.monotonic()
+    with (
+        pytest.raises(RuntimeError, match="part 1 fails"),
+        team(2, None, 1, 1, interrupts=True) as ranks,
+    ):
+        ranks.for_each(range(2), door)
+    assert door.ended == [0] and time.monotonic() - began < 10 and not ranks_alive()
+    assert capfd.readouterr().err == ""
+
+
+def test_ranks_that_have_worked_are_not_interrupted():
+    done = []
+    with team(2, None, 1, 1, interrupts=True) as ranks:
+        ranks.for_each(range(50), done.append)
+        ranks.for_each(range(50), done.append)
+    assert len(done) == 100 and not ranks_alive()
 
 
 def test_a_slow_epoch_moves_to_a_thread_of_its_own():

@@ -100,6 +100,7 @@ PROBLEMS = {
         "huber",
     ),
     "quantile": (MLPRegressor, dict(loss="quantile", quantile=twins.LEVELS), T, T_VAL, "quantile"),
+    "gaussian": (MLPRegressor, dict(loss="gaussian"), T, T_VAL, "gaussian"),
     "poisson": (MLPRegressor, dict(loss="poisson"), abs(T), abs(T_VAL), "poisson"),
     "tweedie": (
         MLPRegressor,
@@ -130,6 +131,8 @@ def numpy_loss(model, problem, x, y, weight):
     y = np.reshape(y, (len(y), -1)).astype(float)
     if loss == "quantile":
         y = np.repeat(y, len(twins.LEVELS), axis=1)
+    elif loss == "gaussian":
+        y = np.tile(y, 2)
     clipped = 0 if problem == "own log loss" else np.finfo(model.coefs_[0].dtype).eps
     rows = oracle.row_reported(loss, z, y, clipped)
     is_mean = cls is MLPRegressor and loss.startswith("squared_error")

@@ -58,7 +58,7 @@ SOUND = {
 }
 REGRESSION = {
     "loss": ["squared_error", "absolute_error", "huber", "quantile", "log_cosh", "poisson"]
-    + ["gamma", "tweedie", log_cosh],
+    + ["gamma", "tweedie", "gaussian", log_cosh],
     "quantile": [0.5, [0.1, 0.9], 0.001],
     "huber_threshold": [1e-300, 1.0, 1e300],
     "tweedie_power": [1.5, 1.001, 1.999],
