@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 # Imported when they are first used.
 ROOMS = ("callbacks", "ensemble", "graph", "inspection", "schedules")
-    "callbacks",
-    "ensemble",
-    "graph",
-    "inspection",
-    "schedules",
-)  # imported when they are first used
 __all__ = ["GradientCheck", "MLPClassifier", "MLPRegressor", "check_gradient"]
 
 

@@ -28,8 +28,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators import MLPClassifier, MLPRegressor, inputs
 from fastbp.estimators.adopt import at_once
-from fastbp.estimators.inputs import CheckedMatrix, Matrix
 from fastbp.estimators.held_out import Data
+from fastbp.estimators.inputs import CheckedMatrix, Matrix
 from fastbp.estimators.messages import INTERRUPTED, Said, collected, warn
 from fastbp.estimators.scikit_learn import Interval, meta_fit_context
 from fastbp.threads import team
