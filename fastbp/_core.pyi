@@ -27,6 +27,7 @@ TAPES: int
 LOSSES: dict[str, int]
 LINKS: dict[str, int]
 OPTIMIZERS: dict[str, int]
+COMMON_CONSTANTS: tuple[str, ...]
 RULE_CONSTANTS: dict[str, tuple[str, ...]]
 ALL_CONSTANTS: tuple[str, ...]
 STATE_ROWS: dict[str, int]

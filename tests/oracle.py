@@ -8,7 +8,7 @@ activations, links and losses are in `twins.py`.
 import numpy as np
 from scipy.special import xlogy
 
-from twins import ACTIVATIONS, LINKS, LOSSES
+from twins import ACTIVATIONS, LINKS, LOSSES, OPTIMIZERS
 
 
 def split(loss):
@@ -93,3 +93,15 @@ def loss_gradient(
             z = activations[layer - 1] @ coefs[layer - 1] + intercepts[layer - 1]
             delta = delta @ coefs[layer].T * derivative(z)
     return reported, objective, dcoefs, dintercepts
+
+
+def step(params, grads, state, t, rate, rule, optimizer, is_weight):
+    """Step number t of a rule, in place: clipping, decay, the optimizer, the average."""
+    norm = np.sqrt((grads**2).sum())
+    if 0 < rule["clip_norm"] < norm:
+        grads = grads * (rule["clip_norm"] / norm)
+    params[is_weight] *= 1 - rate * rule["weight_decay"]
+    OPTIMIZERS[optimizer].step(params, grads, state, t, rate, rule)
+    if rule["ema_decay"] > 0:
+        share = 1 if t == 1 else 1 - rule["ema_decay"]
+        state[-1] += share * (params - state[-1])

@@ -120,6 +120,9 @@ class BaseMLP(Guarded, CheckedEstimator):
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
     }
 
     def _store(self, parameters: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from fastbp.estimators.model import Model, model_of, refuse_overlaps
 from fastbp.estimators.overrides import refuse_overrides
 from fastbp.estimators.precision import precision_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.estimators.stochastic import refuse_for_lbfgs
 from fastbp.kernels import Origin, Rows, core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
@@ -129,11 +130,9 @@ class EstimatorJob(Job):
 def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     """The job of an estimator on these data; see `BaseMLP._job`."""
     estimator = request.estimator
-    refuse_overrides(estimator)
+    _check_request(request)
     validates = inputs.is_validation_given(*validation)
     hidden = inputs.check_hidden_layer_sizes(estimator.hidden_layer_sizes)
-    if request.purpose == PARTIAL_FIT and estimator.early_stopping:
-        raise ValueError("partial_fit does not support early_stopping=True")
     source = _source(request)
     X, y, features = inputs.check_training_data(
         estimator, data.X, data.y, reset=source is None, y_numeric=estimator._y_is_numeric
@@ -176,6 +175,15 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     job = _for_training(request, job, y, held_out)
     job.watches = watches_of(estimator, job)
     return job
+
+
+def _check_request(request: Request) -> None:
+    """Raise an error for a class or for parameters that cannot be trained, whatever the data."""
+    refuse_overrides(request.estimator)
+    if request.purpose == PARTIAL_FIT and request.estimator.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    if not request.inspects:
+        refuse_for_lbfgs(request.estimator)
 
 
 def _source(request: Request) -> Model | None:
@@ -281,6 +289,8 @@ def _origin(request: Request, source: Model, dtype: DTypeLike) -> Origin | None:
     last = last_optimizer(request.estimator, source.network.units)
     if last is None or not source.owns or not last.state.flags.c_contiguous:
         return None
+    if last.rule.averages:  # the parameters are exchanged first: see Course.exchange
+        return None
     params, state = source.network.params, last.state
     if not params.dtype == state.dtype == dtype:
         return None
@@ -371,7 +381,8 @@ def _optimizer(estimator: CheckedEstimator, job: EstimatorJob) -> Optimizer:
         if job.course.origin is not None:
             return last.unset_copy()
         return last.copy(network.params.dtype)
-    constants = {name: getattr(estimator, name) for name in core.RULE_CONSTANTS[estimator.solver]}
+    values = {name: getattr(estimator, name) for name in core.RULE_CONSTANTS[estimator.solver]}
+    constants = {name: 0.0 if value is None else value for name, value in values.items()}
     # Adam ignores the schedule, as in scikit-learn.
     name = "constant" if estimator.solver == "adam" else estimator.learning_rate
     schedule = Schedule(name, float(estimator.learning_rate_init), estimator.power_t)

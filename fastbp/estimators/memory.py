@@ -40,12 +40,14 @@ def check_training(
     stochastic = estimator.solver in core.OPTIMIZERS
     # Early stopping keeps the parameters of the start, the best and, briefly, the previous best.
     arrays = 1 + core.STATE_ROWS.get(estimator.solver, 0) + 3 * estimator.early_stopping
+    arrays += 2 * (estimator.ema_decay is not None)  # the average, and a copy to exchange it
     per_param = size * arrays if stochastic else 8 * LBFGS_VECTORS + 2 * size
     needed = count_params(units) * per_param
     check_fits(needed, what)
     if stochastic:
         batch = 200 if estimator.batch_size == "auto" else estimator.batch_size
-        batch, use = min(batch, len(samples)), epoch_use(isinstance(samples.x, CSR))
+        batch = min(batch, len(samples))
+        use = epoch_use(isinstance(samples.x, CSR), estimator.clip_norm is not None)
     else:
         batch, use = chunk_size(samples), "gradient"
     # A layer with a tape needs as much as one with gelu. Its registers, a few dozen

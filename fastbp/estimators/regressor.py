@@ -193,6 +193,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``OMP_NUM_THREADS`` allow. Fits that run at the same time in several threads share these
         cores. The result has the same bits for every value.
 
+    weight_decay : float, default=0.0
+        Decoupled weight decay, as in AdamW and SGDW. Each step first multiplies the weights, not
+        the biases, by ``1 - rate * weight_decay``, where rate is the scheduled learning rate. So
+        ``solver='adam', alpha=0, weight_decay=0.01`` is AdamW. It is not part of the loss. Only
+        'sgd' and 'adam' have this parameter and those below.
+
+    clip_norm : float or None, default=None
+        Largest Euclidean norm of the gradient of a batch: of all weights and biases together, with
+        the penalty of `alpha`. A longer gradient is scaled down to it. None: the gradient is not
+        clipped.
+
+    ema_decay : float or None, default=None
+        Decay d of an exponential moving average of the weights and biases, in (0, 1). It begins
+        with those after the first step; each step adds ``(1 - d) * (w - average)``. The average is
+        what is validated, kept by early stopping and stored in `coefs_` and `intercepts_`; training
+        and `partial_fit` go on from the weights themselves, a warm start from the average.
+        ``1 / (1 - d)`` steps should be well below the number of steps in training; 0.99 is a good
+        first choice. None: there is no average.
+
     Attributes
     ----------
     loss_ : float
@@ -327,6 +346,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         out_activation=None,
         init="auto",
         n_threads=None,
+        weight_decay=0.0,
+        clip_norm=None,
+        ema_decay=None,
     ):
         self._store(locals())
 

@@ -31,7 +31,7 @@ from fastbp.kernels.losses cimport (
     only_link,
 )
 from fastbp.kernels.matmul cimport matmul_native
-from fastbp.kernels.optimizers cimport is_optimizer, state_rows
+from fastbp.kernels.optimizers cimport is_optimizer, rule_rows
 from fastbp.kernels.scratch cimport PREDICT_BLOCK, Use, in_blocks, lay_out
 from fastbp.kernels.tape cimport (
     TAPES,
@@ -416,7 +416,7 @@ cdef inline int bind_origin(Walk* walk, const floating* _, origin, double steps)
         return 0
     params, state = origin.params, origin.state
     if (params.shape[0] != walk.size_params or state.shape[1] != walk.size_params
-            or state.shape[0] != state_rows(walk.rule.optimizer)):
+            or state.shape[0] != rule_rows(&walk.rule)):
         raise ValueError("the origin does not fit the plan and the optimizer")
     walk.origin_params, walk.origin_state = &params[0], &state[0, 0]
     return 0

@@ -141,7 +141,7 @@ def kernel_step(floating[::1] w, const floating[::1] dw, floating[:, ::1] state,
                 double rate, double alpha, double scale):
     """One step of the optimizer at this rate, by the gradient (dw + alpha w) scale."""
     cdef Walk walk
-    cdef optimizers.Step step = optimizers.Step(rate, alpha, scale)
+    cdef optimizers.Step step = optimizers.Step(rate, alpha, scale, 1, 0)
     bind_rule(&walk, rule)
     optimizers.optimizer_step(&w[0], &dw[0], &state[0, 0], state.shape[1], w.shape[0], &walk.rule,
                               &step)

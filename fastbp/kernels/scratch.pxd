@@ -9,7 +9,8 @@ from fastbp.kernels.walk cimport Layer, Walk
 
 cdef enum Use:
     EPOCH       # steps on dense rows: each slice is stepped while it is in cache
-    EPOCH_CSR   # steps on CSR rows, whose gradient is materialized first
+    EPOCH_CLIPPED   # the same by a clipped gradient, which is materialized first
+    EPOCH_CSR   # steps on CSR rows, whose gradient is materialized first, clipped or not
     GRADIENT    # the gradient of the objective, in chunks
     PREDICT
     PREDICT_ARRAYS  # with weights that may be transposed
@@ -69,7 +70,7 @@ cdef inline bint in_blocks(Use use) noexcept nogil:
 
 cdef inline bint has_backward(Use use) noexcept nogil:
     """Whether there are deltas of all layers."""
-    return use in (EPOCH, EPOCH_CSR, GRADIENT, EXAMINE)
+    return use in (EPOCH, EPOCH_CLIPPED, EPOCH_CSR, GRADIENT, EXAMINE)
 
 
 cdef inline Py_ssize_t product_scratch(const Layer* layer, Py_ssize_t batch,
@@ -90,6 +91,7 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     cdef const Layer* layer
     cdef bint has_slopes = False, backward = has_backward(use), fused = use == EPOCH
     cdef bint has_losses = backward or use == VALIDATE
+    cdef bint materialized = use in (EPOCH_CLIPPED, EPOCH_CSR)
     walk.batch = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
     walk.has_slopes_of_tapes, walk.n_slices = backward, 0
     for l in range(walk.layers):
@@ -104,17 +106,20 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.product_size = padded(product_size)
     walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
     walk.gathered = 0
-    walk.activations = padded(walk.batch * walk.plan[0].fan_in) if fused else 0
+    walk.activations = 0
+    if use in (EPOCH, EPOCH_CLIPPED):
+        walk.activations = padded(walk.batch * walk.plan[0].fan_in)
     walk.slopes = walk.activations + padded(walk.batch * walk.widths)
     walk.loss_scratch = walk.slopes + (padded(walk.batch * walk.widths) if has_slopes else 0)
     walk.deltas = walk.loss_scratch + (padded(walk.batch * outputs) if has_losses else 0)
     walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if has_losses else 0)
     walk.squares = walk.losses + (padded(walk.batch) if has_losses else 0)
-    walk.registers = walk.squares + (padded(walk.n_slices) if backward else 0)
+    walk.norms = walk.squares + (padded(walk.n_slices) if backward else 0)
+    walk.registers = walk.norms + (padded(walk.n_slices) if materialized else 0)
     walk.products = walk.registers + walk.size * walk.register_size
     walk.slices = walk.products + walk.size * walk.product_size
     walk.gradient = walk.slices + (walk.size * walk.slice_size if fused else 0)
-    walk.scratch_size = walk.gradient + (walk.size_params if use == EPOCH_CSR else 0)
+    walk.scratch_size = walk.gradient + (walk.size_params if materialized else 0)
 
 
 cdef inline const floating* batch_input(const Walk* walk, const floating* _,

@@ -38,6 +38,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
         course.begin()
         start = course.network.params.copy()
     course.interrupted, course.warnings = False, []
+    course.exchange()
     optimizer.tally[:2] = 0
     try:
         diverged = _run_epochs(job, optimizer, watches)
@@ -56,6 +57,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
         course.warnings = [diverged + where + restored]
     else:
         course.warnings += warnings_of(job)
+    course.exchange()
     if job.early_stopping:
         course.note_best()
         if diverged:
@@ -99,7 +101,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
             course.epochs.append(epoch)
             for count in counts:
                 count(course)
-            if not network.is_finite():
+            if not course.is_finite():
                 return NON_FINITE
             if math.isnan(loss):  # possible with finite parameters: derivatives may be finite
                 return explain_loss(job, loss)
@@ -138,7 +140,7 @@ def _epoch_door(
     """The door that trains one epoch, with its scratch memory."""
     network = job.network
     program, objective = job.objective.lower(network)
-    use = epoch_use(isinstance(job.samples.x, CSR))
+    use = epoch_use(isinstance(job.samples.x, CSR), optimizer.rule.clips)
     scratch = network.scratch(job.batch_size, n_ranks, use, program)
     course, rule = job.course, optimizer.rule.lower()
     task = Task(job.samples, objective, rule, order, job.batch_size, rates, course.origin)

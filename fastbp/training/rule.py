@@ -49,7 +49,8 @@ class Rule:
     optimizer : str
         A name in the core's OPTIMIZERS.
     constants : dict of str to float
-        Its constants, by the names in the core's RULE_CONSTANTS.
+        Its constants, by the names in the core's RULE_CONSTANTS: those of the optimizer, then
+        `weight_decay`, `clip_norm` and `ema_decay`, where 0 means none.
     """
 
     optimizer: str
@@ -59,6 +60,21 @@ class Rule:
         """The fields of the core's struct Rule; constants of other optimizers are 0."""
         fields = dict.fromkeys(core.ALL_CONSTANTS, 0.0)
         return {**fields, **self.constants, "optimizer": core.OPTIMIZERS[self.optimizer]}
+
+    @property
+    def clips(self) -> bool:
+        """Whether the gradient is clipped."""
+        return self.constants.get("clip_norm", 0.0) > 0
+
+    @property
+    def averages(self) -> bool:
+        """Whether the state has a row for the moving average of the parameters: the last one."""
+        return self.constants.get("ema_decay", 0.0) > 0
+
+    @property
+    def state_rows(self) -> int:
+        """The number of rows of the state."""
+        return core.STATE_ROWS[self.optimizer] + self.averages
 
 
 LEAST, MOST = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max)
@@ -174,8 +190,10 @@ class Optimizer:
     schedule : Schedule
     rate : float
         Scheduled rate of the next epoch.
-    state : ndarray of shape (rows of the optimizer, parameters)
-        Velocity or moments.
+    state : ndarray of shape (rows of the rule, parameters)
+        Velocity or moments. If the rule averages the parameters, the last row is their moving
+        average while training runs. Otherwise it holds the parameters themselves, and the network
+        the average: see `Course.exchange`.
     tally : ndarray of float64 of shape (3,)
         Written by the core: for the last epoch the sum of batch loss times batch size and the
         number of samples in finished batches, then the number of all steps performed.
@@ -204,7 +222,7 @@ class Optimizer:
         cls, rule: Rule, schedule: Schedule, units: tuple[int, ...], dtype: DTypeLike
     ) -> "Optimizer":
         """An optimizer before its first step, for a network of these widths."""
-        state = np.zeros((core.STATE_ROWS[rule.optimizer], count_params(units)), dtype)
+        state = np.zeros((rule.state_rows, count_params(units)), dtype)
         return cls(rule, schedule, schedule.initial_rate, state, np.zeros(3), units)
 
     momentum = _constant("momentum", 0.0, 1.0)
@@ -212,6 +230,9 @@ class Optimizer:
     beta_1 = _constant("beta_1", 0.0, BELOW_1)
     beta_2 = _constant("beta_2", 0.0, BELOW_1)
     epsilon = _constant("epsilon", LEAST, MOST)
+    weight_decay = _constant("weight_decay", 0.0, MOST)
+    clip_norm = _constant("clip_norm", 0.0, MOST)
+    ema_decay = _constant("ema_decay", 0.0, BELOW_1)
     velocities = _per_array("velocities", "sgd", 0)
     ms = _per_array("ms", "adam", 0)
     vs = _per_array("vs", "adam", 1)
@@ -398,7 +419,7 @@ def _check_plain(plain: Any) -> None:
     check_fields("the optimizer", plain, PLAIN)
     constants = core.RULE_CONSTANTS[plain["optimizer"]]
     check_fields("the optimizer's constants", plain["constants"], dict.fromkeys(constants, SIZE))
-    rows = core.STATE_ROWS[plain["optimizer"]]
+    rows = Rule(plain["optimizer"], plain["constants"]).state_rows
     if len(plain["state"]) != rows:
         raise ValueError(
             f"'state' of the optimizer must have {rows} rows, got {len(plain['state'])}"

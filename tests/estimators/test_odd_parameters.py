@@ -104,6 +104,19 @@ OUR_PARAMETERS = [
         CLF + REG,
         [0, -1, 1.0, 1.5, nan, "2", [2], inf],
     ),
+    ("weight_decay", "a float in the range [0.0, inf)", CLF + REG, [-1e-300, -1, *REALS]),
+    (
+        "clip_norm",
+        "a float in the range (0.0, inf) or None",
+        CLF + REG,
+        [0, 0.0, -1, *(value for value in REALS if value is not None)],
+    ),
+    (
+        "ema_decay",
+        "a float in the range (0.0, 1.0) or None",
+        CLF + REG,
+        [0, 1, 0.0, 1.0, -0.1, 1.1, *(value for value in REALS if value is not None)],
+    ),
     ("loss", LOSSES, REG, ["log_loss", "soft_log_loss", "Poisson", "", None, 1.5, nan]),
     (
         "loss",
@@ -273,6 +286,17 @@ SPLIT = [
     ]
 ]
 
+LBFGS_ALONE = [
+    ours(
+        f"lbfgs, {name}={value!r}",
+        fit(x, Y),
+        ValueError(f"{name} needs solver='sgd' or 'adam', got 'lbfgs'."),
+        params={"solver": "lbfgs", name: value},
+    )
+    for name, value in [("weight_decay", 1e-9), ("clip_norm", 1), ("ema_decay", 0.5)]
+    for x in (X, XS, None)
+]
+
 PARTIAL_FIT = rows(
     theirs("early stopping in partial_fit", partial_fit(X, Y), on=FITTED),
     theirs("early stopping in the first partial_fit", partial_fit(X, Y), REG, on=NEW),
@@ -303,6 +327,7 @@ REFUSED = [
     *DIVERGENCE,
     *SPLIT,
     *PARTIAL_FIT,
+    *LBFGS_ALONE,
 ]
 
 
@@ -399,6 +424,13 @@ ODD_PARAMS = [
         {"early_stopping": np.True_, "validation_fraction": np.float32(0.25)},
         {"early_stopping": True, "validation_fraction": 0.25},
     ),
+    ({"weight_decay": 0, "clip_norm": None, "ema_decay": None}, {}),
+    ({"weight_decay": np.float32(0.5)}, {"weight_decay": 0.5}),
+    ({"weight_decay": True}, {"weight_decay": 1.0}),
+    ({"weight_decay": 1e9, "max_iter": 1}, {"weight_decay": 10**9, "max_iter": 1}),
+    ({"clip_norm": 1}, {"clip_norm": 1.0}),
+    ({"clip_norm": np.float32(0.5)}, {"clip_norm": 0.5}),
+    ({"ema_decay": np.float32(0.5)}, {"ema_decay": 0.5}),
     ({"n_threads": 1}, {}),
     ({"n_threads": 2}, {}),
     ({"n_threads": np.int64(1)}, {}),

@@ -58,6 +58,8 @@ def facts(course):
         dict(solver="sgd", learning_rate="adaptive", tol=0.5, n_iter_no_change=1),
         dict(solver="sgd", early_stopping=True, shuffle=False, n_iter_no_change=20),
         dict(solver="adam", activation=lambda z: z * 0.5 + abs(z)),
+        dict(solver="adam", weight_decay=0.5, clip_norm=0.1, ema_decay=0.9),
+        dict(solver="sgd", ema_decay=0.9, early_stopping=True, n_iter_no_change=20),
     ],
     ids=str,
 )
@@ -276,6 +278,8 @@ def test_a_watch_may_end_lbfgs():
         dict(solver="sgd", learning_rate="invscaling"),
         dict(solver="sgd", shuffle=False),
         dict(solver="adam", early_stopping=True, n_iter_no_change=20),
+        dict(solver="adam", weight_decay=0.5, clip_norm=0.1, ema_decay=0.9),
+        dict(solver="sgd", ema_decay=0.9, early_stopping=True, n_iter_no_change=20),
     ],
     ids=str,
 )
