@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fastbp.kernels.border import (
     CSR,
+    Dropout,
     Floating,
     LoweredObjective,
     Plan,
@@ -36,7 +37,9 @@ USES: dict[str, int]
 PLAN: Any
 
 def use_backend(name: str) -> None: ...
-def scratch_size(program: Plan, batch: int, ranks: int, use: str) -> int: ...
+def scratch_size(
+    program: Plan, batch: int, ranks: int, use: str, dropout: Dropout | None = None
+) -> int: ...
 def train_epoch(
     program: Plan,
     params: Floating,
@@ -164,3 +167,4 @@ def kernel_losses(
     scratch: Floating,
 ) -> None: ...
 def kernel_link(link: int, z: Floating) -> None: ...
+def kernel_dropout(a: Floating, s: Floating, dropout: Dropout, layer: int) -> None: ...

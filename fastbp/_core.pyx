@@ -11,6 +11,7 @@ from libc.string cimport memcpy
 from fastbp.kernels cimport (
     activations,
     affine,
+    dropout as dropping,
     losses,
     matmul,
     optimizers,
@@ -21,6 +22,7 @@ from fastbp.kernels.binding cimport (
     MOST,
     bind_arrays,
     bind_backend,
+    bind_dropout,
     bind_layout,
     bind_objective,
     bind_order,
@@ -71,6 +73,7 @@ from fastbp.kernels.scratch cimport (
     PREDICT_ARRAYS,
     Use,
     VALIDATE,
+    drops,
     layer_rows,
     own_products,
 )
@@ -157,8 +160,8 @@ def use_backend(str name):
     matmul.matmul_native = name == "native"
 
 
-def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use):
-    """Numbers of scratch for one of USES."""
+def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use, dropout=None):
+    """Numbers of scratch for one of USES; of an epoch with this dropout."""
     cdef Walk walk
     if use not in USES:
         raise ValueError(f"no scratch for the use {use!r}")
@@ -166,6 +169,7 @@ def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use):
         raise ValueError(f"a team has at least 1 rank, not {ranks}")
     bind_plan(&walk, program)
     walk.size = ranks
+    bind_dropout(&walk, dropout)
     bind_layout(&walk, USES[use], batch)
     return walk.scratch_size
 
@@ -251,9 +255,11 @@ def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[
 
     tally receives the sum of batch loss times batch size and the samples of the finished batches;
     steps are added to tally[2]. A stop leaves parameters, state and tally at a batch boundary.
-    With an origin they are first written in the first step.
+    With an origin they are first written in the first step. The samples are added to those that the
+    dropout has seen.
     """
     cdef Walk walk
+    cdef uint64_t[::1] seen
     cdef uint64_t before
     cdef Use use = EPOCH
     bind_plan(&walk, program)
@@ -261,6 +267,9 @@ def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[
     bind_samples(&walk, &params[0], task.samples, task.objective)
     bind_order(&walk, task.order)
     bind_rule(&walk, task.rule)
+    bind_dropout(&walk, task.dropout)
+    if walk.indptr != NULL and drops(&walk, 0):
+        raise ValueError("entries of CSR rows cannot be dropped")
     if walk.indptr != NULL:
         use = EPOCH_CSR
     elif walk.rule.clip_norm > 0:
@@ -281,6 +290,9 @@ def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[
         before = flush_to_zero()
         epoch_rank(&walk, &params[0], &tally[0])
         flush_restore(before)
+    if task.dropout is not None and walk.rank == 0:  # the others have read it
+        seen = task.dropout.seen
+        seen[0] += <uint64_t>tally[1]
 
 
 def loss_gradient(program, floating[::1] params, floating[::1] grads, floating[::1] scratch,

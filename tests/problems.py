@@ -178,6 +178,7 @@ def run_epoch(
     size=1,
     t=0.0,
     origin=None,
+    dropout=None,
     **constants,
 ):
     """Parameters, state and tally after one epoch, by the core, in a team of that size."""
@@ -188,11 +189,13 @@ def run_epoch(
     if state is None:
         state = state_of(network, optimizer, problem.rule["ema_decay"])
     state, tally, words = state.copy(), np.array([0.0, 0, t]), problem.words()
-    task = problem.task(weight=weight, order=order, origin=origin)
+    if dropout is not None:  # the core adds to the samples that were seen
+        dropout = dropout._replace(seen=dropout.seen.copy())
+    task = problem.task(weight=weight, order=order, origin=origin, dropout=dropout)
     if origin is not None and origin.steps == t:
         network.params[:] = state[:] = np.nan  # first written in the first step
     use = epoch_use(isinstance(problem.x, CSR), problem.rule["clip_norm"] > 0)
-    scratch = network.scratch(problem.batch, size, use)
+    scratch = network.scratch(problem.batch, size, use, dropout=dropout)
     ranks = [
         threading.Thread(
             target=core.train_epoch,
@@ -215,7 +218,7 @@ def run_epoch(
     return network.params, state, tally
 
 
-def oracle_epoch(problem, params, state, t, *, weight=None, order=None):
+def oracle_epoch(problem, params, state, t, *, weight=None, order=None, dropout=None):
     """An epoch of the problem's rule after t steps, in place. Returns the sum of batch losses."""
     order, total = np.arange(problem.n) if order is None else order, 0.0
     optimizer = {code: name for name, code in core.OPTIMIZERS.items()}[problem.rule["optimizer"]]
@@ -226,6 +229,10 @@ def oracle_epoch(problem, params, state, t, *, weight=None, order=None):
         if weights is not None and not weights.any():
             continue
         t += 1
+        masks = None
+        if dropout is not None:
+            widths = enumerate(problem.network.units[:-1])
+            masks = [oracle.mask(dropout, k, first, len(rows), width) for k, width in widths]
         loss, _, dcoefs, dintercepts = oracle.loss_gradient(
             *problem.unpack(params),
             problem.activation,
@@ -234,6 +241,7 @@ def oracle_epoch(problem, params, state, t, *, weight=None, order=None):
             problem.y[rows],
             weights,
             problem.alpha,
+            masks=masks,
         )
         total += loss * len(rows)
         grads = problem.pack(dcoefs, dintercepts)

@@ -22,11 +22,12 @@ from fastbp.estimators.model import Model, model_of, refuse_overlaps
 from fastbp.estimators.overrides import refuse_overrides
 from fastbp.estimators.precision import precision_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
-from fastbp.estimators.stochastic import refuse_for_lbfgs
-from fastbp.kernels import Origin, Rows, core
+from fastbp.estimators.stochastic import dropout_rates, refuse_for_lbfgs
+from fastbp.kernels import CSR, Origin, Rows, core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
     LBFGS,
+    MOST_SEED,
     Course,
     Job,
     Objective,
@@ -343,8 +344,12 @@ def _for_training(
     job.shuffle = estimator.shuffle
     job.batch_size = _batch_size(estimator, job.course.n_samples)
     job.course.start = start
-    job.course.optimizer = _optimizer(estimator, job)
-    job.rule = job.course.optimizer.rule
+    is_sparse = isinstance(job.samples.x, CSR)
+    job.dropout = dropout_rates(estimator, len(job.network.units) - 2, is_sparse=is_sparse)
+    optimizer = job.course.optimizer = _optimizer(estimator, job)
+    job.rule = optimizer.rule
+    if job.dropout and optimizer.seed is None:
+        optimizer.seed = int(job.course.random_state.randint(MOST_SEED + 1, dtype=np.int64))
     return job
 
 

@@ -193,11 +193,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``OMP_NUM_THREADS`` allow. Fits that run at the same time in several threads share these
         cores. The result has the same bits for every value.
 
+    dropout : float or array-like of float, default=0.0
+        Rate at which units of the hidden layers are dropped in training, in [0, 1): one for all
+        layers, or one for each. The units that remain are divided by ``1 - rate``, so that
+        predictions need no change. Each sample has a mask of its own in each epoch. `loss_curve_`
+        is the loss with dropped units; validation, prediction and inspection drop none. Rates are
+        rounded to multiples of 2^-16. Only 'sgd' and 'adam' have this parameter and those below.
+
+    input_dropout : float, default=0.0
+        The same for the features, in [0, 1). It needs dense X.
+
     weight_decay : float, default=0.0
         Decoupled weight decay, as in AdamW and SGDW. Each step first multiplies the weights, not
         the biases, by ``1 - rate * weight_decay``, where rate is the scheduled learning rate. So
-        ``solver='adam', alpha=0, weight_decay=0.01`` is AdamW. It is not part of the loss. Only
-        'sgd' and 'adam' have this parameter and those below.
+        ``solver='adam', alpha=0, weight_decay=0.01`` is AdamW. It is not part of the loss.
 
     clip_norm : float or None, default=None
         Largest Euclidean norm of the gradient of a batch: of all weights and biases together, with
@@ -346,6 +355,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         out_activation=None,
         init="auto",
         n_threads=None,
+        dropout=0.0,
+        input_dropout=0.0,
         weight_decay=0.0,
         clip_norm=None,
         ema_decay=None,

@@ -2,7 +2,7 @@
 
 from cython cimport floating
 
-from fastbp.kernels.activations cimport has_slope
+from fastbp.kernels.activations cimport RELU, has_slope
 from fastbp.kernels.matmul cimport matmul_native, scratch_nn, scratch_nt, scratch_tn
 from fastbp.kernels.tape cimport TAPES, registers_before
 from fastbp.kernels.walk cimport Layer, Walk
@@ -85,6 +85,11 @@ cdef inline Py_ssize_t product_scratch(const Layer* layer, Py_ssize_t batch,
     return size
 
 
+cdef inline bint drops(const Walk* walk, Py_ssize_t l) noexcept nogil:
+    """Whether units are dropped before layer l: of X, or of the hidden layer before it."""
+    return walk.dropout.thresholds != NULL and walk.dropout.thresholds[l] > 0
+
+
 cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     """Set the offsets of all regions and their total, in numbers, for batches of that many rows."""
     cdef Py_ssize_t l, outputs, slice_size = 0, product_size = 0
@@ -99,7 +104,9 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
         walk.n_slices += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
         slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
         product_size = max(product_size, product_scratch(layer, walk.batch, use))
-        has_slopes |= layer.activation >= TAPES or has_slope(<int>layer.activation)
+        has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
+                       or (l + 1 < walk.layers and drops(walk, l + 1)
+                           and layer.activation != RELU))
     outputs = walk.plan[walk.layers - 1].fan_out
     walk.block = block_rows(walk) if backward else walk.batch
     walk.slice_size = padded(slice_size)
@@ -122,13 +129,18 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.scratch_size = walk.gradient + (walk.size_params if materialized else 0)
 
 
+cdef inline bint gathers(const Walk* walk) noexcept nogil:
+    """Whether the dense rows of a batch are copied together: to put in order, or to change."""
+    return (walk.order != NULL and walk.batch > 1) or drops(walk, 0)
+
+
 cdef inline const floating* batch_input(const Walk* walk, const floating* _,
                                         Py_ssize_t first) noexcept nogil:
-    """The dense rows of the batch that begins at sample `first`, gathered if they are several."""
-    if walk.order != NULL and walk.batch == 1:
-        return <const floating*>walk.x + walk.order[first] * walk.features
-    if walk.order != NULL:
+    """The dense rows of the batch that begins at sample `first`."""
+    if gathers(walk):
         return <const floating*>walk.scratch + walk.gathered
+    if walk.order != NULL:
+        return <const floating*>walk.x + walk.order[first] * walk.features
     return <const floating*>walk.x + first * walk.features
 
 

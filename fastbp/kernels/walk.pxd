@@ -13,6 +13,7 @@
 
 from libc.stdint cimport int32_t, int64_t
 
+from fastbp.kernels.dropout cimport Dropout
 from fastbp.kernels.losses cimport Loss
 from fastbp.kernels.optimizers cimport Rule
 from fastbp.kernels.tape cimport Program
@@ -46,6 +47,7 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Loss loss
     double alpha            # L2
     double scale            # reported loss = scale * mean row loss + penalty
+    Dropout dropout
     # The rule and its rates.
     Rule rule
     const double* rates     # a row for each step, the scheduled rate first

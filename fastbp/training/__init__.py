@@ -1,6 +1,7 @@
 """Training runs a job and returns its course. It does not need scikit-learn."""
 
 from fastbp.training.course import Course, Epoch
+from fastbp.training.dropout import MOST_SEED, lower_dropout
 from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size
 from fastbp.training.job import Job
 from fastbp.training.objective import Objective
@@ -16,6 +17,7 @@ from fastbp.training.watches import Watch
 __all__ = [
     "GRADIENT_CHUNK",
     "LBFGS",
+    "MOST_SEED",
     "SCHEDULES",
     "Course",
     "Epoch",
@@ -30,6 +32,7 @@ __all__ = [
     "Watch",
     "chunk_size",
     "explain_loss",
+    "lower_dropout",
     "replay_order",
     "run",
     "small_state",

@@ -12,6 +12,7 @@ from fastbp.kernels import CSR, Rank, Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import step_cost, team
 from fastbp.training.course import Course, Epoch
+from fastbp.training.dropout import lower_dropout
 from fastbp.training.job import Job
 from fastbp.training.overflow import NON_FINITE, explain_loss, warnings_of
 from fastbp.training.rule import Optimizer
@@ -141,9 +142,11 @@ def _epoch_door(
     network = job.network
     program, objective = job.objective.lower(network)
     use = epoch_use(isinstance(job.samples.x, CSR), optimizer.rule.clips)
-    scratch = network.scratch(job.batch_size, n_ranks, use, program)
     course, rule = job.course, optimizer.rule.lower()
-    task = Task(job.samples, objective, rule, order, job.batch_size, rates, course.origin)
+    dropout = lower_dropout(job.dropout, optimizer.seed, course.t)
+    scratch = network.scratch(job.batch_size, n_ranks, use, program, dropout)
+    batch, origin = job.batch_size, course.origin
+    task = Task(job.samples, objective, rule, order, batch, rates, origin, dropout)
     return functools.partial(
         variant(core.train_epoch, network.params.dtype),
         program,

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp.kernels import core
 from fastbp.network import count_params, split_params
+from fastbp.training.dropout import MOST_SEED
 from fastbp.training.schedules import SCHEDULES, Progress, Schedule
 from fastbp.training.state_checks import SIZE, Check, check_fields, floats, instance_of, name_in
 
@@ -32,6 +33,10 @@ PLAIN: dict[str, Check] = {  # the fields of an optimizer as a dict
             and all(type(width) is int and width > 0 for width in value)
         ),
         "a tuple of two widths at least",
+    ),
+    "seed": (
+        lambda value: value is None or (type(value) is int and 0 <= value <= MOST_SEED),
+        "an integer from 0 to 2^63 - 1, or None",
     ),
     "tally": (
         lambda value: floats(value, 3) and value.dtype == np.float64,
@@ -199,6 +204,8 @@ class Optimizer:
         number of samples in finished batches, then the number of all steps performed.
     units : tuple of int
         Widths of the layers.
+    seed : int, default=None
+        Seed of the dropout; None before the first epoch in which units are dropped.
 
     Notes
     -----
@@ -212,6 +219,7 @@ class Optimizer:
     state: NDArray[np.floating]
     tally: NDArray[np.float64]
     units: tuple[int, ...]
+    seed: int | None = None
     # The rate that a copy began with: what differs from it was changed by training.
     copied_rate: float | None = field(default=None, compare=False, repr=False)
     # The fields that were checked last, or written by training since then.
@@ -323,7 +331,7 @@ class Optimizer:
 
     def _with(self, state: NDArray[np.floating]) -> "Optimizer":
         tally, rate = self.tally.copy(), self.rate
-        return Optimizer(self.rule, self.schedule, rate, state, tally, self.units, rate)
+        return Optimizer(self.rule, self.schedule, rate, state, tally, self.units, self.seed, rate)
 
     def takes(self, later: "Optimizer") -> list[Callable[[], object]]:
         """Actions that give this optimizer the state of a copy that was trained further.
@@ -331,15 +339,15 @@ class Optimizer:
         Users may hold this object and set its rate meanwhile. So the rate is written only if the
         schedule has changed it.
         """
-        names = ["state", "tally"]
+        names = ["state", "tally", "seed"]
         if later.rate != later.copied_rate:
             names.append("rate")
         actions: list[Callable[[], object]] = [
             partial(setattr, self, name, getattr(later, name)) for name in names
         ]
         if self.checked is not None:
-            rule, schedule, _, _, _, units = self.checked
-            now = rule, schedule, later.rate, later.state, later.tally, units
+            rule, schedule, _, _, _, units, _ = self.checked
+            now = rule, schedule, later.rate, later.state, later.tally, units, later.seed
             actions.append(partial(setattr, self, "checked", now))
         return actions
 
@@ -355,11 +363,13 @@ class Optimizer:
             "state": self.state,
             "tally": self.tally,
             "units": self.units,
+            "seed": self.seed,
         }
 
     def check(self) -> None:
         """Raise ValueError unless all fields, which users may have set, are right."""
-        now = self.rule, self.schedule, self.rate, self.state, self.tally, self.units
+        rest = self.state, self.tally, self.units, self.seed
+        now = self.rule, self.schedule, self.rate, *rest
         is_known = self.checked is not None and all(map(is_, now, self.checked))
         if is_known and 0 <= self.tally.item(2) <= MOST_STEPS:  # as in most calls of partial_fit
             return
@@ -382,6 +392,7 @@ class Optimizer:
             plain["state"],
             plain["tally"],
             plain["units"],
+            plain["seed"],
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
+import oracle
 from fastbp import MLPClassifier, MLPRegressor, check_gradient, inspection
-from fastbp.training import Course
+from fastbp.training import Course, lower_dropout
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -23,15 +24,23 @@ T = X[:, 0] - np.sin(X[:, 1])
 SMALL = dict(hidden_layer_sizes=(7, 5), batch_size=20, max_iter=6, random_state=0)
 SMALL |= dict(learning_rate_init=0.01)
 # Each parameter, then all together.
+FIXED = dict(shuffle=False, init=lambda i, o, _: (np.full((i, o), 0.1), np.zeros(o)))
 EACH = {
+    "dropout": dict(dropout=0.3),
+    "input_dropout": dict(input_dropout=0.2),
     "weight_decay": dict(weight_decay=2.0),
     "clip_norm": dict(clip_norm=0.2),
     "ema_decay": dict(ema_decay=0.9),
 }
 OPTIONS = {**EACH, "all": {name: value for one in EACH.values() for name, value in one.items()}}
 both = pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+SPARSE = {
+    name: {k: v for k, v in one.items() if k != "input_dropout"} for name, one in OPTIONS.items()
+}
+del SPARSE["input_dropout"]
 over_each = pytest.mark.parametrize("options", EACH.values(), ids=EACH)
 over_options = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+over_sparse = pytest.mark.parametrize("options", SPARSE.values(), ids=SPARSE)
 solvers = pytest.mark.parametrize("solver", ["sgd", "adam"])
 
 
@@ -80,9 +89,14 @@ def test_lbfgs_has_none_of_them(cls, options):
 
 @both
 @solvers
-@over_options
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=str)
-@pytest.mark.parametrize("layout", [np.asarray, csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize(
+    ("options", "layout"),
+    [
+        *(pytest.param(one, np.asarray, id=f"{name}-dense") for name, one in OPTIONS.items()),
+        *(pytest.param(one, csr_array, id=f"{name}-csr") for name, one in SPARSE.items()),
+    ],
+)
 def test_any_number_of_threads_gives_the_same_bits(cls, solver, options, dtype, layout):
     x = layout(X.astype(dtype))
     one = fitted(cls, x, solver=solver, n_threads=1, **options)
@@ -103,6 +117,16 @@ def test_an_estimator_and_its_pickle_go_on_alike(cls, options):
         go_on(stopped)
         stopped = pickle.loads(pickle.dumps(stopped))
     assert_same(whole, stopped)
+
+
+@both
+@over_options
+def test_partial_fit_has_the_bits_of_a_fit(cls, options):
+    """Without a shuffle, which begins anew in each call: all state lives on, and the counts too."""
+    settings = dict(shuffle=False, **options)
+    whole, steps = fitted(cls, **settings), fitted(cls, max_iter=1, **settings)
+    assert_same(whole, go_on(steps, 5))
+    assert whole._optimizer.seed == steps._optimizer.seed
 
 
 @both
@@ -135,6 +159,7 @@ def test_given_weights_are_trained_further(cls, options):
     theirs = getattr(neural_network, cls.__name__)(**settings).fit(X, y)
     weights = copy.deepcopy((theirs.coefs_, theirs.intercepts_))
     from_sklearn = cls.from_sklearn(theirs).set_params(**options)
+    from_sklearn.t_ = 0  # the samples that scikit-learn has seen are counted too
     settings.pop("hidden_layer_sizes")
     from_weights = cls.from_weights(*weights, activation="relu", **settings, **options)
     new = cls(**{**SMALL, "max_iter": 1}, init=weights, **options)
@@ -155,7 +180,7 @@ def test_a_fit_that_fails_leaves_all_as_it_was(cls, options):
 
 
 @both
-@over_options
+@over_sparse
 def test_dense_and_sparse_samples_train_alike(cls, options):
     dense, sparse = (fitted(cls, x, alpha=0.5, **options) for x in (X, csr_array(X)))
     np.testing.assert_allclose(flat(dense), flat(sparse), rtol=1e-9, atol=1e-12)
@@ -285,13 +310,6 @@ def test_the_weights_themselves_are_trained_as_without_an_average(cls, solver):
 
 
 @both
-def test_partial_fit_has_the_bits_of_a_fit(cls):
-    settings = dict(shuffle=False, ema_decay=0.7)
-    whole, steps = fitted(cls, **settings), fitted(cls, max_iter=1, **settings)
-    assert_same(whole, go_on(steps, 5))
-
-
-@both
 def test_a_warm_start_begins_with_the_average(cls):
     model = fitted(cls, ema_decay=0.9, warm_start=True)
     weights = copy.deepcopy((model.coefs_, model.intercepts_))
@@ -380,3 +398,131 @@ def test_the_options_of_an_optimizer_stay_its_own():
     other._optimizer.ema_decay = 0.5  # its state has no row for it
     with pytest.raises(ValueError, match="'state' of the optimizer must have 3 rows, got 2"):
         go_on(other)
+
+
+# ---- dropout
+
+
+def test_a_fit_with_dropout_learns_from_the_masks_of_the_oracle():
+    """The whole way down: rates, seed, the count of samples over epochs and calls."""
+    model = MLPRegressor(
+        solver="sgd",
+        activation="identity",
+        hidden_layer_sizes=(4,),
+        init=(START := ([np.full((6, 4), 0.25), np.ones((4, 1))], [np.zeros(4), np.zeros(1)])),
+        dropout=[0.5],
+        input_dropout=0.25,
+        alpha=0.0,
+        batch_size=90,
+        learning_rate_init=0.125,
+        momentum=0.0,
+        nesterovs_momentum=False,
+        shuffle=False,
+        max_iter=2,
+        random_state=5,
+    )
+    model.fit(X, T).partial_fit(X, T)
+    seed = np.random.RandomState(5).randint(2**63, dtype=np.int64)
+    assert model._optimizer.seed == seed
+    coefs, intercepts = copy.deepcopy(START)
+    for epoch in range(3):
+        dropout = lower_dropout((0.25, 0.5), int(seed), 90 * epoch)
+        masks = [oracle.mask(dropout, k, 0, 90, width) for k, width in enumerate((6, 4))]
+        loss, _, dcoefs, dintercepts = oracle.loss_gradient(
+            coefs, intercepts, "identity", "squared_error", X, T[:, None], masks=masks
+        )
+        assert model.loss_curve_[epoch] == pytest.approx(loss, rel=1e-12)
+        coefs = [w - 0.125 * dw for w, dw in zip(coefs, dcoefs, strict=True)]
+        intercepts = [b - 0.125 * db for b, db in zip(intercepts, dintercepts, strict=True)]
+    for ours, theirs in zip(
+        [*model.coefs_, *model.intercepts_], [*coefs, *intercepts], strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+@both
+def test_no_seed_is_drawn_without_dropout(cls):
+    """So that the random numbers of other fits are those of before there was dropout."""
+    for options in ({}, dict(dropout=0), dict(dropout=[0.0, 0]), dict(input_dropout=0.0)):
+        model = fitted(cls, **options)
+        assert model._optimizer.seed is None
+        assert_same(model, fitted(cls))
+    drawn = np.random.RandomState(0)
+    fitted(cls, random_state=(one := np.random.RandomState(0)), dropout=0.3, **FIXED)
+    drawn.randint(2**63, dtype=np.int64)
+    assert one.randint(1000) == drawn.randint(1000)
+
+
+@both
+def test_the_seed_is_drawn_between_the_split_and_the_first_order(cls):
+    settings = dict(dropout=0.3, early_stopping=True, max_iter=2)
+    random_state = np.random.RandomState(3)
+    model = fitted(cls, random_state=random_state, **settings)
+    other = np.random.RandomState(3)
+    job = cls(**{**SMALL, **settings, "random_state": other})._job(
+        X, Y if cls is MLPClassifier else T
+    )
+    assert job.course.optimizer.seed == model._optimizer.seed
+    for _ in range(2):
+        other.shuffle(np.arange(job.course.n_samples))
+    assert random_state.randint(2**31) == other.randint(2**31)
+
+
+def test_rates_may_change_from_call_to_call():
+    """As alpha does; the seed is drawn when it is needed first, and stays."""
+    model = fitted(MLPRegressor)
+    plain = go_on(copy.deepcopy(model))
+    model.set_params(dropout=0.5)
+    assert abs(flat(go_on(model)) - flat(plain)).max() > 1e-4
+    seed = model._optimizer.seed
+    assert 0 <= seed < 2**63
+    model.set_params(dropout=(0.5, 0.0), input_dropout=0.1)
+    assert go_on(model, 2)._optimizer.seed == seed
+    twin = pickle.loads(pickle.dumps(model))
+    assert_same(go_on(model), go_on(twin))
+    assert twin._optimizer.seed == seed
+
+
+@both
+def test_each_layer_has_its_rate(cls):
+    assert_same(fitted(cls, dropout=0.25), fitted(cls, dropout=[0.25, 0.25]))
+    assert_same(fitted(cls, dropout=0.25), fitted(cls, dropout=np.array([0.25, 0.25])))
+    first, second = fitted(cls, dropout=[0.25, 0]), fitted(cls, dropout=[0, 0.25])
+    assert abs(flat(first) - flat(second)).max() > 1e-4
+    # Rates are multiples of 2^-16; one unit of so many is kept at least.
+    assert_same(fitted(cls, dropout=0.25), fitted(cls, dropout=0.25 + 2**-18))
+    model = fitted(cls, dropout=1 - 1e-9)
+    assert np.isfinite(flat(model)).all()
+
+
+@both
+def test_a_linear_model_has_no_units_to_drop(cls):
+    model = fitted(cls, hidden_layer_sizes=(), dropout=0.5)
+    assert model._optimizer.seed is None
+    assert_same(model, fitted(cls, hidden_layer_sizes=(), dropout=()))
+
+
+@both
+def test_dropout_keeps_a_wide_network_from_fitting_noise(cls):
+    """The loss of training grows, since units are missing; predictions use all units."""
+    settings = dict(hidden_layer_sizes=(200,), max_iter=150, learning_rate_init=0.01)
+    plain, dropped = fitted(cls, **settings), fitted(cls, dropout=0.5, **settings)
+    assert dropped.loss_ > 1.5 * plain.loss_
+    y = Y if cls is MLPClassifier else T
+    assert dropped.score(X, y) > 0.8
+
+
+@both
+@pytest.mark.parametrize("how", ["fit", "partial_fit"])
+def test_sparse_samples_have_no_input_dropout(cls, how):
+    model = cls(**SMALL, input_dropout=0.2)
+    y = Y if cls is MLPClassifier else T
+    first = {"classes": [0, 1, 2]} if (cls, how) == (MLPClassifier, "partial_fit") else {}
+    with pytest.raises(ValueError, match=r"input_dropout needs dense X, got 0\.2 with a sparse"):
+        getattr(model, how)(csr_array(X), y, **first)
+    assert not hasattr(model, "coefs_")
+    getattr(model, how)(X, y, **first)
+    before = flat(model)
+    with pytest.raises(ValueError, match="input_dropout needs dense X"):
+        model.partial_fit(csr_array(X), y)
+    np.testing.assert_array_equal(flat(model), before)
