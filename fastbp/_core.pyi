@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fastbp.kernels.border import (
     CSR,
+    Dropout,
     Floating,
     LoweredObjective,
     Plan,
@@ -27,6 +28,7 @@ TAPES: int
 LOSSES: dict[str, int]
 LINKS: dict[str, int]
 OPTIMIZERS: dict[str, int]
+COMMON_CONSTANTS: tuple[str, ...]
 RULE_CONSTANTS: dict[str, tuple[str, ...]]
 ALL_CONSTANTS: tuple[str, ...]
 STATE_ROWS: dict[str, int]
@@ -35,7 +37,9 @@ USES: dict[str, int]
 PLAN: Any
 
 def use_backend(name: str) -> None: ...
-def scratch_size(program: Plan, batch: int, ranks: int, use: str) -> int: ...
+def scratch_size(
+    program: Plan, batch: int, ranks: int, use: str, dropout: Dropout | None = None
+) -> int: ...
 def train_epoch(
     program: Plan,
     params: Floating,
@@ -163,3 +167,4 @@ def kernel_losses(
     scratch: Floating,
 ) -> None: ...
 def kernel_link(link: int, z: Floating) -> None: ...
+def kernel_dropout(a: Floating, s: Floating, dropout: Dropout, layer: int) -> None: ...

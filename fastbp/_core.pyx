@@ -11,6 +11,7 @@ from libc.string cimport memcpy
 from fastbp.kernels cimport (
     activations,
     affine,
+    dropout as dropping,
     losses,
     matmul,
     optimizers,
@@ -21,6 +22,7 @@ from fastbp.kernels.binding cimport (
     MOST,
     bind_arrays,
     bind_backend,
+    bind_dropout,
     bind_layout,
     bind_objective,
     bind_order,
@@ -42,12 +44,11 @@ from fastbp.kernels.column_phase cimport (
     ADD,
     DERIVE,
     FINISH,
-    LEAVE,
-    STEP,
     batch_weight,
     column_phase,
+    next_step,
     penalty,
-    step_rate,
+    step_columns,
     sum_losses,
 )
 from fastbp.kernels.row_phase cimport (
@@ -64,6 +65,7 @@ from fastbp.kernels.row_phase cimport (
 from fastbp.kernels.scratch cimport (
     BLAS_ROWS as N_BLAS_ROWS,
     EPOCH,
+    EPOCH_CLIPPED,
     EPOCH_CSR,
     EXAMINE,
     GRADIENT,
@@ -71,6 +73,7 @@ from fastbp.kernels.scratch cimport (
     PREDICT_ARRAYS,
     Use,
     VALIDATE,
+    drops,
     layer_rows,
     own_products,
 )
@@ -137,12 +140,14 @@ BACKENDS = ("native", "blas") if matmul.gemm_has_fma else ("blas", "native")
 if not matmul.gemm_has_tiles:
     BACKENDS = ("blas",)
 # The names are those of the estimators' parameters.
-RULE_CONSTANTS = {"sgd": ("momentum", "nesterovs_momentum"),
-                  "adam": ("beta_1", "beta_2", "epsilon")}
-ALL_CONSTANTS = tuple(name for names in RULE_CONSTANTS.values() for name in names)
+COMMON_CONSTANTS = ("weight_decay", "clip_norm", "ema_decay")  # 0: none
+RULE_CONSTANTS = {"sgd": ("momentum", "nesterovs_momentum", *COMMON_CONSTANTS),
+                  "adam": ("beta_1", "beta_2", "epsilon", *COMMON_CONSTANTS)}
+ALL_CONSTANTS = tuple(dict.fromkeys(name for names in RULE_CONSTANTS.values() for name in names))
 STATE_ROWS = {name: optimizers.state_rows(code) for name, code in OPTIMIZERS.items()}
-USES = {"epoch": EPOCH, "epoch_csr": EPOCH_CSR, "gradient": GRADIENT, "predict": PREDICT,
-        "predict_arrays": PREDICT_ARRAYS, "examine": EXAMINE, "validate": VALIDATE}
+USES = {"epoch": EPOCH, "epoch_clipped": EPOCH_CLIPPED, "epoch_csr": EPOCH_CSR,
+        "gradient": GRADIENT, "predict": PREDICT, "predict_arrays": PREDICT_ARRAYS,
+        "examine": EXAMINE, "validate": VALIDATE}
 
 cdef Layer a_layer
 PLAN = <Layer[:1]>&a_layer  # an array of one row of a plan, for its dtype
@@ -155,8 +160,8 @@ def use_backend(str name):
     matmul.matmul_native = name == "native"
 
 
-def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use):
-    """Numbers of scratch for one of USES."""
+def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use, dropout=None):
+    """Numbers of scratch for one of USES; of an epoch with this dropout."""
     cdef Walk walk
     if use not in USES:
         raise ValueError(f"no scratch for the use {use!r}")
@@ -164,6 +169,7 @@ def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use):
         raise ValueError(f"a team has at least 1 rank, not {ranks}")
     bind_plan(&walk, program)
     walk.size = ranks
+    bind_dropout(&walk, dropout)
     bind_layout(&walk, USES[use], batch)
     return walk.scratch_size
 
@@ -175,9 +181,10 @@ cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept
     cdef Py_ssize_t k, first, rows, done = 0
     cdef double weight, before = tally[2], loss = 0
     cdef const floating* read = <const floating*>walk.origin_params  # by the next step
-    cdef int parts = DERIVE | STEP | LEAVE
-    if read == NULL:
-        read, parts = params, DERIVE | STEP
+    cdef bint leave = read != NULL
+    cdef optimizers.Step step
+    if not leave:
+        read = params
     fill_registers(walk, <const floating*>params)
     if not team_start(walk.words, walk.size):
         return
@@ -191,9 +198,10 @@ cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept
         if weight > 0:
             if walk.rank == 0:
                 loss = sum_losses(walk, <const floating*>params, rows)
-            column_phase(walk, params, first, rows, parts, step_rate(walk, done, before),
-                         1 / weight)
-            read, parts = params, DERIVE | STEP
+            step = next_step(walk, done, before, weight)
+            if not step_columns(walk, params, first, rows, leave, &step):
+                return
+            read, leave = params, False
             done += 1
         if not team_barrier(walk.words, walk.size):
             return
@@ -209,6 +217,7 @@ cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexc
     """One rank's part of the objective's gradient over all samples, walked in chunks."""
     cdef Py_ssize_t k, first, rows
     cdef double loss = 0, weight = batch_weight(walk, 0, walk.samples)
+    cdef optimizers.Step finish = optimizers.Step(0, walk.alpha, 1 / weight, 1, 0)
     fill_registers(walk, <const floating*>params)
     if not team_start(walk.words, walk.size):
         return
@@ -220,10 +229,10 @@ cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexc
             return
         if walk.rank == 0:
             loss += sum_losses(walk, <const floating*>params, rows)
-        column_phase(walk, params, first, rows, DERIVE | ADD if k > 0 else DERIVE, 0, 0)
+        column_phase(walk, params, first, rows, DERIVE | ADD if k > 0 else DERIVE, &finish)
         if not team_barrier(walk.words, walk.size):
             return
-    column_phase(walk, params, 0, 0, FINISH, 0, 1 / weight)
+    column_phase(walk, params, 0, 0, FINISH, &finish)
     if team_barrier(walk.words, walk.size) and walk.rank == 0:
         tally[0] = (walk.scale * loss + penalty(walk, <const floating*>params)) / weight
         tally[1] = walk.samples
@@ -250,18 +259,25 @@ def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[
     """
     cdef Walk walk
     cdef uint64_t before
+    cdef Use use = EPOCH
     bind_plan(&walk, program)
     bind_rank(&walk, rank)
     bind_samples(&walk, &params[0], task.samples, task.objective)
     bind_order(&walk, task.order)
     bind_rule(&walk, task.rule)
-    bind_layout(&walk, EPOCH if walk.indptr == NULL else EPOCH_CSR, task.batch)
+    bind_dropout(&walk, task.dropout)
+    if walk.indptr != NULL and drops(&walk, 0):
+        raise ValueError("entries of CSR rows cannot be dropped")
+    if walk.indptr != NULL:
+        use = EPOCH_CSR
+    elif walk.rule.clip_norm > 0:
+        use = EPOCH_CLIPPED
+    bind_layout(&walk, use, task.batch)
     bind_rates(&walk, task.rates)
     check_sizes(&walk, params.shape[0], scratch.shape[0])
     walk.scratch, walk.state = &scratch[0], &state[0, 0]
-    walk.grads = NULL if walk.indptr == NULL else &scratch[walk.gradient]
-    if (state.shape[1] != walk.size_params
-            or state.shape[0] != optimizers.state_rows(walk.rule.optimizer)):
+    walk.grads = NULL if use == EPOCH else &scratch[walk.gradient]
+    if state.shape[1] != walk.size_params or state.shape[0] != optimizers.rule_rows(&walk.rule):
         raise ValueError("the optimizer's state does not fit the plan")
     if tally.shape[0] < 3:
         raise ValueError(f"the tally has 3 numbers, not {tally.shape[0]}")

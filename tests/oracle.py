@@ -8,7 +8,7 @@ activations, links and losses are in `twins.py`.
 import numpy as np
 from scipy.special import xlogy
 
-from twins import ACTIVATIONS, LINKS, LOSSES
+from twins import ACTIVATIONS, LINKS, LOSSES, OPTIMIZERS
 
 
 def split(loss):
@@ -58,18 +58,32 @@ def row_delta(loss, z, y):
     return by_p * LINKS[link].derivative(z)
 
 
-def forward(coefs, intercepts, activation, X):
-    """Activations of all layers, X first; the last is the raw prediction."""
+def forward(coefs, intercepts, activation, X, masks=None):
+    """Activations of all layers, X first; the last is the raw prediction.
+
+    `masks` are factors of X and of each hidden layer.
+    """
     f = ACTIVATIONS[activation].f
-    activations = [X]
+    masks = [1.0] * len(coefs) if masks is None else masks
+    activations = [X * masks[0]]
     for layer, (w, b) in enumerate(zip(coefs, intercepts, strict=True)):
         z = activations[-1] @ w + b
-        activations.append(z if layer == len(coefs) - 1 else f(z))
+        activations.append(z if layer == len(coefs) - 1 else f(z) * masks[layer + 1])
     return activations
 
 
 def loss_gradient(
-    coefs, intercepts, activation, loss, X, y, weight=None, alpha=0.0, scale=1.0, eps=2.0**-52
+    coefs,
+    intercepts,
+    activation,
+    loss,
+    X,
+    y,
+    weight=None,
+    alpha=0.0,
+    scale=1.0,
+    eps=2.0**-52,
+    masks=None,
 ):
     """Reported loss, objective, and the objective's gradient (dcoefs, dintercepts)."""
     derivative = ACTIVATIONS[activation].derivative
@@ -78,7 +92,7 @@ def loss_gradient(
     if total == 0:
         zeros = [np.zeros_like(w) for w in coefs], [np.zeros_like(b) for b in intercepts]
         return 0.0, 0.0, *zeros
-    activations = forward(coefs, intercepts, activation, X)
+    activations = forward(coefs, intercepts, activation, X, masks)
     z = activations[-1]
     penalty = alpha / 2 * sum((w**2).sum() for w in coefs) / total
     present = weight > 0
@@ -92,4 +106,45 @@ def loss_gradient(
         if layer > 0:
             z = activations[layer - 1] @ coefs[layer - 1] + intercepts[layer - 1]
             delta = delta @ coefs[layer].T * derivative(z)
+            if masks is not None:
+                delta = delta * masks[layer]
     return reported, objective, dcoefs, dintercepts
+
+
+def step(params, grads, state, t, rate, rule, optimizer, is_weight):
+    """Step number t of a rule, in place: clipping, decay, the optimizer, the average."""
+    norm = np.sqrt((grads**2).sum())
+    if 0 < rule["clip_norm"] < norm:
+        grads = grads * (rule["clip_norm"] / norm)
+    params[is_weight] *= 1 - rate * rule["weight_decay"]
+    OPTIMIZERS[optimizer].step(params, grads, state, t, rate, rule)
+    if rule["ema_decay"] > 0:
+        share = 1 if t == 1 else 1 - rule["ema_decay"]
+        state[-1] += share * (params - state[-1])
+
+
+def mix64(x):
+    x &= 2**64 - 1
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) % 2**64
+    return x ^ (x >> 31)
+
+
+def mix32(x):
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) % 2**32
+    x = ((x ^ (x >> 15)) * 0x846CA68B) % 2**32
+    return x ^ (x >> 16)
+
+
+def mask(dropout, layer, first, rows, n):
+    """m / (1 - q) of n units for samples first.. of an epoch; layer 0 is the input."""
+    threshold, seen = int(dropout.thresholds[layer]), int(dropout.seen[0])
+    factors, half = np.empty((rows, n)), (n + 1) // 2
+    for r in range(rows):
+        key = mix64(dropout.seed + layer * 0x9E3779B97F4A7C15 + mix64(seen + first + r))
+        for j in range(n):
+            pair = j % half
+            bits = mix32(mix32((pair * 0x9E3779B9 + key) % 2**32) ^ (key >> 32))
+            bits = bits % 2**16 if j < half else bits >> 16
+            factors[r, j] = 0 if bits < threshold else 65536 / (65536 - threshold)
+    return factors

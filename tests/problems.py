@@ -1,5 +1,7 @@
 """Small problems over the core's own tables, and the doors called with them."""
 
+import threading
+
 import numpy as np
 import scipy.sparse
 
@@ -7,8 +9,8 @@ import oracle
 import twins
 from fastbp import MLPClassifier
 from fastbp.estimators.inputs import as_rows
-from fastbp.kernels import LoweredObjective, Rank, Task, core
-from fastbp.network import Network, make_plan
+from fastbp.kernels import CSR, LoweredObjective, Rank, Task, core
+from fastbp.network import Network, epoch_use, make_plan
 from fastbp.training import Samples
 
 DEFAULTS = MLPClassifier().get_params()
@@ -27,7 +29,7 @@ LOSSES = [
 
 def rule_of(optimizer, **constants):
     """The core's Rule of an optimizer's name."""
-    defaults = {name: DEFAULTS[name] for name in core.ALL_CONSTANTS}
+    defaults = {name: DEFAULTS[name] or 0.0 for name in core.ALL_CONSTANTS}
     return {**defaults, **constants, "optimizer": core.OPTIMIZERS[optimizer]}
 
 
@@ -160,5 +162,89 @@ def row_losses(loss, z, y, exact=False, core=core, **fields):
     return rows, delta
 
 
-def state_of(network, optimizer):
-    return np.zeros((core.STATE_ROWS[optimizer], network.params.size), network.params.dtype)
+def state_of(network, optimizer, ema_decay=0.0):
+    """State before the first step, with a row for the average if there is one."""
+    rows = core.STATE_ROWS[optimizer] + (ema_decay > 0)
+    return np.zeros((rows, network.params.size), network.params.dtype)
+
+
+def run_epoch(
+    problem,
+    optimizer="sgd",
+    *,
+    params=None,
+    state=None,
+    weight=None,
+    order=None,
+    size=1,
+    t=0.0,
+    origin=None,
+    dropout=None,
+    **constants,
+):
+    """Parameters, state and tally after one epoch, by the core, in a team of that size."""
+    problem.rule = rule_of(optimizer, **constants)
+    network, use = problem.network.copy(), "epoch"
+    if params is not None:
+        network.params[:] = params
+    if state is None:
+        state = state_of(network, optimizer, problem.rule["ema_decay"])
+    state, tally, words = state.copy(), np.array([0.0, 0, t]), problem.words()
+    if dropout is not None:  # the core adds to the samples that were seen
+        dropout = dropout._replace(seen=dropout.seen.copy())
+    task = problem.task(weight=weight, order=order, origin=origin, dropout=dropout)
+    if origin is not None and origin.steps == t:
+        network.params[:] = state[:] = np.nan  # first written in the first step
+    use = epoch_use(isinstance(problem.x, CSR), problem.rule["clip_norm"] > 0)
+    scratch = network.scratch(problem.batch, size, use, dropout=dropout)
+    ranks = [
+        threading.Thread(
+            target=core.train_epoch,
+            args=(
+                network.program,
+                network.params,
+                state,
+                scratch,
+                tally,
+                task,
+                Rank(words, rank, size),
+            ),
+        )
+        for rank in range(size)
+    ]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+    return network.params, state, tally
+
+
+def oracle_epoch(problem, params, state, t, *, weight=None, order=None, dropout=None):
+    """An epoch of the problem's rule after t steps, in place. Returns the sum of batch losses."""
+    order, total = np.arange(problem.n) if order is None else order, 0.0
+    optimizer = {code: name for name, code in core.OPTIMIZERS.items()}[problem.rule["optimizer"]]
+    is_weight = np.arange(params.size) < sum(w.size for w in problem.coefs)
+    for first in range(0, problem.n, problem.batch):
+        rows = order[first : first + problem.batch]
+        weights = None if weight is None else weight[rows]
+        if weights is not None and not weights.any():
+            continue
+        t += 1
+        masks = None
+        if dropout is not None:
+            widths = enumerate(problem.network.units[:-1])
+            masks = [oracle.mask(dropout, k, first, len(rows), width) for k, width in widths]
+        loss, _, dcoefs, dintercepts = oracle.loss_gradient(
+            *problem.unpack(params),
+            problem.activation,
+            problem.loss,
+            problem.X[rows],
+            problem.y[rows],
+            weights,
+            problem.alpha,
+            masks=masks,
+        )
+        total += loss * len(rows)
+        grads = problem.pack(dcoefs, dintercepts)
+        oracle.step(params, grads, state, t, problem.rate, problem.rule, optimizer, is_weight)
+    return total

@@ -257,3 +257,126 @@ def test_the_formulas_use_every_operation():
     # Comparisons that are like "less", and a part of logsumexp.
     assert {*core.TAPE_OPERATIONS} - used <= {"less_equal", "equal", "largest"}
     assert "logsumexp" in used
+
+
+# ---- whole fits, step by step
+
+
+def torch_steps(model, optimizer, after_backward, n_steps, X, y):
+    """Weights and biases after that many steps of PyTorch on all samples, from a model's start."""
+    layers = []
+    for w, b in zip(*model.init, strict=True):
+        layer = torch.nn.Linear(*w.shape).double()
+        layer.weight.data, layer.bias.data = tensor(w.T.copy()), tensor(b.copy())
+        layers += [layer, torch.nn.Tanh()]
+    net = torch.nn.Sequential(*layers[:-1])
+    step = optimizer(net)
+    for n in range(n_steps):
+        step.zero_grad()
+        penalty = sum((layer.weight**2).sum() for layer in layers[::2])
+        loss = ((net(tensor(X)) - tensor(y)[:, None]) ** 2).mean() / 2
+        (loss + model.alpha / 2 * penalty / len(X)).backward()
+        after_backward(net, n)
+        step.step()
+        yield net
+
+
+def of_net(net):
+    weights = [layer.weight.T for layer in net if hasattr(layer, "weight")]
+    biases = [layer.bias for layer in net if hasattr(layer, "bias")]
+    return [array.detach().numpy().copy() for array in [*weights, *biases]]
+
+
+STEPS = 60
+DATA = np.random.RandomState(3)
+X_OF_STEPS, Y_OF_STEPS = DATA.randn(30, 5), DATA.randn(30)
+START = (
+    [DATA.randn(5, 6) / 3, DATA.randn(6, 4) / 3, DATA.randn(4, 1) / 3],
+    [DATA.randn(6) / 9, DATA.randn(4) / 9, DATA.randn(1)],
+)
+
+
+def stepped(**parameters):
+    """fastbp's estimator after STEPS steps on all samples."""
+    given = dict(activation="tanh", init=START, hidden_layer_sizes=(6, 4), batch_size=30)
+    given |= dict(max_iter=STEPS, n_iter_no_change=np.inf, learning_rate_init=0.01)
+    return MLPRegressor(**given, **parameters).fit(X_OF_STEPS, Y_OF_STEPS)
+
+
+def assert_close_to_torch(model, expected, tolerance=1e-12):
+    for ours, theirs in zip([*model.coefs_, *model.intercepts_], expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+def groups(net, decay):
+    """Parameters for PyTorch's optimizers: weights decay, biases do not."""
+    return [
+        {"params": [p for n, p in net.named_parameters() if "weight" in n], "weight_decay": decay},
+        {"params": [p for n, p in net.named_parameters() if "bias" in n], "weight_decay": 0.0},
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+def test_decay_is_that_of_adamw(alpha):
+    """PyTorch's epsilon is added elsewhere, so that it has to be too small to count."""
+    model = stepped(alpha=alpha, weight_decay=0.5, epsilon=1e-30)
+    nets = torch_steps(
+        model,
+        lambda net: torch.optim.AdamW(groups(net, 0.5), lr=0.01, eps=1e-30),
+        lambda net, n: None,
+        STEPS,
+        X_OF_STEPS,
+        Y_OF_STEPS,
+    )
+    *_, net = nets
+    assert_close_to_torch(model, of_net(net))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("decay", [0.5, 0.99])
+def test_the_average_is_that_of_an_averaged_model(decay):
+    from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
+
+    model = stepped(ema_decay=decay, solver="sgd", momentum=0.0, nesterovs_momentum=False)
+    averaged = None
+    for net in torch_steps(
+        model,
+        lambda net: torch.optim.SGD(net.parameters(), lr=0.01),
+        lambda net, n: None,
+        STEPS,
+        X_OF_STEPS,
+        Y_OF_STEPS,
+    ):
+        if averaged is None:
+            averaged = AveragedModel(net, avg_fn=get_ema_avg_fn(decay))
+        averaged.update_parameters(net)
+    assert_close_to_torch(model, of_net(averaged.module))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("clip_norm", [0.02, 0.3])
+def test_clipping_is_that_of_clip_grad_norm(clip_norm):
+    """PyTorch adds 1e-6 to the norm: it is called for the norm alone."""
+    norms = []
+
+    def clip(net, n):
+        norm = torch.nn.utils.clip_grad_norm_(net.parameters(), np.inf).item()
+        norms.append(norm)
+        if norm > clip_norm:
+            for p in net.parameters():
+                p.grad *= clip_norm / norm
+
+    model = stepped(
+        clip_norm=clip_norm, solver="sgd", momentum=0.0, nesterovs_momentum=False, alpha=0.7
+    )
+    *_, net = torch_steps(
+        model,
+        lambda net: torch.optim.SGD(net.parameters(), lr=0.01),
+        clip,
+        STEPS,
+        X_OF_STEPS,
+        Y_OF_STEPS,
+    )
+    assert any(norm > clip_norm for norm in norms)
+    assert_close_to_torch(model, of_net(net))

@@ -14,6 +14,7 @@ from fastbp.estimators.inputs import draft_of
 from fastbp.estimators.request import EstimatorJob
 from fastbp.estimators.scikit_learn import callback_support
 from fastbp.estimators.scoring import attributes_of
+from fastbp.network import Network
 from fastbp.threads import Team
 from fastbp.training import LBFGS, Course, Epoch, Watch
 
@@ -117,7 +118,7 @@ class LiveFit(Watch):
             self.root = support.begin(self.seen, "fit", job.max_iter)
             self.root.call_on_fit_task_begin(**self.arguments)
             course = training.run(job, [*job.watches, self])
-            vars(self.seen).update(_views(job))
+            vars(self.seen).update(_views(job, job.network))
             self._end(self.root)
         return course
 
@@ -137,6 +138,7 @@ class LiveFit(Watch):
         course.kept, course.warnings = dict(course.kept), []
         course.random_state = copy.deepcopy(course.random_state)
         course.stop_reason, course.loss = "callback", self.last_epoch.loss
+        course.exchange()
         if isinstance(job.rule, LBFGS):
             course.result = OptimizeResult(nit=len(course.epochs), status=0)
         if job.early_stopping:
@@ -163,7 +165,7 @@ def _seen_by_callbacks(estimator: Any, job: EstimatorJob, live: LiveFit) -> Any:
     attributes = vars(seen)
     for name in FROM_BEFORE:
         attributes.pop(name, None)
-    attributes.update(_views(job))
+    attributes.update(_views(job, job.network.over(job.course.evaluated)))
     if not job.continues:
         attributes["n_features_in_"] = job.features.n_features
         if job.features.names is not None:
@@ -180,5 +182,5 @@ def _seen_by_callbacks(estimator: Any, job: EstimatorJob, live: LiveFit) -> Any:
     return seen
 
 
-def _views(job: EstimatorJob) -> dict[str, Any]:
-    return attributes_of(job.network, job.objective.link, job.labels)
+def _views(job: EstimatorJob, network: Network) -> dict[str, Any]:
+    return attributes_of(network, job.objective.link, job.labels)

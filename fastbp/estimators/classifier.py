@@ -202,6 +202,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         `sklearn.model_selection.TunedThresholdClassifierCV` chooses another threshold instead of
         weights. `score` does not use them.
 
+    dropout : float or array-like of float, default=0.0
+        Rate at which units of the hidden layers are dropped in training, in [0, 1): one for all
+        layers, or one for each. The units that remain are divided by ``1 - rate``, so that
+        predictions need no change. Each sample has a mask of its own in each epoch. `loss_curve_`
+        is the loss with dropped units; validation, prediction and inspection drop none. Rates are
+        rounded to multiples of 2^-16. Only 'sgd' and 'adam' have this parameter and those below.
+
+    input_dropout : float, default=0.0
+        The same for the features, in [0, 1). It needs dense X.
+
+    weight_decay : float, default=0.0
+        Decoupled weight decay, as in AdamW and SGDW. Each step first multiplies the weights, not
+        the biases, by ``1 - rate * weight_decay``, where rate is the scheduled learning rate. So
+        ``solver='adam', alpha=0, weight_decay=0.01`` is AdamW. It is not part of the loss.
+
+    clip_norm : float or None, default=None
+        Largest Euclidean norm of the gradient of a batch: of all weights and biases together, with
+        the penalty of `alpha`. A longer gradient is scaled down to it. None: the gradient is not
+        clipped.
+
+    ema_decay : float or None, default=None
+        Decay d of an exponential moving average of the weights and biases, in (0, 1). It begins
+        with those after the first step; each step adds ``(1 - d) * (w - average)``. The average is
+        what is validated, kept by early stopping and stored in `coefs_` and `intercepts_`; training
+        and `partial_fit` go on from the weights themselves, a warm start from the average.
+        ``1 / (1 - d)`` steps should be well below the number of steps in training; 0.99 is a good
+        first choice. None: there is no average.
+
     scoring : None, 'loss', str or callable, default=None
         The score on the validation set, of which larger is better. It is recorded after each epoch
         and decides under early stopping.
@@ -352,6 +380,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         init="auto",
         n_threads=None,
         class_weight=None,
+        dropout=0.0,
+        input_dropout=0.0,
+        weight_decay=0.0,
+        clip_norm=None,
+        ema_decay=None,
         scoring=None,
         max_seconds=None,
     ):

@@ -12,7 +12,7 @@ from fastbp.estimators.class_weight import ClassWeights
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import CheckedEstimator, rows_of
-from fastbp.estimators.scoring import LOSS, ScorerOfEpoch, scorer_of, view_of
+from fastbp.estimators.scoring import LOSS, ScorerOfEpoch, scorer_of
 from fastbp.kernels import Rows
 from fastbp.training import Job, Samples, ValidationSet
 
@@ -80,11 +80,12 @@ def validation_set(
     estimator: CheckedEstimator, job: Job, labels: Labels, held_out: HeldOut
 ) -> ValidationSet:
     """The validation set with the metric of the estimator."""
-    score: Callable[[Any], float] | None = None
+    score: Callable[[Any, Any], float] | None = None
     scorer = scorer_of(estimator.scoring)
     if scorer is not None:
-        view = view_of(estimator, job.network, job.objective.link, labels)
-        score = ScorerOfEpoch(scorer, view, *held_out.given[:2], held_out.weight)
+        given = (*held_out.given[:2], held_out.weight)
+        link = job.objective.link
+        score = ScorerOfEpoch(scorer, estimator, job.network, link, labels, given)
     elif estimator.scoring != LOSS:
         decode = partial(estimator._decode, labels)
         score = partial(_score, estimator._metric(decode(held_out.y), held_out.weight), decode)
@@ -98,6 +99,7 @@ def _score(
     metric: Callable[[Any], float],
     decode: Callable[[NDArray[Any]], NDArray[Any]],
     out: NDArray[np.floating],
+    _: Any,
 ) -> float:
     """The metric of predictions with a column for each output; NaN if one is not finite."""
     prediction = decode(out)

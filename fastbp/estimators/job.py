@@ -38,10 +38,12 @@ from fastbp.estimators.resume import (
 )
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.estimators.scoring import scorer_of
-from fastbp.kernels import Origin, core
+from fastbp.estimators.stochastic import dropout_rates, refuse_for_lbfgs
+from fastbp.kernels import CSR, Origin, core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
     LBFGS,
+    MOST_SEED,
     Course,
     Objective,
     Optimizer,
@@ -132,6 +134,8 @@ def _checked_sizes(request: Request) -> list[int]:
     hidden = inputs.check_hidden_layer_sizes(estimator.hidden_layer_sizes)
     if request.purpose == PARTIAL_FIT and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
+    if not request.inspects:
+        refuse_for_lbfgs(estimator)
     scorer_of(estimator.scoring)  # raises if there is no such scorer
     return hidden
 
@@ -237,6 +241,8 @@ def _origin(request: Request, source: Model, dtype: DTypeLike) -> Origin | None:
     last = last_optimizer(request.estimator, source.network.units)
     if last is None or not source.owns or not last.state.flags.c_contiguous:
         return None
+    if last.rule.averages:  # the parameters are exchanged first: see Course.exchange
+        return None
     params, state = source.network.params, last.state
     if not params.dtype == state.dtype == dtype:
         return None
@@ -294,12 +300,16 @@ def _for_training(
     job.shuffle = estimator.shuffle
     job.batch_size = _batch_size(estimator, job.course.n_samples)
     job.course.start = start
+    is_sparse = isinstance(job.samples.x, CSR)
+    job.dropout = dropout_rates(estimator, len(job.network.units) - 2, is_sparse=is_sparse)
     if request.resumes:
         last = last_optimizer(estimator, job.network.units)
-        job.course.optimizer = _with_factor(estimator, optimizer_to_go_on(last, job))
+        optimizer = _with_factor(estimator, optimizer_to_go_on(last, job))
     else:
-        job.course.optimizer = _optimizer(estimator, job)
-    job.rule = job.course.optimizer.rule
+        optimizer = _optimizer(estimator, job)
+    job.course.optimizer, job.rule = optimizer, optimizer.rule
+    if job.dropout and (request.resumes or optimizer.seed is None):
+        optimizer.seed = int(job.course.random_state.randint(MOST_SEED + 1, dtype=np.int64))
     return job
 
 
@@ -325,7 +335,8 @@ def _optimizer(estimator: CheckedEstimator, job: EstimatorJob) -> Optimizer:
         return _with_factor(
             estimator, last.unset_copy() if is_unset else last.copy(network.params.dtype)
         )
-    constants = {name: getattr(estimator, name) for name in core.RULE_CONSTANTS[estimator.solver]}
+    values = {name: getattr(estimator, name) for name in core.RULE_CONSTANTS[estimator.solver]}
+    constants = {name: 0.0 if value is None else value for name, value in values.items()}
     name = estimator.learning_rate
     if factor_of(name) is not None or (estimator.solver == "adam" and name in OF_SCIKIT_LEARN):
         name = "constant"  # Adam ignores the words of scikit-learn, as there

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.estimators.stochastic import dropout_rates
 from fastbp.kernels import CSR, core
 from fastbp.network import count_params, epoch_use, make_plan
 from fastbp.threads import MOST_RANKS, available_cores
-from fastbp.training import Samples, chunk_size
+from fastbp.training import Samples, chunk_size, lower_dropout
 
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
@@ -40,12 +41,17 @@ def check_training(
     stochastic = estimator.solver in core.OPTIMIZERS
     # Early stopping keeps the parameters of the start, the best and, briefly, the previous best.
     arrays = 1 + core.STATE_ROWS.get(estimator.solver, 0) + 3 * estimator.early_stopping
+    arrays += 2 * (estimator.ema_decay is not None)  # the average, and a copy to exchange it
     per_param = size * arrays if stochastic else 8 * LBFGS_VECTORS + 2 * size
     needed = count_params(units) * per_param
     check_fits(needed, what)
+    dropout = None
     if stochastic:
+        is_sparse = isinstance(samples.x, CSR)
         batch = 200 if estimator.batch_size == "auto" else estimator.batch_size
-        batch, use = min(batch, len(samples)), epoch_use(isinstance(samples.x, CSR))
+        batch = min(batch, len(samples))
+        use = epoch_use(is_sparse, estimator.clip_norm is not None)
+        dropout = lower_dropout(dropout_rates(estimator, len(units) - 2, is_sparse=is_sparse), 0)
     else:
         batch, use = chunk_size(samples), "gradient"
     # A layer with a tape needs as much as one with gelu. Its registers, a few dozen
@@ -54,7 +60,7 @@ def check_training(
     plan = make_plan(units, [core.ACTIVATIONS.get(one, gelu) for one in activations])
     # A small network gets few ranks, which need little memory: the cores need not be counted.
     ranks = estimator.n_threads or (available_cores() if needed > LITTLE else 1)
-    needed += size * core.scratch_size(plan, batch, min(ranks, MOST_RANKS), use)
+    needed += size * core.scratch_size(plan, batch, min(ranks, MOST_RANKS), use, dropout)
     needed += size * n_validation * (2 * units[-1] + 1)  # targets, predictions, losses
     check_fits(needed, what)
 

@@ -30,13 +30,6 @@ def scorer_of(scoring: Any) -> Callable[..., Any] | None:
         raise ValueError(f"scoring must be None, 'loss', a callable or a name: {error}") from None
 
 
-def view_of(estimator: CheckedEstimator, network: Network, link: str, labels: Labels) -> Any:
-    """The estimator as it would be with a network that is being trained; nothing is copied."""
-    view: Any = draft_of(estimator)
-    vars(view).update(attributes_of(network, link, labels))
-    return view
-
-
 def attributes_of(network: Network, link: str, labels: Labels) -> dict[str, Any]:
     """The fitted attributes that predictions need, as views of a network."""
     attributes = dict(
@@ -59,20 +52,38 @@ class ScorerOfEpoch:
     ----------
     scorer : callable
         ``scorer(estimator, X, y)`` or ``scorer(estimator, X, y, sample_weight=...)``.
-    view : MLPClassifier or MLPRegressor
-        Its weights are those of the network in training.
-    X, y
-        Validation samples as the user gave them.
-    sample_weight : ndarray of float64 of shape (n_samples,) or None
+    estimator : MLPClassifier or MLPRegressor
+        The one that is fitted; it is not changed.
+    network : Network
+        The one in training.
+    link : str
+    labels : Labels
+    given : tuple
+        X and y of the validation samples as the user gave them; their weights, float64 or None.
     """
 
-    def __init__(self, scorer: Any, view: Any, X: Any, y: Any, sample_weight: Any) -> None:
-        self.scorer, self.view, self.X, self.y = scorer, view, X, y
+    def __init__(
+        self,
+        scorer: Any,
+        estimator: CheckedEstimator,
+        network: Network,
+        link: str,
+        labels: Labels,
+        given: tuple[Any, Any, Any],
+    ) -> None:
+        self.scorer, self.network, self.link, self.labels = scorer, network, link, labels
+        self.view: Any = draft_of(estimator)
+        self.X, self.y, sample_weight = given
+        self.params: Any = None
         self.kwargs: dict[str, NDArray[Any]] = {}
         if sample_weight is not None and _takes_weights(scorer):
             self.kwargs["sample_weight"] = sample_weight
 
-    def __call__(self, _: Any) -> float:
+    def __call__(self, _: Any, params: NDArray[Any]) -> float:
+        if params is not self.params:
+            self.params = params
+            network = self.network.over(params)
+            vars(self.view).update(attributes_of(network, self.link, self.labels))
         score = self.scorer(self.view, self.X, self.y, **self.kwargs)
         if not isinstance(score, Real):
             raise ValueError(f"scoring must return a number, got {score!r}.")

@@ -11,11 +11,22 @@ import os
 from types import ModuleType
 from typing import Any
 
-from fastbp.kernels.border import CSR, LoweredObjective, Origin, Plan, Program, Rank, Rows, Task
+from fastbp.kernels.border import (
+    CSR,
+    Dropout,
+    LoweredObjective,
+    Origin,
+    Plan,
+    Program,
+    Rank,
+    Rows,
+    Task,
+)
 
 __all__ = [
     "CSR",
     "LEVELS",
+    "Dropout",
     "LoweredObjective",
     "Origin",
     "Plan",

@@ -14,7 +14,7 @@ from cpython.buffer cimport (
 )
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t, intptr_t
+from libc.stdint cimport int32_t, int64_t, intptr_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from fastbp.kernels.activations cimport is_activation
@@ -32,7 +32,7 @@ from fastbp.kernels.losses cimport (
     outputs_of_a_target,
 )
 from fastbp.kernels.matmul cimport matmul_native
-from fastbp.kernels.optimizers cimport is_optimizer, state_rows
+from fastbp.kernels.optimizers cimport is_optimizer, rule_rows
 from fastbp.kernels.scratch cimport PREDICT_BLOCK, Use, in_blocks, lay_out
 from fastbp.kernels.tape cimport (
     TAPES,
@@ -90,7 +90,7 @@ cdef inline int bind_plan(Walk* walk, program) except -1:
     PyBuffer_Release(&rows)
     if row != sizeof(Layer) or walk.layers < 1:
         raise ValueError(f"a plan has rows of {sizeof(Layer)} bytes, not of {row}")
-    walk.rank, walk.size, walk.transposed = 0, 1, NULL
+    walk.rank, walk.size, walk.transposed, walk.dropout.thresholds = 0, 1, NULL, NULL
     walk.size_params = walk.widths = 0
     for l in range(walk.layers):
         check_layer(walk, l)
@@ -401,6 +401,25 @@ cdef inline int bind_rule(Walk* walk, rule) except -1:
     return 0
 
 
+cdef inline int bind_dropout(Walk* walk, dropout) except -1:
+    """Which units are dropped, of a bound plan; None: none. The caller keeps it."""
+    cdef const uint32_t[::1] thresholds
+    cdef const uint64_t[::1] seen
+    cdef Py_ssize_t l
+    if dropout is None:
+        return 0
+    thresholds, seen = dropout.thresholds, dropout.seen
+    if thresholds.shape[0] != walk.layers or seen.shape[0] != 1:
+        raise ValueError(f"dropout has a threshold for each of {walk.layers} layers and one number "
+                         f"of samples, not {thresholds.shape[0]} and {seen.shape[0]}")
+    for l in range(walk.layers):
+        if thresholds[l] > 65535:
+            raise ValueError(f"a threshold of dropout is at most 65535, not {thresholds[l]}")
+    walk.dropout.thresholds = &thresholds[0]
+    walk.dropout.seed, walk.dropout.seen = dropout.seed, seen[0]
+    return 0
+
+
 cdef inline int bind_rates(Walk* walk, const double[:, ::1] rates) except -1:
     """A row of rates for all steps, or one for each; the caller keeps them."""
     cdef Py_ssize_t steps = (walk.samples + walk.batch - 1) // walk.batch
@@ -420,7 +439,7 @@ cdef inline int bind_origin(Walk* walk, const floating* _, origin, double steps)
         return 0
     params, state = origin.params, origin.state
     if (params.shape[0] != walk.size_params or state.shape[1] != walk.size_params
-            or state.shape[0] != state_rows(walk.rule.optimizer)):
+            or state.shape[0] != rule_rows(&walk.rule)):
         raise ValueError("the origin does not fit the plan and the optimizer")
     walk.origin_params, walk.origin_state = &params[0], &state[0, 0]
     return 0

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple, TypeAlias
 
-from numpy import float64, int32, int64, intp
+from numpy import float64, int32, int64, intp, uint32, uint64
 from numpy.typing import NDArray
 
 Floating: TypeAlias = NDArray[Any]  # of float32 or of float64: one dtype for all of a call
@@ -71,6 +71,15 @@ class Origin(NamedTuple):
     steps: float  # as the tally counts them
 
 
+class Dropout(NamedTuple):
+    """Which units are dropped in an epoch: a function of these numbers."""
+
+    # Of the input and of each hidden layer: the rate in steps of 2^-16, at most 65535.
+    thresholds: NDArray[uint32]
+    seed: int
+    seen: NDArray[uint64]  # one number: the samples before those of the task
+
+
 class Task(NamedTuple):
     """The work of the ranks of a team."""
 
@@ -84,3 +93,4 @@ class Task(NamedTuple):
     rates: NDArray[float64] | None = None
     origin: Origin | None = None  # None: the first step reads what it changes
     goes_on: bool = False  # whether the tally goes on from that of the samples before
+    dropout: Dropout | None = None

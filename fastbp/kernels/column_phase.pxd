@@ -1,6 +1,7 @@
 """The column phase: slices of the weights, their gradient over all rows and a step by it."""
 
 from cython cimport floating
+from libc cimport math
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
@@ -13,22 +14,24 @@ from fastbp.kernels.optimizers cimport (
     Step,
     corrected_rate,
     objective_gradient,
-    optimizer_step,
-    state_rows,
+    rule_rows,
     sum_of_squares,
+    whole_step,
 )
 from fastbp.kernels.scratch cimport batch_input, layer_rows, own_products, slice_rows
 from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "team.h" nogil:
     void team_own(const void* memory, Py_ssize_t bytes)
+    int team_barrier(int32_t* words, int size)
 
 cdef enum:          # parts of a column phase
     DERIVE = 1      # computes the gradient of each slice
     STEP = 2        # steps the slice by its gradient
     FINISH = 4      # scales the gradient into that of the objective
     ADD = 8         # with DERIVE: adds to the gradient of the chunks before
-    LEAVE = 16      # with STEP: from the origin
+    LEAVE = 16      # first copies the slice from the origin
+    MEASURE = 32    # with FINISH: notes the square of the gradient's norm
 
 
 cdef inline void copy_origin(const Walk* walk, floating* params, Py_ssize_t offset,
@@ -36,20 +39,25 @@ cdef inline void copy_origin(const Walk* walk, floating* params, Py_ssize_t offs
     """Copy n parameters and their state from the origin, right before their first step."""
     cdef Py_ssize_t row, at
     memcpy(params + offset, <const floating*>walk.origin_params + offset, n * sizeof(floating))
-    for row in range(state_rows(walk.rule.optimizer)):
+    for row in range(rule_rows(&walk.rule)):
         at = row * walk.size_params + offset
         memcpy(<floating*>walk.state + at, <const floating*>walk.origin_state + at,
                n * sizeof(floating))
 
 
-cdef inline void use_gradient(const Walk* walk, floating* params, floating* dw, Py_ssize_t offset,
-                              Py_ssize_t n, int parts, const Step* step) noexcept nogil:
-    """Step n parameters by their gradient, or scale it into that of the objective."""
+cdef inline double use_gradient(const Walk* walk, floating* params, floating* dw,
+                                Py_ssize_t offset, Py_ssize_t n, int parts,
+                                const Step* step) noexcept nogil:
+    """Step n parameters by their gradient, or scale it into that of the objective.
+
+    Returns the square of its norm, if that is measured.
+    """
     if parts & STEP:
-        optimizer_step(params + offset, dw, <floating*>walk.state + offset, walk.size_params, n,
-                       &walk.rule, step)
+        whole_step(params + offset, dw, <floating*>walk.state + offset, walk.size_params, n,
+                   &walk.rule, step)
     elif parts & FINISH:
         objective_gradient(dw, params + offset, n, step)
+    return sum_of_squares(dw, n) if parts & MEASURE else 0
 
 
 cdef inline bint is_mine(const Walk* walk, Py_ssize_t before) noexcept nogil:
@@ -77,18 +85,27 @@ cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t
             layer_rows(walk, params, walk.deltas, layer, 0), rows, O, top, end, add)
 
 
+cdef inline const floating* layer_input(const Walk* walk, const floating* params, Py_ssize_t l,
+                                        Py_ssize_t first) noexcept nogil:
+    """The dense rows that layer l multiplies by its weights; NULL for CSR rows."""
+    if l > 0:
+        return layer_rows(walk, params, walk.activations, walk.plan + l - 1, 0)
+    return batch_input(walk, params, first) if walk.indptr == NULL else NULL
+
+
 cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t first,
-                              Py_ssize_t rows, int parts, double rate,
-                              double scale) noexcept nogil:
+                              Py_ssize_t rows, int parts, const Step* step) noexcept nogil:
     """Do the parts of a column phase for this rank's slices of all weights."""
     cdef Py_ssize_t l, k, i, n, O, height, offset, index = 0, before = 0
-    cdef Step of_weights = Step(rate, walk.alpha, scale), of_biases = Step(rate, 0, scale)
+    cdef Step of_biases = Step(step.rate, 0, step.scale, 1, step.fresh)
     cdef const Layer* layer
     cdef const floating* a_bi
     cdef const floating* delta_bo
     cdef floating* dw_io = <floating*>walk.scratch + walk.slices + walk.rank * walk.slice_size
     cdef floating* dw_o = dw_io
     cdef floating* squares = <floating*>walk.scratch + walk.squares
+    cdef floating* norms = <floating*>walk.scratch + walk.norms
+    cdef double square
     cdef bint add = (parts & ADD) != 0
     if parts & DERIVE and walk.indptr != NULL:
         derive_csr(walk, <const floating*>params, first, rows, add)
@@ -96,11 +113,7 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
         layer = walk.plan + l
         O = layer.fan_out
         delta_bo = layer_rows(walk, params, walk.deltas, layer, 0)
-        a_bi = NULL
-        if l > 0:
-            a_bi = layer_rows(walk, params, walk.activations, layer - 1, 0)
-        elif walk.indptr == NULL:
-            a_bi = batch_input(walk, params, first)
+        a_bi = layer_input(walk, params, l, first)
         height = slice_rows(layer)
         for k in range((layer.fan_in + height - 1) // height):
             i = k * height
@@ -117,17 +130,54 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
                                             add, own_products(walk, params))
                 if parts & LEAVE:
                     copy_origin(walk, params, offset, n * O)
-                if walk.alpha != 0 and parts & (STEP | FINISH):
+                    if i == 0:
+                        copy_origin(walk, params, layer.bias, O)
+                if step.alpha != 0 and parts & (STEP | FINISH):
                     squares[index] = <floating>sum_of_squares(params + offset, n * O)
-                use_gradient(walk, params, dw_io, offset, n * O, parts, &of_weights)
+                square = use_gradient(walk, params, dw_io, offset, n * O, parts, step)
                 if i == 0:
                     if parts & DERIVE:
                         affine_backward_bias(dw_o, delta_bo, rows, O, add)
-                    if parts & LEAVE:
-                        copy_origin(walk, params, layer.bias, O)
-                    use_gradient(walk, params, dw_o, layer.bias, O, parts, &of_biases)
+                    square += use_gradient(walk, params, dw_o, layer.bias, O, parts, &of_biases)
+                if parts & MEASURE:
+                    norms[index] = <floating>square
             before += n * O
             index += 1
+
+
+cdef inline Step clipped(const Walk* walk, const floating* _, const Step* step) noexcept nogil:
+    """The step by the gradient g clip_norm / |g|, by g itself where |g| is not larger.
+
+    The norm is that of all slices, in their order. If it is not finite, neither is the step: a
+    gradient that overflows is not hidden.
+    """
+    cdef const floating* norms = <const floating*>walk.scratch + walk.norms
+    cdef double norm = 0, scale = 1
+    cdef Py_ssize_t index
+    for index in range(walk.n_slices):
+        norm += norms[index]
+    norm = math.sqrt(norm)
+    if norm - norm != 0:
+        scale = math.NAN
+    elif norm > walk.rule.clip_norm:
+        scale = walk.rule.clip_norm / norm
+    return Step(step.rate, 0, scale, step.keep, step.fresh)
+
+
+cdef inline bint step_columns(const Walk* walk, floating* params, Py_ssize_t first,
+                              Py_ssize_t rows, bint leave, const Step* step) noexcept nogil:
+    """The column phase of a step, from the origin if `leave`. False if the team was aborted."""
+    cdef int parts = DERIVE | (LEAVE if leave else 0)
+    cdef Step rest
+    if walk.rule.clip_norm <= 0:
+        column_phase(walk, params, first, rows, parts | STEP, step)
+        return True
+    column_phase(walk, params, first, rows, parts | FINISH | MEASURE, step)
+    if not team_barrier(walk.words, walk.size):
+        return False
+    rest = clipped(walk, <const floating*>params, step)
+    column_phase(walk, params, first, rows, STEP, &rest)
+    return True
 
 
 cdef inline double batch_weight(const Walk* walk, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
@@ -141,9 +191,18 @@ cdef inline double batch_weight(const Walk* walk, Py_ssize_t first, Py_ssize_t r
     return total
 
 
-cdef inline double step_rate(const Walk* walk, Py_ssize_t done, double before) noexcept nogil:
-    """The rate of the next step, after `done` steps of this epoch and `before` of earlier ones."""
-    return corrected_rate(&walk.rule, walk.rates[done * walk.rate_stride], before + done + 1)
+cdef inline Step next_step(const Walk* walk, Py_ssize_t done, double before,
+                           double weight) noexcept nogil:
+    """The next step, after `done` steps of this epoch and `before` of earlier ones.
+
+    The decay of the weights has the scheduled rate, not Adam's corrected one.
+    """
+    cdef double rate = walk.rates[done * walk.rate_stride], number = before + done + 1
+    cdef double fresh = 0
+    if walk.rule.ema_decay > 0:
+        fresh = 1 if number == 1 else 1 - walk.rule.ema_decay
+    return Step(corrected_rate(&walk.rule, rate, number), walk.alpha, 1 / weight,
+                1 - rate * walk.rule.weight_decay, fresh)
 
 
 cdef inline double sum_losses(const Walk* walk, const floating* _, Py_ssize_t rows) noexcept nogil:

@@ -141,7 +141,7 @@ def kernel_step(floating[::1] w, const floating[::1] dw, floating[:, ::1] state,
                 double rate, double alpha, double scale):
     """One step of the optimizer at this rate, by the gradient (dw + alpha w) scale."""
     cdef Walk walk
-    cdef optimizers.Step step = optimizers.Step(rate, alpha, scale)
+    cdef optimizers.Step step = optimizers.Step(rate, alpha, scale, 1, 0)
     bind_rule(&walk, rule)
     optimizers.optimizer_step(&w[0], &dw[0], &state[0, 0], state.shape[1], w.shape[0], &walk.rule,
                               &step)
@@ -179,3 +179,18 @@ def kernel_link(int link, floating[:, ::1] z):
     if z.shape[1] < 1:
         raise ValueError("a prediction has one column at least")
     losses.link_forward(link, &z[0, 0], z.shape[0], z.shape[1])
+
+
+def kernel_dropout(floating[:, ::1] a, floating[:, ::1] s, dropout, Py_ssize_t layer):
+    """a := a m / (1 - q), and so s, for rows of a layer from the epoch's first sample on.
+
+    Layer 0 is the input.
+    """
+    cdef Walk walk
+    walk.layers = dropout.thresholds.shape[0]
+    bind_dropout(&walk, dropout)
+    if not 0 <= layer < walk.layers:
+        raise ValueError(f"no layer {layer} of {walk.layers}")
+    if a.shape[0] != s.shape[0] or a.shape[1] != s.shape[1] or a.shape[0] * a.shape[1] == 0:
+        raise ValueError("units and slopes are as many, one at least")
+    dropping.dropout_forward(&a[0, 0], &s[0, 0], a.shape[0], a.shape[1], &walk.dropout, layer, 0)

@@ -7,6 +7,7 @@ OPTIMIZERS and RULE_CONSTANTS in _core.pyx give the names.
 
 from cython cimport floating
 from libc cimport math
+from libc.string cimport memcpy
 
 from fastbp.kernels cimport scalar
 
@@ -21,12 +22,18 @@ cdef struct Rule:           # an optimizer and its constants; 0 for those that i
     double beta_1
     double beta_2
     double epsilon
+    # Of all optimizers; 0: none.
+    double weight_decay     # decoupled from the gradient, of weights alone
+    double clip_norm        # largest norm of the gradient of all parameters
+    double ema_decay        # of the moving average of the parameters
 
 
 cdef struct Step:           # the numbers of one step; g = (dw + alpha w) scale
     double rate             # that the optimizer multiplies by
     double alpha            # 0 for biases
     double scale            # 1 / (sum of the batch's weights)
+    double keep             # weights are multiplied by it first; 1 for biases
+    double fresh            # share of the new parameters in their average; 0: no average
 
 
 cdef inline bint is_optimizer(Py_ssize_t code) noexcept nogil:
@@ -41,6 +48,11 @@ cdef inline int state_rows(int optimizer) noexcept nogil:
     if optimizer == ADAM:
         return 2
     return -1
+
+
+cdef inline int rule_rows(const Rule* rule) noexcept nogil:
+    """Rows of the state: those of the optimizer, then the average of the parameters."""
+    return state_rows(rule.optimizer) + (1 if rule.ema_decay > 0 else 0)
 
 
 cdef inline double corrected_rate(const Rule* rule, double rate, double step) noexcept nogil:
@@ -95,6 +107,24 @@ cdef inline void adam_step(floating* w, const floating* dw, floating* first, flo
         w[i] -= rate * m * scalar.reciprocal(scalar.sqrt(v) + epsilon)
 
 
+cdef inline void decay(floating* w, Py_ssize_t n, floating keep) noexcept nogil:
+    """w := keep w (Loshchilov and Hutter, 2019)."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        w[i] *= keep
+
+
+cdef inline void average(floating* mean, const floating* w, Py_ssize_t n,
+                         floating fresh) noexcept nogil:
+    """mean := mean + fresh (w - mean); after the first step, where fresh is 1, w itself."""
+    cdef Py_ssize_t i
+    if fresh == 1:
+        memcpy(mean, w, n * sizeof(floating))
+        return
+    for i in range(n):
+        mean[i] += fresh * (w[i] - mean[i])
+
+
 cdef inline void optimizer_step(floating* w, const floating* dw, floating* state,
                                 Py_ssize_t stride, Py_ssize_t n, const Rule* rule,
                                 const Step* step) noexcept nogil:
@@ -105,9 +135,23 @@ cdef inline void optimizer_step(floating* w, const floating* dw, floating* state
         adam_step(w, dw, state, state + stride, n, rule, step)
 
 
+cdef inline void whole_step(floating* w, floating* dw, floating* state, Py_ssize_t stride,
+                            Py_ssize_t n, const Rule* rule, const Step* step) noexcept nogil:
+    """Decay of w's slice, its step, and its average. dw may be overwritten."""
+    cdef Step rest = step[0]
+    if step.keep != 1:
+        # Before the weights change: the penalty belongs to those that the loss belongs to.
+        objective_gradient(dw, w, n, step)
+        decay(w, n, <floating>step.keep)
+        rest.alpha, rest.scale = 0, 1
+    optimizer_step(w, dw, state, stride, n, rule, &rest)
+    if step.fresh != 0:
+        average(state + state_rows(rule.optimizer) * stride, w, n, <floating>step.fresh)
+
+
 cdef inline void objective_gradient(floating* dw, const floating* w, Py_ssize_t n,
                                     const Step* step) noexcept nogil:
-    """dw := g = (dw + alpha w) scale, for solvers outside the core."""
+    """dw := g = (dw + alpha w) scale."""
     cdef Py_ssize_t i
     cdef floating alpha = step.alpha, scale = step.scale
     for i in range(n):

@@ -4,15 +4,34 @@ from cython cimport floating
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
 
-from fastbp.kernels.activations cimport activation_backward, activation_forward, slope_backward
+from fastbp.kernels.activations cimport (
+    RELU,
+    activation_backward,
+    activation_forward,
+    has_slope,
+    slope_backward,
+)
 from fastbp.kernels.affine cimport (
     affine_backward_rows,
     affine_forward,
     affine_forward_csr,
     affine_forward_transposed,
 )
+from fastbp.kernels.dropout cimport (
+    dropout_backward,
+    dropout_forward,
+    dropout_scale,
+    relu_dropout_backward,
+)
 from fastbp.kernels.losses cimport gather_targets, loss_delta
-from fastbp.kernels.scratch cimport batch_input, layer_rows, own_products, own_registers
+from fastbp.kernels.scratch cimport (
+    batch_input,
+    drops,
+    gathers,
+    layer_rows,
+    own_products,
+    own_registers,
+)
 from fastbp.kernels.tape cimport TAPES, fill_constants, tape_activation, tape_loss
 from fastbp.kernels.walk cimport Layer, Walk
 
@@ -37,6 +56,35 @@ cdef inline void activate(const Walk* walk, const Layer* layer, floating* z, flo
         activation_forward(<int>layer.activation, z, s, n)
 
 
+cdef inline void gather(const Walk* walk, floating* rows, Py_ssize_t first,
+                        Py_ssize_t B) noexcept nogil:
+    """Copy the dense rows of B samples from `first` on; units of the copies may be dropped."""
+    cdef Py_ssize_t r, row
+    for r in range(B):
+        row = walk.order[first + r] if walk.order != NULL else first + r
+        memcpy(rows + r * walk.features, <const floating*>walk.x + row * walk.features,
+               walk.features * sizeof(floating))
+    if drops(walk, 0):
+        dropout_forward(rows, <floating*>NULL, B, walk.features, &walk.dropout, 0, first)
+
+
+cdef inline void drop_units(const Walk* walk, Py_ssize_t l, floating* a, floating* s,
+                            Py_ssize_t first, Py_ssize_t B) noexcept nogil:
+    """Drop units of the hidden layer l for B samples from `first` on, and so their slopes s.
+
+    The relu needs no slopes: see its backward.
+    """
+    cdef const Layer* layer = walk.plan + l
+    cdef Py_ssize_t i, n = B * layer.fan_out
+    if layer.activation == RELU:
+        s = NULL
+    elif layer.activation < TAPES and not has_slope(<int>layer.activation):
+        for i in range(n):
+            s[i] = 1
+        activation_backward(<int>layer.activation, s, a, s, n)
+    dropout_forward(a, s, B, layer.fan_out, &walk.dropout, l + 1, first)
+
+
 cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t first,
                          Py_ssize_t top, Py_ssize_t B, bint* finite) noexcept nogil:
     """All layers, for rows top..top + B of the batch that begins at sample `first`.
@@ -49,15 +97,11 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
     cdef const Layer* layer
     cdef floating* z_bo
     cdef const floating* a_bi = NULL
-    cdef floating* gathered
+    cdef floating* s_bo
     if walk.indptr == NULL:
         a_bi = batch_input(walk, params, first) + top * walk.features
-        if walk.order != NULL and walk.batch > 1:
-            gathered = <floating*>a_bi
-            for r in range(B):
-                memcpy(gathered + r * walk.features,
-                       <const floating*>walk.x + walk.order[first + top + r] * walk.features,
-                       walk.features * sizeof(floating))
+        if gathers(walk):
+            gather(walk, <floating*>a_bi, first + top, B)
     for l in range(walk.layers):
         layer = walk.plan + l
         z_bo = layer_rows(walk, params, walk.activations, layer, top)
@@ -75,8 +119,10 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
         if finite != NULL and l == 0:
             for r in range(B):
                 finite[0] &= z_bo[r * layer.fan_out] - z_bo[r * layer.fan_out] == 0
-        activate(walk, layer, z_bo, layer_rows(walk, params, walk.slopes, layer, top),
-                 B * layer.fan_out)
+        s_bo = layer_rows(walk, params, walk.slopes, layer, top)
+        activate(walk, layer, z_bo, s_bo, B * layer.fan_out)
+        if l + 1 < walk.layers and drops(walk, l + 1):
+            drop_units(walk, l, z_bo, s_bo, first + top, B)
         a_bi = z_bo
 
 
@@ -84,12 +130,17 @@ cdef inline void times_slope(const Walk* walk, const Layer* layer, floating* del
                              Py_ssize_t B) noexcept nogil:
     """delta := delta f'(z), after the forward of rows top..top + B."""
     cdef floating* s = layer_rows(walk, delta, walk.slopes, layer, top)
-    if layer.activation >= TAPES:
-        slope_backward(delta, s, B * layer.fan_out)
+    cdef const floating* a = layer_rows(walk, delta, walk.activations, layer, top)
+    cdef Py_ssize_t n = B * layer.fan_out, l = layer - walk.plan
+    if l + 1 < walk.layers and drops(walk, l + 1):
+        if layer.activation == RELU:
+            relu_dropout_backward(delta, a, n, <floating>dropout_scale(&walk.dropout, l + 1))
+        else:
+            dropout_backward(delta, s, n)
+    elif layer.activation >= TAPES:
+        slope_backward(delta, s, n)
     else:
-        activation_backward(<int>layer.activation, delta,
-                            layer_rows(walk, delta, walk.activations, layer, top), s,
-                            B * layer.fan_out)
+        activation_backward(<int>layer.activation, delta, a, s, n)
 
 
 cdef inline void losses_and_deltas(const Walk* walk, floating* losses_b, floating* delta_bk,

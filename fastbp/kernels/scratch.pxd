@@ -2,14 +2,15 @@
 
 from cython cimport floating
 
-from fastbp.kernels.activations cimport has_slope
+from fastbp.kernels.activations cimport RELU, has_slope
 from fastbp.kernels.matmul cimport matmul_native, scratch_nn, scratch_nt, scratch_tn
 from fastbp.kernels.tape cimport TAPES, registers_before
 from fastbp.kernels.walk cimport Layer, Walk
 
 cdef enum Use:
     EPOCH       # steps on dense rows: each slice is stepped while it is in cache
-    EPOCH_CSR   # steps on CSR rows, whose gradient is materialized first
+    EPOCH_CLIPPED   # the same by a clipped gradient, which is materialized first
+    EPOCH_CSR   # steps on CSR rows, whose gradient is materialized first, clipped or not
     GRADIENT    # the gradient of the objective, in chunks
     PREDICT
     PREDICT_ARRAYS  # with weights that may be transposed
@@ -69,7 +70,7 @@ cdef inline bint in_blocks(Use use) noexcept nogil:
 
 cdef inline bint has_backward(Use use) noexcept nogil:
     """Whether there are deltas of all layers."""
-    return use in (EPOCH, EPOCH_CSR, GRADIENT, EXAMINE)
+    return use in (EPOCH, EPOCH_CLIPPED, EPOCH_CSR, GRADIENT, EXAMINE)
 
 
 cdef inline Py_ssize_t product_scratch(const Layer* layer, Py_ssize_t batch,
@@ -84,12 +85,18 @@ cdef inline Py_ssize_t product_scratch(const Layer* layer, Py_ssize_t batch,
     return size
 
 
+cdef inline bint drops(const Walk* walk, Py_ssize_t l) noexcept nogil:
+    """Whether units are dropped before layer l: of X, or of the hidden layer before it."""
+    return walk.dropout.thresholds != NULL and walk.dropout.thresholds[l] > 0
+
+
 cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     """Set the offsets of all regions and their total, in numbers, for batches of that many rows."""
     cdef Py_ssize_t l, outputs, slice_size = 0, product_size = 0
     cdef const Layer* layer
     cdef bint has_slopes = False, backward = has_backward(use), fused = use == EPOCH
     cdef bint has_losses = backward or use == VALIDATE
+    cdef bint materialized = use in (EPOCH_CLIPPED, EPOCH_CSR)
     walk.batch = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
     walk.has_slopes_of_tapes, walk.n_slices = backward, 0
     for l in range(walk.layers):
@@ -97,33 +104,43 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
         walk.n_slices += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
         slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
         product_size = max(product_size, product_scratch(layer, walk.batch, use))
-        has_slopes |= layer.activation >= TAPES or has_slope(<int>layer.activation)
+        has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
+                       or (l + 1 < walk.layers and drops(walk, l + 1)
+                           and layer.activation != RELU))
     outputs = walk.plan[walk.layers - 1].fan_out
     walk.block = block_rows(walk) if backward else walk.batch
     walk.slice_size = padded(slice_size)
     walk.product_size = padded(product_size)
     walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
     walk.gathered = 0
-    walk.activations = padded(walk.batch * walk.plan[0].fan_in) if fused else 0
+    walk.activations = 0
+    if use in (EPOCH, EPOCH_CLIPPED):
+        walk.activations = padded(walk.batch * walk.plan[0].fan_in)
     walk.slopes = walk.activations + padded(walk.batch * walk.widths)
     walk.loss_scratch = walk.slopes + (padded(walk.batch * walk.widths) if has_slopes else 0)
     walk.deltas = walk.loss_scratch + (padded(walk.batch * outputs) if has_losses else 0)
     walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if has_losses else 0)
     walk.squares = walk.losses + (padded(walk.batch) if has_losses else 0)
-    walk.registers = walk.squares + (padded(walk.n_slices) if backward else 0)
+    walk.norms = walk.squares + (padded(walk.n_slices) if backward else 0)
+    walk.registers = walk.norms + (padded(walk.n_slices) if materialized else 0)
     walk.products = walk.registers + walk.size * walk.register_size
     walk.slices = walk.products + walk.size * walk.product_size
     walk.gradient = walk.slices + (walk.size * walk.slice_size if fused else 0)
-    walk.scratch_size = walk.gradient + (walk.size_params if use == EPOCH_CSR else 0)
+    walk.scratch_size = walk.gradient + (walk.size_params if materialized else 0)
+
+
+cdef inline bint gathers(const Walk* walk) noexcept nogil:
+    """Whether the dense rows of a batch are copied together: to put in order, or to change."""
+    return (walk.order != NULL and walk.batch > 1) or drops(walk, 0)
 
 
 cdef inline const floating* batch_input(const Walk* walk, const floating* _,
                                         Py_ssize_t first) noexcept nogil:
-    """The dense rows of the batch that begins at sample `first`, gathered if they are several."""
-    if walk.order != NULL and walk.batch == 1:
-        return <const floating*>walk.x + walk.order[first] * walk.features
-    if walk.order != NULL:
+    """The dense rows of the batch that begins at sample `first`."""
+    if gathers(walk):
         return <const floating*>walk.scratch + walk.gathered
+    if walk.order != NULL:
+        return <const floating*>walk.x + walk.order[first] * walk.features
     return <const floating*>walk.x + first * walk.features
 
 

@@ -13,6 +13,7 @@
 
 from libc.stdint cimport int32_t, int64_t
 
+from fastbp.kernels.dropout cimport Dropout
 from fastbp.kernels.losses cimport Loss
 from fastbp.kernels.optimizers cimport Rule
 from fastbp.kernels.tape cimport Program
@@ -46,11 +47,12 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Loss loss
     double alpha            # L2
     double scale            # reported loss = scale * mean row loss + penalty
+    Dropout dropout
     # The rule and its rates.
     Rule rule
     const double* rates     # a row for each step, the scheduled rate first
     Py_ssize_t rate_stride  # 0: one row for all steps
-    void* state             # the optimizer's, one or two rows of size_params
+    void* state             # rows of size_params: the optimizer's, then the average
     const void* origin_params       # what the first step reads; NULL: what it changes
     const void* origin_state        # the same
     void* grads             # NULL: each slice is stepped while in cache (fused)
@@ -60,7 +62,7 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Py_ssize_t batch        # rows that the regions have room for
     Py_ssize_t block        # rows of the batch that pass through all layers together
     Py_ssize_t n_slices     # of all layers
-    Py_ssize_t gathered, activations, slopes, loss_scratch, deltas, losses, squares
+    Py_ssize_t gathered, activations, slopes, loss_scratch, deltas, losses, squares, norms
     Py_ssize_t registers, products, slices, gradient, scratch_size
     Py_ssize_t register_size, product_size, slice_size      # of one rank
     # The team.

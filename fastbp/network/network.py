@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp.kernels import Plan, Rows, core, variant
+from fastbp.kernels import Dropout, Plan, Rows, core, variant
 from fastbp.network import initializers
 from fastbp.network.activations import assemble, compiled, hidden_activations
 from fastbp.network.plan import count_params, make_plan, split_params
@@ -128,13 +128,14 @@ class Network:
 
     def astype(self, dtype: DTypeLike) -> "Network":
         """A copy in another dtype; functions are not traced again."""
-        return self._with(self.params.astype(dtype))
+        return self.over(self.params.astype(dtype))
 
     def unset_copy(self) -> "Network":
         """A copy whose parameters have still to be written."""
-        return self._with(np.empty_like(self.params))
+        return self.over(np.empty_like(self.params))
 
-    def _with(self, params: NDArray[Any]) -> "Network":
+    def over(self, params: NDArray[Any]) -> "Network":
+        """The network with other parameters, which are not copied."""
         network = object.__new__(Network)
         vars(network).update(vars(self))
         network._hold(params)
@@ -184,11 +185,16 @@ class Network:
         return core.is_finite(self.params)
 
     def scratch(
-        self, batch: int, ranks: int, use: str, program: Plan | None = None
+        self,
+        batch: int,
+        ranks: int,
+        use: str,
+        program: Plan | None = None,
+        dropout: Dropout | None = None,
     ) -> NDArray[Any]:
         """Scratch memory for one use of the core: 'epoch', 'gradient' or another of core.USES."""
         program = self.program if program is None else program
-        return allocate(core.scratch_size(program, batch, ranks, use), self.params.dtype)
+        return allocate(core.scratch_size(program, batch, ranks, use, dropout), self.params.dtype)
 
     def row_work(self, entries: float | None = None) -> tuple[float, float]:
         """Multiply-adds for one row: in the first layer, and in the others.

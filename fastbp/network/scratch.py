@@ -8,9 +8,14 @@ from numpy.typing import DTypeLike, NDArray
 from fastbp.kernels import core
 
 
-def epoch_use(is_csr: bool) -> str:
-    """The use of the core, one of core.USES, that training by steps is."""
-    return "epoch_csr" if is_csr else "epoch"
+def epoch_use(is_csr: bool, clips: bool) -> str:
+    """The use of the core, one of core.USES, that training by steps is.
+
+    `clips` tells whether gradients are clipped.
+    """
+    if is_csr:
+        return "epoch_csr"
+    return "epoch_clipped" if clips else "epoch"
 
 
 def allocate(size: int, dtype: DTypeLike) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Training runs a job and returns its course. It does not need scikit-learn."""
 
 from fastbp.training.course import Course, Epoch
+from fastbp.training.dropout import MOST_SEED, lower_dropout
 from fastbp.training.factors import FACTORS, Factor, factor_of
 from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size
 from fastbp.training.job import Job
@@ -18,6 +19,7 @@ __all__ = [
     "FACTORS",
     "GRADIENT_CHUNK",
     "LBFGS",
+    "MOST_SEED",
     "SCHEDULES",
     "Course",
     "Epoch",
@@ -34,6 +36,7 @@ __all__ = [
     "chunk_size",
     "explain_loss",
     "factor_of",
+    "lower_dropout",
     "replay_epochs",
     "replay_order",
     "round_result",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from fastbp.kernels import Origin
+from fastbp.kernels import Origin, core
 from fastbp.network import Network
 from fastbp.training.rule import Optimizer
 from fastbp.training.state_checks import (
@@ -121,7 +121,8 @@ class Course:
         State of `random_state` before the validation split. All orders can be repeated from it.
         None if a seed gives it.
     raw_params : ndarray, default=None
-        Parameters after the last epoch, if the network has those of the best epoch.
+        Parameters after the last epoch, if the network has those of the best epoch. Both are
+        averaged ones if the rule averages them.
     kept : dict of int to ndarray
         Copies of parameters by the number of their epoch, to be restored; -1 is the start.
     warnings : list of str
@@ -234,13 +235,46 @@ class Course:
                 self.network.params[...], optimizer.state[...] = origin.params, origin.state
             self.origin = None
 
+    @property
+    def evaluated(self) -> NDArray[np.floating]:
+        """The parameters that are validated, kept and returned, while training runs.
+
+        They are the averaged ones if the rule averages.
+        """
+        optimizer = self.optimizer
+        if optimizer is None or not optimizer.rule.averages:
+            return self.network.params
+        return optimizer.state[-1]
+
+    def is_finite(self) -> bool:
+        """Whether all parameters and their averages are finite."""
+        params, evaluated = self.network.params, self.evaluated
+        return core.is_finite(params) and (evaluated is params or core.is_finite(evaluated))
+
+    def exchange(self) -> None:
+        """Exchange the parameters and their average, before and after a run.
+
+        While training runs, the network has the parameters, and the last row of the optimizer's
+        state their average. Otherwise the network has the average.
+        """
+        optimizer = self.optimizer
+        if optimizer is None or not optimizer.rule.averages:
+            return
+        params, row = self.network.params, optimizer.state[-1]
+        if not optimizer.t:  # there is no average before the first step
+            row[...] = params
+            return
+        average = params.copy()
+        params[...] = row
+        row[...] = average
+
     def keep(self) -> None:
         """Keep a copy of the parameters for the epoch that is appended next.
 
         The copy is made before the epoch is appended, and older copies are dropped afterwards. So
         the parameters of the best epoch in `epochs` are kept wherever Ctrl-C interrupts.
         """
-        self.kept[len(self.epochs)] = self.network.params.copy()
+        self.kept[len(self.epochs)] = self.evaluated.copy()
 
     def note_best(self) -> None:
         """Make the last epoch the best if its score is; drop the parameters of all others."""

@@ -12,6 +12,7 @@ from fastbp.kernels import CSR, Rank, Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import Team
 from fastbp.training.course import Course
+from fastbp.training.dropout import lower_dropout
 from fastbp.training.factors import Steps
 from fastbp.training.job import Job
 from fastbp.training.rule import Optimizer
@@ -37,11 +38,14 @@ class EpochRunner:
         self.varies = optimizer.schedule.factor is not None
         self.rates = np.empty((self.n_steps if self.varies else 1, 1))
         self.written: float | None = None
+        self.dropout = lower_dropout(job.dropout, optimizer.seed)
         self.door = self._door(self.rates, self.order)
 
     def __call__(self) -> float:
         """Perform the steps of the next epoch. Returns the seconds that they took."""
         course = self.course
+        if self.dropout is not None:
+            self.dropout.seen[0] = course.t % 2**64
         if course.is_cut:
             began = perf_counter()
             self._run_rest()
@@ -65,6 +69,8 @@ class EpochRunner:
         done, n_samples = int(tally[1]), course.n_samples
         if done == n_samples:
             return
+        if self.dropout is not None:
+            self.dropout.seen[0] += done
         order = np.arange(n_samples, dtype=np.intp) if self.order is None else self.order
         rates = self.optimizer.rates(self._steps())
         self.optimizer.rate = rates.item(-1)
@@ -86,13 +92,13 @@ class EpochRunner:
         job, course, optimizer = self.job, self.course, self.optimizer
         network = course.network
         program, objective = job.objective.lower(network)
-        use = epoch_use(isinstance(job.samples.x, CSR))
+        use = epoch_use(isinstance(job.samples.x, CSR), optimizer.rule.clips)
         return functools.partial(
             variant(core.train_epoch, network.params.dtype),
             program,
             network.params,
             optimizer.state,
-            network.scratch(job.batch_size, self.ranks.size, use, program),
+            network.scratch(job.batch_size, self.ranks.size, use, program, self.dropout),
             optimizer.tally,
             Task(
                 job.samples,
@@ -103,6 +109,7 @@ class EpochRunner:
                 rates,
                 course.origin,
                 goes_on,
+                self.dropout,
             ),
         )
 

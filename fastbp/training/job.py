@@ -24,6 +24,8 @@ class Job:
         Where training starts; it is changed by the run.
     rule : Rule or LBFGS, default=None
         None if nothing is trained, as in a gradient check.
+    dropout : tuple of float, default=()
+        Rates at which units are dropped: of the input and of each hidden layer; () means none.
     batch_size : int
         Samples of a mini-batch.
     max_iter : int
@@ -46,6 +48,7 @@ class Job:
     objective: Objective
     course: Course
     rule: Rule | LBFGS | None = None
+    dropout: tuple[float, ...] = ()
     batch_size: int = 1
     max_iter: int = 1
     planned: int | None = None

@@ -36,6 +36,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
         course.begin()
         start = course.network.params.copy()
     course.begin_run()
+    course.exchange()
     if not course.is_cut:
         optimizer.tally[:2] = 0
     try:
@@ -56,6 +57,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
         course.warnings = [diverged + where + restored]
     else:
         course.warnings += warnings_of(job)
+    course.exchange()
     if job.early_stopping:
         course.note_best()
         if diverged:
@@ -86,7 +88,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
             course.epochs.append(epoch)
             for count in counts:
                 count(course)
-            if not network.is_finite():
+            if not course.is_finite():
                 return NON_FINITE
             if math.isnan(loss):  # possible with finite parameters: derivatives may be finite
                 return explain_loss(job, loss)

@@ -31,7 +31,7 @@ def check_result(job: Job) -> None:
     # Mini-batch training has looked at the parameters of each epoch.
     is_checked = course.optimizer is not None and not course.interrupted
     is_same = job.network.params.dtype == job.samples.y.dtype
-    if not (is_checked and is_same) and not job.network.is_finite():
+    if not (is_checked and is_same) and not course.is_finite():
         raise ValueError(NON_FINITE)
     predictions = _predictions(job, _some_samples(job), job.objective.link)
     if job.objective.loss == "gaussian":  # and the standard deviations of log variances

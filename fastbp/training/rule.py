@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp.kernels import core
 from fastbp.network import count_params, split_params
+from fastbp.training.dropout import MOST_SEED
 from fastbp.training.factors import Steps
 from fastbp.training.schedules import SCHEDULES, Progress, Schedule
 from fastbp.training.state_checks import (
@@ -42,6 +43,10 @@ PLAIN: dict[str, Check] = {  # the fields of an optimizer as a dict
         ),
         "a tuple of two widths at least",
     ),
+    "seed": (
+        lambda value: value is None or (type(value) is int and 0 <= value <= MOST_SEED),
+        "an integer from 0 to 2^63 - 1, or None",
+    ),
     "tally": (
         lambda value: floats(value, 3) and value.dtype == np.float64,
         "an array of three float64",
@@ -59,7 +64,8 @@ class Rule:
     optimizer : str
         A name in the core's OPTIMIZERS.
     constants : dict of str to float
-        Its constants, by the names in the core's RULE_CONSTANTS.
+        Its constants, by the names in the core's RULE_CONSTANTS: those of the optimizer, then
+        `weight_decay`, `clip_norm` and `ema_decay`, where 0 means none.
     """
 
     optimizer: str
@@ -69,6 +75,21 @@ class Rule:
         """The fields of the core's struct Rule; constants of other optimizers are 0."""
         fields = dict.fromkeys(core.ALL_CONSTANTS, 0.0)
         return {**fields, **self.constants, "optimizer": core.OPTIMIZERS[self.optimizer]}
+
+    @property
+    def clips(self) -> bool:
+        """Whether the gradient is clipped."""
+        return self.constants.get("clip_norm", 0.0) > 0
+
+    @property
+    def averages(self) -> bool:
+        """Whether the state has a row for the moving average of the parameters: the last one."""
+        return self.constants.get("ema_decay", 0.0) > 0
+
+    @property
+    def state_rows(self) -> int:
+        """The number of rows of the state."""
+        return core.STATE_ROWS[self.optimizer] + self.averages
 
 
 LEAST, MOST = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max)
@@ -184,8 +205,10 @@ class Optimizer:
     schedule : Schedule
     rate : float
         Scheduled rate of the next epoch.
-    state : ndarray of shape (rows of the optimizer, parameters)
-        Velocity or moments.
+    state : ndarray of shape (rows of the rule, parameters)
+        Velocity or moments. If the rule averages the parameters, the last row is their moving
+        average while training runs. Otherwise it holds the parameters themselves, and the network
+        the average: see `Course.exchange`.
     tally : ndarray of float64 of shape (3,)
         Written by the core: for the last epoch the sum of batch loss times batch size and the
         number of samples in finished batches, then the number of all steps performed.
@@ -193,6 +216,8 @@ class Optimizer:
         Widths of the layers.
     epochs : int, default=0
         Number of epochs in which it made its steps.
+    seed : int, default=None
+        Seed of the dropout; None before the first epoch in which units are dropped.
 
     Notes
     -----
@@ -207,6 +232,7 @@ class Optimizer:
     tally: NDArray[np.float64]
     units: tuple[int, ...]
     epochs: int = 0
+    seed: int | None = None
     # The rate that a copy began with: what differs from it was changed by training.
     copied_rate: float | None = field(default=None, compare=False, repr=False)
     # The fields that were checked last, or written by training since then.
@@ -217,7 +243,7 @@ class Optimizer:
         cls, rule: Rule, schedule: Schedule, units: tuple[int, ...], dtype: DTypeLike
     ) -> "Optimizer":
         """An optimizer before its first step, for a network of these widths."""
-        state = np.zeros((core.STATE_ROWS[rule.optimizer], count_params(units)), dtype)
+        state = np.zeros((rule.state_rows, count_params(units)), dtype)
         return cls(rule, schedule, schedule.initial_rate, state, np.zeros(3), units)
 
     momentum = _constant("momentum", 0.0, 1.0)
@@ -225,6 +251,9 @@ class Optimizer:
     beta_1 = _constant("beta_1", 0.0, BELOW_1)
     beta_2 = _constant("beta_2", 0.0, BELOW_1)
     epsilon = _constant("epsilon", LEAST, MOST)
+    weight_decay = _constant("weight_decay", 0.0, MOST)
+    clip_norm = _constant("clip_norm", 0.0, MOST)
+    ema_decay = _constant("ema_decay", 0.0, BELOW_1)
     velocities = _per_array("velocities", "sgd", 0)
     ms = _per_array("ms", "adam", 0)
     vs = _per_array("vs", "adam", 1)
@@ -315,9 +344,8 @@ class Optimizer:
 
     def _with(self, state: NDArray[np.floating]) -> "Optimizer":
         tally, rate = self.tally.copy(), self.rate
-        return Optimizer(
-            self.rule, self.schedule, rate, state, tally, self.units, self.epochs, rate
-        )
+        rest = self.units, self.epochs, self.seed
+        return Optimizer(self.rule, self.schedule, rate, state, tally, *rest, rate)
 
     def takes(self, later: "Optimizer") -> list[Callable[[], object]]:
         """Actions that give this optimizer the state of a copy that was trained further.
@@ -325,15 +353,15 @@ class Optimizer:
         Users may hold this object and set its rate meanwhile. So the rate is written only if the
         schedule has changed it.
         """
-        names = ["state", "tally", "epochs"]
+        names = ["state", "tally", "epochs", "seed"]
         if later.rate != later.copied_rate:
             names.append("rate")
         actions: list[Callable[[], object]] = [
             partial(setattr, self, name, getattr(later, name)) for name in names
         ]
         if self.checked is not None:
-            rule, schedule, _, _, _, units = self.checked
-            now = rule, schedule, later.rate, later.state, later.tally, units
+            rule, schedule, _, _, _, units, _ = self.checked
+            now = rule, schedule, later.rate, later.state, later.tally, units, later.seed
             actions.append(partial(setattr, self, "checked", now))
         return actions
 
@@ -350,11 +378,13 @@ class Optimizer:
             "tally": self.tally,
             "units": self.units,
             "epochs": self.epochs,
+            "seed": self.seed,
         }
 
     def check(self) -> None:
         """Raise ValueError unless all fields, which users may have set, are right."""
-        now = self.rule, self.schedule, self.rate, self.state, self.tally, self.units
+        rest = self.state, self.tally, self.units, self.seed
+        now = self.rule, self.schedule, self.rate, *rest
         is_known = self.checked is not None and all(map(is_, now, self.checked))
         if is_known and 0 <= self.tally.item(2) <= MOST_STEPS:  # as in most calls of partial_fit
             return
@@ -378,6 +408,7 @@ class Optimizer:
             plain["tally"],
             plain["units"],
             plain["epochs"],
+            plain["seed"],
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -415,7 +446,7 @@ def _check_plain(plain: Any) -> None:
     check_fields("the optimizer", plain, PLAIN)
     constants = core.RULE_CONSTANTS[plain["optimizer"]]
     check_fields("the optimizer's constants", plain["constants"], dict.fromkeys(constants, SIZE))
-    rows = core.STATE_ROWS[plain["optimizer"]]
+    rows = Rule(plain["optimizer"], plain["constants"]).state_rows
     if len(plain["state"]) != rows:
         raise ValueError(
             f"'state' of the optimizer must have {rows} rows, got {len(plain['state'])}"

@@ -1,6 +1,7 @@
 """The validation set: held-out samples, with the score and loss of a network on them."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from fastbp.training.samples import Samples
 
 
 class ValidationSet:
-    """Scores the current network on held-out samples: ``validation_set(team)`` is (score, loss).
+    """Scores parameters on held-out samples: ``validation_set(params, team)`` is (score, loss).
 
     One forward pass gives both. Each rank computes the losses and predictions of a chunk while its
     raw predictions are in cache. The calling thread sums the losses, in the same order for any
@@ -22,11 +23,12 @@ class ValidationSet:
     Parameters
     ----------
     network : Network
+        The network that the parameters belong to.
     objective : Objective
     samples : Samples
     score : callable or None
-        Function of the predictions, shape (n_samples, n_outputs), that returns the score. None: the
-        score is minus the loss.
+        Function of the predictions, shape (n_samples, n_outputs), and of the parameters, that
+        returns the score. None: the score is minus the loss.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class ValidationSet:
         network: Network,
         objective: Objective,
         samples: Samples,
-        score: Callable[[NDArray[np.floating]], float] | None,
+        score: Callable[[NDArray[np.floating], NDArray[np.floating]], float] | None,
     ) -> None:
         self.network, self.samples, self.score = network, samples, score
         self.scale = objective.scale
@@ -46,18 +48,18 @@ class ValidationSet:
         rows = min(self.chunk, n_samples)
         self.scratch_size = core.scratch_size(self.program, rows, 1, "validate")
 
-    def __call__(self, team: Team) -> tuple[float, float]:
-        for_each_chunk(len(self.samples), self.chunk, team, self._validate)
+    def __call__(self, params: NDArray[np.floating], team: Team) -> tuple[float, float]:
+        for_each_chunk(len(self.samples), self.chunk, team, partial(self._validate, params))
         loss = self._loss()
-        return -loss if self.score is None else self.score(self.out), loss
+        return -loss if self.score is None else self.score(self.out, params), loss
 
-    def _validate(self, part: slice) -> None:
+    def _validate(self, params: NDArray[np.floating], part: slice) -> None:
         """Compute the predictions and losses of a chunk."""
         out, losses = self.out[part], self.losses[part]
         samples = self.samples if len(out) == len(self.samples) else self.samples[part]
         scratch = allocate(self.scratch_size, out.dtype)
         validate = variant(core.validate, out.dtype)
-        validate(self.program, self.network.params, scratch, samples, self.objective, out, losses)
+        validate(self.program, params, scratch, samples, self.objective, out, losses)
 
     def _loss(self) -> float:
         """The weighted mean of the row losses. Samples of weight 0 never count, even if NaN."""

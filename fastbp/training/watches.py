@@ -49,7 +49,7 @@ class Validation(Watch):
     validation_set: ValidationSet
 
     def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
-        score, loss = self.validation_set(team)
+        score, loss = self.validation_set(course.evaluated, team)
         return Epoch(epoch.loss, loss, score, epoch.seconds, epoch.rate)
 
 

@@ -136,6 +136,22 @@ def test_curves_and_weights_are_live(early_stopping):
         np.testing.assert_array_equal(seen[-1], model.predict_proba(X))
 
 
+def test_hooks_and_scorers_see_the_averaged_weights():
+    seen = []
+
+    def look(estimator, *_):
+        seen.append(estimator.predict_proba(X))
+        return 0.0
+
+    options = dict(SMALL, ema_decay=0.5, learning_rate_init=0.1)
+    model = MLPClassifier(**options, scoring=look)
+    model.set_callbacks(StopWhen(look)).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    for k in range(4):
+        twin = MLPClassifier(**{**options, "max_iter": k + 1}).fit(X, Y)
+        for proba in seen[2 * k : 2 * k + 2]:
+            np.testing.assert_array_equal(proba, twin.predict_proba(X))
+
+
 def test_weights_that_a_hook_writes_are_trained_on():
     """Max-norm: the weights of each unit have a norm of 1 at most after each epoch."""
 

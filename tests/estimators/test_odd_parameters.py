@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from numpy import inf, nan
 from odd_inputs import (
     CLF,
@@ -110,6 +111,26 @@ OUR_PARAMETERS = [
         "an int in the range [1, inf) or None",
         CLF + REG,
         [0, -1, 1.0, 1.5, nan, "2", [2], inf],
+    ),
+    (
+        "dropout",
+        "a float in the range [0.0, 1.0) or an array-like",
+        CLF + REG,
+        [-1e-300, 1, 1.0, True, *(value for value in REALS if not isinstance(value, list))],
+    ),
+    ("input_dropout", "a float in the range [0.0, 1.0)", CLF + REG, [-1e-300, 1, 1.0, *REALS]),
+    ("weight_decay", "a float in the range [0.0, inf)", CLF + REG, [-1e-300, -1, *REALS]),
+    (
+        "clip_norm",
+        "a float in the range (0.0, inf) or None",
+        CLF + REG,
+        [0, 0.0, -1, *(value for value in REALS if value is not None)],
+    ),
+    (
+        "ema_decay",
+        "a float in the range (0.0, 1.0) or None",
+        CLF + REG,
+        [0, 1, 0.0, 1.0, -0.1, 1.1, *(value for value in REALS if value is not None)],
     ),
     ("loss", LOSSES, REG, ["log_loss", "soft_log_loss", "Poisson", "", None, 1.5, nan]),
     (
@@ -303,6 +324,68 @@ SPLIT = [
     ]
 ]
 
+LBFGS_ALONE = [
+    ours(
+        f"lbfgs, {name}={value!r}",
+        fit(x, Y),
+        ValueError(f"{name} needs solver='sgd' or 'adam', got 'lbfgs'."),
+        params={"solver": "lbfgs", name: value},
+    )
+    for name, value in [
+        ("dropout", 0.5),
+        ("dropout", [0.5]),
+        ("dropout", ["a"]),
+        ("dropout", [[1], []]),
+        ("input_dropout", 0.1),
+        ("weight_decay", 1e-9),
+        ("clip_norm", 1),
+        ("ema_decay", 0.5),
+    ]
+    for x in (X, XS, None)
+]
+
+ONE_EACH = "dropout must be a rate, or a list with one for each of 1 hidden layers, got {!r}."
+BELOW_1 = "dropout must have rates of at least 0 and below 1, got {!r}."
+DROPOUT = [
+    ours(
+        f"dropout={value!r}, {call.method}",
+        call,
+        ValueError(text.format(value)),
+        of,
+        params={"dropout": value},
+    )
+    for value, text in [
+        ([], ONE_EACH),
+        ([0.5, 0.5], ONE_EACH),
+        ([[0.5]], ONE_EACH),
+        ([[0.5], []], ONE_EACH),
+        (["0.5"], ONE_EACH),
+        ([None], ONE_EACH),
+        ([1j], ONE_EACH),
+        (np.array([b"0.5"]), ONE_EACH),
+        ([1.0], BELOW_1),
+        ([True], BELOW_1),
+        ([-1e-300], BELOW_1),
+        ([nan], BELOW_1),
+        ([inf], BELOW_1),
+    ]
+    for call, of in [
+        (fit(X, Y), CLF + REG),
+        (partial_fit(X, Y, classes=[0, 1, 2]), CLF),
+        (partial_fit(X, Y), REG),
+    ]
+] + rows(
+    *(
+        ours(
+            f"input_dropout of {kind.__name__}",
+            fit(kind(X), Y),
+            ValueError("input_dropout needs dense X, got 0.5 with a sparse matrix."),
+        )
+        for kind in (sp.csr_array, sp.csc_matrix, sp.coo_array)
+    ),
+    params={"input_dropout": 0.5},
+)
+
 PARTIAL_FIT = rows(
     theirs("early stopping in partial_fit", partial_fit(X, Y), on=FITTED),
     theirs("early stopping in the first partial_fit", partial_fit(X, Y), REG, on=NEW),
@@ -358,6 +441,8 @@ REFUSED = [
     *SPLIT,
     *PARTIAL_FIT,
     *STANDARD_DEVIATIONS,
+    *LBFGS_ALONE,
+    *DROPOUT,
 ]
 
 
@@ -454,6 +539,22 @@ ODD_PARAMS = [
         {"early_stopping": np.True_, "validation_fraction": np.float32(0.25)},
         {"early_stopping": True, "validation_fraction": 0.25},
     ),
+    ({"dropout": 0, "input_dropout": 0}, {}),
+    ({"dropout": [0.0]}, {}),
+    ({"dropout": [0.5]}, {"dropout": 0.5}),
+    ({"dropout": (np.float32(0.5),)}, {"dropout": 0.5}),
+    ({"dropout": np.array([0.5])}, {"dropout": 0.5}),
+    ({"dropout": np.float32(0.5)}, {"dropout": 0.5}),
+    ({"dropout": [False]}, {"dropout": 0.0}),
+    ({"dropout": 0.5, "hidden_layer_sizes": ()}, {"hidden_layer_sizes": ()}),
+    ({"input_dropout": np.float32(0.5)}, {"input_dropout": 0.5}),
+    ({"weight_decay": 0, "clip_norm": None, "ema_decay": None}, {}),
+    ({"weight_decay": np.float32(0.5)}, {"weight_decay": 0.5}),
+    ({"weight_decay": True}, {"weight_decay": 1.0}),
+    ({"weight_decay": 1e9, "max_iter": 1}, {"weight_decay": 10**9, "max_iter": 1}),
+    ({"clip_norm": 1}, {"clip_norm": 1.0}),
+    ({"clip_norm": np.float32(0.5)}, {"clip_norm": 0.5}),
+    ({"ema_decay": np.float32(0.5)}, {"ema_decay": 0.5}),
     ({"n_threads": 1}, {}),
     ({"n_threads": 2}, {}),
     ({"n_threads": np.int64(1)}, {}),

@@ -85,6 +85,10 @@ MODELS = {
     "poisson": (MLPRegressor, {"loss": "poisson"}, T**2),
     "no hidden layer": (MLPRegressor, {"hidden_layer_sizes": ()}, T),
     "RandomState": (MLPRegressor, {"random_state": np.random.RandomState(3)}, T),
+    "average": (MLPClassifier, {"ema_decay": 0.9}, Y),
+    "dropout": (MLPClassifier, {"dropout": [0.3, 0.1], "input_dropout": 0.1}, Y),
+    "average, stopped": (MLPClassifier, {"ema_decay": 0.9, "early_stopping": True}, Y),
+    "decayed and clipped": (MLPRegressor, {"weight_decay": 0.5, "clip_norm": 0.1}, T),
     "own functions": (MLPRegressor, {"activation": abs, "loss": lambda raw, y: (raw - y) ** 2}, T),
 }
 

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from fastbp import MLPClassifier, MLPRegressor
+from fastbp.callbacks import StopWhen
 from fits import bits
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -52,7 +53,12 @@ def random_configuration(seed):
     parameters = dict(
         hidden_layer_sizes=[(6,), (7, 5), ()][rng.randint(3)],
         solver=rng.choice(["adam", "sgd"]),
-        learning_rate=str(rng.choice(["constant", "invscaling", "adaptive"])),
+        learning_rate=str(rng.choice(["constant", "invscaling", "adaptive", "cosine"])),
+        dropout=float(rng.choice([0.0, 0.0, 0.3])),
+        input_dropout=float(rng.choice([0.0, 0.0, 0.2])),
+        weight_decay=float(rng.choice([0.0, 0.1])),
+        clip_norm=[None, None, 0.05][rng.randint(3)],
+        ema_decay=[None, None, 0.9][rng.randint(3)],
         learning_rate_init=float(rng.choice([0.001, 0.02])),
         batch_size=int(rng.choice([1, 16, 50, 150])),
         shuffle=bool(rng.randint(2)),
@@ -69,7 +75,7 @@ def random_configuration(seed):
     dtype = rng.choice([np.float32, np.float64])
     data = dict(X=X.astype(dtype), y=Y if is_classifier else T * scale)
     if rng.randint(3) == 0:
-        data["X"] = sp.csr_array(data["X"])
+        data["X"], parameters["input_dropout"] = sp.csr_array(data["X"]), 0.0
     if rng.randint(2):
         data["sample_weight"] = W
     if rng.randint(3) == 0:
@@ -90,7 +96,11 @@ def test_each_epoch_of_a_random_fit(seed):
     expected, n_epochs = everything(whole), whole.n_iter_
     for k in range(1, n_epochs + 1):
         stopped, _ = random_configuration(seed)
-        stopped.set_params(max_iter=k).fit(**data)
+        if stopped.learning_rate == "cosine":  # which depends on max_iter
+            stopped.set_callbacks(StopWhen(lambda estimator, k=k: estimator.n_iter_ == k))
+            stopped.fit(**data).set_callbacks()
+        else:
+            stopped.set_params(max_iter=k).fit(**data)
         stopped = pickle.loads(pickle.dumps(stopped))
         if k < n_epochs:
             assert stopped.n_iter_ == k
@@ -121,7 +131,14 @@ def test_twice_and_in_another_process(tmp_path):
     assert everything(pickle.loads(path.read_bytes())) == everything(whole)
 
 
-@pytest.mark.parametrize("parameters", [dict(), dict(early_stopping=True), dict(shuffle=False)])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        dict(),
+        dict(early_stopping=True, ema_decay=0.99),
+        dict(shuffle=False, dropout=0.3, input_dropout=0.1),
+    ],
+)
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_a_stop_by_ctrl_c_within_an_epoch(solver, parameters):
     x, y = np.tile(X, (400, 1)), np.tile(Y, 400)  # not so short that Ctrl-C waits for the epoch

@@ -4,7 +4,6 @@ Laws 5 (threads, levels) and 12 (process state) have files of their own, 9 is te
 test_checks.py; 13 is this suite run again by `make test-levels` and `make test-debug`.
 """
 
-import threading
 import warnings
 
 import numpy as np
@@ -18,7 +17,17 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_rows
 from fastbp.kernels import CSR, Origin, Rank, core
 from fastbp.network import PREDICT_CHUNK, make_plan
-from problems import DTYPES, LOSSES, Problem, Samples, row_losses, rule_of, state_of
+from problems import (
+    DTYPES,
+    LOSSES,
+    Problem,
+    Samples,
+    oracle_epoch,
+    row_losses,
+    rule_of,
+    run_epoch,
+    state_of,
+)
 
 TABLE = [
     pytest.param(
@@ -169,39 +178,6 @@ def test_law_4_a_sample_of_no_weight_is_absent_whatever_its_loss(loss):
     np.testing.assert_array_equal(before[1], after[1])
 
 
-def run_epoch(
-    problem, optimizer="sgd", *, weight=None, order=None, size=1, t=0.0, use="epoch", origin=None
-):
-    """Parameters, state and tally after one epoch, by the core, in a team of that size."""
-    network, state = problem.network.copy(), state_of(problem.network, optimizer)
-    tally, words = np.array([0, 0, t]), problem.words()
-    problem.rule = rule_of(optimizer)
-    task = problem.task(weight=weight, order=order, origin=origin)
-    if origin is not None and origin.steps == t:
-        network.params[:] = state[:] = np.nan  # first written in the first step
-    scratch = network.scratch(problem.batch, size, use)
-    ranks = [
-        threading.Thread(
-            target=core.train_epoch,
-            args=(
-                network.plan,
-                network.params,
-                state,
-                scratch,
-                tally,
-                task,
-                Rank(words, rank, size),
-            ),
-        )
-        for rank in range(size)
-    ]
-    for rank in ranks:
-        rank.start()
-    for rank in ranks:
-        rank.join()
-    return network.params, state, tally
-
-
 @over_dtypes
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
 @pytest.mark.parametrize("sparse", [False, True])
@@ -211,25 +187,23 @@ def test_the_first_step_may_read_an_origin(optimizer, sparse, alpha, dtype):
     problem = Problem(
         dtype=dtype, n=20, batch=5, sparse=sparse, alpha=alpha, features=300, hidden=(70, 9)
     )
-    use, weight = "epoch_csr" if sparse else "epoch", np.ones(20)
+    weight = np.ones(20)
     weight[:5] = 0  # the first batch makes no step
     state = state_of(problem.network, optimizer)
     origin = Origin(problem.network.params.copy(), state, 3.0)
     for array in origin[:2]:
         array.flags.writeable = False
-    expected = run_epoch(problem, optimizer, weight=weight, t=3.0, use=use)
+    expected = run_epoch(problem, optimizer, weight=weight, t=3.0)
     assert expected[2][2] == 6
     for size in (1, 2, 3):
-        found = run_epoch(
-            problem, optimizer, weight=weight, t=3.0, use=use, size=size, origin=origin
-        )
+        found = run_epoch(problem, optimizer, weight=weight, t=3.0, size=size, origin=origin)
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_array_equal(one, other)
     # It is that of one number of steps: later epochs read what they change.
     problem.network.params[:] *= 2
-    expected = run_epoch(problem, optimizer, t=4.0, use=use)
+    expected = run_epoch(problem, optimizer, t=4.0)
     for one, other in zip(
-        run_epoch(problem, optimizer, t=4.0, use=use, origin=origin), expected, strict=True
+        run_epoch(problem, optimizer, t=4.0, origin=origin), expected, strict=True
     ):
         np.testing.assert_array_equal(one, other)
 
@@ -422,25 +396,11 @@ def test_an_epoch_agrees_with_the_oracle(optimizer, is_sparse, shuffled, shape):
     n, batch, size = shape["n"], shape["batch"], shape.pop("size")
     problem = Problem("relu", "log_loss", sparse=is_sparse, **shape)
     order = np.random.RandomState(5).permutation(n) if shuffled else None
-    use = "epoch_csr" if is_sparse else "epoch"
     params, state, tally = run_epoch(
-        problem, optimizer, weight=problem.weight, order=order, t=4.0, use=use, size=size
+        problem, optimizer, weight=problem.weight, order=order, t=4.0, size=size
     )
-    expected, moments, total = problem.network.params.copy(), np.zeros_like(state), 0.0
-    for t, first in enumerate(range(0, n, batch), start=5):
-        rows = (np.arange(n) if order is None else order)[first : first + batch]
-        loss, _, dcoefs, dintercepts = oracle.loss_gradient(
-            *problem.unpack(expected),
-            "relu",
-            "log_loss",
-            problem.X[rows],
-            problem.y[rows],
-            problem.weight[rows],
-            problem.alpha,
-        )
-        total += loss * len(rows)
-        grads = problem.pack(dcoefs, dintercepts)
-        twins.OPTIMIZERS[optimizer].step(expected, grads, moments, t, problem.rate, problem.rule)
+    expected, moments = problem.network.params.copy(), np.zeros_like(state)
+    total = oracle_epoch(problem, expected, moments, 4, weight=problem.weight, order=order)
     small = size == 1
     np.testing.assert_allclose(params, expected, rtol=1e-11 if small else 1e-9, atol=1e-12)
     np.testing.assert_allclose(state, moments, rtol=1e-10 if small else 1e-9, atol=1e-12)

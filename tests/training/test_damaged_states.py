@@ -14,7 +14,8 @@ from fastbp.training.rule import PLAIN
 
 NO_NUMBERS = (None, "1", 1j, np.nan, np.inf, -1.0, 10**400, [1.0], (), {}, object())
 NO_NAMES = (None, "adamw", "", 1, ["adam"], ("constant",), {}, b"adam")
-ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+NONE = {"weight_decay": 0.0, "clip_norm": 0.0, "ema_decay": 0.0}
+ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, **NONE}
 WRONG = {
     "optimizer": (*NO_NAMES, "lbfgs", "sgd"),  # the constants are not those of sgd
     "constants": (
@@ -22,8 +23,9 @@ WRONG = {
         [],
         {},
         {**ADAM, "momentum": 0.9},
-        {"beta_1": 0.9, "beta_2": 0.999},
-        *({**ADAM, "beta_1": wrong} for wrong in NO_NUMBERS),
+        {name: ADAM[name] for name in ADAM if name != "epsilon"},
+        {name: ADAM[name] for name in ADAM if name != "ema_decay"},
+        *({**ADAM, name: wrong} for name in ("beta_1", *NONE) for wrong in NO_NUMBERS),
     ),
     "schedule": NO_NAMES,
     "initial_rate": NO_NUMBERS,
@@ -41,6 +43,7 @@ WRONG = {
     ),
     "epochs": [-1, 0.5, None],
     "units": (None, 3, [1, 3], (1,), (), (1, 0), (1, -3), (1.0, 3.0), ("1", "3")),
+    "seed": (-1, 2**63, 1.0, "1", [1], np.nan, True),
     "tally": (
         None,
         [0.0] * 3,

@@ -60,6 +60,10 @@ def facts(course):
         dict(solver="sgd", learning_rate="adaptive", tol=0.5, n_iter_no_change=1),
         dict(solver="sgd", early_stopping=True, shuffle=False, n_iter_no_change=20),
         dict(solver="adam", activation=lambda z: z * 0.5 + abs(z)),
+        dict(solver="adam", weight_decay=0.5, clip_norm=0.1, ema_decay=0.9),
+        dict(solver="sgd", ema_decay=0.9, early_stopping=True, n_iter_no_change=20),
+        dict(solver="adam", dropout=0.3, input_dropout=0.1),
+        dict(dropout=(0.3, 0), ema_decay=0.9, early_stopping=True, n_iter_no_change=20),
     ],
     ids=str,
 )
@@ -283,6 +287,10 @@ def test_a_watch_may_end_lbfgs():
         dict(solver="sgd", learning_rate="invscaling"),
         dict(solver="sgd", shuffle=False),
         dict(solver="adam", early_stopping=True, n_iter_no_change=20),
+        dict(solver="adam", weight_decay=0.5, clip_norm=0.1, ema_decay=0.9),
+        dict(solver="sgd", ema_decay=0.9, early_stopping=True, n_iter_no_change=20),
+        dict(solver="adam", dropout=0.3, input_dropout=0.1),
+        dict(dropout=(0.3, 0), ema_decay=0.9, early_stopping=True, n_iter_no_change=20),
     ],
     ids=str,
 )
@@ -301,6 +309,8 @@ def test_the_small_state_of_a_pickled_estimator_is_enough_to_continue(parameters
     course.random_state.set_state(state["random_state"])
     if model.early_stopping:
         rows, _ = inputs.hold_out(len(X), 0.1, course.random_state, None)
+    if stopped._optimizer.seed is not None:  # drawn before the first order
+        assert course.random_state.randint(2**63, dtype=np.int64) == stopped._optimizer.seed
     if model.shuffle:
         course.order = training.replay_order(course.random_state, rows, state["n_epochs"])
     fitted = current_model(stopped).network

@@ -176,6 +176,9 @@ def test_warm_start_with_other_sizes(solver, hidden, told):
         dict(early_stopping=True),
         dict(hidden_layer_sizes=(1500, 900), batch_size=64),
         dict(sparse=True),
+        dict(clip_norm=0.1),
+        dict(dropout=0.5, batch_size=300),
+        dict(solver="sgd", ema_decay=0.9),
     ],
 )
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=str)

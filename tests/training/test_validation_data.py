@@ -362,7 +362,7 @@ def test_any_number_of_threads_records_the_same_bits(cls, sparse, monkeypatch):
     monkeypatch.setattr(
         validation_set.ValidationSet,
         "_validate",
-        lambda self, part: (ran.append(part.start), validate(self, part)),
+        lambda self, params, part: (ran.append(part.start), validate(self, params, part)),
     )
     curves = []
     for n_threads in (1, 2, 3):
