@@ -40,6 +40,7 @@ FREE = {
     "warm_start",
     "max_fun",
 }
+PLAIN = {str, bool, int, float, type(None)}
 CHECKED_BYTES = 2**20  # of each array
 NO_FIT = (
     "resume goes on with a fit of solver='sgd' or 'adam', but the last call was none: weights that "
@@ -67,8 +68,11 @@ STATE: dict[str, Check] = {
 def facts_of_fit(estimator: CheckedEstimator, job: EstimatorJob) -> dict[str, Any]:
     """What has to be the same when the fit goes on: parameters, and checksums of the data."""
     kind: Any = type(estimator)
-    names = [name for name in parameter_names(kind) if name not in FREE]
-    parameters = {name: _plain(getattr(estimator, name, None)) for name in names}
+    parameters = {}
+    for name in parameter_names(kind):
+        value = getattr(estimator, name, None)
+        if name not in FREE:  # most are plain: this is done in each fit
+            parameters[name] = value if type(value) in PLAIN else _plain(value)
     parameters["activation"] = list(job.network.activations)
     parameters["loss"] = job.objective.loss
     data = _checksums(job.samples, "")
@@ -93,8 +97,7 @@ def _plain(value: Any) -> Any:
         return [[_plain(name), _plain(one)] for name, one in value.items()]
     if isinstance(value, Factor):
         return repr(value)
-    is_plain = value is None or isinstance(value, str | bool | int | float)
-    return value if is_plain else type(value).__name__
+    return value if type(value) in PLAIN else type(value).__name__
 
 
 def _checksums(samples: Samples, end: str) -> dict[str, Any]:

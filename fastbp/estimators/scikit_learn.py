@@ -8,6 +8,7 @@ from functools import lru_cache
 from operator import is_
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import sklearn
@@ -76,6 +77,11 @@ def parameter_names(cls):
     return tuple(cls._get_param_names())
 
 
+IMMUTABLE = (str, bool, int, float, type(None))
+# Parameters that were valid in the last check, by class.
+_valid: WeakKeyDictionary[type, dict[str, object]] = WeakKeyDictionary()
+
+
 class CheckedEstimator(BaseEstimator):
     """An estimator with a fast check of its parameters."""
 
@@ -118,11 +124,21 @@ class CheckedEstimator(BaseEstimator):
         return not self.__dict__.keys().isdisjoint(("coefs_", "intercepts_"))
 
     def _validate_params(self):
-        """Check the parameters quickly; let scikit-learn raise if one is invalid."""
-        for name, constraints in _constraints(type(self)):
+        """Check the parameters quickly; let scikit-learn raise if one is invalid.
+
+        Values that were valid in the last call for the class, defaults above all, are not checked
+        again if they are the same objects.
+        """
+        kind, valid = type(self), {}
+        last = _valid.get(kind, valid)
+        for name, constraints in _constraints(kind):
             value = getattr(self, name)
-            if not any(constraint.is_satisfied_by(value) for constraint in constraints):
-                super()._validate_params()
+            if name not in last or last[name] is not value:
+                if not any(constraint.is_satisfied_by(value) for constraint in constraints):
+                    super()._validate_params()
+            if type(value) in IMMUTABLE:
+                valid[name] = value
+        _valid[kind] = valid
 
     def _validate_new_params(self, known):
         """Check the parameters, unless all are the known objects. Returns them.
