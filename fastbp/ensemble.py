@@ -51,6 +51,10 @@ class _Fit:
         Whether other members have the other threads.
     said : list
         Receives the messages and categories of warnings.
+    context : contextvars.Context
+        A copy of that of the thread that calls `fit` of the ensemble.
+    config : dict
+        scikit-learn's configuration in that thread.
     """
 
     estimator: Any
@@ -58,10 +62,8 @@ class _Fit:
     validation: Data
     is_one_of_many: bool
     said: Said = field(default_factory=list)
-    context: Any = field(
-        default_factory=copy_context
-    )  # of the thread that calls the ensemble's fit
-    config: dict[str, Any] = field(default_factory=get_config)  # scikit-learn's, one per thread
+    context: Any = field(default_factory=copy_context)
+    config: dict[str, Any] = field(default_factory=get_config)
 
     def __call__(self) -> None:
         """Fit the estimator. KeyboardInterrupt if an interrupt ended its training."""
@@ -369,7 +371,7 @@ class MLPEnsembleClassifier(ClassifierMixin, _MLPEnsemble):
             `sklearn.metrics.accuracy_score` of the predictions.
         """
         check_is_fitted(self)
-        return self.estimators_[0]._score(y, sample_weight, lambda: self.predict(X))
+        return self.estimators_[0]._score_of(y, sample_weight, lambda: self.predict(X))
 
 
 class MLPEnsembleRegressor(RegressorMixin, _MLPEnsemble):
@@ -565,4 +567,4 @@ class MLPEnsembleRegressor(RegressorMixin, _MLPEnsemble):
             As that of `MLPRegressor`.
         """
         check_is_fitted(self)
-        return self.estimators_[0]._score(y, sample_weight, lambda: self.predict(X))
+        return self.estimators_[0]._score_of(y, sample_weight, lambda: self.predict(X))

@@ -116,8 +116,8 @@ assert times > 5
 # parts of the variance as standard deviations. The noise is learned where there are samples. The
 # disagreement is small there, and large elsewhere.
 #
-# .. [1] B. Lakshminarayanan, A. Pritzel and C. Blundell, "Simple and scalable predictive uncertainty
-#    estimation using deep ensembles", NIPS 2017, arXiv:1612.01474.
+# .. [1] B. Lakshminarayanan, A. Pritzel and C. Blundell, "Simple and scalable predictive
+#    uncertainty estimation using deep ensembles", NIPS 2017, arXiv:1612.01474.
 
 fig, (above, below) = plt.subplots(
     2, 1, figsize=(9, 7), height_ratios=[2, 1], sharex=True, layout="constrained"

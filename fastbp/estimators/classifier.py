@@ -656,7 +656,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         score : float
             `sklearn.metrics.accuracy_score` of the predictions.
         """
-        return self._score(y, sample_weight, lambda: self.predict(X))
+        return self._score_of(y, sample_weight, lambda: self.predict(X))
 
     # ---- hooks of BaseMLP
 
@@ -800,7 +800,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         is_index = labels.is_multinomial and not labels.soft
         return inputs.as_targets(y.argmax(axis=1) if is_index else y, dtype)
 
-    def _score(
+    def _score_of(
         self,
         y: ArrayLike,
         sample_weight: ArrayLike | None,

@@ -655,11 +655,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             R^2, or the mean D^2 of the pinball losses of all levels and targets
             (`sklearn.metrics.d2_pinball_score`).
         """
-        return self._score(y, sample_weight, lambda: self.predict(X))
+        return self._score_of(y, sample_weight, lambda: self.predict(X))
 
     # ---- hooks of BaseMLP
 
-    def _score(
+    def _score_of(
         self,
         y: ArrayLike,
         sample_weight: ArrayLike | None,
@@ -766,7 +766,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _decode(self, labels: Labels, prediction: NDArray[Any]) -> NDArray[Any]:
         """The predictions, or the means among them, with one dimension if there is one column."""
-        if self.loss == "gaussian":
+        if self.__dict__.get("loss") == "gaussian":  # predictions need no parameter
             _check_is_even(prediction.shape[1])
             prediction = np.ascontiguousarray(prediction[:, : prediction.shape[1] // 2])
         return prediction.ravel() if prediction.shape[1] == 1 else prediction
