@@ -43,10 +43,11 @@ cdef inline uint64_t row_key(uint64_t seed, Py_ssize_t layer, uint64_t sample) n
 cdef inline void hash_units(uint32_t* words, int first, int n, uint64_t key) noexcept nogil:
     """The bits of the units first..first + n, and of their partners: 16 for each of both."""
     cdef int j
-    cdef uint32_t low = <uint32_t>key + <uint32_t>first * <uint32_t>0x9e3779b9U
-    cdef uint32_t high = <uint32_t>(key >> 32)
+    cdef uint32_t step = 0x9e3779b9U, high = <uint32_t>(key >> 32)
+    cdef uint32_t x = <uint32_t>key + <uint32_t>first * step  # of unit j: key + j step
     for j in range(n):
-        words[j] = mix32(mix32(<uint32_t>j * <uint32_t>0x9e3779b9U + low) ^ high)
+        words[j] = mix32(mix32(x) ^ high)
+        x += step
 
 
 cdef inline void drop(floating* a, const uint32_t* words, int n, int shift, int32_t threshold,

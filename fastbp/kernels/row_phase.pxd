@@ -59,13 +59,12 @@ cdef inline void activate(const Walk* walk, const Layer* layer, floating* z, flo
 cdef inline void gather(const Walk* walk, floating* rows, Py_ssize_t first,
                         Py_ssize_t B) noexcept nogil:
     """Copy the dense rows of B samples from `first` on; units of the copies may be dropped."""
-    cdef Py_ssize_t r, row
+    cdef Py_ssize_t r, row, n = walk.features
     for r in range(B):
         row = walk.order[first + r] if walk.order != NULL else first + r
-        memcpy(rows + r * walk.features, <const floating*>walk.x + row * walk.features,
-               walk.features * sizeof(floating))
-    if drops(walk, 0):
-        dropout_forward(rows, <floating*>NULL, B, walk.features, &walk.dropout, 0, first)
+        memcpy(rows + r * n, <const floating*>walk.x + row * n, n * sizeof(floating))
+        if drops(walk, 0):  # while the row is in cache
+            dropout_forward(rows + r * n, <floating*>NULL, 1, n, &walk.dropout, 0, first + r)
 
 
 cdef inline void drop_units(const Walk* walk, Py_ssize_t l, floating* a, floating* s,

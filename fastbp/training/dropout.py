@@ -19,4 +19,4 @@ def lower_dropout(rates: Sequence[float], seed: int | None, seen: int = 0) -> Dr
     if seed is None or not any(rates):
         return None
     thresholds = np.rint(np.multiply(rates, STEPS)).clip(max=STEPS - 1).astype(np.uint32)
-    return Dropout(thresholds, seed, np.array([seen], np.uint64))
+    return Dropout(thresholds, seed, np.array([seen % 2**64], np.uint64))

@@ -77,6 +77,7 @@ CONFIGURATIONS = [
     MLPClassifier(**LBFGS),
     MLPClassifier(**LINEAR, shuffle=False),
     EarlyStoppingClassifier(**STOPPING),
+    MLPClassifier(**QUICK, weight_decay=0.1, clip_norm=1.0, ema_decay=0.5),
     MLPRegressor(**QUICK),
     MLPRegressor(**{**SGD, "learning_rate_init": 0.02}, activation="tanh"),
     MLPRegressor(**LBFGS),
@@ -199,12 +200,14 @@ def test_set_params(Estimator):
         estimator.fit(*FITTED[Estimator])
 
 
+OF_STEPS = ["dropout", "input_dropout", "weight_decay", "clip_norm", "ema_decay"]
 OURS = {  # a change here is a change for users
     MLPClassifier: [
         "loss",
         "init",
         "n_threads",
         "class_weight",
+        *OF_STEPS,
         "scoring",
         "max_seconds",
     ],
@@ -215,6 +218,7 @@ OURS = {  # a change here is a change for users
         "out_activation",
         "init",
         "n_threads",
+        *OF_STEPS,
         "scoring",
         "max_seconds",
     ],

@@ -12,8 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 import oracle
-from fastbp import MLPClassifier, MLPRegressor, check_gradient, inspection
-from fastbp.training import Course, lower_dropout
+from fastbp import MLPClassifier, MLPRegressor, check_gradient, inspection, training
+from fastbp.training import Course, Watch, lower_dropout
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -357,6 +357,24 @@ def test_divergence_restores_the_best_average():
     np.testing.assert_array_equal(flat(model), before)
 
 
+@both
+@over_options
+def test_an_interrupt_leaves_what_a_shorter_fit_gives(cls, options):
+    class Interrupts(Watch):
+        def after_epoch(self, course, team):
+            if len(course.epochs) == 3:
+                raise KeyboardInterrupt
+            return False
+
+    model = cls(**SMALL, **options)
+    job = model._job(X, Y if cls is MLPClassifier else T)
+    course = training.run(job, [Interrupts()])
+    assert course.interrupted and len(course.epochs) == 3
+    shorter = fitted(cls, max_iter=3, **options)
+    np.testing.assert_array_equal(course.network.params, flat(shorter))
+    np.testing.assert_array_equal(course.optimizer.state, shorter._optimizer.state)
+
+
 @pytest.mark.parametrize("which", ["parameters", "average"])
 def test_neither_the_parameters_nor_their_average_may_diverge(which):
     job = MLPRegressor(**SMALL, ema_decay=0.9)._job(X, T)
@@ -480,6 +498,8 @@ def test_rates_may_change_from_call_to_call():
     twin = pickle.loads(pickle.dumps(model))
     assert_same(go_on(model), go_on(twin))
     assert twin._optimizer.seed == seed
+    model.t_ = 10**30  # any count of samples is taken
+    assert go_on(model).t_ == 10**30 + 90
 
 
 @both
