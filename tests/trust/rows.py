@@ -7,6 +7,7 @@ import numpy as np
 from fastbp import MLPClassifier, MLPRegressor
 from trust import (
     forks,
+    going_on,
     hostile,
     interrupts,
     leaks,
@@ -16,7 +17,7 @@ from trust import (
     sparse_data,
 )
 
-MODULES = (random_inputs, interrupts, forks, memory, races, leaks, hostile, sparse_data)
+MODULES = (random_inputs, interrupts, going_on, forks, memory, races, leaks, hostile, sparse_data)
 ROWS = [row for module in MODULES for row in module.ROWS]
 
 
