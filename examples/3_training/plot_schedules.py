@@ -10,8 +10,8 @@ a learning rate that falls to zero, and the average of the last weights.
 # Diabetes
 # --------
 #
-# The data are few and noisy, so single fits say little: each setting is trained from eight starts, on
-# eight splits. All have the same number of epochs.
+# The data are few and noisy, so single fits say little: each setting is trained from eight starts,
+# on eight splits. All have the same number of epochs.
 
 import warnings
 
