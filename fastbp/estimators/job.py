@@ -384,7 +384,7 @@ def watches_of(estimator: CheckedEstimator, job: EstimatorJob) -> list[Watch]:
     """The watches that the parameters ask for."""
     chosen: list[Watch] = []
     steps = not isinstance(job.rule, LBFGS)
-    shows_progress = estimator.verbose is not True and estimator.verbose > 1
+    shows_progress = estimator.verbose == 2
     verbose = bool(estimator.verbose) and not shows_progress
     if verbose and steps:
         chosen.append(watches.PrintLoss())
