@@ -10,6 +10,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class Checkpoint(_AfterEpoch):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, every: int = 1, best_only: bool = False):
-        if not isinstance(every, int) or every < 1:
+        if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
             raise ValueError(f"every must be an integer of at least 1, got {every!r}")
         self.path, self.every, self.best_only = path, every, best_only
 
@@ -97,7 +98,8 @@ def _is_best(estimator: Any) -> bool:
     """Whether the last epoch is better than all before it."""
     scores = estimator.validation_scores_
     values = [-loss for loss in estimator.loss_curve_] if scores is None else scores
-    return len(values) == 1 or bool(values[-1] > max(values[:-1]))
+    before = [value for value in values[:-1] if value == value]  # NaN is never the best
+    return not before or bool(values[-1] > max(before))
 
 
 def _replace_file(path: Path, content: bytes) -> None:

@@ -347,6 +347,7 @@ class BaseMLP(Guarded, CheckedEstimator):
             validation = Data(X_val, y_val, sample_weight_val)
             job = self._job(X, y, sample_weight, validation=validation, purpose=RESUME)
             if job.is_over:
+                self.stop_reason_ = job.is_over
                 return self
             return self._adopt(job, self._run(job, Data(X, y, sample_weight)))
 

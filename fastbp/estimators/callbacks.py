@@ -22,7 +22,14 @@ HOOKS = ("setup", "on_fit_task_begin", "on_fit_task_end", "teardown")
 CALLBACKS = "_skl_callbacks"  # the name that scikit-learn uses
 # Attributes of a fit in progress, which no pickle and no copy has.
 OF_THE_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown", "_parent_callback_ctx", "_live")
-FROM_BEFORE = ("_optimizer", "_resume", "_random_state", "stop_reason_", "_no_improvement_count")
+FROM_BEFORE = (
+    "_optimizer",
+    "_resume",
+    "_random_state",
+    "stop_reason_",
+    "_no_improvement_count",
+    "loss_",
+)
 
 
 def check_callbacks(callbacks: tuple[Any, ...]) -> None:
@@ -107,6 +114,7 @@ class LiveFit(Watch):
             attributes["validation_scores_"].append(epoch.validation_score)
             attributes["validation_loss_curve_"].append(epoch.validation_loss)
         attributes.update(loss_=epoch.loss, n_iter_=len(course.epochs), t_=course.t)
+        attributes.update(_best(self.job))
 
     def after_epoch(self, course: Course, team: Team | None) -> str:
         return "callback" if self._end(self.context) else ""
@@ -114,12 +122,15 @@ class LiveFit(Watch):
     def run(self) -> Course:
         """Run the job, with the hooks of the fit around it."""
         job, support = self.job, callback_support() or callback_context
-        with support.managing(self.seen):
-            self.root = support.begin(self.seen, "fit", job.max_iter)
-            self.root.call_on_fit_task_begin(**self.arguments)
-            course = training.run(job, [*job.watches, self])
-            vars(self.seen).update(_views(job, job.network))
-            self._end(self.root)
+        try:
+            with support.managing(self.seen):
+                self.root = support.begin(self.seen, "fit", job.max_iter)
+                self.root.call_on_fit_task_begin(**self.arguments)
+                course = training.run(job, [*job.watches, self])
+                vars(self.seen).update(_views(job, job.network))
+                self._end(self.root)
+        finally:  # or a cycle would keep the data until it is collected
+            vars(self.seen).pop("_live", None)
         return course
 
     def _end(self, context: Any) -> bool:
@@ -166,7 +177,9 @@ def _seen_by_callbacks(estimator: Any, job: EstimatorJob, live: LiveFit) -> Any:
     for name in FROM_BEFORE:
         attributes.pop(name, None)
     attributes.update(_views(job, job.network.over(job.course.evaluated)))
+    attributes.update(_best(job))
     if not job.continues:
+        attributes.pop("feature_names_in_", None)
         attributes["n_features_in_"] = job.features.n_features
         if job.features.names is not None:
             attributes["feature_names_in_"] = job.features.names
@@ -180,6 +193,16 @@ def _seen_by_callbacks(estimator: Any, job: EstimatorJob, live: LiveFit) -> Any:
         attributes[name] = [*(before or ())] if has_curve else None
     attributes.update(n_iter_=len(job.course.epochs), t_=job.course.t, _live=live)
     return seen
+
+
+def _best(job: EstimatorJob) -> dict[str, Any]:
+    """The best loss or score so far."""
+    course = job.course
+    if job.early_stopping:
+        return {"best_loss_": None, "best_validation_score_": course.best_score}
+    losses = [course.before.get("best_loss", course.best_loss)]
+    losses += [epoch.loss for epoch in course.epochs[-1:]]
+    return {"best_loss_": min([*losses, course.best_loss]), "best_validation_score_": None}
 
 
 def _views(job: EstimatorJob, network: Network) -> dict[str, Any]:

@@ -40,7 +40,10 @@ class ClassWeights(NamedTuple):
         factors = [table[codes] for table, codes in columns]
         product = np.prod(factors, axis=0)
         if sample_weight is not None:
-            product = sample_weight * product
+            with np.errstate(over="ignore"):
+                product = sample_weight * product
+        if not np.isfinite(product).all():
+            raise ValueError("sample_weight times class_weight is too large for float64.")
         if not product.any():
             raise ValueError(
                 "Sample weights must contain at least one non-zero number: class_weight makes all "
@@ -149,7 +152,10 @@ def _of_dict(class_weight: Mapping[Any, Any], classes: list[Any]) -> NDArray[np.
 
 def _is_weight(weight: Any) -> bool:
     """Whether this is a finite number >= 0."""
-    return isinstance(weight, Real) and 0 <= float(weight) < np.inf
+    try:
+        return isinstance(weight, Real) and 0 <= float(weight) < np.inf
+    except OverflowError:  # of an integer that no float holds
+        return False
 
 
 def _key_of_scikit_learn(name: Any) -> int | str:

@@ -5,12 +5,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp.estimators import inputs
 from fastbp.estimators.class_weight import ClassWeights
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.labels import Labels
+from fastbp.estimators.request import EstimatorJob
 from fastbp.estimators.scikit_learn import CheckedEstimator, rows_of
 from fastbp.estimators.scoring import LOSS, ScorerOfEpoch, scorer_of
 from fastbp.kernels import Rows
@@ -34,7 +36,7 @@ class HeldOut(NamedTuple):
     x: Rows
     y: NDArray[Any]  # a column for each output
     weight: NDArray[np.float64] | None
-    given: Data  # X and y as the user gave them, for a scorer
+    given: Data  # for a scorer: X and y as the user gave them, weights times those of the classes
 
 
 def given_validation(
@@ -55,11 +57,12 @@ def given_validation(
         y = draft._read_validation_targets(y, labels, n_outputs)
     if class_weights is not None:
         sample_weight = class_weights.times(sample_weight, y, "y_val")
-    return HeldOut(x, y, inputs.near_one(sample_weight, 0.0)[0], validation)
+    given = validation._replace(sample_weight=sample_weight)
+    return HeldOut(x, y, inputs.near_one(sample_weight, 0.0)[0], given)
 
 
 def hold_out(
-    estimator: CheckedEstimator, job: Job, y: NDArray[Any], data: Data
+    estimator: CheckedEstimator, job: EstimatorJob, y: NDArray[Any], data: Data
 ) -> tuple[NDArray[np.intp], HeldOut]:
     """Indices of the training rows, and the samples that early stopping holds out.
 
@@ -70,10 +73,21 @@ def hold_out(
         len(y), estimator.validation_fraction, job.course.random_state, stratify
     )
     held_out = job.samples.take(others)
+    if held_out.weight is not None and not held_out.weight.any():
+        raise ValueError(
+            "All samples that early stopping holds out have the weight 0: increase "
+            "validation_fraction, or give X_val and y_val."
+        )
     given = NO_DATA
     if scorer_of(estimator.scoring) is not None:
-        given = Data(rows_of(data.X, others), rows_of(data.y, others))
+        weight = None if job.weights is None else job.weights[others]
+        given = Data(_rows(data.X, others), _rows(data.y, others), weight)
     return rows, HeldOut(held_out.x, y[others], held_out.weight, given)
+
+
+def _rows(data: Any, rows: NDArray[np.intp]) -> Any:
+    """The rows of an array, a frame, a list or a sparse matrix of any format."""
+    return rows_of(data.tocsr() if scipy.sparse.issparse(data) else data, rows)
 
 
 def validation_set(
@@ -83,9 +97,8 @@ def validation_set(
     score: Callable[[Any, Any], float] | None = None
     scorer = scorer_of(estimator.scoring)
     if scorer is not None:
-        given = (*held_out.given[:2], held_out.weight)
         link = job.objective.link
-        score = ScorerOfEpoch(scorer, estimator, job.network, link, labels, given)
+        score = ScorerOfEpoch(scorer, estimator, job.network, link, labels, held_out.given)
     elif estimator.scoring != LOSS:
         decode = partial(estimator._decode, labels)
         score = partial(_score, estimator._metric(decode(held_out.y), held_out.weight), decode)

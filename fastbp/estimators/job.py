@@ -101,6 +101,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
         n_threads=estimator.n_threads,
         result_dtype=dtype,
         began=began,
+        weights=weights,
     )
     if request.inspects:
         return replace(job, objective=replace(objective, scale=1.0))
@@ -283,7 +284,8 @@ def _for_training(
     job.early_stopping = estimator.early_stopping and not is_lbfgs
     job.incremental = request.purpose == PARTIAL_FIT
     start = None
-    if not (is_lbfgs or job.incremental):
+    is_plain = type(job.course.random_state) is np.random.RandomState
+    if is_plain and not (is_lbfgs or job.incremental):
         start = job.course.random_state.get_state(legacy=False)
     if job.early_stopping and held_out is None:
         rows, held_out = hold_out(estimator, job, y, data)
@@ -351,6 +353,8 @@ def _with_factor(estimator: CheckedEstimator, optimizer: Optimizer) -> Optimizer
     """The optimizer with the factor of the parameter, which no pickle of it has."""
     factor = factor_of(estimator.learning_rate)
     if factor != optimizer.schedule.factor:
+        if factor is None:  # or the last factor would remain
+            optimizer.rate = optimizer.schedule.initial_rate
         optimizer.schedule = replace(optimizer.schedule, factor=factor)
     return optimizer
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from numpy.typing import DTypeLike
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from fastbp.estimators.inputs import Features
 from fastbp.estimators.labels import Labels
@@ -65,10 +66,13 @@ class EstimatorJob(Job):
         What looks at each epoch.
     began : float
         When the fit began, as `time.perf_counter` counts.
+    weights : ndarray of float64, default=None
+        Weights of the samples, as given and times those of the classes; those of `samples` are
+        divided by a power of two.
     facts : dict
         What has to be the same if the fit is resumed.
-    is_over : bool
-        Whether nothing is left to do, as the fit that is resumed had ended by itself.
+    is_over : str
+        Why nothing is left to do, if the fit that is resumed had ended by itself; else ''.
     """
 
     features: Features
@@ -77,8 +81,9 @@ class EstimatorJob(Job):
     source: Model | None
     watches: list[Watch] = field(default_factory=list)
     began: float = 0.0
+    weights: NDArray[np.float64] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    is_over: bool = False
+    is_over: str = ""
 
     @property
     def continues(self) -> bool:

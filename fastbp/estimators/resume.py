@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.estimators.inputs import check_hidden_layer_sizes
 from fastbp.estimators.request import EstimatorJob
 from fastbp.estimators.scikit_learn import CheckedEstimator, parameter_names
 from fastbp.kernels import CSR
@@ -16,11 +17,14 @@ from fastbp.training import (
     Factor,
     Optimizer,
     Samples,
+    checksum_of,
+    factor_of,
     replay_epochs,
     replay_order,
 )
 from fastbp.training.state_checks import (
     NUMBER,
+    SIZE,
     Check,
     check_fields,
     floats,
@@ -47,14 +51,15 @@ NO_FIT = (
     "were given, partial_fit and 'lbfgs' leave nothing to resume."
 )
 STATE: dict[str, Check] = {
-    "random_state": instance_of(dict, "a dict"),
+    "random_state": or_none(instance_of(dict, "a dict")),
+    "generator": whole_number(0),
     "n_epochs": whole_number(0),
     "samples_seen": whole_number(0),
     "best_epoch": whole_number(-1),
     "continues": instance_of(bool, "a bool"),
     "tallied": whole_number(-1),
     "first_step": NUMBER,
-    "rate": NUMBER,
+    "rate": SIZE,
     "raw_params": or_none((lambda value: floats(value, None), "an array of floats")),
     "best_loss": NUMBER,
     "best_score": NUMBER,
@@ -74,8 +79,14 @@ def facts_of_fit(estimator: CheckedEstimator, job: EstimatorJob) -> dict[str, An
         if name not in FREE:  # most are plain: this is done in each fit
             parameters[name] = value if type(value) in PLAIN else _plain(value)
     parameters["activation"] = list(job.network.activations)
+    parameters["hidden_layer_sizes"] = check_hidden_layer_sizes(estimator.hidden_layer_sizes)
+    factor = factor_of(estimator.learning_rate)
+    if factor is not None:
+        parameters["learning_rate"] = _plain(factor)
     parameters["loss"] = job.objective.loss
     data = _checksums(job.samples, "")
+    if job.samples.weight is not None:  # both are divided by a power of two
+        data["sample_weight"] = [data["sample_weight"], job.objective.alpha]
     if job.validation_set is not None and not _is_held_out(job):
         data |= _checksums(job.validation_set.samples, "_val")
     return {"parameters": parameters, "data": data}
@@ -94,7 +105,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     if isinstance(value, Mapping):
-        return [[_plain(name), _plain(one)] for name, one in value.items()]
+        return sorted(([_plain(name), _plain(one)] for name, one in value.items()), key=repr)
     if isinstance(value, Factor):
         return repr(value)
     return value if type(value) in PLAIN else type(value).__name__
@@ -132,6 +143,13 @@ def state_of_fit(estimator: CheckedEstimator) -> dict[str, Any]:
             f"loss_curve_ has {len(curve)} entries, but the fit had {n_epochs} epochs: it cannot "
             "be resumed."
         )
+    if state["random_state"] is None:
+        raise ValueError(
+            "resume repeats the shuffles of the fit, but random_state is of a class of its own: it "
+            "needs an int, None or numpy.random.RandomState."
+        )
+    if state["best_epoch"] >= n_epochs:
+        raise ValueError("'best_epoch' of the fit (_resume) is none of its epochs.")
     if vars(estimator).get("stop_reason_") == "diverged":
         raise ValueError("the fit has diverged: there is nothing to resume.")
     return state
@@ -140,6 +158,10 @@ def state_of_fit(estimator: CheckedEstimator) -> dict[str, Any]:
 def random_state_of(state: Mapping[str, Any]) -> np.random.RandomState:
     """The random state after the initial weights, before the validation split."""
     try:
+        inner = state["random_state"]["state"]
+        # NumPy does not check where in its key the generator stands.
+        if "key" in inner and not (type(inner["pos"]) is int and 0 <= inner["pos"] <= 624):
+            raise ValueError(f"pos is {inner['pos']!r}")
         kind = state["random_state"]["bit_generator"]
         random_state = np.random.RandomState(getattr(np.random, kind)())
         random_state.set_state(state["random_state"])
@@ -165,7 +187,8 @@ def check_same(state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
             f"{'but none is' if had else 'but one is'} given."
         )
     for name in now:
-        if name.startswith("X") and now[name][0] != before[name][0]:
+        had_rows = isinstance(before[name], list) and len(before[name]) > 0
+        if name.startswith("X") and had_rows and now[name][0] != before[name][0]:
             raise ValueError(
                 f"resume needs the data of the fit: {name} has {now[name][0]} rows, it had "
                 f"{before[name][0]}."
@@ -205,7 +228,9 @@ def go_on(estimator: CheckedEstimator, job: EstimatorJob, state: Mapping[str, An
     course.begin_run()
     rate, optimizer.rate = optimizer.rate, optimizer.schedule.initial_rate
     reason = replay_epochs(course, optimizer, _epochs(estimator, n_epochs), job.watches)
-    if rate != state["rate"]:  # it was set by hand
+    # An interrupt may have come between an epoch and its rule. Else the rate is what it was, or
+    # what was set by hand, also where other limits would have changed it.
+    if vars(estimator).get("stop_reason_") != "interrupt" or rate != state["rate"]:
         optimizer.rate = rate
     course.tallied, course.first_step = state["tallied"], state["first_step"]
     course.loss = vars(estimator).get("loss_", np.inf)
@@ -216,11 +241,27 @@ def go_on(estimator: CheckedEstimator, job: EstimatorJob, state: Mapping[str, An
         course.raw_params = None if raw_params is None else raw_params.copy()
     elif raw_params is not None:
         job.network.params[...] = raw_params
-    job.is_over = bool(reason) or n_epochs >= job.max_iter
-    if job.shuffle and not job.is_over:
-        order = np.arange(course.n_samples) if course.order is None else course.order
-        n_shuffles = n_epochs + course.is_cut
-        course.order = replay_order(course.random_state, order, n_shuffles)
+    job.is_over = reason or ("max_iter" if n_epochs >= job.max_iter else "")
+    if not job.is_over:
+        _repeat_shuffles(job, course, state)
+
+
+def _repeat_shuffles(job: EstimatorJob, course: Course, state: Mapping[str, Any]) -> None:
+    """Bring order and generator to where they were; ValueError if others have drawn from it."""
+    order = np.arange(course.n_samples) if course.order is None else course.order
+    n_epochs = state["n_epochs"] if job.shuffle else 0
+    order = replay_order(course.random_state, order, n_epochs)
+    stands = [checksum_of(course.random_state)]
+    if job.shuffle and course.is_cut:  # the interrupt may have come before the shuffle
+        course.random_state.shuffle(order)
+        stands.append(checksum_of(course.random_state))
+    if state["generator"] not in stands:
+        raise ValueError(
+            "something else has drawn from random_state during the fit, so that its shuffles "
+            "cannot be repeated: resume needs a seed, or a generator that only the fit uses."
+        )
+    if job.shuffle:
+        course.order = order
 
 
 def _epochs(estimator: CheckedEstimator, n_epochs: int) -> list[Epoch]:

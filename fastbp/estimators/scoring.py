@@ -1,10 +1,12 @@
 """Scores of the parameter `scoring`, by scikit-learn's scorers and functions of users."""
 
 import inspect
+import math
 from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.estimators.inputs import draft_of
@@ -46,7 +48,7 @@ def attributes_of(network: Network, link: str, labels: Labels) -> dict[str, Any]
 
 
 class ScorerOfEpoch:
-    """Calls a scorer with a view of the estimator; the predictions that it gets are not used.
+    """Calls a scorer with a view of the estimator; NaN where a prediction is not finite.
 
     Parameters
     ----------
@@ -79,12 +81,18 @@ class ScorerOfEpoch:
         if sample_weight is not None and _takes_weights(scorer):
             self.kwargs["sample_weight"] = sample_weight
 
-    def __call__(self, _: Any, params: NDArray[Any]) -> float:
+    def __call__(self, prediction: NDArray[Any], params: NDArray[Any]) -> float:
         if params is not self.params:
             self.params = params
             network = self.network.over(params)
             vars(self.view).update(attributes_of(network, self.link, self.labels))
-        score = self.scorer(self.view, self.X, self.y, **self.kwargs)
+        if not np.isfinite(prediction).all():  # as without a scorer; scorers would raise
+            return math.nan
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # predictions may be huge
+                score = self.scorer(self.view, self.X, self.y, **self.kwargs)
+        except StopIteration as error:  # SciPy would take it for the wish to stop
+            raise RuntimeError("scoring raised StopIteration") from error
         if not isinstance(score, Real):
             raise ValueError(f"scoring must return a number, got {score!r}.")
         return float(score)

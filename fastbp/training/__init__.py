@@ -7,7 +7,7 @@ from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size
 from fastbp.training.job import Job
 from fastbp.training.objective import Objective
 from fastbp.training.overflow import explain_loss
-from fastbp.training.resume import replay_epochs, replay_order, small_state
+from fastbp.training.resume import checksum_of, replay_epochs, replay_order, small_state
 from fastbp.training.rule import LBFGS, Optimizer, Rule
 from fastbp.training.running import round_result, run
 from fastbp.training.samples import Samples
@@ -33,6 +33,7 @@ __all__ = [
     "Schedule",
     "ValidationSet",
     "Watch",
+    "checksum_of",
     "chunk_size",
     "explain_loss",
     "factor_of",

@@ -67,13 +67,13 @@ class EpochRunner:
         """Perform the steps that are left of an epoch that a stop has cut short."""
         course, tally = self.course, self.optimizer.tally
         done, n_samples = int(tally[1]), course.n_samples
+        rates = self.optimizer.rates(self._steps())
+        self.optimizer.rate = rates.item(-1)
         if done == n_samples:
             return
         if self.dropout is not None:
             self.dropout.seen[0] += done
         order = np.arange(n_samples, dtype=np.intp) if self.order is None else self.order
-        rates = self.optimizer.rates(self._steps())
-        self.optimizer.rate = rates.item(-1)
         if len(rates) > 1:
             rates = rates[int(tally[2] - course.first_step) :]
         self.ranks.run(self._door(rates, order[done:], goes_on=True))

@@ -300,7 +300,7 @@ class Optimizer:
     def set_rate(self, name: str, rate: float) -> None:
         """Set the rate of the next epoch; `name` is that of the attribute for the error."""
         self.rate = _checked(name, rate, LEAST, MOST)
-        if self.rule.optimizer == "adam":
+        if self.rule.optimizer == "adam" or self.schedule.factor is not None:
             self.schedule = replace(self.schedule, initial_rate=self.rate)
 
     @property

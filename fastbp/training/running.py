@@ -33,12 +33,16 @@ def run(job: Job, watches: Sequence[Watch] = ()) -> Course:
         rule.
     """
     rule, optimizer = job.rule, job.course.optimizer
-    if isinstance(rule, LBFGS):
-        course = lbfgs.minimize(job, rule, watches)
-    elif optimizer is not None:
-        course = minibatch.train(job, optimizer, watches)
-    else:
-        raise ValueError("nothing to run: the job has no rule, or its course has no optimizer")
+    try:
+        if isinstance(rule, LBFGS):
+            course = lbfgs.minimize(job, rule, watches)
+        elif optimizer is not None:
+            course = minibatch.train(job, optimizer, watches)
+        else:
+            raise ValueError("nothing to run: the job has no rule, or its course has no optimizer")
+    finally:
+        for watch in watches:
+            watch.after_run()
     round_result(job, course)
     overflow.check_result(job)
     return course

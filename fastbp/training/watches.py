@@ -32,6 +32,9 @@ class Watch:
         """Why training has to end, or ''. Called after the epoch was appended."""
         return ""
 
+    def after_run(self) -> None:
+        """Called when training has ended, in whatever way."""
+
 
 def hooks(watches: Sequence[Watch], name: str) -> list[Callable[..., Any]]:
     """The methods of this name that the watches define themselves, in order."""
@@ -203,9 +206,18 @@ class ProgressLine(Watch):
         if epoch.rate is not None:
             parts.append(f"rate {epoch.rate:.3g}")
         parts.append(f"{left:.0f} s left")
-        is_last = bool(course.stop_reason) or n == self.max_iter
-        if sys.stdout is not None and sys.stdout.isatty():
-            print(f"\r{', '.join(parts)}\033[K", end="\n" if is_last else "", flush=True)
+        if _is_terminal():
+            print(f"\r{', '.join(parts)}\033[K", end="", flush=True)
         else:
             print(", ".join(parts))
         return ""
+
+    def after_run(self) -> None:
+        if _is_terminal():
+            print()
+
+
+def _is_terminal() -> bool:
+    """Whether print writes to a terminal."""
+    asks = getattr(sys.stdout, "isatty", None)
+    return asks is not None and bool(asks())

@@ -1,8 +1,8 @@
 """Callbacks: scikit-learn's protocol, alone and inside of other estimators, and those of fastbp."""
 
 import _thread
+import gc
 import io
-import multiprocessing
 import os
 import pickle
 import signal
@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -150,6 +152,33 @@ def test_hooks_and_scorers_see_the_averaged_weights():
         twin = MLPClassifier(**{**options, "max_iter": k + 1}).fit(X, Y)
         for proba in seen[2 * k : 2 * k + 2]:
             np.testing.assert_array_equal(proba, twin.predict_proba(X))
+
+
+def test_a_fit_with_callbacks_keeps_no_data():
+    x = X.copy()
+    known = weakref.ref(x)
+    gc.disable()
+    try:
+        model = MLPClassifier(**SMALL).set_callbacks(StopWhen(lambda _: False)).fit(x, Y)
+        model.set_callbacks()
+        del x
+        assert known() is None
+    finally:
+        gc.enable()
+
+
+def test_hooks_see_nothing_of_the_last_fit():
+    pandas = pytest.importorskip("pandas")
+    seen = []
+
+    def look(estimator):
+        assert not hasattr(estimator, "feature_names_in_")
+        seen.append((estimator.loss_, estimator.best_loss_, estimator.best_validation_score_))
+
+    model = MLPClassifier(**SMALL).fit(pandas.DataFrame(X, columns=list("abcd")), Y)
+    model.set_params(learning_rate_init=1e-6).set_callbacks(StopWhen(look)).fit(X, Y)
+    curve = model.loss_curve_
+    assert seen == [(curve[k], min(curve[: k + 1]), None) for k in range(4)]
 
 
 def test_weights_that_a_hook_writes_are_trained_on():
@@ -444,10 +473,16 @@ def test_the_mode_of_the_file_is_that_of_open(tmp_path):
     assert (tmp_path / "x").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def _train_until_killed(path):
-    warnings.simplefilter("ignore")
-    model = MLPClassifier((20,), random_state=0, max_iter=10**6, tol=0, n_iter_no_change=10**6)
-    model.set_callbacks(Checkpoint(path)).fit(X, Y)
+TRAINS_UNTIL_KILLED = """
+import sys, warnings
+import numpy as np
+from fastbp import MLPClassifier
+from fastbp.callbacks import Checkpoint
+warnings.simplefilter("ignore")
+X = np.random.RandomState(0).randn(100, 4)
+model = MLPClassifier((20,), random_state=0, max_iter=10**6, tol=0, n_iter_no_change=10**6)
+model.set_callbacks(Checkpoint(sys.argv[1])).fit(X, X[:, :3].argmax(axis=1))
+"""
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is of POSIX")
@@ -455,21 +490,20 @@ def test_kill_9_leaves_a_whole_file_that_can_be_resumed(tmp_path, support):
     if support == "older":
         pytest.skip("once is enough")
     path = tmp_path / "model.pickle"
-    context = multiprocessing.get_context("spawn")
-    delays = np.random.RandomState(0).rand(3) * 0.1
-    for delay in delays:
-        process = context.Process(target=_train_until_killed, args=(path,))
-        process.start()
+    x = np.random.RandomState(0).randn(100, 4)
+    y = x[:, :3].argmax(axis=1)
+    for delay in (0.01, 0.06):
+        process = subprocess.Popen([sys.executable, "-c", TRAINS_UNTIL_KILLED, str(path)])
         deadline = time.time() + 60
         while not path.exists() and time.time() < deadline:
             time.sleep(0.01)
         time.sleep(delay)
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
         saved = pickle.loads(path.read_bytes())
         n = saved.n_iter_ + 3
-        whole = clone(saved).set_params(max_iter=n).fit(X, Y)
-        assert bits(saved.set_params(max_iter=n).resume(X, Y)) == bits(whole)
+        whole = clone(saved).set_params(max_iter=n).fit(x, y)
+        assert bits(saved.set_params(max_iter=n).resume(x, y)) == bits(whole)
         path.unlink()
 
 
@@ -514,6 +548,13 @@ def test_verbose_2_shows_the_progress(solver, monkeypatch):
     assert text.count("\r") == 4
     assert text.count("\n") == 1
     assert text.endswith("\n")
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    model = MLPClassifier(**SMALL, solver=solver, verbose=2)
+    model.set_callbacks(StopWhen(lambda estimator: True)).fit(X, Y)
+    assert stream.getvalue().endswith("\n")
+    monkeypatch.setattr(sys, "stdout", types.SimpleNamespace(write=len, flush=int))
+    model.fit(X, Y)
     monkeypatch.setattr(sys, "stdout", None)  # a program without a console
     model = MLPClassifier(**SMALL, solver=solver, verbose=2).fit(X, Y)
     assert model.n_iter_ == 4

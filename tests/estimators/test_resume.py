@@ -17,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.callbacks import StopWhen
+from fastbp.schedules import Cosine
 from fits import bits
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -250,6 +251,61 @@ def test_limits_may_be_changed():
     assert everything(model) == everything(twin)
 
 
+def test_the_rate_is_what_it_was_also_with_other_limits():
+    options = dict(hidden_layer_sizes=(6,), solver="sgd", learning_rate="adaptive", random_state=0)
+    options |= dict(learning_rate_init=0.1, batch_size=20)
+    model = MLPRegressor(**options, tol=10.0, n_iter_no_change=2, max_iter=10).fit(X, T)
+    rate = model.rate_
+    assert rate < 0.05
+    model.set_params(max_iter=11, n_iter_no_change=50).resume(X, T)
+    assert model.rate_ == rate
+
+
+def test_a_rate_that_was_set_by_hand_stays():
+    options = dict(FITTED, solver="sgd")
+    model = MLPClassifier(**options).fit(X, Y)
+    model.rate_ = 0.5
+    twin = copy.deepcopy(model)
+    model.set_params(max_iter=4).resume(X, Y).set_params(max_iter=8).resume(X, Y)
+    assert model.rate_ == 0.5
+    assert bits(twin.set_params(max_iter=8).resume(X, Y)) == bits(model)
+
+
+def test_a_generator_that_others_use_is_refused():
+    generator = np.random.RandomState(0)
+
+    def draws(estimator, X, y):
+        generator.rand()
+        return 0.0
+
+    model = MLPClassifier(**{**FITTED, "random_state": generator, "scoring": draws})
+    model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    model.max_iter = 5
+    with pytest.raises(ValueError, match="something else has drawn from random_state"):
+        model.resume(X, Y, X_val=X_VAL, y_val=Y_VAL)
+
+
+def test_a_generator_of_another_class_is_refused():
+    class Own(np.random.RandomState):
+        pass
+
+    fitted = MLPClassifier(**{**FITTED, "random_state": Own(0)}).fit(X, Y)
+    refused("random_state is of a class of its own", fitted=fitted)
+
+
+def test_weights_of_another_scale_are_another_objective():
+    model = MLPClassifier(**FITTED, alpha=1.0).fit(X, Y, W)
+    refused("sample_weight differs", X, Y, 1024 * W, fitted=model)
+
+
+def test_equal_parameters_may_be_written_in_other_ways():
+    options = dict(FITTED, hidden_layer_sizes=6, learning_rate="cosine")
+    model = MLPClassifier(**options, class_weight={0: 2.0, 1: 3.0}).fit(X, Y)
+    same = dict(hidden_layer_sizes=(6,), learning_rate=Cosine(), class_weight={1: 3, 0: 2})
+    model.set_params(**same, max_iter=4).resume(X, Y)
+    assert model.n_iter_ == 4
+
+
 def test_a_generator_is_not_touched():
     generator = np.random.RandomState(0)
     model = MLPClassifier((6,), max_iter=2, random_state=generator).fit(X, Y)
@@ -367,7 +423,23 @@ def test_divergence_is_not_resumed():
 def test_a_damaged_state_is_refused_by_name(name, value):
     model = MLPClassifier(**FITTED).fit(X, Y)
     model._resume[name] = value
-    refused(f"{name!r}|the fit had|resume needs the data", fitted=model)
+    words = f"{name!r}|the fit had|resume needs the data|resume repeats the shuffles"
+    refused(words, fitted=model)
+
+
+@pytest.mark.parametrize("bit", range(8, 31, 2))
+def test_a_generator_that_stands_beyond_its_key_is_refused(bit):
+    """NumPy would read there: some of these crashed."""
+    model = MLPClassifier(**FITTED).fit(X, Y)
+    model._resume["random_state"]["state"]["pos"] ^= 1 << bit
+    refused("'random_state' of the fit|something else has drawn", fitted=model)
+
+
+@pytest.mark.parametrize("value", [None, [], [None], {}])
+def test_damaged_checksums_are_refused(value):
+    model = MLPClassifier(**FITTED).fit(X, Y)
+    model._resume["data"]["X"] = value
+    refused("resume needs the data of the fit: X", fitted=model)
 
 
 def test_the_state_is_small():

@@ -116,10 +116,12 @@ def test_sample_weights_are_passed_where_they_are_taken():
     assert given == [None] * 8
     validation = dict(sample_weight_val=W_VAL)
     fit(weighs)
-    np.testing.assert_allclose(given[0] / given[0][0], W_VAL / W_VAL[0])
+    np.testing.assert_array_equal(given[0], W_VAL)
     validation = {}
     fit(weighs, class_weight={"no": 3.0})
-    np.testing.assert_allclose(given[0] / given[0][Y_VAL == "no"][0] * 3, 1 + 2 * (Y_VAL == "no"))
+    np.testing.assert_array_equal(given[0], 1 + 2 * (Y_VAL == "no"))
+    MLPClassifier(**SMALL, scoring=weighs, early_stopping=True).fit(X, Y, np.full(120, 10.0))
+    np.testing.assert_array_equal(given[-1], np.full(12, 10.0))
     validation = dict(sample_weight_val=W_VAL)
     fit(lambda estimator, x, y: given.append("no weights") or 0.0)
     assert given[0] == "no weights"
@@ -184,6 +186,41 @@ def test_errors_of_a_scorer_leave_no_model():
     with pytest.raises(KeyError, match="mine"):
         model.fit(X, Y)
     assert not hasattr(model, "coefs_")
+
+
+@pytest.mark.parametrize("scoring", [None, "loss", "r2", "neg_mean_squared_error"])
+def test_divergence_restores_the_best_weights_with_any_score(scoring):
+    model = MLPRegressor(
+        hidden_layer_sizes=(6,), solver="sgd", learning_rate_init=1e6, early_stopping=True,
+        scoring=scoring,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, T, X_val=X_VAL, y_val=T_VAL)
+    assert model.stop_reason_ == "diverged"
+    with pytest.raises(ValueError, match=r"non-finite parameter weights|overflow"):
+        model.set_params(early_stopping=False).fit(X, T, X_val=X_VAL, y_val=T_VAL)
+
+
+def test_held_out_samples_without_weight_are_refused():
+    y = np.zeros(30, int)
+    y[:2] = 1
+    model = MLPClassifier(class_weight={0: 0, 1: 1}, early_stopping=True, random_state=0)
+    with pytest.raises(ValueError, match="early stopping holds out have the weight 0"):
+        model.fit(X[:30], y)
+    assert not hasattr(model, "coefs_")
+
+
+def test_a_scorer_that_raises_stop_iteration_does_not_end_lbfgs_as_converged():
+    model = MLPClassifier(**SMALL, solver="lbfgs", scoring=lambda *_: next(iter(())))
+    with pytest.raises(RuntimeError, match="scoring raised StopIteration"):
+        model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+
+
+@quiet
+@pytest.mark.parametrize("kind", ["coo", "bsr", "csc", "lil"])
+def test_sparse_rows_of_any_format_are_held_out_for_a_scorer(kind):
+    x = sp.csr_array(X).asformat(kind)
+    MLPClassifier(**SMALL, early_stopping=True, scoring="accuracy").fit(x, Y)
 
 
 @quiet
