@@ -1,6 +1,7 @@
 """What all tests have in common."""
 
 import gc
+import signal
 
 import pytest
 
@@ -13,6 +14,14 @@ def quick_collections():
     """Keep the many objects of pytest and of earlier tests out of garbage collections."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def heeds_sigint():
+    """Python ignores SIGINT if a shell started it as a background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

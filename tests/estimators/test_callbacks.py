@@ -248,7 +248,7 @@ def test_a_hook_that_raises(where, solver, error):
     model.set_callbacks().fit(X, Y)
 
 
-def test_a_fit_that_fails_or_is_interrupted_tears_down():
+def test_a_fit_that_fails_or_is_interrupted_tears_down(heeds_sigint):
     recorder = Recorder()
     model = MLPRegressor(
         hidden_layer_sizes=(5,), solver="sgd", learning_rate_init=1e200, random_state=0

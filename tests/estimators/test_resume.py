@@ -141,7 +141,7 @@ def test_twice_and_in_another_process(tmp_path):
     ],
 )
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_a_stop_by_ctrl_c_within_an_epoch(solver, parameters):
+def test_a_stop_by_ctrl_c_within_an_epoch(solver, parameters, heeds_sigint):
     x, y = np.tile(X, (400, 1)), np.tile(Y, 400)  # not so short that Ctrl-C waits for the epoch
     options = dict(
         hidden_layer_sizes=(150,), batch_size=10, random_state=0, solver=solver, max_iter=4,

@@ -22,18 +22,11 @@ from fastbp.training import Samples
 from problems import lowered
 
 pytestmark = [
+    pytest.mark.usefixtures("heeds_sigint"),
     pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to oneself"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 FOREVER = dict(max_iter=10**8, tol=0, n_iter_no_change=np.inf, random_state=0)
-
-
-@pytest.fixture(autouse=True)
-def python_handles_sigint():
-    """Python ignores SIGINT if a shell started it as a background job."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def interrupted(model, X, y, after, **validation):
