@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators import metrics
 
-N_CASES = int(os.environ.get("FASTBP_CASES", "1000"))  # of each score
+N_CASES = int(os.environ.get("FASTBP_CASES", "500"))  # of each score
 
 
 def same(ours, theirs):

@@ -87,9 +87,10 @@ def test_lbfgs_has_none_of_them(cls, options):
     assert check_gradient(model, X[:9], Y[:9] if cls is MLPClassifier else T[:9]).passed
 
 
-@both
 @solvers
-@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=str)
+@pytest.mark.parametrize(
+    ("cls", "dtype"), [(MLPRegressor, np.float64), (MLPClassifier, np.float32)], ids=str
+)
 @pytest.mark.parametrize(
     ("options", "layout"),
     [
@@ -101,7 +102,7 @@ def test_any_number_of_threads_gives_the_same_bits(cls, solver, options, dtype, 
     x = layout(X.astype(dtype))
     one = fitted(cls, x, solver=solver, n_threads=1, **options)
     assert one.coefs_[0].dtype == dtype
-    for n_threads in (2, 3, 4):
+    for n_threads in (2, 3) if layout is csr_array else (2, 4):
         other = fitted(cls, x, solver=solver, n_threads=n_threads, **options)
         assert_same(one, other)
         assert_same(go_on(copy.deepcopy(one), x=x), go_on(other, x=x))
