@@ -43,7 +43,7 @@ class _AfterEpoch:
         """Called when a fit has ended."""
 
     def _after_epoch(self, estimator: Any) -> Any:
-        raise NotImplementedError
+        """What it does; true ends training."""
 
 
 class Checkpoint(_AfterEpoch):

@@ -5,6 +5,7 @@ hundred times as long as the score of a few samples. What it cannot take as it i
 scikit-learn.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from fastbp.estimators.scikit_learn import quantile_of_d2
 
 
-class Score:
+class Score(ABC):
     """A score of predictions; plain data, which can be pickled."""
 
     def __init__(self, y_true: Any, sample_weight: Any) -> None:
@@ -25,21 +26,21 @@ class Score:
             return self._score(y_pred)
         return float(self._ask(y_pred))
 
+    @abstractmethod
     def _takes(self, y_true: Any) -> bool:
         """Whether the true targets need no check."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fits(self, y_pred: Any) -> bool:
         """Whether predictions need no check beside such targets."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _score(self, y_pred: Any) -> float:
         """The score of predictions that need no check."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _ask(self, y_pred: Any) -> float:
         """scikit-learn's score."""
-        raise NotImplementedError
 
 
 class Accuracy(Score):
