@@ -137,7 +137,7 @@ def test_twice_and_in_another_process(tmp_path):
     [
         dict(),
         dict(early_stopping=True, ema_decay=0.99),
-        dict(shuffle=False, dropout=0.3, input_dropout=0.1),
+        dict(shuffle=False, dropout=0.3, input_dropout=0.1, learning_rate="cosine"),
     ],
 )
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
@@ -230,6 +230,18 @@ def test_a_time_limit():
     model.set_params(max_seconds=None, max_iter=model.n_iter_ + 5).resume(X, T)
     twin = MLPRegressor(**options, max_iter=model.n_iter_).fit(X, T)
     assert everything(model) == everything(twin)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_what_was_trained_in_float64_goes_on_unrounded(solver):
+    """Where float32 is too coarse for the targets, training is in float64."""
+    options = dict(hidden_layer_sizes=(6,), batch_size=30, random_state=0, solver=solver)
+    x, y = X.astype(np.float32), 1e5 * T
+    options |= dict(learning_rate_init=1e-12) if solver == "sgd" else {}
+    model = MLPRegressor(**options, max_iter=3).fit(x, y)
+    assert (model.coefs_[0].dtype, model._optimizer.state.dtype) == (np.float32, np.float64)
+    model = pickle.loads(pickle.dumps(model)).set_params(max_iter=6).resume(x, y)
+    assert everything(model) == everything(MLPRegressor(**options, max_iter=6).fit(x, y))
 
 
 def test_a_warm_start_goes_on():
