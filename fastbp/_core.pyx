@@ -41,14 +41,13 @@ from fastbp.kernels.binding cimport (
     room,
 )
 from fastbp.kernels.column_phase cimport (
-    ADD,
-    DERIVE,
-    FINISH,
     batch_weight,
+    clipped_column_phase,
     column_phase,
+    derive_columns,
+    finish_columns,
     next_step,
     penalty,
-    step_columns,
     sum_losses,
 )
 from fastbp.kernels.row_phase cimport (
@@ -199,7 +198,9 @@ cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept
             if walk.rank == 0:
                 loss = sum_losses(walk, <const floating*>params, rows)
             step = next_step(walk, done, before, weight)
-            if not step_columns(walk, params, first, rows, leave, &step):
+            if walk.rule.clip_norm <= 0:
+                column_phase(walk, params, first, rows, leave, &step)
+            elif not clipped_column_phase(walk, params, first, rows, leave, &step):
                 return
             read, leave = params, False
             done += 1
@@ -229,10 +230,10 @@ cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexc
             return
         if walk.rank == 0:
             loss += sum_losses(walk, <const floating*>params, rows)
-        column_phase(walk, params, first, rows, DERIVE | ADD if k > 0 else DERIVE, &finish)
+        derive_columns(walk, <const floating*>params, first, rows, k > 0)
         if not team_barrier(walk.words, walk.size):
             return
-    column_phase(walk, params, 0, 0, FINISH, &finish)
+    finish_columns(walk, <const floating*>params, &finish)
     if team_barrier(walk.words, walk.size) and walk.rank == 0:
         tally[0] = (walk.scale * loss + penalty(walk, <const floating*>params)) / weight
         tally[1] = walk.samples

@@ -54,12 +54,15 @@ cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, 
     if B > 1:
         matmul_tn(dw_io, a_bi, fan_in, delta_bo, I, O, B, add, scratch)
         return
-    for i in range(I):  # one row: an outer product
-        a = a_bi[i]
-        if add:
+    # One row: an outer product. Compilers do not take the condition out of the loop over i.
+    if add:
+        for i in range(I):
+            a = a_bi[i]
             for o in range(O):
                 dw_io[i * O + o] += a * delta_bo[o]
-        else:
+    else:
+        for i in range(I):
+            a = a_bi[i]
             for o in range(O):
                 dw_io[i * O + o] = a * delta_bo[o]
 

@@ -90,7 +90,8 @@ cdef inline int bind_plan(Walk* walk, program) except -1:
     PyBuffer_Release(&rows)
     if row != sizeof(Layer) or walk.layers < 1:
         raise ValueError(f"a plan has rows of {sizeof(Layer)} bytes, not of {row}")
-    walk.rank, walk.size, walk.transposed, walk.dropout.thresholds = 0, 1, NULL, NULL
+    walk.rank, walk.size, walk.transposed, walk.order = 0, 1, NULL, NULL
+    walk.dropout.thresholds = NULL
     walk.size_params = walk.widths = 0
     for l in range(walk.layers):
         check_layer(walk, l)

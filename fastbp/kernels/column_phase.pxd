@@ -25,44 +25,47 @@ cdef extern from "team.h" nogil:
     void team_own(const void* memory, Py_ssize_t bytes)
     int team_barrier(int32_t* words, int size)
 
-cdef enum:          # parts of a column phase
-    DERIVE = 1      # computes the gradient of each slice
-    STEP = 2        # steps the slice by its gradient
-    FINISH = 4      # scales the gradient into that of the objective
-    ADD = 8         # with DERIVE: adds to the gradient of the chunks before
-    LEAVE = 16      # first copies the slice from the origin
-    MEASURE = 32    # with FINISH: notes the square of the gradient's norm
+cdef struct Slice:          # rows of the weights of a layer
+    const Layer* layer
+    Py_ssize_t top          # its first row
+    Py_ssize_t rows
+    Py_ssize_t height       # rows of the layer's slices, but for the last one
+    Py_ssize_t index        # among the slices of all layers
+    Py_ssize_t before       # weights of the slices before it
 
 
-cdef inline void copy_origin(const Walk* walk, floating* params, Py_ssize_t offset,
-                             Py_ssize_t n) noexcept nogil:
-    """Copy n parameters and their state from the origin, right before their first step."""
-    cdef Py_ssize_t row, at
-    memcpy(params + offset, <const floating*>walk.origin_params + offset, n * sizeof(floating))
-    for row in range(rule_rows(&walk.rule)):
-        at = row * walk.size_params + offset
-        memcpy(<floating*>walk.state + at, <const floating*>walk.origin_state + at,
-               n * sizeof(floating))
-
-
-cdef inline double use_gradient(const Walk* walk, floating* params, floating* dw,
-                                Py_ssize_t offset, Py_ssize_t n, int parts,
-                                const Step* step) noexcept nogil:
-    """Step n parameters by their gradient, or scale it into that of the objective.
-
-    Returns the square of its norm, if that is measured.
-    """
-    if parts & STEP:
-        whole_step(params + offset, dw, <floating*>walk.state + offset, walk.size_params, n,
-                   &walk.rule, step)
-    elif parts & FINISH:
-        objective_gradient(dw, params + offset, n, step)
-    return sum_of_squares(dw, n) if parts & MEASURE else 0
+cdef inline Slice no_slice(const Walk* walk) noexcept nogil:
+    """What is before the first slice."""
+    return Slice(walk.plan, 0, 0, slice_rows(walk.plan), -1, 0)
 
 
 cdef inline bint is_mine(const Walk* walk, Py_ssize_t before) noexcept nogil:
     """Whether the slice behind `before` weights is this rank's."""
     return walk.size == 1 or before * walk.size // walk.size_params == walk.rank
+
+
+cdef inline bint next_slice(const Walk* walk, Slice* slice) noexcept nogil:
+    """Go to this rank's next slice; False if there is none."""
+    while True:
+        slice.index += 1
+        slice.top += slice.rows
+        slice.before += slice.rows * slice.layer.fan_out
+        if slice.top == slice.layer.fan_in:
+            slice.layer += 1
+            if slice.layer == walk.plan + walk.layers:
+                return False
+            slice.top, slice.height = 0, slice_rows(slice.layer)
+        slice.rows = min(slice.height, slice.layer.fan_in - slice.top)
+        if is_mine(walk, slice.before):
+            return True
+
+
+cdef inline Py_ssize_t weights_of(const Slice* slice) noexcept nogil:
+    """Where the weights of a slice begin in the arena of parameters."""
+    return slice.layer.weight + slice.top * slice.layer.fan_out
+
+
+# ---- the gradient
 
 
 cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t first,
@@ -72,77 +75,161 @@ cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t
     The slices are neighbours, although columns may be sorted by their number of entries: dealt out
     in turn they took up to twice as long.
     """
-    cdef const Layer* layer = walk.plan
-    cdef Py_ssize_t k, O = layer.fan_out, step = slice_rows(layer), top = layer.fan_in, end = 0
-    for k in range((layer.fan_in + step - 1) // step):
-        if is_mine(walk, k * step * O):
-            top = min(top, k * step)
-            end = min((k + 1) * step, layer.fan_in)
+    cdef Slice slice = no_slice(walk)
+    cdef Py_ssize_t top = walk.plan.fan_in, end = 0
+    while next_slice(walk, &slice) and slice.layer == walk.plan:
+        top = min(top, slice.top)
+        end = slice.top + slice.rows
     if end > 0:
         affine_backward_weights_csr(
-            <floating*>walk.grads + layer.weight, <const floating*>walk.x, walk.indices,
+            <floating*>walk.grads + walk.plan.weight, <const floating*>walk.x, walk.indices,
             walk.indptr, walk.order + first if walk.order != NULL else NULL, first,
-            layer_rows(walk, params, walk.deltas, layer, 0), rows, O, top, end, add)
+            layer_rows(walk, params, walk.deltas, walk.plan, 0), rows, walk.plan.fan_out, top, end,
+            add)
 
 
-cdef inline const floating* layer_input(const Walk* walk, const floating* params, Py_ssize_t l,
-                                        Py_ssize_t first) noexcept nogil:
-    """The dense rows that layer l multiplies by its weights; NULL for CSR rows."""
-    if l > 0:
-        return layer_rows(walk, params, walk.activations, walk.plan + l - 1, 0)
-    return batch_input(walk, params, first) if walk.indptr == NULL else NULL
+cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* slice,
+                                Py_ssize_t first, Py_ssize_t rows, bint add) noexcept nogil:
+    """The gradient of the slice's weights over all rows of a batch, unless derive_csr had it."""
+    cdef const Layer* layer = slice.layer
+    cdef const floating* a_bi
+    if layer > walk.plan:
+        a_bi = layer_rows(walk, dw_io, walk.activations, layer - 1, 0)
+    elif walk.indptr == NULL:
+        a_bi = batch_input(walk, dw_io, first)
+    else:
+        return
+    affine_backward_weights(dw_io, a_bi + slice.top, layer.fan_in,
+                            layer_rows(walk, dw_io, walk.deltas, layer, 0), rows, slice.rows,
+                            layer.fan_out, add, own_products(walk, dw_io))
+
+
+cdef inline void derive_bias(const Walk* walk, floating* db_o, const Layer* layer,
+                             Py_ssize_t rows, bint add) noexcept nogil:
+    """The gradient of a layer's bias over all rows of a batch."""
+    affine_backward_bias(db_o, layer_rows(walk, db_o, walk.deltas, layer, 0), rows, layer.fan_out,
+                         add)
+
+
+cdef inline void note_squares(const Walk* walk, const floating* params, const Slice* slice,
+                              double alpha) noexcept nogil:
+    """Note the sum of the slice's squared weights, for the penalty."""
+    if alpha != 0:
+        (<floating*>walk.scratch + walk.squares)[slice.index] = <floating>sum_of_squares(
+            params + weights_of(slice), slice.rows * slice.layer.fan_out)
+
+
+cdef inline void finish_slice(const Walk* walk, const floating* params, const Slice* slice,
+                              const Step* step) noexcept nogil:
+    """Scale the slice's gradient into that of the objective."""
+    cdef const Layer* layer = slice.layer
+    cdef floating* grads = <floating*>walk.grads
+    cdef Py_ssize_t offset = weights_of(slice)
+    cdef Step of_bias = bias_step(step)
+    note_squares(walk, params, slice, step.alpha)
+    objective_gradient(grads + offset, params + offset, slice.rows * layer.fan_out, step)
+    if slice.top == 0:
+        objective_gradient(grads + layer.bias, params + layer.bias, layer.fan_out, &of_bias)
+
+
+cdef inline void note_norm(const Walk* walk, const floating* _, const Slice* slice) noexcept nogil:
+    """Note the square of the norm of the slice's gradient, for clipping."""
+    cdef const floating* grads = <const floating*>walk.grads
+    cdef double square = sum_of_squares(grads + weights_of(slice),
+                                        slice.rows * slice.layer.fan_out)
+    if slice.top == 0:
+        square += sum_of_squares(grads + slice.layer.bias, slice.layer.fan_out)
+    (<floating*>walk.scratch + walk.norms)[slice.index] = <floating>square
+
+
+cdef inline void derive_columns(const Walk* walk, const floating* params, Py_ssize_t first,
+                                Py_ssize_t rows, bint add) noexcept nogil:
+    """The gradient of all slices of this rank, added to that of the chunks before if `add`."""
+    cdef Slice slice = no_slice(walk)
+    cdef floating* grads = <floating*>walk.grads
+    if walk.indptr != NULL:
+        derive_csr(walk, params, first, rows, add)
+    while next_slice(walk, &slice):
+        derive_weights(walk, grads + weights_of(&slice), &slice, first, rows, add)
+        if slice.top == 0:
+            derive_bias(walk, grads + slice.layer.bias, slice.layer, rows, add)
+
+
+cdef inline void finish_columns(const Walk* walk, const floating* params,
+                                const Step* step) noexcept nogil:
+    """Scale the gradient of all slices of this rank into that of the objective."""
+    cdef Slice slice = no_slice(walk)
+    while next_slice(walk, &slice):
+        finish_slice(walk, params, &slice, step)
+
+
+# ---- the step
+
+
+cdef inline Step bias_step(const Step* step) noexcept nogil:
+    """The step of biases, which neither penalty nor decay have."""
+    return Step(step.rate, 0, step.scale, 1, step.fresh)
+
+
+cdef inline void leave_origin(const Walk* walk, floating* params, Py_ssize_t offset,
+                              Py_ssize_t n) noexcept nogil:
+    """Copy n parameters and their state from the origin, right before their first step."""
+    cdef Py_ssize_t row, at
+    memcpy(params + offset, <const floating*>walk.origin_params + offset, n * sizeof(floating))
+    for row in range(rule_rows(&walk.rule)):
+        at = row * walk.size_params + offset
+        memcpy(<floating*>walk.state + at, <const floating*>walk.origin_state + at,
+               n * sizeof(floating))
+
+
+cdef inline void leave_origin_of(const Walk* walk, floating* params,
+                                 const Slice* slice) noexcept nogil:
+    """The same for a slice and its bias."""
+    leave_origin(walk, params, weights_of(slice), slice.rows * slice.layer.fan_out)
+    if slice.top == 0:
+        leave_origin(walk, params, slice.layer.bias, slice.layer.fan_out)
+
+
+cdef inline void step_parameters(const Walk* walk, floating* params, floating* dw,
+                                 Py_ssize_t offset, Py_ssize_t n, const Step* step) noexcept nogil:
+    """Step n parameters by their gradient."""
+    whole_step(params + offset, dw, <floating*>walk.state + offset, walk.size_params, n,
+               &walk.rule, step)
+
+
+cdef inline void own(const Walk* walk, const floating* params, const Slice* slice) noexcept nogil:
+    """Ask for the slice's weights, which other ranks have read."""
+    if walk.size > 1:
+        team_own(params + weights_of(slice), slice.rows * slice.layer.fan_out * sizeof(floating))
 
 
 cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t first,
-                              Py_ssize_t rows, int parts, const Step* step) noexcept nogil:
-    """Do the parts of a column phase for this rank's slices of all weights."""
-    cdef Py_ssize_t l, k, i, n, O, height, offset, index = 0, before = 0
-    cdef Step of_biases = Step(step.rate, 0, step.scale, 1, step.fresh)
+                              Py_ssize_t rows, bint leave, const Step* step) noexcept nogil:
+    """The gradient of this rank's slices and a step by it, slice by slice.
+
+    From the origin if `leave`.
+    """
+    cdef Slice slice = no_slice(walk)
+    cdef Step of_bias = bias_step(step)
     cdef const Layer* layer
-    cdef const floating* a_bi
-    cdef const floating* delta_bo
     cdef floating* dw_io = <floating*>walk.scratch + walk.slices + walk.rank * walk.slice_size
-    cdef floating* dw_o = dw_io
-    cdef floating* squares = <floating*>walk.scratch + walk.squares
-    cdef floating* norms = <floating*>walk.scratch + walk.norms
-    cdef double square
-    cdef bint add = (parts & ADD) != 0
-    if parts & DERIVE and walk.indptr != NULL:
-        derive_csr(walk, <const floating*>params, first, rows, add)
-    for l in range(walk.layers):
-        layer = walk.plan + l
-        O = layer.fan_out
-        delta_bo = layer_rows(walk, params, walk.deltas, layer, 0)
-        a_bi = layer_input(walk, params, l, first)
-        height = slice_rows(layer)
-        for k in range((layer.fan_in + height - 1) // height):
-            i = k * height
-            n = min(height, layer.fan_in - i)
-            if is_mine(walk, before):
-                offset = layer.weight + i * O
-                if walk.grads != NULL:
-                    dw_io = <floating*>walk.grads + offset
-                    dw_o = <floating*>walk.grads + layer.bias
-                if parts & STEP and walk.size > 1:
-                    team_own(params + offset, n * O * sizeof(floating))
-                if parts & DERIVE and a_bi != NULL:
-                    affine_backward_weights(dw_io, a_bi + i, layer.fan_in, delta_bo, rows, n, O,
-                                            add, own_products(walk, params))
-                if parts & LEAVE:
-                    copy_origin(walk, params, offset, n * O)
-                    if i == 0:
-                        copy_origin(walk, params, layer.bias, O)
-                if step.alpha != 0 and parts & (STEP | FINISH):
-                    squares[index] = <floating>sum_of_squares(params + offset, n * O)
-                square = use_gradient(walk, params, dw_io, offset, n * O, parts, step)
-                if i == 0:
-                    if parts & DERIVE:
-                        affine_backward_bias(dw_o, delta_bo, rows, O, add)
-                    square += use_gradient(walk, params, dw_o, layer.bias, O, parts, &of_biases)
-                if parts & MEASURE:
-                    norms[index] = <floating>square
-            before += n * O
-            index += 1
+    cdef floating* db_o = dw_io
+    if walk.indptr != NULL:
+        derive_csr(walk, <const floating*>params, first, rows, False)
+    while next_slice(walk, &slice):
+        layer = slice.layer
+        if walk.grads != NULL:
+            dw_io = <floating*>walk.grads + weights_of(&slice)
+            db_o = <floating*>walk.grads + layer.bias
+        own(walk, <const floating*>params, &slice)
+        derive_weights(walk, dw_io, &slice, first, rows, False)
+        if leave:
+            leave_origin_of(walk, params, &slice)
+        note_squares(walk, <const floating*>params, &slice, step.alpha)
+        step_parameters(walk, params, dw_io, weights_of(&slice), slice.rows * layer.fan_out, step)
+        if slice.top == 0:
+            derive_bias(walk, db_o, layer, rows, False)
+            step_parameters(walk, params, db_o, layer.bias, layer.fan_out, &of_bias)
 
 
 cdef inline Step clipped(const Walk* walk, const floating* _, const Step* step) noexcept nogil:
@@ -164,19 +251,30 @@ cdef inline Step clipped(const Walk* walk, const floating* _, const Step* step) 
     return Step(step.rate, 0, scale, step.keep, step.fresh)
 
 
-cdef inline bint step_columns(const Walk* walk, floating* params, Py_ssize_t first,
-                              Py_ssize_t rows, bint leave, const Step* step) noexcept nogil:
-    """The column phase of a step, from the origin if `leave`. False if the team was aborted."""
-    cdef int parts = DERIVE | (LEAVE if leave else 0)
-    cdef Step rest
-    if walk.rule.clip_norm <= 0:
-        column_phase(walk, params, first, rows, parts | STEP, step)
-        return True
-    column_phase(walk, params, first, rows, parts | FINISH | MEASURE, step)
+cdef inline bint clipped_column_phase(const Walk* walk, floating* params, Py_ssize_t first,
+                                      Py_ssize_t rows, bint leave,
+                                      const Step* step) noexcept nogil:
+    """The same by the clipped gradient, in two passes. False if the team was aborted between."""
+    cdef Slice slice = no_slice(walk)
+    cdef Step rest, of_bias
+    derive_columns(walk, <const floating*>params, first, rows, False)
+    while next_slice(walk, &slice):
+        if leave:
+            leave_origin_of(walk, params, &slice)
+        finish_slice(walk, <const floating*>params, &slice, step)
+        note_norm(walk, <const floating*>params, &slice)
     if not team_barrier(walk.words, walk.size):
         return False
     rest = clipped(walk, <const floating*>params, step)
-    column_phase(walk, params, first, rows, STEP, &rest)
+    of_bias = bias_step(&rest)
+    slice = no_slice(walk)
+    while next_slice(walk, &slice):
+        own(walk, <const floating*>params, &slice)
+        step_parameters(walk, params, <floating*>walk.grads + weights_of(&slice),
+                        weights_of(&slice), slice.rows * slice.layer.fan_out, &rest)
+        if slice.top == 0:
+            step_parameters(walk, params, <floating*>walk.grads + slice.layer.bias,
+                            slice.layer.bias, slice.layer.fan_out, &of_bias)
     return True
 
 

@@ -138,13 +138,14 @@ cdef inline void optimizer_step(floating* w, const floating* dw, floating* state
 cdef inline void whole_step(floating* w, floating* dw, floating* state, Py_ssize_t stride,
                             Py_ssize_t n, const Rule* rule, const Step* step) noexcept nogil:
     """Decay of w's slice, its step, and its average. dw may be overwritten."""
-    cdef Step rest = step[0]
+    cdef Step rest
     if step.keep != 1:
         # Before the weights change: the penalty belongs to those that the loss belongs to.
         objective_gradient(dw, w, n, step)
         decay(w, n, <floating>step.keep)
-        rest.alpha, rest.scale = 0, 1
-    optimizer_step(w, dw, state, stride, n, rule, &rest)
+        rest = Step(step.rate, 0, 1, 1, step.fresh)
+        step = &rest
+    optimizer_step(w, dw, state, stride, n, rule, step)
     if step.fresh != 0:
         average(state + state_rows(rule.optimizer) * stride, w, n, <floating>step.fresh)
 

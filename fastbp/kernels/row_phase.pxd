@@ -27,7 +27,7 @@ from fastbp.kernels.losses cimport gather_targets, loss_delta
 from fastbp.kernels.scratch cimport (
     batch_input,
     drops,
-    gathers,
+    drops_hidden,
     layer_rows,
     own_products,
     own_registers,
@@ -99,7 +99,7 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
     cdef floating* s_bo
     if walk.indptr == NULL:
         a_bi = batch_input(walk, params, first) + top * walk.features
-        if gathers(walk):
+        if walk.gathers:
             gather(walk, <floating*>a_bi, first + top, B)
     for l in range(walk.layers):
         layer = walk.plan + l
@@ -120,7 +120,7 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
                 finite[0] &= z_bo[r * layer.fan_out] - z_bo[r * layer.fan_out] == 0
         s_bo = layer_rows(walk, params, walk.slopes, layer, top)
         activate(walk, layer, z_bo, s_bo, B * layer.fan_out)
-        if l + 1 < walk.layers and drops(walk, l + 1):
+        if drops_hidden(walk, l):
             drop_units(walk, l, z_bo, s_bo, first + top, B)
         a_bi = z_bo
 
@@ -131,7 +131,7 @@ cdef inline void times_slope(const Walk* walk, const Layer* layer, floating* del
     cdef floating* s = layer_rows(walk, delta, walk.slopes, layer, top)
     cdef const floating* a = layer_rows(walk, delta, walk.activations, layer, top)
     cdef Py_ssize_t n = B * layer.fan_out, l = layer - walk.plan
-    if l + 1 < walk.layers and drops(walk, l + 1):
+    if drops_hidden(walk, l):
         if layer.activation == RELU:
             relu_dropout_backward(delta, a, n, <floating>dropout_scale(&walk.dropout, l + 1))
         else:

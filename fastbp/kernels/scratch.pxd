@@ -90,6 +90,11 @@ cdef inline bint drops(const Walk* walk, Py_ssize_t l) noexcept nogil:
     return walk.dropout.thresholds != NULL and walk.dropout.thresholds[l] > 0
 
 
+cdef inline bint drops_hidden(const Walk* walk, Py_ssize_t l) noexcept nogil:
+    """Whether units of layer l are dropped; never those of the output."""
+    return walk.dropout.thresholds != NULL and l + 1 < walk.layers and drops(walk, l + 1)
+
+
 cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     """Set the offsets of all regions and their total, in numbers, for batches of that many rows."""
     cdef Py_ssize_t l, outputs, slice_size = 0, product_size = 0
@@ -105,13 +110,13 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
         slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
         product_size = max(product_size, product_scratch(layer, walk.batch, use))
         has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
-                       or (l + 1 < walk.layers and drops(walk, l + 1)
-                           and layer.activation != RELU))
+                       or (drops_hidden(walk, l) and layer.activation != RELU))
     outputs = walk.plan[walk.layers - 1].fan_out
     walk.block = block_rows(walk) if backward else walk.batch
     walk.slice_size = padded(slice_size)
     walk.product_size = padded(product_size)
     walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
+    walk.gathers = (walk.order != NULL and walk.batch > 1) or drops(walk, 0)
     walk.gathered = 0
     walk.activations = 0
     if use in (EPOCH, EPOCH_CLIPPED):
@@ -129,15 +134,10 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.scratch_size = walk.gradient + (walk.size_params if materialized else 0)
 
 
-cdef inline bint gathers(const Walk* walk) noexcept nogil:
-    """Whether the dense rows of a batch are copied together: to put in order, or to change."""
-    return (walk.order != NULL and walk.batch > 1) or drops(walk, 0)
-
-
 cdef inline const floating* batch_input(const Walk* walk, const floating* _,
                                         Py_ssize_t first) noexcept nogil:
     """The dense rows of the batch that begins at sample `first`."""
-    if gathers(walk):
+    if walk.gathers:
         return <const floating*>walk.scratch + walk.gathered
     if walk.order != NULL:
         return <const floating*>walk.x + walk.order[first] * walk.features

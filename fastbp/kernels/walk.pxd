@@ -58,6 +58,7 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     void* grads             # NULL: each slice is stepped while in cache (fused)
     # The scratch: its address, and the offsets of its regions.
     void* scratch
+    bint gathers            # whether rows are copied together: to put in order, or to change
     bint has_slopes_of_tapes        # whether tapes compute f'(z), too
     Py_ssize_t batch        # rows that the regions have room for
     Py_ssize_t block        # rows of the batch that pass through all layers together
