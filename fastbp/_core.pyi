@@ -20,6 +20,12 @@ from fastbp.kernels.border import (
 DEBUG: bool
 TEAM_WORDS: int
 TEAM_STOP: int
+BEGUN: int
+DONE: int
+FIRST_STEP: int
+BEST_LOSS: int
+STALLS: int
+N_COUNTERS: int
 BLAS_ROWS: int
 BLAS_INT_MAX: int
 ACTIVATIONS: dict[str, int]
@@ -40,7 +46,7 @@ def use_backend(name: str) -> None: ...
 def scratch_size(
     program: Plan, batch: int, ranks: int, use: str, dropout: Dropout | None = None
 ) -> int: ...
-def train_epoch(
+def train_epochs(
     program: Plan,
     params: Floating,
     state: Floating,
@@ -168,3 +174,6 @@ def kernel_losses(
 ) -> None: ...
 def kernel_link(link: int, z: Floating) -> None: ...
 def kernel_dropout(a: Floating, s: Floating, dropout: Dropout, layer: int) -> None: ...
+def kernel_shuffle(order: NDArray[intp], generator: Any) -> None: ...
+def kernel_draw(most: int, generator: Any) -> int: ...
+def kernel_stalls(losses: NDArray[float64], tol: float, counters: NDArray[float64]) -> None: ...

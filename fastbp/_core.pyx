@@ -8,6 +8,8 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
+from cpython.pycapsule cimport PyCapsule_GetPointer
+
 from fastbp.kernels cimport (
     activations,
     affine,
@@ -23,6 +25,7 @@ from fastbp.kernels.binding cimport (
     bind_arrays,
     bind_backend,
     bind_dropout,
+    bind_epochs,
     bind_layout,
     bind_objective,
     bind_order,
@@ -42,13 +45,25 @@ from fastbp.kernels.binding cimport (
 )
 from fastbp.kernels.column_phase cimport (
     batch_weight,
-    clipped_column_phase,
-    column_phase,
     derive_columns,
     finish_columns,
-    next_step,
     penalty,
     sum_losses,
+)
+from fastbp.kernels.epochs cimport (
+    BEST_LOSS as AT_BEST_LOSS,
+    BEGUN as AT_BEGUN,
+    COUNTERS_END,
+    DONE as AT_DONE,
+    FIRST_STEP as AT_FIRST_STEP,
+    STALLS as AT_STALLS,
+    BitGenerator,
+    Epochs,
+    all_finite,
+    count_stall,
+    draw,
+    epochs_rank,
+    shuffle,
 )
 from fastbp.kernels.row_phase cimport (
     backward,
@@ -144,6 +159,9 @@ RULE_CONSTANTS = {"sgd": ("momentum", "nesterovs_momentum", *COMMON_CONSTANTS),
                   "adam": ("beta_1", "beta_2", "epsilon", *COMMON_CONSTANTS)}
 ALL_CONSTANTS = tuple(dict.fromkeys(name for names in RULE_CONSTANTS.values() for name in names))
 STATE_ROWS = {name: optimizers.state_rows(code) for name, code in OPTIMIZERS.items()}
+# Where the counters of the epochs of a call lie.
+BEGUN, DONE, FIRST_STEP = AT_BEGUN, AT_DONE, AT_FIRST_STEP
+BEST_LOSS, STALLS, N_COUNTERS = AT_BEST_LOSS, AT_STALLS, COUNTERS_END
 USES = {"epoch": EPOCH, "epoch_clipped": EPOCH_CLIPPED, "epoch_csr": EPOCH_CSR,
         "gradient": GRADIENT, "predict": PREDICT, "predict_arrays": PREDICT_ARRAYS,
         "examine": EXAMINE, "validate": VALIDATE}
@@ -175,45 +193,6 @@ def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use, dropout=N
 
 # ---- one rank's part ------------------------------------------------------------------------
 
-cdef void epoch_rank(const Walk* walk, floating* params, double* tally) noexcept nogil:
-    """One rank's part of an epoch. tally = loss times samples, samples, steps ever made."""
-    cdef Py_ssize_t k, first, rows, done = 0
-    cdef double weight, before = tally[2], loss = 0
-    cdef const floating* read = <const floating*>walk.origin_params  # by the next step
-    cdef bint leave = read != NULL
-    cdef optimizers.Step step
-    if not leave:
-        read = params
-    fill_registers(walk, <const floating*>params)
-    if not team_start(walk.words, walk.size):
-        return
-    for k in range((walk.samples + walk.batch - 1) // walk.batch):
-        first = k * walk.batch
-        rows = min(walk.batch, walk.samples - first)
-        row_phase(walk, read, first, rows)
-        if not team_barrier(walk.words, walk.size) or team_read(walk.words, team_leave):
-            return
-        weight = batch_weight(walk, first, rows)
-        if weight > 0:
-            if walk.rank == 0:
-                loss = sum_losses(walk, <const floating*>params, rows)
-            step = next_step(walk, done, before, weight)
-            if walk.rule.clip_norm <= 0:
-                column_phase(walk, params, first, rows, leave, &step)
-            elif not clipped_column_phase(walk, params, first, rows, leave, &step):
-                return
-            read, leave = params, False
-            done += 1
-        if not team_barrier(walk.words, walk.size):
-            return
-        if walk.rank == 0:
-            if weight > 0:
-                loss = walk.scale * loss + penalty(walk, <const floating*>params)
-                tally[0] += loss / weight * rows
-            tally[1] += rows
-            tally[2] = before + done
-
-
 cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexcept nogil:
     """One rank's part of the objective's gradient over all samples, walked in chunks."""
     cdef Py_ssize_t k, first, rows
@@ -239,26 +218,19 @@ cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexc
         tally[1] = walk.samples
 
 
-cdef bint all_finite(const floating* x, Py_ssize_t n) noexcept nogil:
-    """Whether no element is NaN or infinite: for all others x - x is 0."""
-    cdef Py_ssize_t i
-    cdef int odd = 0
-    for i in range(n):
-        odd |= x[i] - x[i] != 0
-    return odd == 0
-
-
 # ---- training -------------------------------------------------------------------------------
 
-def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[::1] scratch,
-                double[::1] tally, task, rank):
-    """One epoch of mini-batch steps, or the rest of one, in place; one rank's part of it.
+def train_epochs(program, floating[::1] params, floating[:, ::1] state, floating[::1] scratch,
+                 double[::1] tally, task, rank):
+    """Epochs of mini-batch steps, or the rest of one, in place; one rank's part of them.
 
-    tally receives the sum of batch loss times batch size and the samples of the finished batches;
-    steps are added to tally[2]. A stop leaves parameters, state and tally at a batch boundary.
-    With an origin they are first written in the first step.
+    tally receives the sum of batch loss times batch size and the samples of the finished batches
+    of the last epoch; steps are added to tally[2]. A stop leaves parameters, state and tally at a
+    batch boundary. With an origin they are first written in the first step.
     """
     cdef Walk walk
+    cdef Epochs epochs
+    cdef double alone[COUNTERS_END + 1]
     cdef uint64_t before
     cdef Use use = EPOCH
     bind_plan(&walk, program)
@@ -274,7 +246,8 @@ def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[
     elif walk.rule.clip_norm > 0:
         use = EPOCH_CLIPPED
     bind_layout(&walk, use, task.batch)
-    bind_rates(&walk, task.rates)
+    bind_epochs(&walk, &epochs, task, alone)
+    bind_rates(&walk, task.rates, epochs.most)
     check_sizes(&walk, params.shape[0], scratch.shape[0])
     walk.scratch, walk.state = &scratch[0], &state[0, 0]
     walk.grads = NULL if use == EPOCH else &scratch[walk.gradient]
@@ -283,11 +256,9 @@ def train_epoch(program, floating[::1] params, floating[:, ::1] state, floating[
     if tally.shape[0] < 3:
         raise ValueError(f"the tally has 3 numbers, not {tally.shape[0]}")
     bind_origin(&walk, &params[0], task.origin, tally[2])
-    if walk.rank == 0 and not task.goes_on:
-        tally[0] = tally[1] = 0
     with nogil:
         before = flush_to_zero()
-        epoch_rank(&walk, &params[0], &tally[0])
+        epochs_rank(&walk, &epochs, &params[0], &tally[0])
         flush_restore(before)
 
 

@@ -199,7 +199,7 @@ def run_epoch(
     scratch = network.scratch(problem.batch, size, use, dropout=dropout)
     ranks = [
         threading.Thread(
-            target=core.train_epoch,
+            target=core.train_epochs,
             args=(
                 network.program,
                 network.params,

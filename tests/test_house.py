@@ -299,7 +299,7 @@ def test_functions_are_short_and_have_few_parameters(path):
 @needs_source
 def test_functions_are_found():
     found = {name for path in FILES if path.suffix != ".h" for name, _, _ in functions_of(path)}
-    assert {"train_epoch", "column_phase", "kernel_step", "make_plan", "fit"} <= found
+    assert {"train_epochs", "column_phase", "kernel_step", "make_plan", "fit"} <= found
 
 
 # ---- build

@@ -150,7 +150,7 @@ BOXES = {
     "door": Box(
         LEFT,
         534,
-        "core.train_epoch(...)",
+        "core.train_epochs(...)",
         (
             "checks all arrays once; from here on",
             "no Python, no GIL, no allocation",

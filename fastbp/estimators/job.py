@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from numbers import Integral
 from time import perf_counter
 from typing import Any
 
@@ -127,6 +128,13 @@ def _random_state(request: Request) -> np.random.RandomState:
     if request.resumes:
         return random_state_of(state_of_fit(request.estimator))
     return check_random_state(copy.deepcopy(given) if request.inspects else given)
+
+
+def _owns_random_state(request: Request) -> bool:
+    """Whether nobody else has the generator of the job: it is new, and no function got it."""
+    estimator = request.estimator
+    is_new = request.resumes or isinstance(estimator.random_state, Integral)
+    return is_new and not callable(estimator.init)
 
 
 def _checked_sizes(request: Request) -> list[int]:
@@ -300,6 +308,7 @@ def _for_training(
         job.rule = LBFGS(estimator.tol, estimator.max_fun)
         return job
     job.shuffle = estimator.shuffle
+    job.shares_random_state = not _owns_random_state(request)
     job.batch_size = _batch_size(estimator, job.course.n_samples)
     job.course.start = start
     is_sparse = isinstance(job.samples.x, CSR)

@@ -14,6 +14,7 @@ from typing import Any
 from fastbp.kernels.border import (
     CSR,
     Dropout,
+    Epochs,
     LoweredObjective,
     Origin,
     Plan,
@@ -27,6 +28,7 @@ __all__ = [
     "CSR",
     "LEVELS",
     "Dropout",
+    "Epochs",
     "LoweredObjective",
     "Origin",
     "Plan",

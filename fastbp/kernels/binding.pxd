@@ -14,11 +14,14 @@ from cpython.buffer cimport (
 )
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cython cimport floating
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc cimport math
 from libc.stdint cimport int32_t, int64_t, intptr_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from fastbp.kernels.activations cimport is_activation
 from fastbp.kernels.blas cimport bind_blas, blas_is_bound
+from fastbp.kernels.epochs cimport COUNTERS_END, BitGenerator, Epochs
 from fastbp.kernels.losses cimport (
     LINK_SOFTMAX,
     LOG_LOSS,
@@ -421,13 +424,54 @@ cdef inline int bind_dropout(Walk* walk, dropout) except -1:
     return 0
 
 
-cdef inline int bind_rates(Walk* walk, const double[:, ::1] rates) except -1:
-    """A row of rates for all steps, or one for each; the caller keeps them."""
-    cdef Py_ssize_t steps = (walk.samples + walk.batch - 1) // walk.batch
-    if rates is None or rates.shape[1] < 1 or (rates.shape[0] != 1 and rates.shape[0] < steps):
-        raise ValueError(f"rates have a row for each of {steps} steps, or one for all")
-    walk.rates = &rates[0, 0]
-    walk.rate_stride = rates.shape[1] if rates.shape[0] > 1 else 0
+cdef inline int bind_epochs(const Walk* walk, Epochs* epochs, task, double* alone) except -1:
+    """The epochs of a task. The caller keeps them.
+
+    None: one epoch in the order that the task has, with its loss and counters in `alone`.
+    """
+    cdef double[::1] counters, losses
+    cdef Py_ssize_t[::1] order
+    cdef Py_ssize_t k
+    wanted = task.epochs
+    epochs.is_rest = task.goes_on
+    epochs.order, epochs.generator = NULL, NULL
+    if wanted is None:
+        epochs.most, epochs.tol, epochs.patience = 1, 0, math.INFINITY
+        for k in range(COUNTERS_END):
+            alone[k] = 0
+        epochs.counters, epochs.losses = alone, alone + COUNTERS_END
+        return 0
+    counters, losses = wanted.counters, wanted.losses
+    epochs.most, epochs.tol, epochs.patience = losses.shape[0], wanted.tol, wanted.patience
+    if epochs.most < 1 or counters.shape[0] != COUNTERS_END:
+        raise ValueError(f"epochs have room for a loss at least and {COUNTERS_END} counters, not "
+                         f"{epochs.most} and {counters.shape[0]}")
+    epochs.counters, epochs.losses = &counters[0], &losses[0]
+    if wanted.generator is not None:
+        if walk.order == NULL:
+            raise ValueError("there is no order to shuffle")
+        order = task.order
+        epochs.order = &order[0]
+        epochs.generator = <BitGenerator*>PyCapsule_GetPointer(wanted.generator, "BitGenerator")
+    return 0
+
+
+cdef inline int bind_rates(Walk* walk, const double[:, ::1] rates, Py_ssize_t epochs) except -1:
+    """A row of rates for all steps, for each epoch or for each step; the caller keeps them."""
+    cdef Py_ssize_t steps = (walk.samples + walk.batch - 1) // walk.batch, rows
+    if rates is None or rates.shape[1] < 1:
+        raise ValueError("rates have rows of a number at least")
+    rows = rates.shape[0]
+    walk.rates, walk.rate_stride, walk.epoch_stride = &rates[0, 0], 0, 0
+    if rows == 1:
+        return 0
+    if rows == epochs:
+        walk.epoch_stride = rates.shape[1]
+    elif rows >= steps * epochs:
+        walk.rate_stride, walk.epoch_stride = rates.shape[1], steps * rates.shape[1]
+    else:
+        raise ValueError(f"rates have a row for each of {steps} steps of {epochs} epochs, for each "
+                         f"epoch or for all, not {rows}")
     return 0
 
 

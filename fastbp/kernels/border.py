@@ -1,5 +1,6 @@
 """The values that cross the border of the compiled core: plain tuples with names."""
 
+from math import inf
 from typing import Any, NamedTuple, TypeAlias
 
 from numpy import float64, int32, int64, intp, uint32, uint64
@@ -80,6 +81,16 @@ class Dropout(NamedTuple):
     seen: NDArray[uint64]  # one number: the samples before those of the task
 
 
+class Epochs(NamedTuple):
+    """Epochs of one call, which end early if the loss stalls or is not finite."""
+
+    losses: NDArray[float64]  # of each epoch; their number is that of epochs at most
+    counters: NDArray[float64]  # written, by the core's BEGUN, DONE, ...
+    generator: Any = None  # capsule of the bit generator that shuffles the order; None: it stays
+    tol: float = 0.0  # smallest improvement of the loss that counts
+    patience: float = inf  # epochs in a row without one that are tolerated
+
+
 class Task(NamedTuple):
     """The work of the ranks of a team."""
 
@@ -88,9 +99,10 @@ class Task(NamedTuple):
     rule: dict[str, Any] | None = None  # the fields of the core's Rule
     order: NDArray[intp] | None = None  # None: the rows in their own order
     batch: int = 1
-    # A row per performed step, or one row for all steps: the scheduled rate, of which the core
-    # makes the one that the optimizer multiplies by.
+    # A row per performed step, per epoch, or one row for all: the scheduled rate, of which the
+    # core makes the one that the optimizer multiplies by.
     rates: NDArray[float64] | None = None
     origin: Origin | None = None  # None: the first step reads what it changes
     goes_on: bool = False  # whether the tally goes on from that of the samples before
     dropout: Dropout | None = None
+    epochs: Epochs | None = None  # None: one epoch

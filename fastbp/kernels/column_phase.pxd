@@ -289,13 +289,14 @@ cdef inline double batch_weight(const Walk* walk, Py_ssize_t first, Py_ssize_t r
     return total
 
 
-cdef inline Step next_step(const Walk* walk, Py_ssize_t done, double before,
+cdef inline Step next_step(const Walk* walk, Py_ssize_t epoch, Py_ssize_t done, double before,
                            double weight) noexcept nogil:
-    """The next step, after `done` steps of this epoch and `before` of earlier ones.
+    """The next step, after `done` steps of this epoch of the call and `before` of earlier ones.
 
     The decay of the weights has the scheduled rate, not Adam's corrected one.
     """
-    cdef double rate = walk.rates[done * walk.rate_stride], number = before + done + 1
+    cdef double rate = walk.rates[epoch * walk.epoch_stride + done * walk.rate_stride]
+    cdef double number = before + done + 1
     cdef double fresh = 0
     if walk.rule.ema_decay > 0:
         fresh = 1 if number == 1 else 1 - walk.rule.ema_decay

@@ -194,3 +194,24 @@ def kernel_dropout(floating[:, ::1] a, floating[:, ::1] s, dropout, Py_ssize_t l
     if a.shape[0] != s.shape[0] or a.shape[1] != s.shape[1] or a.shape[0] * a.shape[1] == 0:
         raise ValueError("units and slopes are as many, one at least")
     dropping.dropout_forward(&a[0, 0], &s[0, 0], a.shape[0], a.shape[1], &walk.dropout, layer, 0)
+
+
+def kernel_shuffle(Py_ssize_t[::1] order, generator):
+    """Shuffle an order as RandomState does, by the capsule of its bit generator."""
+    cdef BitGenerator* bits = <BitGenerator*>PyCapsule_GetPointer(generator, "BitGenerator")
+    if order.shape[0] > 0:
+        shuffle(&order[0], order.shape[0], bits)
+
+
+def kernel_draw(uint64_t most, generator):
+    """An integer from 0 to `most`."""
+    return draw(<BitGenerator*>PyCapsule_GetPointer(generator, "BitGenerator"), most)
+
+
+def kernel_stalls(const double[::1] losses, double tol, double[::1] counters):
+    """Count the stalls of losses, one after the other."""
+    cdef Py_ssize_t k
+    if counters.shape[0] != COUNTERS_END:
+        raise ValueError(f"there are {COUNTERS_END} counters, not {counters.shape[0]}")
+    for k in range(losses.shape[0]):
+        count_stall(&counters[0], losses[k], tol)

@@ -2,124 +2,235 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import nullcontext
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.kernels import CSR, Rank, Task, core, variant
+from fastbp.kernels import CSR, Epochs, LoweredObjective, Plan, Task, core, variant
 from fastbp.network import epoch_use
-from fastbp.threads import Team
-from fastbp.training.course import Course
+from fastbp.threads import Team, lent
+from fastbp.training.course import Epoch
 from fastbp.training.dropout import lower_dropout
 from fastbp.training.factors import Steps
 from fastbp.training.job import Job
 from fastbp.training.rule import Optimizer
+from fastbp.training.watches import Patience, Watch
+
+CALL_SECONDS = 0.01  # that several epochs are meant to take: Ctrl-C may have to wait for the last
 
 
 class EpochRunner:
-    """Runs the epochs of a job by the ranks of a team: each call the steps of the next one.
+    """Runs the epochs of a job by the ranks of a team: each call the steps of the next ones.
+
+    A call has several epochs where nothing in Python looks at each of them. The core then draws
+    their orders and counts their stalls.
 
     Parameters
     ----------
     job : Job
     optimizer : Optimizer
     ranks : Team
+    watches : sequence of Watch
     """
 
-    def __init__(self, job: Job, optimizer: Optimizer, ranks: Team) -> None:
-        course = job.course
+    def __init__(
+        self, job: Job, optimizer: Optimizer, ranks: Team, watches: Sequence[Watch]
+    ) -> None:
+        course, factor = job.course, optimizer.schedule.factor
         if job.shuffle and course.order is None:
             course.order = np.arange(course.n_samples, dtype=np.intp)
         self.job, self.optimizer, self.ranks, self.course = job, optimizer, ranks, course
-        self.order = _order_of_the_core(course)
+        self.generator = _bit_generator_of(course.random_state) if job.shuffle else None
+        self.order = course.order
+        if job.shuffle and self.generator is None and course.order is not None:
+            # The user may keep the order itself, and the core checks it once in a call.
+            self.order = course.order.copy()
         self.n_steps = math.ceil(course.n_samples / job.batch_size)
-        self.varies = optimizer.schedule.factor is not None
-        self.rates = np.empty((self.n_steps if self.varies else 1, 1))
-        self.written: float | None = None
         self.dropout = lower_dropout(job.dropout, optimizer.seed)
-        self.door = self._door(self.rates, self.order)
+        self.patience = next((watch for watch in watches if isinstance(watch, Patience)), None)
+        self.takes_several = (
+            (self.generator is not None or not job.shuffle)
+            and (factor is None or factor.in_advance)
+            and not any(watch.sees_each_epoch for watch in watches)
+        )
+        self.most = 1  # epochs of the next call
+        self.losses, self.counters = np.empty(0), np.zeros(core.N_COUNTERS)
+        self.rates = np.empty((0, 1))
+        program, objective = job.objective.lower(course.network)
+        self.door = variant(core.train_epochs, course.network.params.dtype)
+        self.task, self.arguments = self._task(objective), self._arguments(program)
 
-    def __call__(self) -> float:
-        """Perform the steps of the next epoch. Returns the seconds that they took."""
+    def __call__(self) -> Epoch | None:
+        """Perform the steps of the next epochs.
+
+        Returns
+        -------
+        epoch : Epoch or None
+            The epoch, which the caller has to append to the course. None: all were appended.
+        """
         course = self.course
         if self.dropout is not None:
             self.dropout.seen[0] = course.t % 2**64
         if course.is_cut:
-            began = perf_counter()
-            self._run_rest()
-        else:
+            return self._rest()
+        first = len(course.epochs)
+        most = min(self.most, self.job.max_iter - first)
+        # While the core draws, others wait for the generator: never for an epoch that may be long.
+        generator = self.generator if most > 1 or not self.job.shares_random_state else None
+        if generator is None:
+            self._shuffle()
+        self._prepare(most, generator)
+        began = perf_counter()
+        try:
+            try:
+                with nullcontext() if generator is None else lent(generator.lock):
+                    self._run(self.task)
+            finally:
+                self._note(first, began)
+        except BaseException:  # again: an interrupt may have come within it
+            self._note(first, began)
+            raise
+        if self.takes_several:
+            return None
+        return self._finished(began)[0]
+
+    def _shuffle(self) -> None:
+        """Draw the order of the next epoch, as `sklearn.utils.shuffle` does."""
+        course, order = self.course, self.course.order
+        if self.job.shuffle and order is not None:
             course.begin_epoch()
-            if self.job.shuffle and course.order is not None:  # as `sklearn.utils.shuffle` does
-                course.random_state.shuffle(course.order)
-                if self.order is not None and self.order is not course.order:
-                    self.order[...] = course.order
-            if self.varies or self.optimizer.rate != self.written:
-                self.rates[...] = self.optimizer.rates(self._steps())
-                self.optimizer.rate = self.written = self.rates.item(-1)
-            began = perf_counter()
-            self.ranks.run(self.door)
-        course.leave_origin()
-        return perf_counter() - began
+            course.random_state.shuffle(order)
+            if self.order is not None and self.order is not order:
+                self.order[...] = order
 
-    def _run_rest(self) -> None:
+    def _rest(self) -> Epoch:
         """Perform the steps that are left of an epoch that a stop has cut short."""
-        course, tally = self.course, self.optimizer.tally
-        done, n_samples = int(tally[1]), course.n_samples
-        rates = self.optimizer.rates(self._steps())
-        self.optimizer.rate = rates.item(-1)
-        if done == n_samples:
-            return
-        if self.dropout is not None:
-            self.dropout.seen[0] += done
-        order = np.arange(n_samples, dtype=np.intp) if self.order is None else self.order
-        if len(rates) > 1:
-            rates = rates[int(tally[2] - course.first_step) :]
-        self.ranks.run(self._door(rates, order[done:], goes_on=True))
+        course, optimizer, began = self.course, self.optimizer, perf_counter()
+        tally, n_samples = optimizer.tally, course.n_samples
+        done = int(tally[1])
+        rates = optimizer.rates(self._steps(0))
+        optimizer.rate = rates.item(-1)
+        if done < n_samples:
+            if self.dropout is not None:
+                self.dropout.seen[0] += done
+            order = np.arange(n_samples, dtype=np.intp) if self.order is None else self.order
+            if len(rates) > 1:
+                rates = rates[int(tally[2] - course.first_step) :]
+            rest = self.task._replace(order=order[done:], rates=rates, goes_on=True, epochs=None)
+            self._run(rest)
+        course.leave_origin()
+        seconds = perf_counter() - began
+        return Epoch(tally.item(0) / n_samples, None, None, seconds, optimizer.rate)
 
-    def _steps(self) -> Steps:
-        """The steps of the next epoch; beyond the planned ones the last one is repeated."""
-        epoch, planned = self.course.optimizer_epochs, self.job.planned or self.job.max_iter
+    def _run(self, task: Task) -> None:
+        """Let the ranks perform a task."""
+        self.ranks.run(functools.partial(self.door, *self.arguments, task))
+
+    def _prepare(self, most: int, generator: Any) -> None:
+        """Set the task: this number of epochs, with their rates and what draws their orders."""
+        course, counters, schedule = self.course, self.counters, self.optimizer.schedule
+        counters[:] = 0
+        counters[core.BEST_LOSS] = course.best_loss
+        counters[core.STALLS] = course.no_improvement_count
+        capsule = None if generator is None else generator.capsule
+        is_same = self.task.epochs is not None and self.task.epochs.generator is capsule
+        if (
+            is_same
+            and schedule.factor is None
+            and (schedule.rules.after_epoch is None or most == 1)
+            and most == len(self.losses)
+            and len(self.rates) == 1
+            and self.rates.item(0) == self.optimizer.rate
+        ):
+            return
+        self.losses, self.rates = np.empty(most), self._rates(most)
+        epochs = Epochs(self.losses, counters, capsule)
+        if self.patience is not None and self.takes_several:
+            epochs = epochs._replace(tol=self.patience.tol, patience=self.patience.most)
+        self.task = self.task._replace(rates=self.rates, epochs=epochs)
+
+    def _note(self, first: int, began: float) -> None:
+        """Take notice of what a call has done, also if it was stopped; twice changes nothing."""
+        course, counters = self.course, self.counters
+        begun = int(counters[core.BEGUN])
+        if not begun:
+            return
+        course.first_step, course.tallied = counters.item(core.FIRST_STEP), first + begun - 1
+        self.optimizer.rate = self._rate_of(begun - 1)
+        course.leave_origin()
+        epochs = self._finished(began)
+        if not (self.takes_several and epochs):
+            return
+        course.epochs[first:] = epochs
+        if self.patience is not None:
+            course.best_loss = counters.item(core.BEST_LOSS)
+            course.no_improvement_count = int(counters[core.STALLS])
+        self.most = max(1, min(2 * len(epochs), int(CALL_SECONDS / epochs[0].seconds)))
+
+    def _finished(self, began: float) -> list[Epoch]:
+        """The epochs that the call has finished. Each has the same share of the time."""
+        losses = self.losses[: int(self.counters[core.DONE])].tolist()
+        seconds = (perf_counter() - began) / max(len(losses), 1)
+        return [Epoch(loss, None, None, seconds, self._rate_of(k)) for k, loss in enumerate(losses)]
+
+    def _rates(self, most: int) -> NDArray[np.float64]:
+        """Rates of the next epochs: a row for each step, for each epoch, or for all."""
+        course, optimizer = self.course, self.optimizer
+        after_epoch = optimizer.schedule.rules.after_epoch
+        if optimizer.schedule.factor is not None:
+            return np.concatenate([optimizer.rates(self._steps(k)) for k in range(most)])
+        rates = [optimizer.rate]
+        if after_epoch is not None:
+            for k in range(1, most):
+                progress = optimizer.progress(course.t + k * course.n_samples)
+                rates.append(after_epoch(progress._replace(rate=rates[-1])))
+        return np.array(rates, np.float64).reshape(-1, 1)
+
+    def _rate_of(self, k: int) -> float:
+        """The rate of the last step of epoch k of a call."""
+        rows = len(self.rates)
+        if rows == 1:
+            return self.rates.item(0)
+        return self.rates.item(k if rows == len(self.losses) else (k + 1) * self.n_steps - 1)
+
+    def _steps(self, k: int) -> Steps:
+        """The steps of the k-th of the next epochs; beyond the plan the last one is repeated."""
+        epoch, planned = self.course.optimizer_epochs + k, self.job.planned or self.job.max_iter
         total = planned * self.n_steps
         t = np.arange(self.n_steps, dtype=np.float64) + epoch * self.n_steps
         return Steps(np.minimum(t, total - 1), total, epoch)
 
-    def _door(
-        self, rates: NDArray[np.float64], order: NDArray[np.intp] | None, goes_on: bool = False
-    ) -> Callable[[Rank], object]:
-        """The door that trains one epoch, with its scratch memory."""
-        job, course, optimizer = self.job, self.course, self.optimizer
-        network = course.network
-        program, objective = job.objective.lower(network)
+    def _task(self, objective: LoweredObjective) -> Task:
+        """The task of one epoch, still without rates."""
+        job = self.job
+        return Task(
+            job.samples,
+            objective,
+            self.optimizer.rule.lower(),
+            self.order,
+            job.batch_size,
+            origin=self.course.origin,
+            dropout=self.dropout,
+        )
+
+    def _arguments(self, program: Plan) -> tuple[Any, ...]:
+        """The arguments of the door before the task, with its scratch memory."""
+        job, network, optimizer = self.job, self.course.network, self.optimizer
         use = epoch_use(isinstance(job.samples.x, CSR), optimizer.rule.clips)
-        return functools.partial(
-            variant(core.train_epoch, network.params.dtype),
+        return (
             program,
             network.params,
             optimizer.state,
             network.scratch(job.batch_size, self.ranks.size, use, program, self.dropout),
             optimizer.tally,
-            Task(
-                job.samples,
-                objective,
-                optimizer.rule.lower(),
-                order,
-                job.batch_size,
-                rates,
-                course.origin,
-                goes_on,
-                self.dropout,
-            ),
         )
 
 
-def _order_of_the_core(course: Course) -> NDArray[np.intp] | None:
-    """The array from which the core reads the order: a copy if a user may keep the order itself.
-
-    The core checks it once in each epoch, so nobody else may write to it. NumPy's own RandomState
-    keeps no reference to what it shuffles, but the user's may be another class.
-    """
-    if course.order is None or type(course.random_state) is np.random.RandomState:
-        return course.order
-    return course.order.copy()
+def _bit_generator_of(random_state: np.random.RandomState) -> Any:
+    """The bit generator from which the core shuffles as this generator does; None if unknown."""
+    bits = random_state._bit_generator if type(random_state) is np.random.RandomState else None
+    return bits if type(bits) is np.random.MT19937 else None

@@ -6,7 +6,7 @@ A factor depends on the step t = 0, 1, ... of T: T is `max_iter` times the steps
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,15 @@ class Steps(NamedTuple):
 
 
 class Factor:
-    """The base class of schedules that are factors: plain data, equal by value."""
+    """The base class of schedules that are factors: plain data, equal by value.
+
+    Attributes
+    ----------
+    in_advance : bool
+        Whether it may be called long before its epoch.
+    """
+
+    in_advance: ClassVar[bool] = True
 
     def __call__(self, steps: Steps) -> NDArray[np.float64]:
         """The factor of each step."""
@@ -188,6 +196,8 @@ class OfEpoch(Factor):
     """The factor that a user's function returns for the number of the epoch."""
 
     function: Callable[[int], Any]
+
+    in_advance: ClassVar[bool] = False  # users may look at the clock, or at files
 
     def __call__(self, steps: Steps) -> NDArray[np.float64]:
         factor = self.function(steps.epoch)

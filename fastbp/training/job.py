@@ -34,6 +34,8 @@ class Job:
         Number of epochs that the schedule of the rate spans; None: `max_iter`.
     shuffle : bool
         Whether each epoch draws a new order.
+    shares_random_state : bool
+        Whether others may draw from the generator of the course meanwhile.
     early_stopping : bool
         Whether the validation score decides which weights are kept.
     incremental : bool
@@ -53,6 +55,7 @@ class Job:
     max_iter: int = 1
     planned: int | None = None
     shuffle: bool = True
+    shares_random_state: bool = True
     early_stopping: bool = False
     incremental: bool = False
     n_threads: int | None = None

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from fastbp.threads import step_cost, team
-from fastbp.training.course import Course, Epoch
+from fastbp.training.course import Course
 from fastbp.training.epochs import EpochRunner
 from fastbp.training.job import Job
 from fastbp.training.overflow import NON_FINITE, explain_loss, warnings_of
@@ -71,23 +71,23 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     course, network = job.course, job.network
     begins, records = hooks(watches, "before_epoch"), hooks(watches, "record")
     counts, endings = hooks(watches, "count"), hooks(watches, "after_epoch")
-    after_epoch, total = optimizer.schedule.rules.after_epoch, optimizer.tally.item
+    after_epoch = optimizer.schedule.rules.after_epoch
     step_work = STEP_WORK + job.work_per_sample * job.batch_size + 8 * network.params.size
     cost = step_cost(step_work, network.params.size)
     epoch_work = step_work * math.ceil(course.n_samples / job.batch_size)
     with team(job.n_threads, cost, job.batch_size, epoch_work) as ranks:
-        run_epoch = EpochRunner(job, optimizer, ranks)
-        for _ in range(len(course.epochs), job.max_iter):
+        run_epochs = EpochRunner(job, optimizer, ranks, watches)
+        while len(course.epochs) < job.max_iter:
             for begin in begins:
                 begin(course)
-            seconds = run_epoch()
-            loss = total(0) / course.n_samples
-            epoch = Epoch(loss, None, None, seconds, optimizer.rate)
-            for record in records:
-                epoch = record(course, epoch, ranks)
-            course.epochs.append(epoch)
-            for count in counts:
-                count(course)
+            epoch = run_epochs()
+            if epoch is not None:
+                for record in records:
+                    epoch = record(course, epoch, ranks)
+                course.epochs.append(epoch)
+                for count in counts:
+                    count(course)
+            loss = course.epochs[-1].loss
             if not course.is_finite():
                 return NON_FINITE
             if math.isnan(loss):  # possible with finite parameters: derivatives may be finite

@@ -16,7 +16,15 @@ from fastbp.training.validation_set import ValidationSet
 
 
 class Watch:
-    """The base class of watches. Its methods do nothing."""
+    """The base class of watches. Its methods do nothing.
+
+    Attributes
+    ----------
+    sees_each_epoch : bool
+        Whether it has to be called after each epoch. If False, it may be called after several.
+    """
+
+    sees_each_epoch: ClassVar[bool] = True
 
     def before_epoch(self, course: Course) -> None:
         """Called before each epoch."""
@@ -103,6 +111,7 @@ class Patience(Watch):
     most: float
     verbose: bool
 
+    sees_each_epoch: ClassVar[bool] = False  # the core counts as `count` does
     what: ClassVar[str] = "Training loss"
     reason: ClassVar[str] = "tol"
 
@@ -146,6 +155,7 @@ class PatienceWithScore(Patience):
 
     nan_stalls: bool = False
 
+    sees_each_epoch: ClassVar[bool] = True
     what: ClassVar[str] = "Validation score"
     reason: ClassVar[str] = "early_stopping"
 
@@ -159,7 +169,7 @@ class PatienceWithScore(Patience):
 
 @dataclass(frozen=True)
 class TimeLimit(Watch):
-    """Ends training after the first epoch that ends too late.
+    """Ends training after the first epoch that ends too late, or some short ones later.
 
     Parameters
     ----------
@@ -171,6 +181,8 @@ class TimeLimit(Watch):
 
     seconds: float
     deadline: float
+
+    sees_each_epoch: ClassVar[bool] = False
 
     def after_epoch(self, course: Course, team: Team | None) -> str:
         if perf_counter() < self.deadline:

@@ -147,7 +147,7 @@ class Epoch:
         task = self.problem.task(**task)
         alone = self.problem.alone()
         arguments = network.plan, network.params, state, scratch, np.zeros(3), task, alone
-        core.train_epoch(*arguments)
+        core.train_epochs(*arguments)
 
 
 @pytest.mark.parametrize("at", [0, 17, 49])
@@ -326,7 +326,7 @@ def all_doors(network, whole):
         return memory[-1][1000:-1000]
 
     calls = {
-        "epoch": lambda s: core.train_epoch(
+        "epoch": lambda s: core.train_epochs(
             whole, params.copy(), state, s, np.zeros(3), task, rank
         ),
         "gradient": lambda s: core.loss_gradient(
@@ -409,7 +409,7 @@ def race(sizes):
         ends, out, rank = time.monotonic() + 1.5, np.empty((n, 2)), Rank(words, 0, 1)
         while time.monotonic() < ends:
             scratch = network.scratch(50, 1, "epoch_csr")
-            core.train_epoch(network.plan, network.params, state, scratch, np.zeros(3), task, rank)
+            core.train_epochs(network.plan, network.params, state, scratch, np.zeros(3), task, rank)
             words[:] = 0
             scratch, grads = network.scratch(50, 1, "gradient"), np.empty_like(network.params)
             core.loss_gradient(

@@ -33,9 +33,9 @@ class Doors:
     def scratch_size(self):
         core.scratch_size(self.program, self.problem.n, 1, "epoch")
 
-    def train_epoch(self):
+    def train_epochs(self):
         state, scratch = state_of(self.network, "sgd"), self.scratch("epoch")
-        core.train_epoch(
+        core.train_epochs(
             self.program,
             self.network.params,
             state,
@@ -101,10 +101,10 @@ class Doors:
         core.kernel_step(np.zeros(state.size), np.zeros(state.size), state, self.rule, 1, 0, 1)
 
 
-OF_OBJECTIVES = ("train_epoch", "loss_gradient", "deltas", "kernel_losses")
+OF_OBJECTIVES = ("train_epochs", "loss_gradient", "deltas", "kernel_losses")
 OF_LINKS = (*OF_OBJECTIVES, "predict", "predict_arrays", "kernel_link")
 OF_PLANS = (*OF_OBJECTIVES, "scratch_size", "predict", "predict_arrays", "look", "pull_back")
-OF_RULES = ("train_epoch", "kernel_rate", "kernel_step")
+OF_RULES = ("train_epochs", "kernel_rate", "kernel_step")
 
 
 def program_of(network, *expressions):

@@ -223,17 +223,17 @@ def test_damaged_dropout_is_refused():
         scratch = network.scratch(problem.n, 1, "epoch", dropout=dropout_of(0.1, 0.1, 0.1))
         arguments = network.plan, network.params, state, scratch, np.zeros(3)
         with pytest.raises(ValueError, match=text):
-            core.train_epoch(*arguments, problem.task(dropout=wrong), problem.alone())
+            core.train_epochs(*arguments, problem.task(dropout=wrong), problem.alone())
         small = network.scratch(problem.n, 1, "epoch")  # without slopes
         arguments = network.plan, network.params, state, small, np.zeros(3)
         task = problem.task(dropout=dropout_of(0.1, 0.1, 0.1))
         with pytest.raises(ValueError, match="numbers of scratch are needed"):
-            core.train_epoch(*arguments, task, problem.alone())
+            core.train_epochs(*arguments, task, problem.alone())
     sparse = Problem("tanh", sparse=True)
     scratch = sparse.network.scratch(sparse.n, 1, "epoch_csr", dropout=dropout_of(0.1, 0, 0))
     arguments = sparse.network.plan, sparse.network.params, state_of(sparse.network, "sgd")
     with pytest.raises(ValueError, match="entries of CSR rows cannot be dropped"):
-        core.train_epoch(
+        core.train_epochs(
             *arguments,
             scratch,
             np.zeros(3),

@@ -437,7 +437,7 @@ def ten_losses(optimizer):
     problem.x = np.cos(np.arange(96.0)).reshape(16, 6)
     problem.y = (np.arange(16.0) % 4).reshape(16, 1)
     for _ in range(10):
-        core.train_epoch(
+        core.train_epochs(
             network.plan,
             network.params,
             state,
@@ -620,7 +620,7 @@ def test_training_flushes_denormals_and_restores_the_mode(door):
         problem.x = problem.X = np.zeros_like(problem.X)
         network, state = problem.network, state_of(problem.network, "adam")
         state[:] = tiny
-        core.train_epoch(
+        core.train_epochs(
             network.plan,
             network.params,
             state,
@@ -644,7 +644,7 @@ def test_a_stop_before_a_batch_changes_nothing(stop):
     network, words, tally = problem.network.copy(), problem.words(), np.ones(3)
     words[48] = stop  # team_stop
     task, rank = problem.task(), Rank(words, 0, 1)
-    core.train_epoch(
+    core.train_epochs(
         network.plan,
         network.params,
         state_of(network, "sgd"),
@@ -694,7 +694,7 @@ def test_doors_check_sizes():
         words = problem.words() if words is None else words
         state = state_of(network, "sgd") if state is None else state
         task = problem.task(samples=Samples(x, y, weight), **task)
-        core.train_epoch(plan, params, state, scratch, tally, task, Rank(words, 0, 1))
+        core.train_epochs(plan, params, state, scratch, tally, task, Rank(words, 0, 1))
 
     for message, wrong in {
         "parameters": dict(params=network.params[:-1].copy()),

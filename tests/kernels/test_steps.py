@@ -189,9 +189,9 @@ def test_a_state_without_the_row_of_the_average_is_refused():
     arguments = [network.plan, network.params, state_of(network, "adam")]
     arguments += [network.scratch(problem.n, 1, "epoch"), np.zeros(3), problem.task()]
     with pytest.raises(ValueError, match="the optimizer's state does not fit the plan"):
-        core.train_epoch(*arguments, problem.alone())
+        core.train_epochs(*arguments, problem.alone())
     # Clipping needs room for the whole gradient.
     problem.rule = rule_of("adam", clip_norm=1.0)
     arguments[5] = problem.task()
     with pytest.raises(ValueError, match="numbers of scratch are needed"):
-        core.train_epoch(*arguments, problem.alone())
+        core.train_epochs(*arguments, problem.alone())

@@ -71,7 +71,7 @@ def batch_boundaries(model, X, y, epochs):
     for _ in range(epochs):
         for first in range(0, len(X), size):
             order = np.arange(first, min(first + size, len(X)))
-            core.train_epoch(
+            core.train_epochs(
                 network.plan,
                 network.params,
                 optimizer.state,

@@ -183,7 +183,7 @@ def epoch_of(problem, failing):
     def door(rank):
         if failing and rank.rank == 1:
             raise RuntimeError("rank 1 fails")
-        core.train_epoch(
+        core.train_epochs(
             network.plan,
             network.params,
             state_of(network, "sgd"),
@@ -433,7 +433,7 @@ def test_a_cancelled_launch_runs_nothing():
     network, words = problem.network, problem.words()
     before, tally = network.params.copy(), np.zeros(3)
     rank = threading.Thread(
-        target=core.train_epoch,
+        target=core.train_epochs,
         args=(
             network.plan,
             network.params,
@@ -460,7 +460,7 @@ def test_the_abort_word_frees_a_rank_at_any_barrier():
     task = problem.task()
     ranks = [
         threading.Thread(
-            target=core.train_epoch,
+            target=core.train_epochs,
             args=(
                 network.plan,
                 network.params,
