@@ -59,7 +59,13 @@ def loss_gradient(
     rank: Rank,
 ) -> None: ...
 def predict(
-    program: Plan, params: Floating, scratch: Floating, x: Rows, out: Floating, link: int
+    program: Plan,
+    params: Floating,
+    scratch: Floating,
+    x: Rows,
+    out: Floating,
+    link: int,
+    widths: NDArray[float64] | None = None,
 ) -> bool: ...
 def predict_arrays(
     program: Plan,
@@ -69,6 +75,7 @@ def predict_arrays(
     x: Rows,
     out: Floating,
     link: int,
+    widths: NDArray[float64] | None = None,
 ) -> bool: ...
 def validate(
     program: Plan,
@@ -166,5 +173,5 @@ def kernel_losses(
     losses_b: Floating,
     scratch: Floating,
 ) -> None: ...
-def kernel_link(link: int, z: Floating) -> None: ...
+def kernel_link(link: int, z: Floating, widths: NDArray[float64] | None = None) -> None: ...
 def kernel_dropout(a: Floating, s: Floating, dropout: Dropout, layer: int) -> None: ...
