@@ -18,8 +18,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp.estimators.guard import guard_of, is_whole
 from fastbp.estimators.inputs import draft_of
-from fastbp.estimators.labels import Labels
+from fastbp.estimators.labels import Labels, TargetBinarizers, known_labels
 from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.estimators.targets import LINK, check_width
 from fastbp.kernels import core
 from fastbp.network import Network, check_arrays, params_dtype
 
@@ -242,6 +243,8 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
     ):
         network = Network(units, activation, dtype)
     labels = _labels(attributes, units[-1]) if has_classes else Labels()
+    if link == LINK and not labels.targets:
+        raise ValueError(f"out_activation_ {link!r} needs a model of several targets.")
     names = FACTS if has_classes else FACTS[:-1]
     facts = (list(v) if isinstance(v, list) else v for v in map(attributes.get, names))
     return Model(
@@ -309,6 +312,10 @@ def _labels(attributes: dict[str, Any], n_outputs: int) -> Labels:
             "_label_binarizer must be a fitted sklearn.preprocessing.LabelBinarizer, got "
             f"{binarizer!r}."
         )
+    if isinstance(binarizer, TargetBinarizers):
+        labels = known_labels(binarizer)
+        check_width(labels, n_outputs)
+        return labels
     classes = np.asarray(binarizer.classes_)
     if classes.ndim != 1 or not (len(classes) == n_outputs or n_outputs == 1 >= len(classes) - 1):
         raise ValueError(
