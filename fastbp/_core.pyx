@@ -325,7 +325,7 @@ def loss_gradient(program, floating[::1] params, floating[::1] grads, floating[:
 
 cdef int predict_rows(Walk* walk, Use use, const floating* params, Py_ssize_t size_params,
                       floating[::1] scratch, floating[:, ::1] out, int link,
-                      const double[::1] widths) except -1:
+                      widths) except -1:
     """Predictions of all rows: forward in blocks of rows, then the link. Returns as `predict`."""
     cdef Py_ssize_t k, first, rows, K = out.shape[1]
     cdef const Layer* last = walk.plan + walk.layers - 1
@@ -349,7 +349,7 @@ cdef int predict_rows(Walk* walk, Use use, const floating* params, Py_ssize_t si
 
 
 def predict(program, const floating[::1] params, floating[::1] scratch, x, floating[:, ::1] out,
-            int link, const double[::1] widths=None):
+            int link, widths=None):
     """Predictions of all rows. The link of several targets needs the widths of their blocks.
 
     Returns whether x is finite; also False if a sum of a finite x overflows in the first layer.
@@ -362,7 +362,7 @@ def predict(program, const floating[::1] params, floating[::1] scratch, x, float
 
 
 def predict_arrays(program, tuple coefs, tuple intercepts, floating[::1] scratch, x,
-                   floating[:, ::1] out, int link, const double[::1] widths=None):
+                   floating[:, ::1] out, int link, widths=None):
     """`predict` where the parameters of each layer lie in two arrays of their own.
 
     They are read where they lie. Each is contiguous, by rows or by columns, aligned, and of the

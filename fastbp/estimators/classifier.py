@@ -622,10 +622,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             probabilities of each target if there are several.
         """
         model, probability = self._predict(X)
-        if not model.labels.targets:
-            return _of_each_class(model.labels, probability)
-        blocks = targets.blocks_of(model.labels, probability)
-        pairs = zip(model.labels.targets, blocks, strict=True)
+        labels = model.labels
+        if not labels.targets:
+            return _of_each_class(labels, probability)
+        pairs = zip(labels.targets, targets.blocks_of(labels, probability), strict=True)
         return [_of_each_class(one, block.copy()) for one, block in pairs]
 
     def predict_log_proba(self, X: Matrix) -> Any:

@@ -270,15 +270,16 @@ cdef inline int check_widths(const double[::1] widths, Py_ssize_t K) except -1:
     return 0
 
 
-cdef inline const double* bind_widths(Py_ssize_t link, const double[::1] widths,
-                                      Py_ssize_t K) except? NULL:
+cdef inline const double* bind_widths(Py_ssize_t link, given, Py_ssize_t K) except? NULL:
     """The widths of the blocks of a link of several targets, of K outputs; NULL of other links. The
     caller keeps them."""
+    cdef const double[::1] widths
     check_link(link)
     if link != LINK_GROUPED:
         return NULL
-    if widths is None:
+    if given is None:
         raise ValueError("the link of several targets needs the widths of their blocks")
+    widths = given
     check_widths(widths, K)
     return &widths[0]
 

@@ -200,6 +200,11 @@ def test_the_widths_tile_the_outputs(widths, message):
         core.kernel_link(LINK, z, widths)
 
 
+def test_no_outputs_have_no_link():
+    with pytest.raises(ValueError, match="one column at least"):
+        core.kernel_link(LINK, np.zeros((3, 0)), np.zeros(0))
+
+
 def test_predictions_need_the_widths():
     problem = Problem("tanh", LOSS, outputs=5)
     out = np.empty((problem.n, 5))
