@@ -175,10 +175,7 @@ class AllRight:
 
     def __call__(self, y_pred: NDArray[Any]) -> float:
         check_consistent_length(self.y_true, y_pred)
-        pair = self.y_true, y_pred
-        if len({array.dtype.kind in "US" for array in pair}) > 1:
-            pair = pair[0].astype(object), pair[1].astype(object)
-        return self.share((pair[0] == pair[1]).all(axis=1).astype(np.intp))
+        return self.share((self.y_true == y_pred).all(axis=1).astype(np.intp))
 
 
 def score_of_targets(

@@ -187,7 +187,11 @@ def test_one_target_has_the_shapes_of_always():
     assert isinstance(column.classes_, np.ndarray)
 
 
-@pytest.mark.parametrize("y", [Y % 2, Y % 2 == 1, (Y % 2).astype(float), Y % 2 + 4], ids=str)
+@pytest.mark.parametrize(
+    "y",
+    [Y % 2, Y % 2 == 1, (Y % 2).astype(float), Y % 2 + 4],
+    ids=["ints", "bools", "floats", "4 and 5"],
+)
 def test_two_numbers_are_a_multilabel_indicator_matrix(y):
     model = models().fit(X, y)
     assert isinstance(model._label_binarizer, LabelBinarizer)
@@ -581,6 +585,8 @@ def test_labels_that_do_not_fit_are_refused():
     )
     refuse("is not the same as on last call", lambda: model.partial_fit(X, Y, classes=CLASSES[:2]))
     refuse("is not the same as on last call", lambda: model.partial_fit(X, Y, classes=[0, 1, 2]))
+    others = [CLASSES[0] + 1, *CLASSES[1:]]
+    refuse("is not the same as on last call", lambda: model.partial_fit(X, Y, classes=others))
     refuse(
         "is not the same as on last call",
         lambda: models().fit(X, Y[:, 0]).partial_fit(X, Y, classes=CLASSES),
@@ -588,6 +594,8 @@ def test_labels_that_do_not_fit_are_refused():
     refuse("y has 3 columns, but", lambda: models().partial_fit(X, Y, classes=CLASSES[:2]))
     refuse("classes must be passed on the first call", lambda: models().partial_fit(X, Y))
     assert bits(model) == bits(models().fit(X, Y))  # nothing has changed it
+    assert model.score(X, STRINGS) == 0.0  # strings are no numbers, but labels
+    assert models().fit(X, STRINGS).score(X, Y) == 0.0
 
 
 def test_damaged_classes_are_named():
