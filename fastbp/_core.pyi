@@ -65,7 +65,13 @@ def loss_gradient(
     rank: Rank,
 ) -> None: ...
 def predict(
-    program: Plan, params: Floating, scratch: Floating, x: Rows, out: Floating, link: int
+    program: Plan,
+    params: Floating,
+    scratch: Floating,
+    x: Rows,
+    out: Floating,
+    link: int,
+    widths: NDArray[float64] | None = None,
 ) -> bool: ...
 def predict_arrays(
     program: Plan,
@@ -75,6 +81,7 @@ def predict_arrays(
     x: Rows,
     out: Floating,
     link: int,
+    widths: NDArray[float64] | None = None,
 ) -> bool: ...
 def validate(
     program: Plan,
@@ -172,7 +179,7 @@ def kernel_losses(
     losses_b: Floating,
     scratch: Floating,
 ) -> None: ...
-def kernel_link(link: int, z: Floating) -> None: ...
+def kernel_link(link: int, z: Floating, widths: NDArray[float64] | None = None) -> None: ...
 def kernel_dropout(a: Floating, s: Floating, dropout: Dropout, layer: int) -> None: ...
 def kernel_shuffle(order: NDArray[intp], generator: Any) -> None: ...
 def kernel_draw(most: int, generator: Any) -> int: ...

@@ -36,8 +36,8 @@ from fastbp.kernels.binding cimport (
     bind_rates,
     bind_rule,
     bind_samples,
+    bind_widths,
     bind_x,
-    check_link,
     check_sizes,
     check_words,
     is_tape,
@@ -132,10 +132,12 @@ LOSSES = {
     "gaussian": losses.GAUSSIAN, "poisson": losses.POISSON, "gamma": losses.GAMMA,
     "tweedie": losses.TWEEDIE, "binary_log_loss": losses.BINARY_LOG_LOSS,
     "log_loss": losses.LOG_LOSS, "soft_log_loss": losses.SOFT_LOG_LOSS,
+    "grouped_log_loss": losses.GROUPED_LOG_LOSS,
 }
 LINKS = {"identity": losses.LINK_IDENTITY, "exp": losses.LINK_EXP,
          "logistic": losses.LINK_LOGISTIC, "softplus": losses.LINK_SOFTPLUS,
-         "softmax": losses.LINK_SOFTMAX, "relu": losses.LINK_RELU, "tanh": losses.LINK_TANH}
+         "softmax": losses.LINK_SOFTMAX, "grouped_softmax": losses.LINK_GROUPED,
+         "relu": losses.LINK_RELU, "tanh": losses.LINK_TANH}
 TAPES = tape.TAPES  # the codes of tapes begin here
 OPTIMIZERS = {"sgd": optimizers.SGD, "adam": optimizers.ADAM}
 TAPE_OPERATIONS = {
@@ -294,12 +296,13 @@ def loss_gradient(program, floating[::1] params, floating[::1] grads, floating[:
 # ---- prediction, and inside the layers ------------------------------------------------------
 
 cdef int predict_rows(Walk* walk, Use use, const floating* params, Py_ssize_t size_params,
-                      floating[::1] scratch, floating[:, ::1] out, int link) except -1:
+                      floating[::1] scratch, floating[:, ::1] out, int link,
+                      widths) except -1:
     """Predictions of all rows: forward in blocks of rows, then the link. Returns as `predict`."""
     cdef Py_ssize_t k, first, rows, K = out.shape[1]
     cdef const Layer* last = walk.plan + walk.layers - 1
+    cdef const double* of_targets = bind_widths(link, widths, K)
     cdef bint finite = True
-    check_link(link)
     bind_layout(walk, use, walk.samples)
     check_sizes(walk, size_params, scratch.shape[0])
     walk.scratch = &scratch[0]
@@ -313,24 +316,25 @@ cdef int predict_rows(Walk* walk, Use use, const floating* params, Py_ssize_t si
             forward(walk, params, first, 0, rows, &finite)
             memcpy(&out[first, 0], layer_rows(walk, params, walk.activations, last, 0),
                    rows * K * sizeof(floating))
-            losses.link_forward(link, &out[first, 0], rows, K)
+            losses.link_forward(link, of_targets, &out[first, 0], rows, K)
     return finite
 
 
 def predict(program, const floating[::1] params, floating[::1] scratch, x, floating[:, ::1] out,
-            int link):
-    """Predictions of all rows.
+            int link, widths=None):
+    """Predictions of all rows. The link of several targets needs the widths of their blocks.
 
     Returns whether x is finite; also False if a sum of a finite x overflows in the first layer.
     """
     cdef Walk walk
     bind_plan(&walk, program)
     bind_x(&walk, &params[0], x)
-    return predict_rows(&walk, PREDICT, &params[0], params.shape[0], scratch, out, link) != 0
+    return predict_rows(&walk, PREDICT, &params[0], params.shape[0], scratch, out, link,
+                        widths) != 0
 
 
 def predict_arrays(program, tuple coefs, tuple intercepts, floating[::1] scratch, x,
-                   floating[:, ::1] out, int link):
+                   floating[:, ::1] out, int link, widths=None):
     """`predict` where the parameters of each layer lie in two arrays of their own.
 
     They are read where they lie. Each is contiguous, by rows or by columns, aligned, and of the
@@ -343,7 +347,8 @@ def predict_arrays(program, tuple coefs, tuple intercepts, floating[::1] scratch
     bind_x(&walk, params, x)
     if walk.indptr != NULL and walk.transposed[0]:
         raise ValueError("coefs[0] lies by columns, which CSR rows cannot use")
-    return predict_rows(&walk, PREDICT_ARRAYS, params, walk.size_params, scratch, out, link) != 0
+    return predict_rows(&walk, PREDICT_ARRAYS, params, walk.size_params, scratch, out, link,
+                        widths) != 0
 
 
 def validate(program, const floating[::1] params, floating[::1] scratch, samples, objective,
@@ -371,7 +376,7 @@ def validate(program, const floating[::1] params, floating[::1] scratch, samples
             output_deltas(&walk, &params[0], first, 0, rows)
             memcpy(&losses_b[first], <floating*>walk.scratch + walk.losses,
                    rows * sizeof(floating))
-            losses.link_forward(walk.loss.link, &out[first, 0], rows, K)
+            losses.link_forward(walk.loss.link, walk.loss.parameters, &out[first, 0], rows, K)
 
 
 cdef int bind_examined(Walk* walk, const floating* params, Py_ssize_t size_params,

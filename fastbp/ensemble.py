@@ -32,6 +32,7 @@ from fastbp.estimators.held_out import Data
 from fastbp.estimators.inputs import CheckedMatrix, Matrix
 from fastbp.estimators.messages import INTERRUPTED, Said, collected, warn
 from fastbp.estimators.scikit_learn import Interval, meta_fit_context
+from fastbp.estimators.targets import join_columns
 from fastbp.threads import team
 
 __all__ = ["MLPEnsembleClassifier", "MLPEnsembleRegressor"]
@@ -212,8 +213,9 @@ class MLPEnsembleClassifier(ClassifierMixin, _MLPEnsemble):
         The fitted members. Each has the bits of
         ``clone(estimator).set_params(random_state=seed).fit(X, y)``; X as an array.
 
-    classes_ : ndarray of shape (n_classes,)
-        The class labels, in the order of the columns of `predict_proba`.
+    classes_ : ndarray of shape (n_classes,), or list of such arrays
+        The class labels, in the order of the columns of `predict_proba`; a list with those of each
+        target if there are several.
 
     n_features_in_ : int
         Number of features seen during `fit`.
@@ -272,7 +274,8 @@ class MLPEnsembleClassifier(ClassifierMixin, _MLPEnsemble):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or an indicator matrix for multilabel targets, or soft labels.
+            Class labels, or an indicator matrix for multilabel targets, or several targets of
+            several classes each, or soft labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None: equal weights.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
@@ -308,17 +311,20 @@ class MLPEnsembleClassifier(ClassifierMixin, _MLPEnsemble):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        y : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_targets)
             The labels of the largest mean probabilities; an indicator matrix for multilabel
-            targets.
+            targets; for several targets a column for each.
         """
         probability = self.predict_proba(X)
+        if isinstance(probability, list):
+            pairs = zip(self.classes_, probability, strict=True)
+            return join_columns([classes.take(one.argmax(axis=1)) for classes, one in pairs])
         binarizer = self.estimators_[0]._label_binarizer
         if binarizer.y_type_.startswith("multilabel"):
             return binarizer.inverse_transform(probability)
         return self.classes_.take(probability.argmax(axis=1))
 
-    def predict_proba(self, X: Matrix) -> NDArray[np.floating]:
+    def predict_proba(self, X: Matrix) -> Any:
         """Predict the probability of each class: the mean of what the members predict.
 
         Parameters
@@ -328,16 +334,22 @@ class MLPEnsembleClassifier(ClassifierMixin, _MLPEnsemble):
 
         Returns
         -------
-        probability : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`. Multilabel probabilities need not sum to 1.
+        probability : ndarray of shape (n_samples, n_classes), or list of such arrays
+            In the order of `classes_`. Multilabel probabilities need not sum to 1. A list with the
+            probabilities of each target if there are several.
         """
         (first, *others), X = self._checked(X)
         total = first.predict_proba(X)
         for member in others:
-            total += member.predict_proba(X)
-        return total / (1 + len(others))
+            probability = member.predict_proba(X)
+            if isinstance(total, list):
+                total = [one + other for one, other in zip(total, probability, strict=True)]
+            else:
+                total += probability
+        n_members = 1 + len(others)
+        return [one / n_members for one in total] if isinstance(total, list) else total / n_members
 
-    def predict_log_proba(self, X: Matrix) -> NDArray[np.floating]:
+    def predict_log_proba(self, X: Matrix) -> Any:
         """Predict the logarithm of the probability of each class.
 
         Parameters
@@ -347,14 +359,16 @@ class MLPEnsembleClassifier(ClassifierMixin, _MLPEnsemble):
 
         Returns
         -------
-        log_probability : ndarray of shape (n_samples, n_classes)
-            ``log(predict_proba(X))``.
+        log_probability : ndarray of shape (n_samples, n_classes), or list of such arrays
+            ``log(predict_proba(X))``; a list for several targets.
         """
         probability = self.predict_proba(X)
+        if isinstance(probability, list):
+            return [np.log(one, out=one) for one in probability]
         return np.log(probability, out=probability)
 
     def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy of the predictions; for multilabel targets the share of rows without a mistake.
+        """Accuracy; for multilabel and for several targets the share of rows without a mistake.
 
         Parameters
         ----------

@@ -42,6 +42,7 @@ FITS = {
     "quantiles": (MLPRegressor, dict(loss="quantile", quantile=[0.2, 0.7], activation="gelu")),
     "gaussian": (MLPRegressor, dict(loss="gaussian", activation="softplus")),
     "brier": (MLPClassifier, dict(loss="squared_error", activation="elu")),
+    "targets": (MLPClassifier, dict(hidden_layer_sizes=(30,), batch_size=90)),
     "tiny": (MLPClassifier, dict(hidden_layer_sizes=(1,), batch_size=3)),
 }
 
@@ -56,6 +57,8 @@ def fitted(name, dtype, is_sparse, weighted, n_threads):
     y = labels if estimator is MLPClassifier else targets
     if name == "binary":
         y = labels % 2
+    elif name == "targets":
+        y = np.column_stack([labels, labels % 2, labels % 3])
     elif parameters.get("loss") == "poisson":
         y = abs(targets[:, 0])
     weight = np.arange(len(y)) % 3.0 if weighted else None

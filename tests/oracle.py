@@ -8,7 +8,7 @@ activations, links and losses are in `twins.py`.
 import numpy as np
 from scipy.special import xlogy
 
-from twins import ACTIVATIONS, LINKS, LOSSES, OPTIMIZERS
+from twins import ACTIVATIONS, LINKS, LOSSES, OPTIMIZERS, blocks, widths
 
 
 def split(loss):
@@ -22,8 +22,11 @@ def predicted(loss, z):
 
 
 def onehot(loss, y, K):
-    """Targets as a matrix of K columns; under softmax y has indices of classes, or shares."""
+    """Targets as a matrix of K columns; under softmax y has numbers of classes, or shares."""
     name, link = split(loss)
+    if name == "grouped_log_loss":
+        eyes = (np.eye(2)[:, 1:] if width == 1 else np.eye(width) for width in widths(K))
+        return np.hstack([eye[column.astype(int)] for eye, column in zip(eyes, y.T, strict=True)])
     return np.eye(K)[y[:, 0].astype(int)] if link == "softmax" and name != "soft_log_loss" else y
 
 
@@ -36,6 +39,11 @@ def row_objective(loss, z, y):
 
 def row_reported(loss, z, y, eps):
     """The loss of each row as scikit-learn reports it: log losses of clipped probabilities."""
+    if loss == "grouped_log_loss":
+        return sum(
+            row_reported("binary_log_loss" if a.shape[1] == 1 else "log_loss", a, column, eps)
+            for a, column in zip(blocks(z), y.T[..., None], strict=True)
+        )
     if loss not in ("binary_log_loss", "log_loss", "soft_log_loss"):
         return row_objective(loss, z, y)
     p = np.clip(predicted(loss, z), eps, 1 - eps)

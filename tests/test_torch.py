@@ -101,6 +101,35 @@ def test_class_weight_is_that_of_the_cross_entropy():
         np.testing.assert_allclose(layer.bias.detach(), bias, rtol=0, atol=1e-12)
 
 
+def test_several_targets_have_the_sum_of_their_cross_entropies():
+    rng = np.random.RandomState(0)
+    X = rng.randn(60, 5)
+    y = np.column_stack([rng.randint(classes, size=60) for classes in (3, 2, 4)])
+    model = MLPClassifier(
+        (8,), activation="tanh", alpha=0, batch_size=20, max_iter=20, shuffle=False,
+        random_state=0, epsilon=1e-300, tol=0, n_iter_no_change=99,
+    )  # fmt: skip
+    start = clone(model).set_params(learning_rate_init=1e-300, max_iter=1).fit(X, y)
+    layers = [torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 8)]
+    net = torch.nn.Sequential(*layers).double()
+    for layer, weight, bias in zip(layers[::2], start.coefs_, start.intercepts_, strict=True):
+        layer.weight.data, layer.bias.data = tensor(weight.T), tensor(bias)
+    adam = torch.optim.Adam(net.parameters(), lr=0.001, eps=1e-300)
+    labels = torch.tensor(y)
+    for step in range(60):
+        rows = slice(20 * (step % 3), 20 * (step % 3) + 20)
+        adam.zero_grad()
+        first, second, third = net(tensor(X[rows])).split([3, 1, 4], dim=1)
+        loss = F.cross_entropy(first, labels[rows, 0]) + F.cross_entropy(third, labels[rows, 2])
+        yes = labels[rows, 1].double()
+        (loss + F.binary_cross_entropy_with_logits(second[:, 0], yes)).backward()
+        adam.step()
+    model.fit(X, y)
+    for layer, weight, bias in zip(layers[::2], model.coefs_, model.intercepts_, strict=True):
+        np.testing.assert_allclose(layer.weight.detach().T, weight, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(layer.bias.detach(), bias, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("total", [4, 60, 1000])
 def test_schedules(total):
     lr = torch.optim.lr_scheduler

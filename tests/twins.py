@@ -26,8 +26,8 @@ class Activation(NamedTuple):
 class Link(NamedTuple):
     f: Callable  # of z, in NumPy
     derivative: Callable | None  # None for softmax, whose outputs depend on each other
-    graph: Callable
-    torch: Callable  # of torch.nn.functional and z
+    graph: Callable | None
+    torch: Callable | None  # of torch.nn.functional and z
     is_trained: bool = True  # whether losses have it
 
 
@@ -36,7 +36,7 @@ class Loss(NamedTuple):
 
     f: Callable  # in NumPy
     derivative: Callable  # by p, or by z
-    graph: Callable  # of z and y
+    graph: Callable | None  # of z and y
     torch: Callable  # of torch.nn.functional, p or z, and y
     of_raw: bool = False  # written in z
     link: str = "identity"  # unless another is asked for
@@ -161,6 +161,7 @@ LINKS = {
         lambda z: fg.exp(z - fg.logsumexp(z)),
         lambda F, z: z.softmax(dim=1),
     ),
+    "grouped_softmax": Link(lambda z: grouped_softmax(z), None, None, None),  # of the loss below
     "relu": Link(*ACTIVATIONS["relu"][:4], is_trained=False),
     "tanh": Link(*ACTIVATIONS["tanh"][:4], is_trained=False),
 }
@@ -219,6 +220,48 @@ def gaussian_nll(F, z, y):
 
 def counts(random, shape):
     return random.poisson(2.0, shape)
+
+
+def widths(outputs):
+    """The outputs of each of several targets: 1, 3, 4, 1, 3, 4, ...; the last has the rest."""
+    ends = np.cumsum(np.resize([1, 3, 4], outputs))
+    return np.diff([0, *ends[ends < outputs], outputs])
+
+
+def blocks(matrix):
+    """The columns of each target, of a NumPy array or of PyTorch's."""
+    sizes = widths(matrix.shape[1])
+    if isinstance(matrix, np.ndarray):
+        return np.split(matrix, np.cumsum(sizes)[:-1], axis=1)
+    return matrix.split(sizes.tolist(), dim=1)
+
+
+def grouped(what):
+    """A function of z and y: block by block that of the log losses, for one output the binary."""
+
+    def function(z, y):
+        pairs = zip(blocks(z), blocks(y), strict=True)
+        kinds = {True: LOSSES["binary_log_loss"], False: LOSSES["log_loss"]}
+        return np.hstack([getattr(kinds[a.shape[1] == 1], what)(a, b) for a, b in pairs])
+
+    return function
+
+
+def grouped_cross_entropy(F, z, y):
+    """The sum over targets."""
+    return sum(
+        LOSSES["binary_log_loss" if a.shape[1] == 1 else "log_loss"].torch(F, a, b)
+        for a, b in zip(blocks(z), blocks(y), strict=True)
+    )
+
+
+def grouped_softmax(z):
+    return np.hstack([expit(a) if a.shape[1] == 1 else softmax(a, axis=1) for a in blocks(z)])
+
+
+def class_numbers(random, shape):
+    sizes = widths(shape[1])
+    return np.column_stack([random.randint(0, max(width, 2), shape[0]) for width in sizes])
 
 
 def shares(random, shape):
@@ -329,6 +372,16 @@ LOSSES = {
         of_raw=True,
         link="softmax",
         targets=shares,
+    ),
+    "grouped_log_loss": Loss(
+        grouped("f"),
+        grouped("derivative"),
+        None,
+        grouped_cross_entropy,
+        of_raw=True,
+        link="grouped_softmax",
+        targets=class_numbers,
+        lowered=lambda outputs: widths(outputs).astype(float),
     ),
 }
 

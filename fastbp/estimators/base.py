@@ -104,7 +104,7 @@ class BaseMLP(Guarded, CheckedEstimator):
       with a column for each output.
     - ``_set_output_biases(biases, samples)``: those of a new network that follow from the targets.
     - ``_score_of(y, sample_weight, predict)``: the score of the result of predict().
-    - ``_metric(y_true, sample_weight)``: the score as a function of predictions.
+    - ``_metric(labels, y_true, sample_weight)``: the score as a function of predictions.
     - ``_y_is_numeric``: whether targets are numbers, and not class labels.
     """
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.estimators.labels import Labels
+from fastbp.estimators.targets import class_numbers
 
 BALANCED_NEEDS_ALL_SAMPLES = (
     "class_weight 'balanced' is not supported for partial_fit. In order to use 'balanced' weights, "
@@ -85,11 +86,15 @@ def class_weights_of(
     if labels.soft:
         raise ValueError(NO_SOFT_LABELS)
     is_multilabel = labels.binarizer.y_type_ == "multilabel-indicator"
+    known = [one.classes.tolist() for one in labels.targets]  # of each of several targets
+    if is_multilabel:
+        known = [[0, 1]] * y.shape[1]
     if isinstance(class_weight, str):
-        n_classes = 2 if is_multilabel else len(labels.classes)
-        tables = [_balanced(codes, sample_weight, n_classes) for codes in _codes(y, labels)]
-    elif is_multilabel:
-        tables = _of_dicts(class_weight, y.shape[1])
+        sizes = [len(one) for one in known or [labels.classes]]
+        pairs = zip(_codes(y, labels), sizes, strict=True)
+        tables = [_balanced(codes, sample_weight, n_classes) for codes, n_classes in pairs]
+    elif known:
+        tables = _of_dicts(class_weight, known)
     else:
         if not isinstance(class_weight, Mapping):
             raise ValueError(
@@ -102,6 +107,8 @@ def class_weights_of(
 
 def _codes(y: NDArray[Any], labels: Labels) -> list[NDArray[np.intp]]:
     """The index of each sample's class, for each target."""
+    if labels.targets:
+        return class_numbers(y, labels)
     if labels.is_multinomial:
         return [y.argmax(axis=1)]
     return list(y.T.astype(np.intp))
@@ -118,19 +125,19 @@ def _balanced(
     return weights
 
 
-def _of_dicts(class_weight: Any, n_targets: int) -> list[NDArray[np.float64]]:
-    """The tables of a list with a dict for each target, whose classes are 0 and 1."""
+def _of_dicts(class_weight: Any, known: list[list[Any]]) -> list[NDArray[np.float64]]:
+    """The tables of a list with a dict for each target, of known classes."""
     if not isinstance(class_weight, Sequence):
         raise ValueError(NO_LIST_OF_DICTS)
-    if len(class_weight) != n_targets:
+    if len(class_weight) != len(known):
         raise ValueError(
             "For multi-output, number of elements in class_weight should match number of outputs. "
-            f"Got {len(class_weight)} element(s) while having {n_targets} outputs."
+            f"Got {len(class_weight)} element(s) while having {len(known)} outputs."
         )
     for one in class_weight:
         if not isinstance(one, Mapping):
             raise ValueError(NO_LIST_OF_DICTS)
-    return [_of_dict(one, [0, 1]) for one in class_weight]
+    return [_of_dict(one, classes) for one, classes in zip(class_weight, known, strict=True)]
 
 
 def _of_dict(class_weight: Mapping[Any, Any], classes: list[Any]) -> NDArray[np.float64]:

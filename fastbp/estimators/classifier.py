@@ -1,6 +1,7 @@
 """MLPClassifier."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastbp import training
-from fastbp.estimators import inputs, memory
+from fastbp.estimators import inputs, memory, targets
 from fastbp.estimators.base import BaseMLP
 from fastbp.estimators.class_weight import ClassWeights, class_weights_of
 from fastbp.estimators.guard import fitting
@@ -19,8 +20,10 @@ from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.labels import (
     Labels,
     PlainLabels,
+    TargetBinarizers,
     is_shares,
     is_soft,
+    labels_of_targets,
     most_probable,
     plain_labels,
     probabilities,
@@ -47,7 +50,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     A replacement for `sklearn.neural_network.MLPClassifier` with the same parameters and attributes
     and, for float64 data and the same `random_state`, the same numbers. Targets are binary,
-    multiclass or multilabel, data dense or sparse. Training with float32 data uses float32.
+    multiclass or multilabel, or several targets of several classes each; data are dense or sparse.
+    Training with float32 data uses float32.
 
     Parameters
     ----------
@@ -165,7 +169,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         `fastbp.graph`, such as ``lambda raw, y: fg.logsumexp(raw) - fg.sum(raw * y)``. Here `raw`
         and `y` have a column for each class (y is one-hot), or one column for two classes (y is 0
         or 1). The results for all columns are summed. Probabilities are the softmax or logistic
-        function of `raw` for every loss.
+        function of `raw` for every loss. Several targets need 'log_loss', which is summed over
+        them.
 
     init : {'auto', 'glorot_uniform', 'he_uniform', 'lecun_uniform'}, tuple or callable, \
             default='auto'
@@ -194,7 +199,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
           class c, ``W`` that of all samples, and K the number of classes in y. `partial_fit`
           refuses it.
         - For multilabel targets 'balanced', or a list with a dict for each column, with the keys 0
-          and 1; the weights of the columns are multiplied.
+          and 1; the weights of the columns are multiplied. For several targets of several classes
+          the same, with a dict ``{label: weight}`` for each.
 
         `predict_proba` then gives the probabilities of a world in which classes are as frequent as
         their weights say. ``p_c / w_c``, divided by its sum over the classes, leads back;
@@ -246,8 +252,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The class labels.
+    classes_ : ndarray of shape (n_classes,), or list of such arrays
+        The class labels; a list with those of each target if there are several.
 
     loss_ : float
         The final loss: that of the last epoch, or of the result of 'lbfgs'.
@@ -298,14 +304,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Number of layers, including input and output.
 
     n_outputs_ : int
-        Number of outputs of the network.
+        Number of outputs of the network: one for two classes, else one for each; of several targets
+        the sum.
 
     rate_ : float
         The learning rate of the next epoch of `partial_fit` ('sgd' and 'adam'). It may be set
         between two calls. The schedule 'invscaling' sets it anew after each epoch.
 
     out_activation_ : str
-        Link of the output: 'softmax' for more than two classes, else 'logistic'.
+        Link of the output: 'softmax' for more than two classes, else 'logistic'; for several
+        targets 'grouped_softmax', which is one or the other for each.
 
     See Also
     --------
@@ -408,9 +416,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or an indicator matrix for multilabel targets, or soft labels: a float
-            matrix whose rows are probabilities, >= 0 and with the sum 1, and are not all 0 and 1.
-            Then the classes are the numbers of the columns, and the loss is the cross entropy.
+            Class labels, or an indicator matrix for multilabel targets. Or several targets of
+            several classes: a matrix or frame of labels, with a column for each target. A matrix
+            of two numbers is an indicator matrix. Or soft labels: a float matrix whose rows are
+            probabilities, >= 0 and with the sum 1, and are not all 0 and 1. Then the classes are
+            the numbers of the columns, and the loss is the cross entropy.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None: equal weights.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
@@ -464,14 +474,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; float32 stays float32, everything else becomes float64.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or an indicator matrix for multilabel targets, or soft labels: a float
-            matrix whose rows are probabilities, >= 0 and with the sum 1, and are not all 0 and 1.
-            Then the classes are the numbers of the columns, and the loss is the cross entropy.
+            Class labels, or an indicator matrix for multilabel targets. Or several targets of
+            several classes: a matrix or frame of labels, with a column for each target. A matrix
+            of two numbers is an indicator matrix. Or soft labels: a float matrix whose rows are
+            probabilities, >= 0 and with the sum 1, and are not all 0 and 1. Then the classes are
+            the numbers of the columns, and the loss is the cross entropy.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples, not negative; None: equal weights.
-        classes : array-like of shape (n_classes,), default=None
+        classes : array-like of shape (n_classes,), or list of such arrays, default=None
             All classes that occur in any call. Required in the first call. For soft labels they are
-            ``range(n_classes)``.
+            ``range(n_classes)``. A list with an array for each of two or more targets makes y
+            several targets, even if all its labels are 0 and 1.
 
         Returns
         -------
@@ -515,9 +528,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Biases of each layer.
         activation : str, callable, Expression or list of these
             Activation of the hidden layers, as in the constructor.
-        classes : array-like of shape (n_classes,), default=None
+        classes : array-like of shape (n_classes,), or list of such arrays, default=None
             The labels, in rising order: one for each output, or two if there is one output, whose
-            probability is that of the second class. None: 0, 1, 2, ...
+            probability is that of the second class. None: 0, 1, 2, ... A list has the labels of
+            each of several targets, whose outputs follow each other.
         **parameters
             Other parameters of the constructor.
 
@@ -540,20 +554,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         >>> gate.predict([[0, 0], [0, 1], [1, 0], [1, 1]])
         array([0, 0, 0, 1])
         """
-        from sklearn.preprocessing import LabelBinarizer
-
         estimator = cls._from_weights(coefs, intercepts, dict(parameters, activation=activation))
-        n_classes = 2 if estimator.n_outputs_ == 1 else estimator.n_outputs_
-        names = np.arange(n_classes) if classes is None else np.asarray(classes)
-        if estimator.n_outputs_ == 2:
-            raise ValueError(
-                "two classes have one output, that of the second: of two columns of "
-                "weights take the second minus the first"
-            )
-        if names.shape != (n_classes,) or (names[1:] <= names[:-1]).any():
-            raise ValueError(f"classes must be {n_classes} labels in rising order, got {classes!r}")
-        binarizer = LabelBinarizer().fit(names)
-        labels = Labels(binarizer.classes_, binarizer)
+        several = targets.classes_of_targets(classes)
+        if several is not None:
+            labels = labels_of_targets(_labels_of_classes(one) for one in several)
+            targets.check_width(labels, estimator.n_outputs_)
+        else:
+            labels = _labels_of_classes(_names_of_outputs(classes, estimator.n_outputs_))
         estimator.classes_, estimator._label_binarizer = labels[:2]
         estimator.out_activation_ = estimator._objective(estimator.n_outputs_, labels).link
         join_arrays(estimator)
@@ -593,13 +600,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            The labels; an indicator matrix for multilabel targets.
+        y : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_targets)
+            The labels; an indicator matrix for multilabel targets; for several targets a column for
+            each.
         """
         model, probability = self._predict(X)
         return self._decode(model.labels, probability)
 
-    def predict_proba(self, X: Matrix) -> NDArray[np.floating]:
+    def predict_proba(self, X: Matrix) -> Any:
         """Predict the probability of each class.
 
         Parameters
@@ -609,20 +617,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        probability : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`. Multilabel probabilities need not sum to 1.
+        probability : ndarray of shape (n_samples, n_classes), or list of such arrays
+            In the order of `classes_`. Multilabel probabilities need not sum to 1. A list with the
+            probabilities of each target if there are several.
         """
         model, probability = self._predict(X)
-        if len(model.labels.classes) == 1:
-            return np.ones_like(probability)
-        if model.n_outputs == 1:
-            both = np.empty((len(probability), 2), probability.dtype)
-            np.subtract(1, probability, out=both[:, :1])
-            both[:, 1:] = probability
-            return both
-        return probability
+        labels = model.labels
+        if not labels.targets:
+            return _of_each_class(labels, probability)
+        pairs = zip(labels.targets, targets.blocks_of(labels, probability), strict=True)
+        return [_of_each_class(one, block.copy()) for one, block in pairs]
 
-    def predict_log_proba(self, X: Matrix) -> NDArray[np.floating]:
+    def predict_log_proba(self, X: Matrix) -> Any:
         """Predict the logarithm of the probability of each class.
 
         Parameters
@@ -632,29 +638,32 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        log_probability : ndarray of shape (n_samples, n_classes)
-            ``log(predict_proba(X))``.
+        log_probability : ndarray of shape (n_samples, n_classes), or list of such arrays
+            ``log(predict_proba(X))``; a list for several targets.
         """
         probability = self.predict_proba(X)
+        if isinstance(probability, list):
+            return [np.log(one, out=one) for one in probability]
         return np.log(probability, out=probability)
 
     def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy of the predictions; for multilabel targets the share of rows without a mistake.
+        """Accuracy; for multilabel and for several targets the share of rows without a mistake.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or an indicator matrix for multilabel targets, or soft labels, of which
-            the most probable class counts, as in early stopping.
+            Class labels, or an indicator matrix for multilabel targets, or several targets, or soft
+            labels, of which the most probable class counts, as in early stopping.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
 
         Returns
         -------
         score : float
-            `sklearn.metrics.accuracy_score` of the predictions.
+            `sklearn.metrics.accuracy_score` of the predictions; for several targets that of
+            `sklearn.multioutput.MultiOutputClassifier`.
         """
         return self._score_of(y, sample_weight, lambda: self.predict(X))
 
@@ -664,6 +673,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """The labels given in the first call of `partial_fit`; None in later calls."""
         draft = inputs.draft_of(self)
         inputs.refuse_sparse(classes, "classes")
+        several = targets.classes_of_targets(classes)
+        if several is not None:
+            if hasattr(draft, "classes_"):
+                targets.refuse_other_classes(draft.classes_, classes, several)
+                return None
+            return labels_of_targets(_labels_of_classes(one) for one in several)
         if not check_partial_fit_classes(draft, classes):
             return None
         from sklearn.preprocessing import LabelBinarizer
@@ -686,6 +701,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """A bool for each sample and output, or soft labels as they are; and the labels."""
         if labels is None and is_soft(y):
             labels = soft_labels(y.shape[1])
+        if labels.targets if labels is not None else targets.are_several(y):
+            return targets.read_targets(y, labels, partial(self._read_targets, strict=strict))
         if labels is not None and labels.is_multinomial and is_shares(y):
             return probabilities(y, labels, "y"), labels._replace(soft=True)
         plain = plain_labels(y, None if labels is None else labels.classes)
@@ -738,6 +755,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self, y: NDArray[Any], labels: Labels, n_outputs: int
     ) -> NDArray[Any]:
         """Indicators of the labels y_val. All labels have to be among the classes."""
+        if labels.targets:
+            read = partial(self._read_validation_targets, n_outputs=1)
+            return targets.read_validation_targets(y, labels, read)
         if labels.soft and is_shares(y):
             return probabilities(y, labels, "y_val")
         multilabel = labels.binarizer.y_type_ == "multilabel-indicator"
@@ -783,6 +803,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """The objective: log loss for the kind of labels, or the loss given as a parameter."""
         if labels.soft and self.loss != "log_loss":
             raise ValueError(f"y is soft labels, which need loss='log_loss', got {self.loss!r}.")
+        if labels.targets:
+            if self.loss != "log_loss":
+                raise ValueError(
+                    f"y has several targets, which need loss='log_loss', got {self.loss!r}."
+                )
+            return Objective(targets.LOSS, targets.LINK, labels.widths)
         if callable(self.loss):
             loss: str | Expression = trace_loss(self.loss)
         elif labels.soft:
@@ -797,6 +823,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self, y: NDArray[Any], labels: Labels, dtype: DTypeLike
     ) -> NDArray[np.floating]:
         """The index of the class, or the indicators or soft labels, as floats."""
+        if labels.targets:
+            return inputs.as_targets(np.column_stack(targets.class_numbers(y, labels)), dtype)
         is_index = labels.is_multinomial and not labels.soft
         return inputs.as_targets(y.argmax(axis=1) if is_index else y, dtype)
 
@@ -808,17 +836,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ) -> float:
         """The score of the result of predict(), after the checks of y."""
         inputs.refuse_sparse(sample_weight, "sample_weight")
-        y = inputs.sound_targets(y)
-        y = most_probable(y, self.__dict__.get("_label_binarizer"))
+        binarizer = self.__dict__.get("_label_binarizer")
+        if isinstance(binarizer, TargetBinarizers):
+            return targets.score_of_targets(binarizer, y, sample_weight, predict)
+        y = most_probable(inputs.sound_targets(y), binarizer)
         return Accuracy(y, sample_weight)(predict())
 
-    def _metric(self, y_true: Any, sample_weight: Any) -> Callable[[Any], float]:
+    def _metric(self, labels: Labels, y_true: Any, sample_weight: Any) -> Callable[[Any], float]:
         """Accuracy."""
+        if labels.targets:
+            return targets.AllRight(y_true, sample_weight)
         return Accuracy(y_true, sample_weight)
 
     @staticmethod
     def _decode(labels: Labels, probability: NDArray[Any]) -> NDArray[Any]:
         """Labels of probabilities or indicators, one column for each output."""
+        if labels.targets:
+            return targets.decode_targets(labels, probability, MLPClassifier._decode)
         binarizer = labels.binarizer
         if binarizer is None:  # weights were set by hand
             raise AttributeError("the estimator has no attribute '_label_binarizer'")
@@ -835,4 +869,39 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
         return tags
+
+
+def _labels_of_classes(classes: NDArray[Any]) -> Labels:
+    """The labels of a target with these classes."""
+    from sklearn.preprocessing import LabelBinarizer
+
+    binarizer = LabelBinarizer().fit(classes)
+    return Labels(binarizer.classes_, binarizer)
+
+
+def _names_of_outputs(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]:
+    """The given classes of a number of outputs, or 0, 1, 2, ..."""
+    n_classes = 2 if n_outputs == 1 else n_outputs
+    names = np.arange(n_classes) if classes is None else np.asarray(classes)
+    if n_outputs == 2:
+        raise ValueError(
+            "two classes have one output, that of the second: of two columns of "
+            "weights take the second minus the first"
+        )
+    if names.shape != (n_classes,) or (names[1:] <= names[:-1]).any():
+        raise ValueError(f"classes must be {n_classes} labels in rising order, got {classes!r}")
+    return names
+
+
+def _of_each_class(labels: Labels, probability: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The probabilities of all classes of a target, of which two have one output."""
+    if len(labels.classes) == 1:
+        return np.ones_like(probability)
+    if probability.shape[1] == 1:
+        both = np.empty((len(probability), 2), probability.dtype)
+        np.subtract(1, probability, out=both[:, :1])
+        both[:, 1:] = probability
+        return both
+    return probability

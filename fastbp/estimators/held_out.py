@@ -101,7 +101,8 @@ def validation_set(
         score = ScorerOfEpoch(scorer, estimator, job.network, link, labels, held_out.given)
     elif estimator.scoring != LOSS:
         decode = partial(estimator._decode, labels)
-        score = partial(_score, estimator._metric(decode(held_out.y), held_out.weight), decode)
+        metric = estimator._metric(labels, decode(held_out.y), held_out.weight)
+        score = partial(_score, metric, decode)
     with inputs.about("y_val"):  # float32 may not hold it
         targets = estimator._lower_targets(held_out.y, labels, job.samples.y.dtype)
     samples = Samples(held_out.x, targets, held_out.weight)

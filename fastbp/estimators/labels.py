@@ -1,5 +1,8 @@
 """Labels of classifiers: classes with their binarizer, labels without checks, and soft labels."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +19,20 @@ NO_CLASSES: NDArray[Any] = np.empty(0)  # of a regressor
 class Labels(NamedTuple):
     """The classes of a classifier, its LabelBinarizer, and the kind of its targets."""
 
-    classes: NDArray[Any] = NO_CLASSES
-    binarizer: Any = None  # of scikit-learn, which has no types
+    classes: Any = NO_CLASSES  # of several targets a list with an array for each
+    binarizer: Any = None  # of scikit-learn, which has no types, or TargetBinarizers
     soft: bool = False  # whether targets are rows of probabilities
+    targets: tuple[Labels, ...] = ()  # of several targets of several classes each
+
+    @property
+    def width(self) -> int:
+        """The number of outputs of a target: one for two classes."""
+        return len(self.classes) if len(self.classes) > 2 else 1
+
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """The number of outputs of each of several targets, as the core takes them."""
+        return np.array([one.width for one in self.targets], np.float64)
 
     @property
     def is_multinomial(self) -> bool:
@@ -26,8 +40,54 @@ class Labels(NamedTuple):
         return self.binarizer is not None and self.binarizer.y_type_ == "multiclass"
 
 
+class TargetBinarizers:
+    """The LabelBinarizer of each of several targets, in the place of a single one.
+
+    Parameters
+    ----------
+    binarizers : tuple of LabelBinarizer
+    """
+
+    y_type_ = "multiclass-multioutput"
+    sparse_input_ = False
+
+    def __init__(self, binarizers: tuple[Any, ...]) -> None:
+        self.binarizers = binarizers
+
+    @property
+    def classes_(self) -> list[NDArray[Any]]:
+        """The classes of each target."""
+        return [np.asarray(one.classes_) for one in self.binarizers]
+
+
+def labels_of_targets(targets: Iterable[Labels]) -> Labels:
+    """The labels of several targets, of which each has several classes."""
+    targets = tuple(targets)
+    binarizers = TargetBinarizers(tuple(one.binarizer for one in targets))
+    return Labels([one.classes for one in targets], binarizers, targets=targets)
+
+
+def known_labels(binarizers: TargetBinarizers) -> Labels:
+    """The labels of a fitted model of several targets."""
+    pairs = zip(binarizers.classes_, binarizers.binarizers, strict=True)
+    targets = tuple(Labels(classes, binarizer) for classes, binarizer in pairs)
+    return Labels([one.classes for one in targets], binarizers, targets=targets)
+
+
 def fitted_labels(classes: Any, binarizer: Any) -> Labels:
     """The labels of the attributes of a fitted classifier; ValueError if they do not fit."""
+    if isinstance(binarizer, TargetBinarizers):
+        labels = known_labels(binarizer)
+        wanted = [one.classes.shape for one in labels.targets]
+        if not isinstance(classes, list | tuple) or [np.shape(one) for one in classes] != wanted:
+            raise ValueError(
+                f"classes_ must be a list of {len(wanted)} arrays of labels, as in "
+                f"_label_binarizer, got {described(classes)}."
+            )
+        arrays = [np.asarray(one) for one in classes]
+        pairs = zip(labels.targets, arrays, strict=True)
+        targets = tuple(one._replace(classes=own) for one, own in pairs)
+        return labels._replace(classes=arrays, targets=targets)
     names, known = np.asarray(classes), len(binarizer.classes_)
     if names.shape != (known,):
         raise ValueError(

@@ -18,8 +18,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp.estimators.guard import guard_of, is_whole
 from fastbp.estimators.inputs import draft_of
-from fastbp.estimators.labels import Labels
+from fastbp.estimators.labels import Labels, TargetBinarizers, known_labels
 from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.estimators.targets import LINK, check_width
 from fastbp.kernels import core
 from fastbp.network import Network, check_arrays, params_dtype
 
@@ -33,7 +34,6 @@ class Model(NamedTuple):
 
     network: Network
     link: str
-    n_outputs: int
     labels: Labels
     # What the model was made of: the entries of both lists, and the other attributes.
     entries: tuple[Any, ...]
@@ -86,11 +86,10 @@ class Model(NamedTuple):
 
 def make_model(network: Network, link: str, labels: Labels) -> Model:
     """The model of a network that was just fitted."""
-    n_outputs = network.units[-1]
-    facts: tuple[Any, ...] = (network.activation, link, n_outputs, len(network.units))
+    facts: tuple[Any, ...] = (network.activation, link, network.units[-1], len(network.units))
     facts = facts if labels.binarizer is None else (*facts, labels.binarizer)
     entries, n_coefs = tuple(network.coefs + network.intercepts), len(network.coefs)
-    return Model(network, link, n_outputs, labels, entries, n_coefs, facts, True, True)
+    return Model(network, link, labels, entries, n_coefs, facts, True, True)
 
 
 def current_model(estimator: CheckedEstimator) -> Model:
@@ -242,12 +241,14 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
     ):
         network = Network(units, activation, dtype)
     labels = _labels(attributes, units[-1]) if has_classes else Labels()
+    if link == LINK and not labels.targets:
+        raise ValueError(f"out_activation_ {link!r} needs a model of several targets.")
+    _check_n_outputs(attributes, units[-1], has_classes)
     names = FACTS if has_classes else FACTS[:-1]
     facts = (list(v) if isinstance(v, list) else v for v in map(attributes.get, names))
     return Model(
         network,
         link,
-        _n_outputs(attributes, units[-1], has_classes),
         labels,
         tuple(coefs + intercepts),
         len(coefs),
@@ -289,8 +290,8 @@ def _n_weights(attributes: dict[str, Any], coefs: list[Any], intercepts: list[An
     return int(n_layers) - 1
 
 
-def _n_outputs(attributes: dict[str, Any], width: int, has_classes: bool) -> int:
-    """`n_outputs_`, which decides whether a classifier shows two columns of one output."""
+def _check_n_outputs(attributes: dict[str, Any], width: int, has_classes: bool) -> None:
+    """Raise ValueError unless `n_outputs_` is a number, and for a classifier 1 where it is 1."""
     n_outputs = attributes.get("n_outputs_", width)
     is_right = isinstance(n_outputs, Integral) and int(n_outputs) > 0
     if not is_right or (has_classes and (n_outputs == 1) != (width == 1)):
@@ -298,7 +299,6 @@ def _n_outputs(attributes: dict[str, Any], width: int, has_classes: bool) -> int
             f"n_outputs_ must be the number of outputs, got {n_outputs!r}: the weights of the last "
             f"layer have {width} columns."
         )
-    return int(n_outputs)
 
 
 def _labels(attributes: dict[str, Any], n_outputs: int) -> Labels:
@@ -309,6 +309,10 @@ def _labels(attributes: dict[str, Any], n_outputs: int) -> Labels:
             "_label_binarizer must be a fitted sklearn.preprocessing.LabelBinarizer, got "
             f"{binarizer!r}."
         )
+    if isinstance(binarizer, TargetBinarizers):
+        labels = known_labels(binarizer)
+        check_width(labels, n_outputs)
+        return labels
     classes = np.asarray(binarizer.classes_)
     if classes.ndim != 1 or not (len(classes) == n_outputs or n_outputs == 1 >= len(classes) - 1):
         raise ValueError(

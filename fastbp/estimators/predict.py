@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,8 @@ from fastbp.estimators.continued import FEATURES, check_attributes
 from fastbp.estimators.inputs import CheckedMatrix, Matrix
 from fastbp.estimators.model import Model, current_model, model_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
-from fastbp.kernels import Rows, backend
+from fastbp.estimators.targets import LINK
+from fastbp.kernels import backend
 from fastbp.network import LEAST_CHUNK, chunk_rows, predict_chunks
 from fastbp.threads import call_cost, team
 
@@ -75,11 +75,13 @@ def predict_rows(
     dtype = network.params.dtype
     if X.dtype != dtype:
         dtype = network.dtype_for(X.dtype)
-    predict: Callable[[Rows, str, NDArray[Any]], bool] = network.predict
+    predict: Callable[..., bool] = network.predict
     if not model.owns:
         predict = partial(network.predict_with, model.arrays(dtype, not isinstance(X, np.ndarray)))
     elif dtype != network.params.dtype:
         predict = network.astype(dtype).predict
+    if model.link == LINK:
+        predict = partial(predict, widths=model.labels.widths)
     n_samples = X.shape[0]
     shape = n_samples, network.units[-1]
     if n_samples <= LEAST_CHUNK and (

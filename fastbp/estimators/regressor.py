@@ -669,7 +669,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         inputs.refuse_sparse(sample_weight, "sample_weight")
         y = inputs.dense_targets(y)
         if self.loss != "quantile":
-            return self._metric(y, sample_weight)(predict())
+            return self._metric(Labels(), y, sample_weight)(predict())
         prediction, y = predict(), self._for_each_output(np.asarray(y))
         n_outputs = y.shape[1] if y.ndim > 1 else 1
         if n_outputs != self.n_outputs_:
@@ -677,7 +677,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"y and quantile make {n_outputs} outputs, but the fitted model has "
                 f"{self.n_outputs_}."
             )
-        return self._metric(y, sample_weight)(prediction)
+        return self._metric(Labels(), y, sample_weight)(prediction)
 
     def _read_targets(
         self, y: NDArray[Any], labels: Labels | None, strict: bool
@@ -758,7 +758,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             spread = mean_and_spread(samples.y[:, :n_targets], samples.weight)[1]
             biases[n_targets:] = 2 * np.log(np.where(spread > 0, spread, 1))
 
-    def _metric(self, y_true: Any, sample_weight: Any) -> Callable[[Any], float]:
+    def _metric(self, labels: Labels, y_true: Any, sample_weight: Any) -> Callable[[Any], float]:
         """R^2, or D^2 of the pinball losses."""
         if self.loss != "quantile":
             return R2(y_true, sample_weight)

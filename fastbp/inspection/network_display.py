@@ -311,4 +311,7 @@ def _outputs(estimator):
     classes = getattr(estimator, "classes_", None)
     if classes is None or len(classes) == 1:
         return None
+    if isinstance(classes, list):  # of several targets
+        parts = [names[1:] if len(names) <= 2 else names for names in classes]
+        return [f"{k + 1}: {name}" for k, names in enumerate(parts) for name in names]
     return classes[1:] if estimator.n_outputs_ == 1 else classes

@@ -23,6 +23,8 @@ from fastbp.kernels.activations cimport is_activation
 from fastbp.kernels.blas cimport bind_blas, blas_is_bound
 from fastbp.kernels.epochs cimport COUNTERS_END, BitGenerator, Epochs
 from fastbp.kernels.losses cimport (
+    GROUPED_LOG_LOSS,
+    LINK_GROUPED,
     LINK_SOFTMAX,
     LOG_LOSS,
     SOFT_LOG_LOSS,
@@ -258,53 +260,89 @@ cdef inline int check_link(Py_ssize_t link) except -1:
     return 0
 
 
+cdef inline int check_widths(const double[::1] widths, Py_ssize_t K) except -1:
+    """Refuse blocks of outputs that are not whole or do not tile K outputs."""
+    cdef Py_ssize_t t
+    cdef double first = 0
+    for t in range(widths.shape[0]):
+        # Whole, and so small that the sum is exact.
+        if not (1 <= widths[t] <= K and widths[t] == <double><Py_ssize_t>widths[t]):
+            raise ValueError(f"target {t} has {widths[t]} outputs, of {K} in all")
+        first += widths[t]
+    if first != K:
+        raise ValueError(f"the targets have {first:.0f} outputs, not {K}")
+    return 0
+
+
+cdef inline const double* bind_widths(Py_ssize_t link, given, Py_ssize_t K) except? NULL:
+    """The widths of the blocks of a link of several targets, of K outputs; NULL of other links. The
+    caller keeps them."""
+    cdef const double[::1] widths
+    check_link(link)
+    if link != LINK_GROUPED:
+        return NULL
+    if given is None:
+        raise ValueError("the link of several targets needs the widths of their blocks")
+    widths = given
+    check_widths(widths, K)
+    return &widths[0]
+
+
 cdef inline int bind_objective(Walk* walk, objective, const floating[:, ::1] y) except -1:
     """Bind a LoweredObjective to targets y; the caller keeps its parameters."""
     cdef const double[::1] parameters
     cdef Loss* loss = &walk.loss
-    cdef Py_ssize_t expected, given = 0, targets = y.shape[1]
+    cdef Py_ssize_t t, expected, given = 0, targets = y.shape[1]
     cdef Py_ssize_t kind = objective.loss, link = objective.link
     walk.alpha, walk.scale, loss.exact = objective.alpha, objective.scale, objective.exact
-    loss.K, loss.targets = walk.plan[walk.layers - 1].fan_out, targets
+    loss.K, loss.targets, loss.stride = walk.plan[walk.layers - 1].fan_out, targets, targets
     loss.parameters = NULL
     if not (is_loss(kind) or is_tape(&walk.program, kind, loss.K, 2)):
         raise ValueError(f"no loss has the code {kind}")
     check_link(link)
-    if not is_trained(<int>link):
-        raise ValueError(f"no loss has the link {link}: relu and tanh are of predictions alone")
+    if not is_trained(<int>link) and link != only_link(<int>kind):
+        raise ValueError(f"no loss has the link {link}: it is of predictions alone, or of several "
+                         "targets")
     if only_link(<int>kind) not in (-1, link):
         raise ValueError(f"the loss {kind} has the link {only_link(<int>kind)}, not {link}")
     loss.kind, loss.link = <int>kind, <int>link
     # One number tells a class; but an output of its own is one number too.
     one_class = kind == LOG_LOSS or (link == LINK_SOFTMAX and kind != SOFT_LOG_LOSS)
-    if targets != (1 if one_class else loss.K):
+    if kind != GROUPED_LOG_LOSS and targets != (1 if one_class else loss.K):
         raise ValueError(f"y has {targets} columns, the plan {loss.K} outputs")
     if loss.K % outputs_of_a_target(loss.kind):
         raise ValueError(f"the loss {kind} has {outputs_of_a_target(loss.kind)} outputs for each "
                          f"target, the plan {loss.K}")
     if one_class:
-        check_classes(&y[0, 0], y.shape[0], loss.K)
-    expected = n_parameters(loss.kind, loss.K)
+        check_classes(&y[0, 0], y.shape[0], loss.K, 0, 1)
+    expected = n_parameters(loss.kind, loss.K, targets)
     if objective.parameters is not None:
         parameters = objective.parameters
         given = parameters.shape[0]
         loss.parameters = &parameters[0] if given else NULL
     if given != expected:
         raise ValueError(f"the loss has {expected} parameters, got {given}")
+    if kind == GROUPED_LOG_LOSS:
+        check_widths(parameters, loss.K)
+        for t in range(targets):
+            check_classes(&y[0, 0], y.shape[0], max(<Py_ssize_t>parameters[t], 2), t, targets)
     return 0
 
 
-cdef inline int check_classes(const floating* y, Py_ssize_t n, Py_ssize_t K) except -1:
-    """Refuse a y that is not the index of one of K classes."""
+cdef inline int check_classes(const floating* y, Py_ssize_t n, Py_ssize_t K, Py_ssize_t t,
+                              Py_ssize_t targets) except -1:
+    """Refuse a y whose column t, of so many, is not the index of one of K classes."""
     cdef Py_ssize_t i
     cdef bint known = True
     cdef floating end = K
     for i in range(n):
-        known &= (y[i] >= 0) & (y[i] < end)
+        known &= (y[i * targets + t] >= 0) & (y[i * targets + t] < end)
     if not known:
         for i in range(n):
-            if not 0 <= y[i] < end:
-                raise ValueError(f"y[{i}] is {y[i]}, which is no class: they are 0 to {K - 1}")
+            if not 0 <= y[i * targets + t] < end:
+                place = f"{i}" if targets == 1 else f"{i}, {t}"
+                raise ValueError(f"y[{place}] is {y[i * targets + t]}, which is no class: they are "
+                                 f"0 to {K - 1}")
     return 0
 
 

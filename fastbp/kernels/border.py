@@ -55,7 +55,9 @@ class LoweredObjective(NamedTuple):
 
     loss: int  # a code of core.LOSSES, or of a tape
     link: int  # a code of core.LINKS
-    parameters: NDArray[float64] | None = None  # of quantile one for each output, of others one
+    # Of quantile one for each output, of the grouped log loss the outputs of each target; of others
+    # one.
+    parameters: NDArray[float64] | None = None
     alpha: float = 0.0  # L2
     scale: float = 1.0  # reported loss = scale * mean row loss + penalty
     exact: bool = False  # whether the row loss is that of probabilities that are not clipped

@@ -173,12 +173,12 @@ def kernel_losses(program, floating[:, ::1] z, const floating[:, ::1] y, objecti
                           &scratch[walk.loss_scratch], &y[k, 0], NULL, min(walk.batch, B - k))
 
 
-def kernel_link(int link, floating[:, ::1] z):
-    """z := the prediction."""
-    check_link(link)
+def kernel_link(int link, floating[:, ::1] z, widths=None):
+    """z := the prediction; of several targets block by block of these widths."""
     if z.shape[1] < 1:
         raise ValueError("a prediction has one column at least")
-    losses.link_forward(link, &z[0, 0], z.shape[0], z.shape[1])
+    cdef const double* of_targets = bind_widths(link, widths, z.shape[1])
+    losses.link_forward(link, of_targets, &z[0, 0], z.shape[0], z.shape[1])
 
 
 def kernel_dropout(floating[:, ::1] a, floating[:, ::1] s, dropout, Py_ssize_t layer):

@@ -10,9 +10,11 @@ to [eps, 1 - eps] of the dtype, unless `exact` asks for the true objective.
 
 A row has K targets. Under softmax it has one number, the index of the class; but the soft log loss
 has K shares of the classes. The Gaussian loss has a mean and a log variance for each target, and
-reads the first K / 2 numbers. The loops run over all B K numbers, since K alone is too few for a
-vector. Each number depends on its row alone, so that the size of the blocks changes nothing. LOSSES
-and LINKS in _core.pyx give the names.
+reads the first K / 2 numbers. The grouped log loss has several targets of several classes each: a
+row has the index of the class for each, and the outputs are blocks, one output for two classes or
+else one for each. The loops run over all B K numbers, since K alone is too few for a vector. Each
+number depends on its row alone, so that the size of the blocks changes nothing. LOSSES and LINKS in
+_core.pyx give the names.
 """
 
 from cython cimport floating
@@ -24,11 +26,12 @@ from fastbp.kernels.activations cimport relu_forward, tanh_forward
 cdef enum:
     POISSON, GAMMA, TWEEDIE, BINARY_LOG_LOSS, LOG_LOSS, SOFT_LOG_LOSS
     SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE, LOG_COSH
-    GAUSSIAN
+    GAUSSIAN, GROUPED_LOG_LOSS
     LOSSES_END
 
 cdef enum:
     LINK_IDENTITY, LINK_EXP, LINK_LOGISTIC, LINK_SOFTPLUS, LINK_SOFTMAX
+    LINK_GROUPED            # of GROUPED_LOG_LOSS alone
     LINK_RELU, LINK_TANH    # of predictions alone: no loss has them
     LINKS_END
 
@@ -37,13 +40,22 @@ cdef struct Loss:
     int link                # of LINKS
     bint exact              # whether the row loss has unclipped probabilities
     Py_ssize_t K, targets
-    const double* parameters    # of quantile one for each output; of huber and tweedie one
+    Py_ssize_t stride       # numbers of y from a row to the next
+    # Of quantile one for each output, of the grouped log loss the outputs of each target; of huber
+    # and tweedie one.
+    const double* parameters
+
+cdef enum:
+    # Numbers that a link of several targets takes into one block of whole rows.
+    LINK_BLOCK = 256
 
 
-cdef inline Py_ssize_t n_parameters(int kind, Py_ssize_t K) noexcept nogil:
+cdef inline Py_ssize_t n_parameters(int kind, Py_ssize_t K, Py_ssize_t targets) noexcept nogil:
     """The number of parameters of a loss of K outputs."""
     if kind == QUANTILE:
         return K
+    if kind == GROUPED_LOG_LOSS:
+        return targets
     return 1 if kind in (HUBER, TWEEDIE) else 0
 
 
@@ -63,8 +75,8 @@ cdef inline bint is_link(Py_ssize_t code) noexcept nogil:
 
 
 cdef inline bint is_trained(int link) noexcept nogil:
-    """Whether a link has a backward, so that a loss can have it."""
-    return link not in (LINK_RELU, LINK_TANH)
+    """Whether a link has a backward, so that any loss of predictions can have it."""
+    return link not in (LINK_GROUPED, LINK_RELU, LINK_TANH)
 
 
 cdef inline int only_link(int kind) noexcept nogil:
@@ -75,6 +87,8 @@ cdef inline int only_link(int kind) noexcept nogil:
         return LINK_LOGISTIC
     if kind == GAUSSIAN:
         return LINK_IDENTITY
+    if kind == GROUPED_LOG_LOSS:
+        return LINK_GROUPED
     return LINK_SOFTMAX if kind in (LOG_LOSS, SOFT_LOG_LOSS) else -1
 
 
@@ -85,8 +99,10 @@ cdef inline bint is_of_prediction(int kind) noexcept nogil:
 
 # ---- links
 
-cdef inline void link_forward(int link, floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept nogil:
-    """z := p: z, exp(z), logistic(z), log(1 + exp(z)), softmax(z), max(z, 0) or tanh(z)."""
+cdef inline void link_forward(int link, const double* widths, floating* z_bk, Py_ssize_t B,
+                              Py_ssize_t K) noexcept nogil:
+    """z := p: z, exp(z), logistic(z), log(1 + exp(z)), softmax(z), max(z, 0) or tanh(z); of several
+    targets softmax(z) or logistic(z), block by block of these widths."""
     cdef Py_ssize_t i
     if link == LINK_IDENTITY:
         pass
@@ -101,6 +117,8 @@ cdef inline void link_forward(int link, floating* z_bk, Py_ssize_t B, Py_ssize_t
             z_bk[i] = scalar.softplus(z_bk[i])
     elif link == LINK_SOFTMAX:
         softmax(z_bk, B, K)
+    elif link == LINK_GROUPED:
+        grouped_softmax(z_bk, widths, B, K)
     elif link == LINK_RELU:
         relu_forward(z_bk, B * K)
     elif link == LINK_TANH:
@@ -146,6 +164,39 @@ cdef inline void softmax(floating* z_bk, Py_ssize_t B, Py_ssize_t K) noexcept no
         scale = one / scalar.total(z_bk + r * K, K)
         for k in range(r * K, (r + 1) * K):
             z_bk[k] *= scale
+
+
+cdef inline void grouped_softmax(floating* z_bk, const double* widths, Py_ssize_t B,
+                                 Py_ssize_t K) noexcept nogil:
+    """p := softmax(z) of each target's outputs, logistic(z) of a single one."""
+    cdef Py_ssize_t t = 0, k = 0, r, i, O, rows
+    cdef floating block[LINK_BLOCK]
+    while k < K:
+        O, r = <Py_ssize_t>widths[t], 0
+        while r < B:
+            rows = min(LINK_BLOCK // O, B - r)
+            if rows == 0:   # wide enough as it is
+                softmax(z_bk + r * K + k, 1, O)
+                rows = 1
+            else:
+                copy_columns(block, O, z_bk + r * K + k, K, rows, O)
+                if O == 1:
+                    for i in range(rows):
+                        block[i] = scalar.logistic(block[i])
+                else:
+                    softmax(block, rows, O)
+                copy_columns(z_bk + r * K + k, K, block, O, rows, O)
+            r += rows
+        k, t = k + O, t + 1
+
+
+cdef inline void copy_columns(floating* b, Py_ssize_t b_columns, const floating* a,
+                              Py_ssize_t a_columns, Py_ssize_t B, Py_ssize_t O) noexcept nogil:
+    """b := a, the first O columns of B rows."""
+    cdef Py_ssize_t r, k
+    for r in range(B):
+        for k in range(O):
+            b[r * b_columns + k] = a[r * a_columns + k]
 
 
 # ---- of single outputs: on entry delta holds y; on return z holds the output's part of the loss
@@ -324,7 +375,7 @@ cdef inline void log_loss(const Loss* loss, floating* losses_b, floating* delta_
     memcpy(delta_bk, z_bk, B * K * sizeof(floating))
     softmax(delta_bk, B, K)
     for r in range(B):
-        c = r * K + <Py_ssize_t>y[order[r] if order != NULL else r]
+        c = r * K + <Py_ssize_t>y[(order[r] if order != NULL else r) * loss.stride]
         losses_b[r] = clip(delta_bk[c], eps)
         delta_bk[c] -= one
     for r in range(B):
@@ -340,7 +391,7 @@ cdef inline void log_loss_objective(const Loss* loss, floating* losses_b, floati
     cdef floating* z_k
     for r in range(B):
         z_k = z_bk + r * K
-        truth = z_k[<Py_ssize_t>y[order[r] if order != NULL else r]]
+        truth = z_k[<Py_ssize_t>y[(order[r] if order != NULL else r) * loss.stride]]
         top = scalar.largest(z_k, K)
         for k in range(K):
             z_k[k] = scalar.exp(z_k[k] - top)
@@ -403,10 +454,39 @@ cdef inline void gather_targets(const Loss* loss, floating* delta_bk, const floa
         row = order[r] if order != NULL else r
         if loss.targets == K:
             for k in range(K):
-                delta_bk[r * K + k] = y[row * K + k]
+                delta_bk[r * K + k] = y[row * loss.stride + k]
         else:
             for k in range(K):
-                delta_bk[r * K + k] = k == <Py_ssize_t>y[row]
+                delta_bk[r * K + k] = k == <Py_ssize_t>y[row * loss.stride]
+
+
+cdef inline void grouped_log_loss(const Loss* loss, floating* losses_b, floating* delta_bk,
+                                  floating* z_bk, floating* scratch_bk, const floating* y,
+                                  const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
+    """z has blocks of outputs, one for each target, y the numbers of their classes: delta = the
+    targets' own; loss = the sum of their log losses, binary for a single output."""
+    cdef Py_ssize_t t, r, O, first = 0, K = loss.K
+    cdef Loss one = loss[0]
+    one.targets = 1
+    for t in range(loss.targets):   # in turns, since log_loss takes whole rows
+        O = <Py_ssize_t>loss.parameters[t]
+        copy_columns(scratch_bk + B * first, O, z_bk + first, K, B, O)
+        first += O
+    first = 0
+    for t in range(loss.targets):
+        one.K = <Py_ssize_t>loss.parameters[t]
+        one.kind = BINARY_LOG_LOSS if one.K == 1 else LOG_LOSS
+        one.link = only_link(one.kind)
+        loss_delta_of_target(&one, delta_bk, z_bk + B * first, scratch_bk + B * first,
+                             <floating*>NULL, y + t, order, B)
+        for r in range(B):
+            losses_b[r] = delta_bk[r] if t == 0 else losses_b[r] + delta_bk[r]
+        first += one.K
+    first = 0
+    for t in range(loss.targets):
+        O = <Py_ssize_t>loss.parameters[t]
+        copy_columns(delta_bk + first, K, z_bk + B * first, O, B, O)
+        first += O
 
 
 cdef inline void loss_delta(const Loss* loss, floating* losses_b, floating* delta_bk,
@@ -414,6 +494,16 @@ cdef inline void loss_delta(const Loss* loss, floating* losses_b, floating* delt
                             const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
     """Row losses and delta = dloss/dz; z is overwritten, and scratch_bk has room for as much. Row r
     has the targets in row order[r] of y, or in row r without an order."""
+    if loss.kind == GROUPED_LOG_LOSS:
+        grouped_log_loss(loss, losses_b, delta_bk, z_bk, scratch_bk, y, order, B)
+    else:
+        loss_delta_of_target(loss, losses_b, delta_bk, z_bk, scratch_bk, y, order, B)
+
+
+cdef inline void loss_delta_of_target(const Loss* loss, floating* losses_b, floating* delta_bk,
+                                      floating* z_bk, floating* scratch_bk, const floating* y,
+                                      const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
+    """The same for any loss but that of several targets of several classes."""
     cdef Py_ssize_t r, K = loss.K, n = B * K
     cdef bint composed = is_of_prediction(loss.kind) and loss.link != LINK_IDENTITY
     if loss.kind == LOG_LOSS:
@@ -426,7 +516,7 @@ cdef inline void loss_delta(const Loss* loss, floating* losses_b, floating* delt
         soft_log_loss(losses_b, delta_bk, z_bk, scratch_bk, B, K, loss.exact)
         return
     if composed:
-        link_forward(loss.link, z_bk, B, K)
+        link_forward(loss.link, NULL, z_bk, B, K)
         memcpy(scratch_bk, z_bk, n * sizeof(floating))
     if loss.kind == SQUARED_ERROR:
         squared_error(delta_bk, z_bk, n)

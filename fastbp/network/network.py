@@ -204,17 +204,25 @@ class Network:
         first = self.products[0] if entries is None else entries * self.units[1]
         return first, sum(self.products) - self.products[0]
 
-    def predict(self, x: Rows, link: str, out: NDArray[Any]) -> bool:
+    def predict(
+        self, x: Rows, link: str, out: NDArray[Any], widths: NDArray[np.float64] | None = None
+    ) -> bool:
         """Write the predictions of rows x, link applied, into out (rows, outputs).
 
+        The link of several targets needs the widths of their blocks of outputs.
         Each call has its own scratch, so that any number of threads can predict at once. Returns
         whether x is finite; also False if a sum of a finite x overflows in the first layer.
         """
         scratch = self.scratch(len(out), 1, "predict")
-        return self._predict(self.program, self.params, scratch, x, out, core.LINKS[link])
+        return self._predict(self.program, self.params, scratch, x, out, core.LINKS[link], widths)
 
     def predict_with(
-        self, arrays: tuple[tuple[Any, ...], tuple[Any, ...]], x: Rows, link: str, out: Any
+        self,
+        arrays: tuple[tuple[Any, ...], tuple[Any, ...]],
+        x: Rows,
+        link: str,
+        out: Any,
+        widths: NDArray[np.float64] | None = None,
     ) -> bool:
         """As `predict`, with other weights and biases, which are read where they lie.
 
@@ -224,7 +232,7 @@ class Network:
         size = core.scratch_size(self.program, len(out), 1, "predict_arrays")
         scratch = allocate(size, out.dtype)
         door = variant(core.predict_arrays, out.dtype)
-        return door(self.program, *arrays, scratch, x, out, core.LINKS[link])
+        return door(self.program, *arrays, scratch, x, out, core.LINKS[link], widths)
 
 
 def _real_arrays(arrays: Any, name: str) -> list[NDArray[Any]]:

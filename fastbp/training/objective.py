@@ -21,7 +21,8 @@ class Objective:
     link : str
         Name of the function that turns raw predictions into predictions.
     parameters : ndarray of float64, default=None
-        Parameters of the loss: a level for each output, a threshold, or a power.
+        Parameters of the loss: a level for each output, a threshold, a power, or the number of
+        outputs of each target.
     alpha : float, default=0.0
         Strength of the penalty.
     scale : float, default=1.0
@@ -37,6 +38,11 @@ class Objective:
     alpha: float = 0.0
     scale: float = 1.0
     exact: bool = False
+
+    @property
+    def widths(self) -> NDArray[np.float64] | None:
+        """The number of outputs of each of several targets; None for other losses."""
+        return self.parameters if self.link == "grouped_softmax" else None
 
     def lower(self, network: Network) -> tuple[Plan, LoweredObjective]:
         """The network's program with this loss, and the objective with codes of the core."""

@@ -22,6 +22,7 @@ NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
+OF_CLASSES = ("softmax", "logistic", "grouped_softmax")  # links
 NOT_DEFINED = "it is not defined for some raw predictions that training came to."
 
 
@@ -144,7 +145,7 @@ def _of_layers(job: Job) -> str:
 
 def _advice(job: Job) -> str:
     """What to do about numbers that overflow."""
-    ways = ["Scale X" if job.objective.link in ("softmax", "logistic") else "Scale X and y"]
+    ways = ["Scale X" if job.objective.link in OF_CLASSES else "Scale X and y"]
     if job.course.optimizer is not None:
         ways.append("reduce the learning rate")
     if job.network.params.dtype == np.float32:
@@ -161,5 +162,5 @@ def _predictions(job: Job, samples: Samples, link: str) -> NDArray[np.floating]:
     else:
         x = x.astype(dtype, copy=False)
     out = np.empty((len(samples), network.units[-1]), dtype)
-    network.predict(x, link, out)
+    network.predict(x, link, out, job.objective.widths)
     return out if samples.weight is None else out[samples.weight > 0]

@@ -270,6 +270,8 @@ def test_tags_are_scikit_learns(Estimator):
     ours, theirs = Estimator().__sklearn_tags__(), reference().__sklearn_tags__()
     if SKLEARN_VERSION < (1, 7):  # its tag says wrongly that it takes no sparse data
         theirs.input_tags.sparse = True
+    if Estimator is MLPClassifier:  # several targets of several classes are fastbp's own
+        theirs.target_tags.multi_output = True
     assert ours == theirs
 
 

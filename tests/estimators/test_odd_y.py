@@ -201,10 +201,10 @@ CLASSES = rows(
     theirs("NaN among strings", fit(X, put(AB.astype("O"), 0, nan))),
     theirs("ints among objects", fit(X[:2], np.array([1, 2], "O"))),
     theirs("bytes for labels", fit(X, AB.astype("S")), since=(1, 7)),
-    theirs("multiclass and multioutput", fit(X, np.c_[Y, Y2 + 1])),
+    theirs("labels and floats", fit(X, np.c_[Y, T])),
+    theirs("several targets, CSR", fit(X, sp.csr_array(np.c_[Y, Y2 + 1]))),
+    theirs("several targets, numbers among objects", fit(X, M.astype(object))),
     theirs("floats, two outputs", fit(X, T2)),
-    theirs("strings, two outputs", fit(X, np.c_[AB, AB])),
-    theirs("tuples for labels", fit(X, [("a", "b")] * 20)),
     theirs("sequences of labels", fit(X, [(0,), (0, 1)] * 10)),
     of=CLF,
 )
@@ -220,6 +220,9 @@ FIRST_CLASSES = rows(
     theirs("first classes a string", partial_fit(X, Y, classes="abc")),
     theirs("first classes floats", partial_fit(X, Y, classes=[0.5, 1.2])),
     theirs("first classes nested", partial_fit(X, Y, classes=[[0, 1, 2]])),
+    theirs("first classes a list of one array", partial_fit(X, Y, classes=[np.arange(3)])),
+    theirs("first classes missing, several targets", partial_fit(X, np.c_[Y, Y2 + 1])),
+    theirs("first classes missing", partial_fit(X, np.c_[Y, Y2 + 1], classes=[0, 1, 2])),
     theirs("first classes mixed", partial_fit(X, Y, classes=np.array(["a", 1], object))),
     of=CLF,
     on=NEW,
@@ -299,10 +302,16 @@ ODD_TARGETS = [
 ]
 
 
+PAIRS = [("a", "b"), ("b", "c")] * 10
+
 ACCEPTED = [
     *[Same(f"y {what}", fit(X, odd), fit(X, plain), of) for what, odd, plain, of in ODD_TARGETS],
     Same("y a column", fit(X, Y[:, None]), fit(X, Y), warns=True),
     Same("y a column of lists", fit(X, Y[:, None].tolist()), fit(X, Y), warns=True),
+    Same(
+        "several targets, lists", fit(X, np.c_[Y, Y2 + 1].tolist()), fit(X, np.c_[Y, Y2 + 1]), CLF
+    ),
+    Same("several targets, tuples", fit(X, PAIRS), fit(X, np.array(PAIRS)), CLF),
     Same("one row", fit(X[:1].tolist(), [1.5]), fit(X[:1], np.array([1.5])), REG),
     Same(
         "classes in another order",

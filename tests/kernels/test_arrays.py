@@ -9,22 +9,27 @@ from fastbp.graph.expression import ACTIVATION, Expression
 from fastbp.kernels import backend, core
 from fastbp.network import Network
 from problems import DTYPES, Problem
+from twins import widths
 
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
 
+def widths_of(network):
+    return widths(network.units[-1]).astype(float)
+
+
 def predicted(network, x, n, link="identity"):
     out = np.full((n, network.units[-1]), np.nan, network.params.dtype)
-    finite = network.predict(x, link, out)
+    finite = network.predict(x, link, out, widths_of(network))
     return out, finite
 
 
 def from_arrays(network, coefs, intercepts, x, n, link="identity"):
     out = np.full((n, network.units[-1]), np.nan, network.params.dtype)
     scratch = network.scratch(n, 1, "predict_arrays")
-    finite = core.predict_arrays(
-        network.program, tuple(coefs), tuple(intercepts), scratch, x, out, core.LINKS[link]
-    )
+    arrays = tuple(coefs), tuple(intercepts)
+    code, of_targets = core.LINKS[link], widths_of(network)
+    finite = core.predict_arrays(network.program, *arrays, scratch, x, out, code, of_targets)
     return out, finite
 
 

@@ -277,7 +277,7 @@ def test_csr_without_row_pointers():
 PAIRS = [("poisson", "identity"), ("gamma", "softmax"), ("tweedie", "logistic")]
 PAIRS += [("log_loss", "identity"), ("log_loss", "logistic"), ("soft_log_loss", "exp")]
 PAIRS += [("binary_log_loss", "softmax"), ("binary_log_loss", "identity"), ("poisson", "softplus")]
-PAIRS += [("gaussian", "exp")]
+PAIRS += [("gaussian", "exp"), ("grouped_log_loss", "softmax")]
 
 
 @pytest.mark.parametrize("loss, link", PAIRS)

@@ -141,7 +141,7 @@ def test_no_door_takes_a_tape_of_rows_as_an_activation(name):
 
 
 @pytest.mark.parametrize("name", OF_OBJECTIVES)
-@pytest.mark.parametrize("code", [-1, 12, 63, 64, 2**32, 2**40])
+@pytest.mark.parametrize("code", [-1, 13, 63, 64, 2**32, 2**40])
 def test_no_door_takes_an_unknown_loss(name, code):
     doors = Doors()
     doors.objective = doors.objective._replace(loss=code)
@@ -154,7 +154,7 @@ def test_no_door_takes_an_unknown_loss(name, code):
 
 
 @pytest.mark.parametrize("name", OF_LINKS)
-@pytest.mark.parametrize("code", [-1, 7, 99])
+@pytest.mark.parametrize("code", [-1, 8, 99])
 def test_no_door_takes_an_unknown_link(name, code):
     doors = Doors()
     doors.objective, doors.link = doors.objective._replace(link=code), code
@@ -163,7 +163,7 @@ def test_no_door_takes_an_unknown_link(name, code):
 
 
 @pytest.mark.parametrize("name", OF_OBJECTIVES)
-@pytest.mark.parametrize("link", ["relu", "tanh"])
+@pytest.mark.parametrize("link", ["relu", "tanh", "grouped_softmax"])
 def test_no_loss_has_a_link_of_predictions_alone(name, link):
     doors = Doors()
     losses = [core.LOSSES["squared_error"], core.LOSSES["poisson"], core.TAPES]

@@ -110,7 +110,7 @@ def test_a_row_has_its_loss_whatever_rows_are_beside_it(loss, outputs, dtype):
 
     def computed(rows):
         p = z[rows].copy()
-        core.kernel_link(problem.objective.link, p)
+        core.kernel_link(problem.objective.link, p, problem.objective.parameters)
         return *row_losses(loss, z[rows], problem.y[rows]), p
 
     whole = computed(slice(None))

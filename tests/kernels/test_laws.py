@@ -539,7 +539,7 @@ def test_losses_and_links(loss, outputs, dtype):
     z = np.random.RandomState(2).randn(40, problem.network.units[-1]).astype(dtype) * 3
     p = z.copy()
     rows, delta = row_losses(loss, z, problem.y)
-    core.kernel_link(problem.objective.link, p)
+    core.kernel_link(problem.objective.link, p, problem.objective.parameters)
     tolerance = np.finfo(dtype).eps * 50
     exact = z.astype(float)
     np.testing.assert_allclose(p, oracle.predicted(loss, exact), rtol=tolerance)
@@ -558,9 +558,10 @@ def test_predict_is_forward_and_link(loss, dtype):
     link = oracle.split(loss)[1]
     for n in (1, 255, 256, 600, problem.n):
         out = np.full((n, problem.network.units[-1]), np.nan, dtype)
-        problem.network.predict(problem.X[:n], link, out)
+        problem.network.predict(problem.X[:n], link, out, problem.objective.parameters)
         of_csr = np.full_like(out, np.nan)
-        problem.network.predict(as_rows(sparse.csr_array(problem.X[:n]), dtype), link, of_csr)
+        rows = as_rows(sparse.csr_array(problem.X[:n]), dtype)
+        problem.network.predict(rows, link, of_csr, problem.objective.parameters)
         np.testing.assert_allclose(
             of_csr, out, rtol=np.finfo(dtype).eps * 100, atol=np.finfo(dtype).eps * 100
         )
@@ -576,17 +577,17 @@ def test_links_of_predictions(link, dtype):
     z = np.random.RandomState(0).randn(50, 7).astype(dtype) * 5
     z[:4, 0] = 0, -0.0, 30, -30
     z[7, 3] = np.nan
-    p = z.copy()
-    core.kernel_link(core.LINKS[link], p)
+    p, widths = z.copy(), twins.widths(7).astype(float)
+    core.kernel_link(core.LINKS[link], p, widths)
     tolerance = np.finfo(dtype).eps * 200
     with np.errstate(invalid="ignore"):
         expected = twins.LINKS[link].f(z.astype(float))
     np.testing.assert_allclose(p, expected, rtol=tolerance)
     problem = Problem("tanh", dtype=dtype)
     out, raw = np.empty((2, problem.n, 2), dtype)
-    problem.network.predict(problem.x, link, out)
+    problem.network.predict(problem.x, link, out, np.ones(2))
     problem.network.predict(problem.x, "identity", raw)
-    core.kernel_link(core.LINKS[link], raw)
+    core.kernel_link(core.LINKS[link], raw, np.ones(2))
     np.testing.assert_array_equal(out, raw)
 
 
