@@ -24,17 +24,11 @@ from fastbp.kernels.binding cimport (
     MOST,
     bind_arrays,
     bind_backend,
-    bind_dropout,
-    bind_epochs,
     bind_layout,
     bind_objective,
-    bind_order,
-    bind_origin,
     bind_plan,
     bind_program,
     bind_rank,
-    bind_rates,
-    bind_rule,
     bind_samples,
     bind_widths,
     bind_x,
@@ -42,6 +36,14 @@ from fastbp.kernels.binding cimport (
     check_words,
     is_tape,
     room,
+)
+from fastbp.kernels.binding_task cimport (
+    bind_dropout,
+    bind_epochs,
+    bind_order,
+    bind_origin,
+    bind_rates,
+    bind_rule,
 )
 from fastbp.kernels.column_phase cimport (
     batch_weight,

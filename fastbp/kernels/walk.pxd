@@ -52,7 +52,7 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Rule rule
     const double* rates     # rows of steps, the scheduled rate first
     Py_ssize_t rate_stride  # from step to step; 0: all have the same row
-    Py_ssize_t epoch_stride # from epoch to epoch
+    Py_ssize_t epoch_stride    # from epoch to epoch
     void* state             # rows of size_params: the optimizer's, then the average
     const void* origin_params       # what the first step reads; NULL: what it changes
     const void* origin_state        # the same
