@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
-from numbers import Integral
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from sklearn.utils import check_random_state
 
 from fastbp.estimators import inputs, memory
 from fastbp.estimators.continued import check_attributes, last_optimizer
+from fastbp.estimators.generators import generator_of, is_own, restarted, start_of
 from fastbp.estimators.held_out import (
     Data,
     HeldOut,
@@ -33,7 +31,6 @@ from fastbp.estimators.resume import (
     facts_of_fit,
     go_on,
     optimizer_to_go_on,
-    random_state_of,
     resumed_course,
     state_of_fit,
 )
@@ -84,7 +81,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
         held_out = given_validation(
             estimator, validation, y.shape[1], labels, samples.y.dtype, class_weights
         )
-    random_state = _random_state(request)
+    random_state = _random_state(request, source)
     units, origin = [X.shape[1], *hidden, y.shape[1]], None
     if source is not None:
         network, origin = _continued(request, source, units, samples, objective)
@@ -122,19 +119,13 @@ def _watched(request: Request, job: EstimatorJob) -> EstimatorJob:
     return job
 
 
-def _random_state(request: Request) -> np.random.RandomState:
+def _random_state(request: Request, source: Model | None) -> np.random.RandomState:
     """The generator of the job: the user's own only if the job trains from its state."""
-    given = request.estimator.random_state
-    if request.resumes:
-        return random_state_of(state_of_fit(request.estimator))
-    return check_random_state(copy.deepcopy(given) if request.inspects else given)
-
-
-def _owns_random_state(request: Request) -> bool:
-    """Whether nobody else has the generator of the job: it is new, and no function got it."""
     estimator = request.estimator
-    is_new = request.resumes or isinstance(estimator.random_state, Integral)
-    return is_new and not callable(estimator.init)
+    if request.resumes and source is not None:
+        start = state_of_fit(estimator)["random_state"]
+        return restarted(start, source.network, estimator.init)
+    return generator_of(estimator.random_state, copied=request.inspects)
 
 
 def _checked_sizes(request: Request) -> list[int]:
@@ -291,10 +282,11 @@ def _for_training(
         job.objective = replace(job.objective, scale=1.0)
     job.early_stopping = estimator.early_stopping and not is_lbfgs
     job.incremental = request.purpose == PARTIAL_FIT
-    start = None
-    is_plain = type(job.course.random_state) is np.random.RandomState
-    if is_plain and not (is_lbfgs or job.incremental):
-        start = job.course.random_state.get_state(legacy=False)
+    start, given, init = None, estimator.random_state, estimator.init
+    if request.resumes:
+        start = state_of_fit(estimator)["random_state"]
+    elif not (is_lbfgs or job.incremental):
+        start = start_of(given, job.course.random_state, None if job.continues else init)
     if job.early_stopping and held_out is None:
         rows, held_out = hold_out(estimator, job, y, data)
     if held_out is not None:
@@ -308,7 +300,7 @@ def _for_training(
         job.rule = LBFGS(estimator.tol, estimator.max_fun)
         return job
     job.shuffle = estimator.shuffle
-    job.shares_random_state = not _owns_random_state(request)
+    job.shares_random_state = not is_own(given, init)
     job.batch_size = _batch_size(estimator, job.course.n_samples)
     job.course.start = start
     is_sparse = isinstance(job.samples.x, CSR)

@@ -37,6 +37,9 @@ def check_training(
     what: str,
 ) -> None:
     """Raise MemoryError if there is too little memory to train this network."""
+    rows, ranks = len(samples) + n_validation, estimator.n_threads or 1
+    if 512 * ranks * (count_params(units) + rows * sum(units)) <= LITTLE:  # far more than needed
+        return
     size = samples.y.dtype.itemsize
     stochastic = estimator.solver in core.OPTIMIZERS
     # Early stopping keeps the parameters of the start, the best and, briefly, the previous best.

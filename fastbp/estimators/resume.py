@@ -52,7 +52,7 @@ NO_FIT = (
 )
 STATE: dict[str, Check] = {
     "random_state": or_none(instance_of(dict, "a dict")),
-    "generator": whole_number(0),
+    "generator": or_none(whole_number(0)),
     "n_epochs": whole_number(0),
     "samples_seen": whole_number(0),
     "best_epoch": whole_number(-1),
@@ -155,21 +155,6 @@ def state_of_fit(estimator: CheckedEstimator) -> dict[str, Any]:
     return state
 
 
-def random_state_of(state: Mapping[str, Any]) -> np.random.RandomState:
-    """The random state after the initial weights, before the validation split."""
-    try:
-        inner = state["random_state"]["state"]
-        # NumPy does not check where in its key the generator stands.
-        if "key" in inner and not (type(inner["pos"]) is int and 0 <= inner["pos"] <= 624):
-            raise ValueError(f"pos is {inner['pos']!r}")
-        kind = state["random_state"]["bit_generator"]
-        random_state = np.random.RandomState(getattr(np.random, kind)())
-        random_state.set_state(state["random_state"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"'random_state' of the fit (_resume) is damaged: {error!r}") from None
-    return random_state
-
-
 def check_same(state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Raise ValueError if parameters or data are not those of the fit."""
     before, now = state["parameters"], facts["parameters"]
@@ -251,7 +236,7 @@ def _repeat_shuffles(job: EstimatorJob, course: Course, state: Mapping[str, Any]
     order = np.arange(course.n_samples) if course.order is None else course.order
     n_epochs = state["n_epochs"] if job.shuffle else 0
     order = replay_order(course.random_state, order, n_epochs)
-    stands = [checksum_of(course.random_state)]
+    stands = [None, checksum_of(course.random_state)]
     if job.shuffle and course.is_cut:  # the interrupt may have come before the shuffle
         course.random_state.shuffle(order)
         stands.append(checksum_of(course.random_state))

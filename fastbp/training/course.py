@@ -118,8 +118,8 @@ class Course:
         better than the best one before: if True, the network ends with the parameters of the last
         epoch, else with those of the start.
     start : dict, default=None
-        State of `random_state` before the validation split. All orders can be repeated from it.
-        None if a seed gives it.
+        State of `random_state` before the validation split, or the seed that gives it. All orders
+        can be repeated from it. None if they cannot.
     raw_params : ndarray, default=None
         Parameters after the last epoch, if the network has those of the best epoch. Both are
         averaged ones if the rule averages them.

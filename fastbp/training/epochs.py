@@ -3,14 +3,13 @@
 import functools
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.kernels import CSR, Epochs, LoweredObjective, Plan, Task, core, variant
+from fastbp.kernels import CSR, Epochs, Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import Team, lent
 from fastbp.training.course import Epoch
@@ -20,6 +19,7 @@ from fastbp.training.job import Job
 from fastbp.training.rule import Optimizer
 from fastbp.training.watches import Patience, Watch
 
+NOTHING: NDArray[np.float64] = np.empty((0, 0))
 CALL_SECONDS = 0.01  # that several epochs are meant to take: Ctrl-C may have to wait for the last
 
 
@@ -58,11 +58,29 @@ class EpochRunner:
             and not any(watch.sees_each_epoch for watch in watches)
         )
         self.most = 1  # epochs of the next call
-        self.losses, self.counters = np.empty(0), np.zeros(core.N_COUNTERS)
-        self.rates = np.empty((0, 1))
-        program, objective = job.objective.lower(course.network)
-        self.door = variant(core.train_epochs, course.network.params.dtype)
-        self.task, self.arguments = self._task(objective), self._arguments(program)
+        self.counters = np.zeros(core.N_COUNTERS)
+        self.losses: NDArray[np.float64] = NOTHING
+        self.rates: NDArray[np.float64] = NOTHING
+        network = course.network
+        program, objective = job.objective.lower(network)
+        use = epoch_use(isinstance(job.samples.x, CSR), optimizer.rule.clips)
+        self.task = Task(
+            job.samples,
+            objective,
+            optimizer.rule.lower(),
+            self.order,
+            job.batch_size,
+            origin=course.origin,
+            dropout=self.dropout,
+        )
+        self.door = functools.partial(
+            variant(core.train_epochs, network.params.dtype),
+            program,
+            network.params,
+            optimizer.state,
+            network.scratch(job.batch_size, ranks.size, use, program, self.dropout),
+            optimizer.tally,
+        )
 
     def __call__(self) -> Epoch | None:
         """Perform the steps of the next epochs.
@@ -80,14 +98,18 @@ class EpochRunner:
         first = len(course.epochs)
         most = min(self.most, self.job.max_iter - first)
         # While the core draws, others wait for the generator: never for an epoch that may be long.
-        generator = self.generator if most > 1 or not self.job.shares_random_state else None
+        is_shared = self.job.shares_random_state
+        generator = self.generator if most > 1 or not is_shared else None
         if generator is None:
             self._shuffle()
         self._prepare(most, generator)
         began = perf_counter()
         try:
             try:
-                with nullcontext() if generator is None else lent(generator.lock):
+                if generator is not None and is_shared:
+                    with lent(generator.lock):
+                        self._run(self.task)
+                else:
                     self._run(self.task)
             finally:
                 self._note(first, began)
@@ -128,7 +150,7 @@ class EpochRunner:
 
     def _run(self, task: Task) -> None:
         """Let the ranks perform a task."""
-        self.ranks.run(functools.partial(self.door, *self.arguments, task))
+        self.ranks.run(functools.partial(self.door, task))
 
     def _prepare(self, most: int, generator: Any) -> None:
         """Set the task: this number of epochs, with their rates and what draws their orders."""
@@ -137,20 +159,22 @@ class EpochRunner:
         counters[core.BEST_LOSS] = course.best_loss
         counters[core.STALLS] = course.no_improvement_count
         capsule = None if generator is None else generator.capsule
-        is_same = self.task.epochs is not None and self.task.epochs.generator is capsule
+        before = self.task.epochs
         if (
-            is_same
+            before is not None
+            and before.generator is capsule
+            and most == len(before.losses)
             and schedule.factor is None
             and (schedule.rules.after_epoch is None or most == 1)
-            and most == len(self.losses)
             and len(self.rates) == 1
             and self.rates.item(0) == self.optimizer.rate
         ):
             return
         self.losses, self.rates = np.empty(most), self._rates(most)
-        epochs = Epochs(self.losses, counters, capsule)
+        tol, patience = 0.0, math.inf
         if self.patience is not None and self.takes_several:
-            epochs = epochs._replace(tol=self.patience.tol, patience=self.patience.most)
+            tol, patience = self.patience.tol, self.patience.most
+        epochs = Epochs(self.losses, counters, capsule, tol, patience)
         self.task = self.task._replace(rates=self.rates, epochs=epochs)
 
     def _note(self, first: int, began: float) -> None:
@@ -160,10 +184,12 @@ class EpochRunner:
         if not begun:
             return
         course.first_step, course.tallied = counters.item(core.FIRST_STEP), first + begun - 1
-        self.optimizer.rate = self._rate_of(begun - 1)
+        rate = self._rate_of(begun - 1)
+        if rate != self.optimizer.rate:  # an optimizer that is the same need not be checked again
+            self.optimizer.rate = rate
         course.leave_origin()
-        epochs = self._finished(began)
-        if not (self.takes_several and epochs):
+        epochs = self._finished(began) if self.takes_several else []
+        if not epochs:
             return
         course.epochs[first:] = epochs
         if self.patience is not None:
@@ -203,31 +229,6 @@ class EpochRunner:
         total = planned * self.n_steps
         t = np.arange(self.n_steps, dtype=np.float64) + epoch * self.n_steps
         return Steps(np.minimum(t, total - 1), total, epoch)
-
-    def _task(self, objective: LoweredObjective) -> Task:
-        """The task of one epoch, still without rates."""
-        job = self.job
-        return Task(
-            job.samples,
-            objective,
-            self.optimizer.rule.lower(),
-            self.order,
-            job.batch_size,
-            origin=self.course.origin,
-            dropout=self.dropout,
-        )
-
-    def _arguments(self, program: Plan) -> tuple[Any, ...]:
-        """The arguments of the door before the task, with its scratch memory."""
-        job, network, optimizer = self.job, self.course.network, self.optimizer
-        use = epoch_use(isinstance(job.samples.x, CSR), optimizer.rule.clips)
-        return (
-            program,
-            network.params,
-            optimizer.state,
-            network.scratch(job.batch_size, self.ranks.size, use, program, self.dropout),
-            optimizer.tally,
-        )
 
 
 def _bit_generator_of(random_state: np.random.RandomState) -> Any:

@@ -20,9 +20,10 @@ from fastbp.training.watches import BestWeights, Patience, Watch
 def small_state(course: Course) -> dict[str, Any]:
     """Numbers and arrays of a course that are not fitted attributes."""
     optimizer = course.optimizer
+    is_seed = course.start is not None and "seed" in course.start  # nobody else has drawn
     return {
         "random_state": course.start,
-        "generator": checksum_of(course.random_state),
+        "generator": None if is_seed else checksum_of(course.random_state),
         "n_epochs": len(course.epochs),
         "samples_seen": course.samples_seen,
         "best_epoch": course.best_epoch,

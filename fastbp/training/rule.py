@@ -386,8 +386,9 @@ class Optimizer:
         rest = self.state, self.tally, self.units, self.seed
         now = self.rule, self.schedule, self.rate, *rest
         is_known = self.checked is not None and all(map(is_, now, self.checked))
-        if is_known and 0 <= self.tally.item(2) <= MOST_STEPS:  # as in most calls of partial_fit
-            return
+        is_counted = type(self.epochs) is int and self.epochs >= 0
+        if is_known and is_counted and 0 <= self.tally.item(2) <= MOST_STEPS:
+            return  # as in most calls of partial_fit
         for name, kind in (("rule", Rule), ("schedule", Schedule)):
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name!r} of the optimizer must be a {kind.__name__}")

@@ -442,9 +442,59 @@ def test_a_damaged_state_is_refused_by_name(name, value):
 @pytest.mark.parametrize("bit", range(8, 31, 2))
 def test_a_generator_that_stands_beyond_its_key_is_refused(bit):
     """NumPy would read there: some of these crashed."""
-    model = MLPClassifier(**FITTED).fit(X, Y)
+    model = MLPClassifier(**{**FITTED, "random_state": np.random.RandomState(0)}).fit(X, Y)
     model._resume["random_state"]["state"]["pos"] ^= 1 << bit
     refused("'random_state' of the fit|something else has drawn", fitted=model)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        {"seed": -1, "initializes": True},
+        {"seed": 2**32, "initializes": True},
+        {"seed": 0.0, "initializes": True},
+        {"seed": 0},
+        {"seed": 0, "initializes": 1},
+        {},
+    ],
+    ids=str,
+)
+def test_a_damaged_seed_is_refused(start):
+    model = MLPClassifier(**FITTED).fit(X, Y)
+    assert model._resume["random_state"] == {"seed": FITTED["random_state"], "initializes": True}
+    model._resume["random_state"] = start
+    refused("'random_state' of the fit", fitted=model)
+
+
+@pytest.mark.parametrize("random_state", [0, np.int64(2**32 - 1), np.random.RandomState(1), None])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        dict(warm_start=True),
+        dict(init="he_uniform", activation=["selu", "tanh"]),
+        dict(init=lambda i, o, state: (state.randn(i, o), np.zeros(o))),
+        dict(early_stopping=True, dropout=0.2),
+        dict(dtype=np.float32),
+    ],
+    ids=["plain", "warm start", "initializer", "own initializer", "early stopping", "float32"],
+)
+def test_a_fit_is_resumed_from_the_seed_or_from_the_state(random_state, options):
+    options = {"dtype": np.float64, **options}
+    x = X.astype(options.pop("dtype"))
+
+    def fitted(max_iter):
+        np.random.seed(5)  # for None
+        given = copy.deepcopy(random_state)
+        model = MLPClassifier((5, 4), max_iter=3, random_state=given, **options)
+        if model.warm_start:
+            model.fit(x, Y)
+        return model.set_params(max_iter=max_iter).fit(x, Y)
+
+    expected, model = everything(fitted(9)), fitted(3)
+    if not callable(model.init):
+        model = pickle.loads(pickle.dumps(model))
+    assert everything(model.set_params(max_iter=9).resume(x, Y)) == expected
 
 
 @pytest.mark.parametrize("value", [None, [], [None], {}])

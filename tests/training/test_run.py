@@ -15,6 +15,7 @@ from sklearn.datasets import load_iris
 
 from fastbp import MLPClassifier, MLPRegressor, training
 from fastbp.estimators import inputs
+from fastbp.estimators.generators import restarted
 from fastbp.estimators.inputs import as_rows
 from fastbp.estimators.job import watches_of
 from fastbp.estimators.model import current_model
@@ -306,7 +307,7 @@ def test_the_small_state_of_a_pickled_estimator_is_enough_to_continue(parameters
     job = model._job(X, y)
     course = job.course
     rows = np.arange(len(X)) if course.order is None else course.order
-    course.random_state.set_state(state["random_state"])
+    course.random_state = restarted(state["random_state"], course.network, model.init)
     if model.early_stopping:
         rows, _ = inputs.hold_out(len(X), 0.1, course.random_state, None)
     if stopped._optimizer.seed is not None:  # drawn before the first order
