@@ -154,7 +154,7 @@ BOXES = {
         (
             "checks all arrays once; from here on",
             "no Python, no GIL, no allocation",
-            "_core.pyx, kernels/binding.pxd",
+            "_core.pyx, kernels/binding_task.pxd",
         ),
     ),
     "done": Box(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,17 +48,32 @@ class ValidationSet:
         self.losses = np.empty(n_samples, dtype)
         rows = min(self.chunk, n_samples)
         self.scratch_size = core.scratch_size(self.program, rows, 1, "validate")
+        self.scratch: NDArray[Any] | None = None  # of all samples at once
+        if n_samples <= self.chunk:
+            self.scratch = allocate(self.scratch_size, dtype)
 
     def __call__(self, params: NDArray[np.floating], team: Team) -> tuple[float, float]:
-        for_each_chunk(len(self.samples), self.chunk, team, partial(self._validate, params))
+        if self.scratch is None:
+            for_each_chunk(len(self.samples), self.chunk, team, partial(self._validate, params))
+        else:
+            self._compute(params, self.scratch, self.samples, self.out, self.losses)
         loss = self._loss()
         return -loss if self.score is None else self.score(self.out, params), loss
 
     def _validate(self, params: NDArray[np.floating], part: slice) -> None:
         """Compute the predictions and losses of a chunk."""
-        out, losses = self.out[part], self.losses[part]
-        samples = self.samples if len(out) == len(self.samples) else self.samples[part]
-        scratch = allocate(self.scratch_size, out.dtype)
+        scratch = allocate(self.scratch_size, self.out.dtype)
+        self._compute(params, scratch, self.samples[part], self.out[part], self.losses[part])
+
+    def _compute(
+        self,
+        params: NDArray[np.floating],
+        scratch: NDArray[Any],
+        samples: Samples,
+        out: NDArray[Any],
+        losses: NDArray[Any],
+    ) -> None:
+        """Write the predictions and losses of some samples."""
         validate = variant(core.validate, out.dtype)
         validate(self.program, params, scratch, samples, self.objective, out, losses)
 
