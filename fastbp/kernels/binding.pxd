@@ -370,7 +370,7 @@ cdef inline int bind_x(Walk* walk, const floating* _, x) except -1:
         features = x.n_features
         walk.x = <const void*>&values[0] if values.shape[0] else NULL
         walk.indices = &indices[0] if indices.shape[0] else NULL
-        walk.indptr = &indptr[0]
+        walk.indptr = &indptr[0] if indptr.shape[0] else NULL  # which is refused
         check_indptr(walk.indptr, walk.samples, min(indices.shape[0], values.shape[0]))
     else:
         dense = x

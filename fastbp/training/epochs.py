@@ -97,8 +97,11 @@ class EpochRunner:
             return self._rest()
         first = len(course.epochs)
         most = min(self.most, self.job.max_iter - first)
-        # While the core draws, others wait for the generator: never for an epoch that may be long.
+        # While the core draws, others wait for the generator: never for an epoch that may be long,
+        # nor while this thread waits for ranks, since a handler of a signal may want to draw, too.
         is_shared = self.job.shares_random_state
+        if is_shared and not self.ranks.is_inline:
+            most = 1
         generator = self.generator if most > 1 or not is_shared else None
         if generator is None:
             self._shuffle()

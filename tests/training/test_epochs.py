@@ -72,7 +72,7 @@ def test_calls_of_several_epochs_have_the_same_bits(case, seeded, calls):
     assert set(calls) == {1}
     calls.clear()
     several = fitted(generator(), **CASES[case])
-    assert max(calls) > 1
+    assert (max(calls) > 1) == (seeded or case != "threads")
     assert everything(several) == everything(one)
 
 
