@@ -2,9 +2,11 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,36 +20,39 @@ over_scripts = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.
 
 @pytest.fixture(scope="module")
 def runs(request, tmp_path_factory):
-    """The runs of the selected examples by script, each with its folder; two at a time."""
+    """The process that runs the selected examples, and the folder of each."""
     shared = tmp_path_factory.mktemp("gallery")
     selected = [item for item in request.session.items if "runs" in item.fixturenames]
     scripts = [item.callspec.params["script"] for item in selected]
-
-    def run(script, folder):
-        return subprocess.run(
-            [sys.executable, str(TESTS / "run_example.py"), str(script), str(folder)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=folder,
-            env=os.environ
-            | {
-                "FASTBP_DATA": str(shared),  # without data, as in a fresh clone
-                "MPLCONFIGDIR": str(shared / "matplotlib"),
-            },
-        )
-
-    with ThreadPoolExecutor(2) as pool:
-        folders = {script: tmp_path_factory.mktemp(script.stem) for script in scripts}
-        yield {s: (pool.submit(run, s, folder), folder) for s, folder in folders.items()}
-        pool.shutdown(cancel_futures=True)
+    folders = {script: tmp_path_factory.mktemp(script.stem) for script in scripts}
+    arguments = [str(path) for pair in folders.items() for path in pair]
+    process = subprocess.Popen(
+        [sys.executable, str(TESTS / "run_example.py"), *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=shared,
+        env=os.environ
+        | {
+            "FASTBP_DATA": str(shared),  # without data, as in a fresh clone
+            "MPLCONFIGDIR": str(shared / "matplotlib"),
+        },
+        start_new_session=True,
+    )
+    yield process, folders
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 @over_scripts
 def test_example(script, runs):
-    run, folder = runs[script]
-    done = run.result()
-    assert done.returncode == 0, done.stderr
+    process, folders = runs
+    folder, deadline = folders[script], time.monotonic() + 120
+    while not (folder / "code").exists():
+        assert process.poll() is None or (folder / "code").exists(), process.stderr.read()
+        assert time.monotonic() < deadline, "takes too long"
+        time.sleep(0.02)
+    assert (folder / "code").read_text() == "0", (folder / "said").read_text()
     pictures = list(folder.glob("figure-*.png"))
     assert pictures, "no figure was left open"
     for picture in pictures:

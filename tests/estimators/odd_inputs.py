@@ -261,9 +261,11 @@ def check_refused(row, cls, on):
 
     assert fingerprint(row.call) == given, "the caller's data were written"
     check_words(error, row, cls, on)
-    assert all(est.get_params()[name] is value for name, value in params.items())
+    after = est.get_params()
+    assert all(after[name] is value for name, value in params.items())
     assert same(learned(est), state), "the estimator changed"
-    est.set_params(**{name: cls(**DEFAULTS).get_params()[name] for name in row.params})
+    defaults = cls(**DEFAULTS).get_params()
+    est.set_params(**{name: defaults[name] for name in row.params})
     if is_new:
         with pytest.raises(NotFittedError):
             est.predict(X)

@@ -1,5 +1,6 @@
 """Predictions without scikit-learn's checks have the same errors and the same bits."""
 
+import functools
 import warnings
 from functools import partial
 
@@ -145,6 +146,20 @@ def fitted(cls, dtype="f8", names=False, **params):
     return cls(**{**PARAMS, **params}).fit(x, Y)
 
 
+@functools.cache
+def pair(cls, state):
+    """Estimators of fastbp and of scikit-learn in the same state."""
+    theirs = getattr(sklearn.neural_network, cls.__name__)
+    if state == "new":
+        return cls(), theirs()
+    dtype = "f4" if state == "float32" else "f8"
+    est = fitted(cls, dtype, state == "names")
+    other = theirs(**PARAMS).fit((FRAME if state == "names" else X).astype(dtype), Y)
+    if state == "edited":
+        est.coefs_[0] = other.coefs_[0] = est.coefs_[0] * 2
+    return est, other
+
+
 @pytest.fixture
 def full(monkeypatch):
     """A function that makes all later predictions use scikit-learn's checks."""
@@ -157,15 +172,7 @@ def full(monkeypatch):
 def test_odd_input_gives_the_same_errors_and_bits_with_and_without_checks(odd, cls, state, full):
     if state == "names" and pd is None:
         pytest.skip("pandas is not installed")
-    if state == "new":
-        est, other = cls(), getattr(sklearn.neural_network, cls.__name__)()
-    else:
-        dtype = "f4" if state == "float32" else "f8"
-        est = fitted(cls, dtype, state == "names")
-        x = (FRAME if state == "names" else X).astype(dtype)
-        other = getattr(sklearn.neural_network, cls.__name__)(**PARAMS).fit(x, Y)
-    if state == "edited":
-        est.coefs_[0] = other.coefs_[0] = est.coefs_[0] * 2
+    est, other = pair(cls, state)
 
     def outcomes():
         return [outcome(partial(getattr(est, method), ODD[odd])) for method in METHODS[cls]]

@@ -1,5 +1,6 @@
 """Several epochs in one call: the bits of as many calls, and NumPy's shuffles."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -124,11 +125,27 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("size", [1, 2, 3, 4])
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("optimizer, constants", RULES)
+def selected():
+    """Each rule with each dtype and form of X; sizes of the team and the shuffle take turns."""
+    kinds = itertools.product(enumerate(RULES), [False, True], DTYPES)
+    for k, ((r, rule), sparse, dtype) in enumerate(kinds):
+        for half in (0, 1):
+            size = 1 + half + 2 * ((k // 2 + r) % 2)
+            yield *rule, sparse, size, bool((k + half) % 2), dtype
+
+
+SELECTED = list(selected())
+
+
+def test_the_selection_covers_each_rule_and_form_with_each_team():
+    for fields in (slice(0, 2), slice(2, 3), slice(4, 5), slice(5, 6)):
+        pairs = {(str(case[fields]), case[3]) for case in SELECTED}
+        assert len(pairs) == 4 * len({str(case[fields]) for case in SELECTED})
+    forms = {(case[0], str(case[1]), *case[2:3], *case[4:]) for case in SELECTED}
+    assert len(forms) == len(RULES) * 2 * 2 * 2
+
+
+@pytest.mark.parametrize("optimizer, constants, sparse, size, shuffle, dtype", SELECTED)
 def test_a_call_of_several_epochs_has_the_bits_of_several_calls(
     optimizer, constants, sparse, size, shuffle, dtype
 ):

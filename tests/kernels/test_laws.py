@@ -29,20 +29,36 @@ from problems import (
     state_of,
 )
 
+KINDS = [(dtype, is_sparse) for dtype in DTYPES for is_sparse in (False, True)]
+
+
+def over(cases):
+    """A test runs for each of these activations, losses, dtypes and forms of X."""
+    ids = [
+        f"{activation}-{loss}-{np.dtype(dtype)}-{'csr' if is_sparse else 'dense'}"
+        for activation, loss, dtype, is_sparse in cases
+    ]
+    return pytest.mark.parametrize("activation, loss, dtype, is_sparse", cases, ids=ids)
+
+
 TABLE = [
-    pytest.param(
-        activation,
-        loss,
-        dtype,
-        is_sparse,
-        id=f"{activation}-{loss}-{np.dtype(dtype)}-{'csr' if is_sparse else 'dense'}",
-    )
+    (activation, loss, *kind)
     for activation in core.ACTIVATIONS
     for loss in LOSSES
-    for dtype in DTYPES
-    for is_sparse in (False, True)
+    for kind in KINDS
 ]
-over_table = pytest.mark.parametrize("activation, loss, dtype, is_sparse", TABLE)
+# Each pair of an activation and a loss once; the kinds take turns, so that each name meets all.
+PAIRS = [
+    (activation, loss, *KINDS[(i + j) % len(KINDS)])
+    for i, activation in enumerate(core.ACTIVATIONS)
+    for j, loss in enumerate(LOSSES)
+]
+# Each name with each kind, in other pairs for every kind.
+NAMES = [
+    ([*core.ACTIVATIONS][(j + 3 * k) % len(core.ACTIVATIONS)], loss, *kind)
+    for j, loss in enumerate(LOSSES)
+    for k, kind in enumerate(KINDS)
+]
 over_losses = pytest.mark.parametrize("loss", LOSSES)
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
@@ -57,6 +73,16 @@ def test_every_name_of_the_core_has_a_twin():
     assert set(core.STATE_ROWS) == set(core.OPTIMIZERS)
 
 
+@pytest.mark.parametrize("cases", [PAIRS, NAMES], ids=["pairs", "names"])
+def test_selections_cover_every_name_in_every_kind(cases):
+    assert {(case[0], *case[2:]) for case in cases} == {(case[0], *case[2:]) for case in TABLE}
+    assert {case[1:] for case in cases} == {case[1:] for case in TABLE}
+
+
+def test_every_pair_is_among_the_pairs():
+    assert {case[:2] for case in PAIRS} == {case[:2] for case in TABLE}
+
+
 def objective(problem, params):
     return oracle.loss_gradient(
         *problem.unpack(params),
@@ -69,9 +95,12 @@ def objective(problem, params):
     )[1]
 
 
-@over_table
+@over(PAIRS)
 def test_law_1_gradient_is_that_of_the_objective(activation, loss, dtype, is_sparse):
-    """Every element, and a random direction, against central differences."""
+    """Every element, and a random direction, against central differences.
+
+    The gradients of a pair in its other kinds are compared with the oracle's, by law 2.
+    """
     problem = Problem(activation, loss, dtype, sparse=is_sparse, seed=3)
     params = problem.network.params.astype(np.float64)
     if activation == "step":
@@ -104,40 +133,48 @@ def test_law_1_gradient_is_that_of_the_objective(activation, loss, dtype, is_spa
     np.testing.assert_allclose(gradient @ direction, slope, rtol=1e-6 * loose, atol=1e-7 * loose)
 
 
-@over_table
+def assert_agrees_with_the_oracle(problem):
+    """Loss and gradient, of all rows at once and in chunks."""
+    n, dtype = problem.n, problem.dtype
+    reported, _, dcoefs, dintercepts = oracle.loss_gradient(
+        problem.coefs,
+        problem.intercepts,
+        problem.activation,
+        problem.loss,
+        problem.X.astype(float),
+        problem.y.astype(float),
+        problem.weight,
+        problem.alpha,
+        eps=np.finfo(dtype).eps,
+    )
+    expected = problem.pack(dcoefs, dintercepts)
+    for chunk in {n, max(n // 3, 1)}:
+        value, gradient = problem.loss_gradient(chunk=chunk)
+        # Longer sums round more: in float32 a thousand terms against two dozen.
+        tolerance = 1e-12 if dtype == np.float64 else 2e-5 if problem.X.shape[1] < 100 else 1e-4
+        np.testing.assert_allclose(value, reported, rtol=tolerance)
+        np.testing.assert_allclose(
+            gradient, expected, rtol=tolerance, atol=tolerance * abs(expected).max()
+        )
+
+
+@over(TABLE)
 def test_law_2_loss_and_gradient_agree_with_the_oracle(activation, loss, dtype, is_sparse):
-    # The wide ones have several row blocks and several slices in a layer; the last, 18 slices.
-    for features, hidden, n in (
-        (6, (5, 4), 23),
-        (6, (), 1),
-        (200, (150, 70), 130),
-        (1100, (150,), 4),
-    ):
-        problem = Problem(
-            activation, loss, dtype, sparse=is_sparse, features=features, hidden=hidden, n=n
-        )
-        if n == 1:
-            problem.weight = np.array([1.5])
-        reported, _, dcoefs, dintercepts = oracle.loss_gradient(
-            problem.coefs,
-            problem.intercepts,
-            activation,
-            loss,
-            problem.X.astype(float),
-            problem.y.astype(float),
-            problem.weight,
-            problem.alpha,
-            eps=np.finfo(dtype).eps,
-        )
-        expected = problem.pack(dcoefs, dintercepts)
-        for chunk in {n, max(n // 3, 1)}:
-            value, gradient = problem.loss_gradient(chunk=chunk)
-            # Longer sums round more: in float32 a thousand terms against two dozen.
-            tolerance = 1e-12 if dtype == np.float64 else 2e-5 if features < 100 else 1e-4
-            np.testing.assert_allclose(value, reported, rtol=tolerance)
-            np.testing.assert_allclose(
-                gradient, expected, rtol=tolerance, atol=tolerance * abs(expected).max()
+    assert_agrees_with_the_oracle(Problem(activation, loss, dtype, sparse=is_sparse))
+    single = Problem(activation, loss, dtype, sparse=is_sparse, hidden=(), n=1)
+    single.weight = np.array([1.5])
+    assert_agrees_with_the_oracle(single)
+
+
+@over(NAMES)
+def test_law_2_of_wide_layers(activation, loss, dtype, is_sparse):
+    """Several row blocks and several slices in a layer; the last, 18 slices."""
+    for features, hidden, n in ((200, (150, 70), 130), (1100, (150,), 4)):
+        assert_agrees_with_the_oracle(
+            Problem(
+                activation, loss, dtype, sparse=is_sparse, features=features, hidden=hidden, n=n
             )
+        )
 
 
 @over_losses

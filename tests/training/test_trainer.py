@@ -191,7 +191,7 @@ def test_the_memory_that_is_checked_is_the_memory_that_is_used(parameters, dtype
     data, target = rng.rand(300, 400).astype(dtype), rng.rand(300)
     if parameters.get("sparse"):
         data = csr_array(np.where(data > 0.9, data, 0).astype(dtype))
-    settings = {"hidden_layer_sizes": (3000,), "max_iter": 3, **parameters}
+    settings = {"hidden_layer_sizes": (3000,), "max_iter": 2, **parameters}
     settings.pop("sparse", None)
     model = MLPRegressor(**settings, n_threads=1, random_state=0)
     tracemalloc.start()
