@@ -59,6 +59,8 @@ def _stays_small(job: Job) -> bool:
         return False
     if job.objective.link not in SMALL_LINKS or network.tapes:
         return False
+    if job.objective.loss == "gaussian":  # the exp of log variances
+        return False
     bound, largest = float(np.abs(x).max()), float(np.abs(params).max())
     for fan_in in network.units[:-1]:
         bound = 2 * (fan_in + 1) * largest * max(bound, 1.0) + 2
