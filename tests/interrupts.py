@@ -1,12 +1,13 @@
 """Exceptions at any line; threads and limits of BLAS that must not remain after them."""
 
 import _thread
+import functools
 import sys
 import threading
 import time
 from pathlib import Path
 
-from threadpoolctl import threadpool_info
+from threadpoolctl import ThreadpoolController
 
 import fastbp.threads
 import fastbp.training
@@ -58,10 +59,12 @@ def wait_for_ranks():
         time.sleep(0.001)
 
 
+@functools.cache
+def libraries(n_modules):
+    """The libraries with threads; they are looked for again after further imports."""
+    return ThreadpoolController().select(user_api="blas")
+
+
 def blas_threads():
     """(library, number of threads) of each BLAS library in the process."""
-    return [
-        (lib["filepath"], lib["num_threads"])
-        for lib in threadpool_info()
-        if lib["user_api"] == "blas"
-    ]
+    return [(lib["filepath"], lib["num_threads"]) for lib in libraries(len(sys.modules)).info()]

@@ -80,6 +80,13 @@ def forward(coefs, intercepts, activation, X, masks=None):
     return activations
 
 
+def objective(coefs, intercepts, activation, loss, X, y, weight, alpha):
+    """The objective alone, as `loss_gradient` gives it."""
+    z, total, present = forward(coefs, intercepts, activation, X)[-1], weight.sum(), weight > 0
+    penalty = alpha / 2 * sum((w**2).sum() for w in coefs) / total
+    return (weight * row_objective(loss, z, y))[present].sum() / total + penalty
+
+
 def loss_gradient(
     coefs,
     intercepts,

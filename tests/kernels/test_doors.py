@@ -113,7 +113,7 @@ def program_of(network, *expressions):
     return assemble(network.plan.copy(), tapes)
 
 
-@pytest.mark.parametrize("name", {*OF_PLANS, *OF_RULES, "kernel_link"})
+@pytest.mark.parametrize("name", sorted({*OF_PLANS, *OF_RULES, "kernel_link"}))
 def test_the_doors_take_known_codes(name):
     getattr(Doors(), name)()
 
