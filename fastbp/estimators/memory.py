@@ -37,7 +37,7 @@ def check_training(
     what: str,
 ) -> None:
     """Raise MemoryError if there is too little memory to train this network."""
-    rows, ranks = len(samples) + n_validation, estimator.n_threads or 1
+    rows, ranks = len(samples) + n_validation, int(estimator.n_threads or 1)
     if 512 * ranks * (count_params(units) + rows * sum(units)) <= LITTLE:  # far more than needed
         return
     size = samples.y.dtype.itemsize

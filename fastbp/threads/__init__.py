@@ -2,7 +2,6 @@
 
 from fastbp.threads.blas import single_threaded_blas
 from fastbp.threads.cores import MOST_RANKS, available_cores, call_cost, step_cost
-from fastbp.threads.lent_locks import lent
 from fastbp.threads.team import Team, team
 
 __all__ = [
@@ -10,7 +9,6 @@ __all__ = [
     "Team",
     "available_cores",
     "call_cost",
-    "lent",
     "single_threaded_blas",
     "step_cost",
     "team",

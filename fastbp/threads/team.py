@@ -108,11 +108,6 @@ class Team:
         self._threads: list[RankThread] = []
         self._bell = _thread.allocate_lock()
 
-    @property
-    def is_inline(self) -> bool:
-        """Whether the next run is within the calling thread, where no Python runs meanwhile."""
-        return self._inline and not self._threads
-
     def start(self) -> None:
         """Start the ranks. The team becomes smaller if the system refuses threads or memory."""
         try:

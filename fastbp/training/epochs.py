@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastbp.kernels import CSR, Epochs, Task, core, variant
 from fastbp.network import epoch_use
-from fastbp.threads import Team, lent
+from fastbp.threads import Team
 from fastbp.training.course import Epoch
 from fastbp.training.dropout import lower_dropout
 from fastbp.training.factors import Steps
@@ -44,10 +44,10 @@ class EpochRunner:
         if job.shuffle and course.order is None:
             course.order = np.arange(course.n_samples, dtype=np.intp)
         self.job, self.optimizer, self.ranks, self.course = job, optimizer, ranks, course
-        self.generator = _bit_generator_of(course.random_state) if job.shuffle else None
+        self.generator = None if job.shares_random_state else _bits_of(course.random_state)
         self.order = course.order
         if job.shuffle and self.generator is None and course.order is not None:
-            # The user may keep the order itself, and the core checks it once in a call.
+            # A generator of the user may keep the order itself; the core checks it once in a call.
             self.order = course.order.copy()
         self.n_steps = math.ceil(course.n_samples / job.batch_size)
         self.dropout = lower_dropout(job.dropout, optimizer.seed)
@@ -96,24 +96,13 @@ class EpochRunner:
         if course.is_cut:
             return self._rest()
         first = len(course.epochs)
-        most = min(self.most, self.job.max_iter - first)
-        # While the core draws, others wait for the generator: never for an epoch that may be long,
-        # nor while this thread waits for ranks, since a handler of a signal may want to draw, too.
-        is_shared = self.job.shares_random_state
-        if is_shared and not self.ranks.is_inline:
-            most = 1
-        generator = self.generator if most > 1 or not is_shared else None
-        if generator is None:
+        if self.generator is None:
             self._shuffle()
-        self._prepare(most, generator)
+        self._prepare(min(self.most, self.job.max_iter - first))
         began = perf_counter()
         try:
             try:
-                if generator is not None and is_shared:
-                    with lent(generator.lock):
-                        self._run(self.task)
-                else:
-                    self._run(self.task)
+                self._run(self.task)
             finally:
                 self._note(first, began)
         except BaseException:  # again: an interrupt may have come within it
@@ -156,17 +145,15 @@ class EpochRunner:
         """Let the ranks perform a task."""
         self.ranks.run(functools.partial(self.door, task))
 
-    def _prepare(self, most: int, generator: Any) -> None:
-        """Set the task: this number of epochs, with their rates and what draws their orders."""
+    def _prepare(self, most: int) -> None:
+        """Set the task: this number of epochs, with their rates."""
         course, counters, schedule = self.course, self.counters, self.optimizer.schedule
         counters[:] = 0
         counters[core.BEST_LOSS] = course.best_loss
         counters[core.STALLS] = course.no_improvement_count
-        capsule = None if generator is None else generator.capsule
         before = self.task.epochs
         if (
             before is not None
-            and before.generator is capsule
             and most == len(before.losses)
             and schedule.factor is None
             and (schedule.rules.after_epoch is None or most == 1)
@@ -178,6 +165,9 @@ class EpochRunner:
         tol, patience = 0.0, math.inf
         if self.patience is not None and self.takes_several:
             tol, patience = self.patience.tol, self.patience.most
+        capsule = None
+        if self.generator is not None and self.order is not None:
+            capsule = self.generator.capsule
         epochs = Epochs(self.losses, counters, capsule, tol, patience)
         self.task = self.task._replace(rates=self.rates, epochs=epochs)
 
@@ -199,7 +189,7 @@ class EpochRunner:
         if self.patience is not None:
             course.best_loss = counters.item(core.BEST_LOSS)
             course.no_improvement_count = int(counters[core.STALLS])
-        self.most = max(1, min(2 * len(epochs), int(CALL_SECONDS / epochs[0].seconds)))
+        self.most = max(1, min(2 * len(epochs), int(CALL_SECONDS / max(epochs[0].seconds, 1e-9))))
 
     def _finished(self, began: float) -> list[Epoch]:
         """The epochs that the call has finished. Each has the same share of the time."""
@@ -235,7 +225,7 @@ class EpochRunner:
         return Steps(np.minimum(t, total - 1), total, epoch)
 
 
-def _bit_generator_of(random_state: np.random.RandomState) -> Any:
+def _bits_of(random_state: np.random.RandomState) -> Any:
     """The bit generator from which the core shuffles as this generator does; None if unknown."""
     bits = random_state._bit_generator if type(random_state) is np.random.RandomState else None
     return bits if type(bits) is np.random.MT19937 else None

@@ -6,7 +6,7 @@ A factor depends on the step t = 0, 1, ... of T: T is `max_iter` times the steps
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,12 @@ class Steps(NamedTuple):
 
 
 class Factor:
-    """The base class of schedules that are factors: plain data, equal by value.
+    """The base class of schedules that are factors: plain data, equal by value."""
 
-    Attributes
-    ----------
-    in_advance : bool
-        Whether it may be called long before its epoch.
-    """
-
-    in_advance: ClassVar[bool] = True
+    @property
+    def in_advance(self) -> bool:
+        """Whether it may be called long before its epoch: it looks at nothing but the steps."""
+        return type(self) in PURE
 
     def __call__(self, steps: Steps) -> NDArray[np.float64]:
         """The factor of each step."""
@@ -183,6 +180,7 @@ class Coslog(Factor):
         return (1 - np.cos(2 * np.pi * np.log2(1 + (2**self.cycles - 1) * share))) / 2
 
 
+PURE = (Linear, Cosine, OneCycle, Exponential, Step, Coslog)
 FACTORS = {
     "linear": Linear(),
     "cosine": Cosine(),
@@ -196,8 +194,6 @@ class OfEpoch(Factor):
     """The factor that a user's function returns for the number of the epoch."""
 
     function: Callable[[int], Any]
-
-    in_advance: ClassVar[bool] = False  # users may look at the clock, or at files
 
     def __call__(self, steps: Steps) -> NDArray[np.float64]:
         factor = self.function(steps.epoch)
