@@ -147,8 +147,8 @@ ASKED = []
 
 
 def test_a_schedule_of_a_class_of_its_own_is_asked_before_each_epoch(calls):
-    fitted(3, learning_rate=Halved())
-    assert set(ASKED) == set(range(150))
+    model = fitted(3, learning_rate=Halved())
+    assert set(ASKED) == set(range(model.n_iter_))
     assert set(calls) == {1}
 
 
