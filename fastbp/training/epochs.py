@@ -44,7 +44,9 @@ class EpochRunner:
         if job.shuffle and course.order is None:
             course.order = np.arange(course.n_samples, dtype=np.intp)
         self.job, self.optimizer, self.ranks, self.course = job, optimizer, ranks, course
-        self.generator = None if job.shares_random_state else _bits_of(course.random_state)
+        self.generator = None
+        if job.shuffle and not job.shares_random_state:
+            self.generator = _bits_of(course.random_state)
         self.order = course.order
         if job.shuffle and self.generator is None and course.order is not None:
             # A generator of the user may keep the order itself; the core checks it once in a call.
@@ -165,9 +167,7 @@ class EpochRunner:
         tol, patience = 0.0, math.inf
         if self.patience is not None and self.takes_several:
             tol, patience = self.patience.tol, self.patience.most
-        capsule = None
-        if self.generator is not None and self.order is not None:
-            capsule = self.generator.capsule
+        capsule = None if self.generator is None else self.generator.capsule
         epochs = Epochs(self.losses, counters, capsule, tol, patience)
         self.task = self.task._replace(rates=self.rates, epochs=epochs)
 

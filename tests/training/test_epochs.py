@@ -155,3 +155,12 @@ def test_a_schedule_of_a_class_of_its_own_is_asked_before_each_epoch(calls):
 @pytest.mark.parametrize("n_threads", [np.int8(1), np.uint8(2), np.int32(2)])
 def test_numbers_of_threads_of_numpy(n_threads):
     assert everything(fitted(3, n_threads=n_threads)) == everything(fitted(3, n_threads=1))
+
+
+def test_held_out_samples_leave_an_order_that_stays():
+    """Of early stopping without shuffling: the order of the split, in each epoch."""
+    options = dict(shuffle=False, early_stopping=True, n_iter_no_change=1000)
+    seeded, given = (fitted(r, **options) for r in (3, np.random.RandomState(3)))
+    assert seeded.loss_curve_ == given.loss_curve_
+    assert fitted(3, watched=True, **options).loss_curve_ == seeded.loss_curve_
+    assert seeded.validation_scores_ == given.validation_scores_
