@@ -1,14 +1,13 @@
-"""The compiled core: the doors and the batch loop. It owns no memory.
+"""The compiled core: its doors. It owns no memory.
 
 The ranks of a team are Python threads inside the same door without the GIL. They agree only at
 barriers: a stop takes effect before an update or not at all.
 """
 
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython cimport floating
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
-
-from cpython.pycapsule cimport PyCapsule_GetPointer
 
 from fastbp.kernels cimport (
     activations,

@@ -168,6 +168,18 @@ def state_of(network, optimizer, ema_decay=0.0):
     return np.zeros((rows, network.params.size), network.params.dtype)
 
 
+def in_team(door, words, size, *arguments):
+    """Call a door of the core in each rank of a team of that size."""
+    ranks = [
+        threading.Thread(target=door, args=(*arguments, Rank(words, rank, size)))
+        for rank in range(size)
+    ]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+
+
 def run_epoch(
     problem,
     optimizer="sgd",
@@ -189,7 +201,7 @@ def run_epoch(
         network.params[:] = params
     if state is None:
         state = state_of(network, optimizer, problem.rule["ema_decay"])
-    state, tally, words = state.copy(), np.array([0.0, 0, t]), problem.words()
+    state, tally = state.copy(), np.array([0.0, 0, t])
     if dropout is not None:  # the core adds to the samples that were seen
         dropout = dropout._replace(seen=dropout.seen.copy())
     task = problem.task(weight=weight, order=order, origin=origin, dropout=dropout)
@@ -197,25 +209,8 @@ def run_epoch(
         network.params[:] = state[:] = np.nan  # first written in the first step
     use = epoch_use(isinstance(problem.x, CSR), problem.rule["clip_norm"] > 0)
     scratch = network.scratch(problem.batch, size, use, dropout=dropout)
-    ranks = [
-        threading.Thread(
-            target=core.train_epochs,
-            args=(
-                network.program,
-                network.params,
-                state,
-                scratch,
-                tally,
-                task,
-                Rank(words, rank, size),
-            ),
-        )
-        for rank in range(size)
-    ]
-    for rank in ranks:
-        rank.start()
-    for rank in ranks:
-        rank.join()
+    arguments = network.program, network.params, state, scratch, tally, task
+    in_team(core.train_epochs, problem.words(), size, *arguments)
     return network.params, state, tally
 
 

@@ -254,7 +254,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     max_seconds : float or None, default=None
         Limit of the time of `fit`. Training ends after the first epoch or iteration that ends
-        later, with a ConvergenceWarning. The result is that of ``max_iter=n_iter_``, bit for bit.
+        later (short epochs that share a call of the core end together), with a ConvergenceWarning.
+        The result is that of ``max_iter=n_iter_``, bit for bit.
 
     Attributes
     ----------

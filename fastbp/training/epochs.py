@@ -48,8 +48,9 @@ class EpochRunner:
         if job.shuffle and not job.shares_random_state:
             self.generator = _bits_of(course.random_state)
         self.order = course.order
-        if job.shuffle and self.generator is None and course.order is not None:
-            # A generator of the user may keep the order itself; the core checks it once in a call.
+        is_numpys = type(course.random_state) is np.random.RandomState
+        if job.shuffle and course.order is not None and not is_numpys:
+            # A class of the user may keep what it shuffles; the core checks it once in a call.
             self.order = course.order.copy()
         self.n_steps = math.ceil(course.n_samples / job.batch_size)
         self.dropout = lower_dropout(job.dropout, optimizer.seed)

@@ -1,17 +1,16 @@
 """Several epochs in one call: the bits of as many calls, and NumPy's shuffles."""
 
 import itertools
-import threading
 
 import numpy as np
 import pytest
 
-from fastbp.kernels import CSR, Dropout, Epochs, Rank, core
+from fastbp.kernels import CSR, Dropout, Epochs, core
 from fastbp.network import epoch_use
 from fastbp.training import Course
 from fastbp.training.course import Epoch
 from fastbp.training.watches import Patience
-from problems import DTYPES, Problem, rule_of, state_of
+from problems import DTYPES, Problem, in_team, rule_of, state_of
 
 N = 5  # epochs of a call
 
@@ -102,14 +101,7 @@ class Call:
         network = self.network
         scratch = network.scratch(problem.batch, size, use, dropout=self.dropout)
         arguments = network.program, network.params, self.state, scratch, self.tally, task
-        ranks = [
-            threading.Thread(target=core.train_epochs, args=(*arguments, Rank(words, rank, size)))
-            for rank in range(size)
-        ]
-        for rank in ranks:
-            rank.start()
-        for rank in ranks:
-            rank.join()
+        in_team(core.train_epochs, words, size, *arguments)
         return several.losses, counters
 
     def bits(self):

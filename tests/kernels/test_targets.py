@@ -1,15 +1,13 @@
 """The grouped log loss and its link: several targets of several classes, block by block."""
 
-import threading
-
 import numpy as np
 import pytest
 
 import oracle
 import twins
-from fastbp.kernels import LoweredObjective, Rank, Task, core
+from fastbp.kernels import LoweredObjective, Task, core
 from fastbp.network import make_plan
-from problems import DTYPES, Problem, Samples, lowered, row_losses, run_epoch
+from problems import DTYPES, Problem, Samples, in_team, lowered, row_losses, run_epoch
 
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 # Widths of the targets; the last ones are wider than a block of the link.
@@ -150,14 +148,7 @@ def test_law_5_the_gradient_has_the_same_bits_for_1_to_4_threads(dtype):
         task = Task(Samples(problem.x, problem.y, problem.weight), problem.objective, batch=200)
         scratch = network.scratch(200, size, "gradient")
         arguments = network.plan, network.params, grads, scratch, tally, task
-        ranks = [
-            threading.Thread(target=core.loss_gradient, args=(*arguments, Rank(words, rank, size)))
-            for rank in range(size)
-        ]
-        for rank in ranks:
-            rank.start()
-        for rank in ranks:
-            rank.join()
+        in_team(core.loss_gradient, words, size, *arguments)
         assert tally[1] == 500
         found.append(grads.tobytes() + tally.tobytes())
     assert len(set(found)) == 1

@@ -11,6 +11,7 @@ from fastbp import MLPClassifier, MLPRegressor, check_gradient, training
 from fastbp import graph as fg
 from fastbp.estimators import job as jobs
 from fastbp.estimators.precision import Precision
+from fastbp.kernels import core
 from fastbp.training import overflow
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -355,3 +356,32 @@ def test_an_end_at_once_at_the_minimum_is_silent():
     for y in (np.zeros(60), np.full(60, 5.0)):
         assert at_once(MLPRegressor(solver="lbfgs", **SMALL), X, y) == []
     assert at_once(MLPRegressor(solver="lbfgs", **{**SMALL, "max_iter": 1}), X, T) == []
+
+
+# ---- the bound that spares small networks the look at predictions
+
+
+@pytest.mark.parametrize("activation", core.ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_named_activations_are_within_the_bound(activation, dtype):
+    """|f(z)| <= 2 |z| + 2, from which `_stays_small` follows layer by layer."""
+    sizes = np.r_[np.logspace(-30, 30, 4001), np.linspace(0, 50, 4001)]
+    z = np.r_[-sizes, sizes].astype(dtype)
+    a = z.copy()
+    core.kernel_activate(core.ACTIVATIONS[activation], a, np.empty_like(a))
+    assert (np.abs(a.astype(np.float64)) <= 2 * np.abs(z.astype(np.float64)) + 2).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", ["relu", "identity", "selu", "softplus"])
+def test_what_stays_small_has_finite_predictions(activation, dtype):
+    """Weights of all scales: some are within the bound, and some predictions overflow."""
+    job = MLPRegressor(**{**SMALL, "activation": activation})._job(np.abs(X).astype(dtype), T)
+    judged = set()
+    for power in np.linspace(0, np.log10(float(np.finfo(dtype).max)), 60):
+        job.network.params[...] = 0.9 * 10.0**power
+        small = overflow._stays_small(job)
+        predictions = overflow._predictions(job, job.samples, "identity")
+        judged.add((small, bool(np.isfinite(predictions).all())))
+    assert judged >= {(True, True), (False, False)}
+    assert (True, False) not in judged
