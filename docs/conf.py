@@ -30,7 +30,10 @@ exclude_patterns = ["build", "templates", "gallery/**/*.ipynb", "gallery/**/*.py
 default_role = "code"
 autodoc_default_options = {
     # scikit-learn adds these to every estimator; their docstrings link to scikit-learn's pages.
-    "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
+    "exclude-members": "get_metadata_routing, get_params, set_params, "
+    + ", ".join(
+        f"set_{name}_request" for name in ("fit", "partial_fit", "predict", "resume", "score")
+    ),
 }
 toc_object_entries_show_parents = "hide"  # the sidebar has room for fit(), not for more
 autodoc_typehints = "none"  # numpydoc shows the type beside each parameter

@@ -25,6 +25,7 @@ DONE: int
 FIRST_STEP: int
 BEST_LOSS: int
 STALLS: int
+FINITE: int
 N_COUNTERS: int
 BLAS_ROWS: int
 BLAS_INT_MAX: int
@@ -91,7 +92,7 @@ def validate(
     objective: LoweredObjective,
     out: Floating,
     losses_b: Floating,
-) -> None: ...
+) -> bool: ...
 def look(
     program: Plan,
     params: Floating,

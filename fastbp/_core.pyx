@@ -57,9 +57,11 @@ from fastbp.kernels.epochs cimport (
     COUNTERS_END,
     DONE as AT_DONE,
     FIRST_STEP as AT_FIRST_STEP,
+    FINITE as AT_FINITE,
     STALLS as AT_STALLS,
     BitGenerator,
     Epochs,
+    all_below,
     all_finite,
     count_stall,
     draw,
@@ -164,7 +166,8 @@ ALL_CONSTANTS = tuple(dict.fromkeys(name for names in RULE_CONSTANTS.values() fo
 STATE_ROWS = {name: optimizers.state_rows(code) for name, code in OPTIMIZERS.items()}
 # Where the counters of the epochs of a call lie.
 BEGUN, DONE, FIRST_STEP = AT_BEGUN, AT_DONE, AT_FIRST_STEP
-BEST_LOSS, STALLS, N_COUNTERS = AT_BEST_LOSS, AT_STALLS, COUNTERS_END
+BEST_LOSS, STALLS, FINITE = AT_BEST_LOSS, AT_STALLS, AT_FINITE
+N_COUNTERS = COUNTERS_END
 USES = {"epoch": EPOCH, "epoch_clipped": EPOCH_CLIPPED, "epoch_csr": EPOCH_CSR,
         "gradient": GRADIENT, "predict": PREDICT, "predict_arrays": PREDICT_ARRAYS,
         "examine": EXAMINE, "validate": VALIDATE}
@@ -354,7 +357,10 @@ def predict_arrays(program, tuple coefs, tuple intercepts, floating[::1] scratch
 
 def validate(program, const floating[::1] params, floating[::1] scratch, samples, objective,
              floating[:, ::1] out, floating[::1] losses_b):
-    """Predictions of all rows, and the reported loss of each, which its weight does not change."""
+    """Predictions of all rows, and the reported loss of each, which its weight does not change.
+
+    Returns whether the sum of the losses is finite for certain.
+    """
     cdef Walk walk
     cdef Py_ssize_t k, first, rows, K = out.shape[1]
     cdef const Layer* last
@@ -378,6 +384,7 @@ def validate(program, const floating[::1] params, floating[::1] scratch, samples
             memcpy(&losses_b[first], <floating*>walk.scratch + walk.losses,
                    rows * sizeof(floating))
             losses.link_forward(walk.loss.link, walk.loss.parameters, &out[first, 0], rows, K)
+    return all_below(&losses_b[0], walk.samples, 1e290)
 
 
 cdef int bind_examined(Walk* walk, const floating* params, Py_ssize_t size_params,

@@ -21,6 +21,7 @@ from fastbp.estimators.labels import (
     Labels,
     PlainLabels,
     TargetBinarizers,
+    choice_of,
     is_shares,
     is_soft,
     labels_of_targets,
@@ -858,11 +859,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if binarizer is None:  # weights were set by hand
             raise AttributeError("the estimator has no attribute '_label_binarizer'")
         classes = np.asarray(binarizer.classes_)  # scikit-learn's predict asks it alone
-        if not binarizer.sparse_input_:  # the result of inverse_transform, without its checks
-            if binarizer.y_type_ == "multiclass":
-                return classes.take(probability.argmax(axis=1))
-            if binarizer.y_type_ == "binary" and len(classes) == 2:
-                return classes.take(probability.ravel() > 0.5)
+        choose = choice_of(binarizer)
+        if choose is not None:  # the result of inverse_transform, without its checks
+            return classes.take(choose(probability))
         if probability.shape[1] == 1:
             probability = probability.ravel()
         return binarizer.inverse_transform(probability)

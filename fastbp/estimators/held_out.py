@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastbp.estimators import inputs
 from fastbp.estimators.class_weight import ClassWeights
 from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.labels import Labels
+from fastbp.estimators.labels import Labels, choice_of
+from fastbp.estimators.metrics import Accuracy, ShareOfRight
 from fastbp.estimators.request import EstimatorJob
 from fastbp.estimators.scikit_learn import CheckedEstimator, rows_of
 from fastbp.estimators.scoring import LOSS, ScorerOfEpoch, scorer_of
@@ -103,6 +104,9 @@ def validation_set(
         decode = partial(estimator._decode, labels)
         metric = estimator._metric(labels, decode(held_out.y), held_out.weight)
         score = partial(_score, metric, decode)
+        choose = choice_of(labels.binarizer) if type(metric) is Accuracy else None
+        if choose is not None and metric.is_plain and held_out.weight is None:
+            score = ShareOfRight(choose, held_out.y)
     with inputs.about("y_val"):  # float32 may not hold it
         targets = estimator._lower_targets(held_out.y, labels, job.samples.y.dtype)
     samples = Samples(held_out.x, targets, held_out.weight)

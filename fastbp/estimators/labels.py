@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,6 +95,29 @@ def fitted_labels(classes: Any, binarizer: Any) -> Labels:
             f"{described(classes)}."
         )
     return Labels(names, binarizer)
+
+
+# ---- from columns to classes
+
+
+def choice_of(binarizer: Any) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+    """The function from columns to the index of each row's class; None if scikit-learn decodes."""
+    if not binarizer.sparse_input_:
+        if binarizer.y_type_ == "multiclass":
+            return largest_column
+        if binarizer.y_type_ == "binary" and len(binarizer.classes_) == 2:
+            return is_above_half
+    return None
+
+
+def largest_column(columns: NDArray[Any]) -> NDArray[np.intp]:
+    """The index of the largest number of each row."""
+    return columns.argmax(axis=1)
+
+
+def is_above_half(column: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each number of a column is above 1/2."""
+    return column.ravel() > 0.5
 
 
 # ---- labels that need no checks

@@ -6,6 +6,7 @@ scikit-learn.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,25 @@ class Accuracy(Score):
         from sklearn.metrics import accuracy_score  # imported late: it takes 18 ms
 
         return accuracy_score(self.y_true, y_pred, sample_weight=self.sample_weight)
+
+
+class ShareOfRight:
+    """The accuracy of columns from which classes are chosen, without decoding them.
+
+    Parameters
+    ----------
+    choose : callable
+        Function from columns, shape (n_samples, n_outputs), to the index of each row's class.
+    true : ndarray of shape (n_samples, n_outputs)
+        Indicators of the true classes.
+    """
+
+    def __init__(self, choose: Callable[[Any], NDArray[Any]], true: NDArray[Any]) -> None:
+        self.choose, self.indices = choose, choose(true)
+
+    def __call__(self, columns: NDArray[np.floating], _: Any = None) -> float:
+        is_right = self.choose(columns) == self.indices
+        return float(np.count_nonzero(is_right) / len(is_right))
 
 
 class _OfNumbers(Score):

@@ -1,6 +1,7 @@
 """The epochs of a call: the order and the steps of each, and whether another one follows."""
 
 from cython cimport floating
+from libc.math cimport fabs
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from fastbp.kernels.column_phase cimport (
@@ -34,6 +35,7 @@ cdef enum:                  # the counters of a call, which all ranks share
     FIRST_STEP              # steps before the epoch that was begun last
     BEST_LOSS               # so far, also of earlier calls
     STALLS                  # epochs in a row without a better loss, the same
+    FINITE                  # whether all parameters are, after the last epoch that is done
     GOES_ON                 # whether another epoch follows
     COUNTERS_END
 
@@ -80,6 +82,15 @@ cdef inline bint all_finite(const floating* x, Py_ssize_t n) noexcept nogil:
     return odd == 0
 
 
+cdef inline bint all_below(const floating* x, Py_ssize_t n, double most) noexcept nogil:
+    """Whether all |x| are at most this; NaN is not."""
+    cdef Py_ssize_t i
+    cdef int odd = 0
+    for i in range(n):
+        odd |= not fabs(<double>x[i]) <= most
+    return odd == 0
+
+
 cdef inline bint is_trained_finite(const Walk* walk, const floating* params) noexcept nogil:
     """Whether all parameters and their averages are finite."""
     cdef Py_ssize_t n = walk.size_params
@@ -118,8 +129,9 @@ cdef inline void end_epoch(const Walk* walk, const Epochs* epochs, const floatin
     epochs.losses[<Py_ssize_t>counters[DONE]] = loss
     counters[DONE] += 1
     count_stall(counters, loss, epochs.tol)
+    counters[FINITE] = is_trained_finite(walk, params)
     counters[GOES_ON] = (counters[DONE] < epochs.most and counters[STALLS] <= epochs.patience
-                         and loss == loss and is_trained_finite(walk, params))
+                         and loss == loss and counters[FINITE] != 0)
     if counters[GOES_ON]:
         begin_epoch(walk, epochs, tally)
 

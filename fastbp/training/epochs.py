@@ -84,6 +84,8 @@ class EpochRunner:
             network.scratch(job.batch_size, ranks.size, use, program, self.dropout),
             optimizer.tally,
         )
+        self.run_task = functools.partial(self.door, self.task)
+        self.prepared: tuple[int, float] | None = None  # epochs and rate of the task
 
     def __call__(self) -> Epoch | None:
         """Perform the steps of the next epochs.
@@ -105,7 +107,7 @@ class EpochRunner:
         began = perf_counter()
         try:
             try:
-                self._run(self.task)
+                self.ranks.run(self.run_task)
             finally:
                 self._note(first, began)
         except BaseException:  # again: an interrupt may have come within it
@@ -115,6 +117,12 @@ class EpochRunner:
             return None
         seconds = perf_counter() - began
         return Epoch(self.losses.item(0), None, None, seconds, self.optimizer.rate)
+
+    def is_finite(self) -> bool:
+        """Whether all parameters and their averages are finite after the last call."""
+        if self.counters[core.DONE]:
+            return bool(self.counters[core.FINITE])
+        return self.course.is_finite()  # after the rest of an epoch
 
     def _shuffle(self) -> None:
         """Draw the order of the next epoch, as `sklearn.utils.shuffle` does."""
@@ -139,14 +147,10 @@ class EpochRunner:
             if len(rates) > 1:
                 rates = rates[int(tally[2] - course.first_step) :]
             rest = self.task._replace(order=order[done:], rates=rates, goes_on=True, epochs=None)
-            self._run(rest)
+            self.ranks.run(functools.partial(self.door, rest))
         course.leave_origin()
         seconds = perf_counter() - began
         return Epoch(tally.item(0) / n_samples, None, None, seconds, optimizer.rate)
-
-    def _run(self, task: Task) -> None:
-        """Let the ranks perform a task."""
-        self.ranks.run(functools.partial(self.door, task))
 
     def _prepare(self, most: int) -> None:
         """Set the task: this number of epochs, with their rates."""
@@ -154,23 +158,19 @@ class EpochRunner:
         counters[:] = 0
         counters[core.BEST_LOSS] = course.best_loss
         counters[core.STALLS] = course.no_improvement_count
-        before = self.task.epochs
-        if (
-            before is not None
-            and most == len(before.losses)
-            and schedule.factor is None
-            and (schedule.rules.after_epoch is None or most == 1)
-            and len(self.rates) == 1
-            and self.rates.item(0) == self.optimizer.rate
-        ):
+        wanted = most, self.optimizer.rate
+        if wanted == self.prepared:
             return
         self.losses, self.rates = np.empty(most), self._rates(most)
+        has_one_rate = schedule.factor is None and len(self.rates) == 1
+        self.prepared = wanted if has_one_rate else None
         tol, patience = 0.0, math.inf
         if self.patience is not None and self.takes_several:
             tol, patience = self.patience.tol, self.patience.most
         capsule = None if self.generator is None else self.generator.capsule
         epochs = Epochs(self.losses, counters, capsule, tol, patience)
         self.task = self.task._replace(rates=self.rates, epochs=epochs)
+        self.run_task = functools.partial(self.door, self.task)
 
     def _note(self, first: int, began: float) -> None:
         """Take notice of what a call has done, also if it was stopped; twice changes nothing."""

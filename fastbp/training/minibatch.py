@@ -88,7 +88,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
                 for count in counts:
                     count(course)
             loss = course.epochs[-1].loss
-            if not course.is_finite():
+            if not run_epochs.is_finite():
                 return NON_FINITE
             if math.isnan(loss):  # possible with finite parameters: derivatives may be finite
                 return explain_loss(job, loss)

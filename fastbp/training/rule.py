@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from numbers import Real
 from operator import is_
 from typing import Any
@@ -81,7 +81,7 @@ class Rule:
         """Whether the gradient is clipped."""
         return self.constants.get("clip_norm", 0.0) > 0
 
-    @property
+    @cached_property
     def averages(self) -> bool:
         """Whether the state has a row for the moving average of the parameters: the last one."""
         return self.constants.get("ema_decay", 0.0) > 0

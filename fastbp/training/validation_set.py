@@ -53,11 +53,12 @@ class ValidationSet:
             self.scratch = allocate(self.scratch_size, dtype)
 
     def __call__(self, params: NDArray[np.floating], team: Team) -> tuple[float, float]:
+        is_summable = False
         if self.scratch is None:
             for_each_chunk(len(self.samples), self.chunk, team, partial(self._validate, params))
         else:
-            self._compute(params, self.scratch, self.samples, self.out, self.losses)
-        loss = self._loss()
+            is_summable = self._compute(params, self.scratch, self.samples, self.out, self.losses)
+        loss = self._loss(is_summable)
         return -loss if self.score is None else self.score(self.out, params), loss
 
     def _validate(self, params: NDArray[np.floating], part: slice) -> None:
@@ -72,14 +73,16 @@ class ValidationSet:
         samples: Samples,
         out: NDArray[Any],
         losses: NDArray[Any],
-    ) -> None:
-        """Write the predictions and losses of some samples."""
+    ) -> bool:
+        """Write the predictions and losses of some samples. Returns whether the sum is finite."""
         validate = variant(core.validate, out.dtype)
-        validate(self.program, params, scratch, samples, self.objective, out, losses)
+        return validate(self.program, params, scratch, samples, self.objective, out, losses)
 
-    def _loss(self) -> float:
+    def _loss(self, is_summable: bool) -> float:
         """The weighted mean of the row losses. Samples of weight 0 never count, even if NaN."""
         losses, weight = self.losses.astype(np.float64, copy=False), self.samples.weight
+        if weight is None and is_summable:
+            return self.scale * float(losses.sum()) / len(losses)
         total: float = len(losses)
         with np.errstate(all="ignore"):
             if weight is not None:

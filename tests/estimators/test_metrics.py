@@ -6,10 +6,13 @@ import warnings
 import numpy as np
 import pytest
 import sklearn.base
+from scipy.sparse import csr_array
 from sklearn.metrics import accuracy_score, d2_pinball_score, r2_score
+from sklearn.preprocessing import LabelBinarizer
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators import metrics
+from fastbp.estimators.labels import choice_of
 
 N_CASES = int(os.environ.get("FASTBP_CASES", "500"))  # of each score
 
@@ -86,6 +89,27 @@ def random_numbers(rng, least=2):
     if outputs == 1 and rng.randint(2):
         y_true, y_pred = y_true.ravel(), y_pred.ravel()
     return y_true, y_pred, weights_of(rng, n)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 7])
+def test_the_share_of_right_choices_is_the_accuracy_of_decoded_labels(n_classes):
+    rng = np.random.RandomState(n_classes)
+    for _ in range(N_CASES // 5):
+        n = rng.randint(1, 40)
+        kinds = [np.arange(n_classes) - 1, np.array(list("abcdefg"))[:n_classes]]
+        labels = kinds[rng.randint(2)]
+        binarizer = LabelBinarizer().fit(labels)
+        true = binarizer.transform(labels[rng.randint(n_classes, size=n)])
+        columns = rng.choice([0.0, 0.25, 0.5, 0.75, 1.0, np.nan], size=true.shape)
+        ours = metrics.ShareOfRight(choice_of(binarizer), true)(columns)
+        right, chosen = (binarizer.inverse_transform(one) for one in (true, columns))
+        same(ours, float(accuracy_score(right, chosen)))
+
+
+def test_scikit_learn_decodes_what_is_no_choice():
+    assert choice_of(LabelBinarizer().fit([1, 1])) is None
+    assert choice_of(LabelBinarizer().fit(np.eye(3, dtype=int) | np.eye(3, dtype=int)[1])) is None
+    assert choice_of(LabelBinarizer(sparse_output=True).fit(csr_array(np.eye(3)))) is None
 
 
 def test_r2(no_scikit_learn):

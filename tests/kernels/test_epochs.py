@@ -171,6 +171,7 @@ def test_a_call_ends_when_the_loss_stalls(size):
     losses, counters = Call(problem, 0).run([1e-3], 60, size, tol=np.inf, patience=3.0)
     assert counters[core.DONE] == counters[core.BEGUN] == 5  # the first one is no stall
     assert counters[core.STALLS] == 4
+    assert counters[core.FINITE] == 1
     assert np.isfinite(losses[:5]).all()
     assert np.isnan(losses[5:]).all()
     assert counters[core.BEST_LOSS] == losses[:5].min()
@@ -184,6 +185,7 @@ def test_a_call_ends_when_parameters_are_not_finite(size, constants):
     call = Call(problem, 0)
     _, counters = call.run([1e100], 60, size)
     assert 1 <= counters[core.DONE] < 60
+    assert counters[core.FINITE] == 0
     assert not np.isfinite(call.network.params).all()
 
 
@@ -194,6 +196,7 @@ def test_a_call_ends_when_averages_are_not_finite():
     call.state[-1, 3] = np.inf
     _, counters = call.run([1e-3], 60)
     assert counters[core.DONE] == 1
+    assert counters[core.FINITE] == 0
     assert np.isfinite(call.network.params).all()
 
 
@@ -204,7 +207,7 @@ def test_wrong_epochs_are_refused():
         refused(call, rates=np.ones((7, 1)))
     with pytest.raises(ValueError, match="room for a loss at least"):
         refused(call, losses=np.empty(0))
-    with pytest.raises(ValueError, match="6 counters, not 5"):
+    with pytest.raises(ValueError, match="7 counters, not 5"):
         refused(call, counters=np.zeros(5))
     with pytest.raises(ValueError, match="no order to shuffle"):
         refused(call, order=None)

@@ -211,6 +211,14 @@ def test_a_sample_of_weight_zero_is_ignored_even_if_its_loss_is_infinite():
     assert heavy.validation_loss_curve_ == [np.inf] * 6
 
 
+def test_losses_may_overflow_in_their_sum():
+    """Without a warning, which would be an error here; each loss is finite."""
+    y_val = np.full(50, 1.3e154)
+    model = MLPRegressor(**{**SMALL, "scoring": "loss"})
+    model.fit(X, T[:, 0], X_val=X_VAL, y_val=y_val)
+    assert model.validation_loss_curve_ == [np.inf] * 6
+
+
 @BOTH
 def test_weights_of_any_scale_give_the_same_curves(cls):
     y, y_val = data_of(cls)
