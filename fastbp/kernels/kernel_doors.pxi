@@ -12,6 +12,11 @@ def matmul_scratch(str form, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k):
     raise ValueError(f"no product has the form {form!r}")
 
 
+cdef floating* start_of(floating[::1] scratch):
+    """Where scratch begins; NULL if it is empty, as that of some products."""
+    return &scratch[0] if scratch.shape[0] else NULL
+
+
 def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:, ::1] c, str form,
                   floating[::1] scratch, const floating[::1] bias=None, bint add=False):
     """c := bias + a b ('nn'), a b^T ('nt') or a^T b ('tn'; added to c if `add`)."""
@@ -21,11 +26,11 @@ def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:
     if scratch.shape[0] < matmul_scratch(form, m, n, k):
         raise ValueError("too little scratch")
     if form == "nn":
-        matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, &bias[0], &scratch[0])
+        matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, &bias[0], start_of(scratch))
     elif form == "nt":
-        matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, NULL, &scratch[0])
+        matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, NULL, start_of(scratch))
     else:
-        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, k, add, &scratch[0])
+        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, k, add, start_of(scratch))
 
 
 def kernel_affine(const floating[:, ::1] a, const floating[:, ::1] w, const floating[::1] b,
@@ -35,7 +40,7 @@ def kernel_affine(const floating[:, ::1] a, const floating[:, ::1] w, const floa
     bind_backend()
     if scratch.shape[0] < matmul.scratch_nn(B, O, I):
         raise ValueError("too little scratch")
-    affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], &b[0], B, I, O, &scratch[0])
+    affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], &b[0], B, I, O, start_of(scratch))
 
 
 def kernel_affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,
@@ -47,8 +52,8 @@ def kernel_affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,
     bind_backend()
     if scratch.shape[0] < max(matmul.scratch_nt(B, I, O), matmul.scratch_tn(I, I, O, B)):
         raise ValueError("too little scratch")
-    affine.affine_backward_rows(&da[0, 0], &delta[0, 0], &w[0, 0], B, I, O, &scratch[0])
-    affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], B, I, O, add, &scratch[0])
+    affine.affine_backward_rows(&da[0, 0], &delta[0, 0], &w[0, 0], B, I, O, start_of(scratch))
+    affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], B, I, O, add, start_of(scratch))
     affine.affine_backward_bias(&db[0], &delta[0, 0], B, O, add)
 
 

@@ -17,6 +17,7 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_targets
 from fastbp.kernels import Rank, Task, core
 from fastbp.threads import cores
+from fastbp.threads.blas import single_threaded_blas
 from fastbp.threads.team import Team
 from fastbp.training import Samples
 from problems import lowered
@@ -68,9 +69,9 @@ def batch_boundaries(model, X, y, epochs):
     targets, size = as_targets(y, X.dtype), min(model.batch_size, len(X))
     objective, rule = lowered("log_loss", 5, alpha=model.alpha), optimizer.rule.lower()
     seen = [network.params.tobytes()]
-    for _ in range(epochs):
-        for first in range(0, len(X), size):
-            order = np.arange(first, min(first + size, len(X)))
+    for first in epochs * list(range(0, len(X), size)):
+        order = np.arange(first, min(first + size, len(X)))
+        with single_threaded_blas():  # as in a fit: BLAS's own threads change the bits
             core.train_epochs(
                 network.plan,
                 network.params,
@@ -80,7 +81,7 @@ def batch_boundaries(model, X, y, epochs):
                 Task(Samples(X, targets), objective, rule, order, size, np.full((1, 1), 1e-3)),
                 Rank(np.zeros(core.TEAM_WORDS, np.int32), 0, 1),
             )
-            seen.append(network.params.tobytes())
+        seen.append(network.params.tobytes())
     return seen
 
 
