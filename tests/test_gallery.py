@@ -46,6 +46,8 @@ def runs(request, tmp_path_factory):
 
 @over_scripts
 def test_example(script, runs):
+    if script.stem == "plot_conformal_intervals":
+        pytest.importorskip("mapie")
     process, folders = runs
     folder, deadline = folders[script], time.monotonic() + 120
     while not (folder / "code").exists():

@@ -25,6 +25,7 @@ ORDER = (
     # 4_practice
     "digits",
     "regression",
+    "conformal_intervals",
     "activations",
     "grid_search",
 )

@@ -397,9 +397,10 @@ def test_the_progress_bar_of_scikit_learn(support):
         ProgressBar()
     ).fit(X, Y)
     deadline = time.time() + 10
-    while threading.active_count() > before and time.time() < deadline:
+    kept = 2  # for each fit scikit-learn 1.9 keeps a thread that accepts connections
+    while threading.active_count() > before + kept and time.time() < deadline:
         time.sleep(0.05)
-    assert threading.active_count() <= before + 1  # a listener that scikit-learn keeps
+    assert threading.active_count() <= before + kept
 
 
 # ---- Checkpoint
