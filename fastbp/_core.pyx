@@ -61,13 +61,12 @@ from fastbp.kernels.epochs cimport (
     STALLS as AT_STALLS,
     BitGenerator,
     Epochs,
-    all_below,
-    all_finite,
     count_stall,
     draw,
     epochs_rank,
     shuffle,
 )
+from fastbp.kernels.finite cimport all_below, all_finite
 from fastbp.kernels.row_phase cimport (
     backward,
     copy_layers,
@@ -95,6 +94,7 @@ from fastbp.kernels.scratch cimport (
     own_products,
 )
 from fastbp.kernels.walk cimport Layer, Walk
+from fastbp.kernels.zeros cimport keep_if_finite, look_for_zeros
 
 cdef extern from "team.h" nogil:
     enum: team_stop, team_leave, team_abort, team_words
@@ -242,6 +242,7 @@ def train_epochs(program, floating[::1] params, floating[:, ::1] state, floating
     bind_plan(&walk, program)
     bind_rank(&walk, rank)
     bind_samples(&walk, &params[0], task.samples, task.objective)
+    look_for_zeros(&walk, &params[0])
     bind_order(&walk, task.order)
     bind_rule(&walk, task.rule)
     bind_dropout(&walk, task.dropout)
@@ -263,6 +264,8 @@ def train_epochs(program, floating[::1] params, floating[:, ::1] state, floating
         raise ValueError(f"the tally has 3 numbers, not {tally.shape[0]}")
     bind_origin(&walk, &params[0], task.origin, tally[2])
     with nogil:
+        keep_if_finite(&walk, &params[0] if walk.origin_params == NULL
+                       else <const floating*>walk.origin_params)
         before = flush_to_zero()
         epochs_rank(&walk, &epochs, &params[0], &tally[0])
         flush_restore(before)
@@ -292,6 +295,8 @@ def loss_gradient(program, floating[::1] params, floating[::1] grads, floating[:
     if walk.rank == 0:
         tally[0] = tally[1] = 0
     with nogil:
+        look_for_zeros(&walk, <const floating*>&params[0])
+        keep_if_finite(&walk, <const floating*>&params[0])
         before = flush_to_zero()
         gradient_rank(&walk, &params[0], &tally[0])
         flush_restore(before)
@@ -313,6 +318,8 @@ cdef int predict_rows(Walk* walk, Use use, const floating* params, Py_ssize_t si
     if out.shape[0] != walk.samples or K != last.fan_out:
         raise ValueError("the output does not fit")
     with nogil:
+        look_for_zeros(walk, params)
+        keep_if_finite(walk, params)
         fill_registers(walk, params)
         for k in range((walk.samples + walk.batch - 1) // walk.batch):
             first = k * walk.batch
@@ -373,6 +380,8 @@ def validate(program, const floating[::1] params, floating[::1] scratch, samples
     if out.shape[0] != walk.samples or K != last.fan_out or losses_b.shape[0] != walk.samples:
         raise ValueError("the output does not fit")
     with nogil:
+        look_for_zeros(&walk, &params[0])
+        keep_if_finite(&walk, &params[0])
         fill_registers(&walk, &params[0])
         for k in range((walk.samples + walk.batch - 1) // walk.batch):
             first = k * walk.batch

@@ -24,9 +24,9 @@ cdef extern from * nogil:
 
 cdef inline void affine_forward(floating* z_bo, const floating* a_bi, const floating* w_io,
                                 const floating* b_o, Py_ssize_t B, Py_ssize_t I, Py_ssize_t O,
-                                floating* scratch) noexcept nogil:
-    """z := a w + b."""
-    matmul_nn(z_bo, a_bi, w_io, B, O, I, b_o, scratch)
+                                bint zeros, floating* scratch) noexcept nogil:
+    """z := a w + b. zeros: whether a has many, and w is finite."""
+    matmul_nn(z_bo, a_bi, w_io, B, O, I, b_o, zeros, scratch)
 
 
 cdef inline void affine_forward_transposed(floating* z_bo, const floating* a_bi,
@@ -46,13 +46,16 @@ cdef inline void affine_backward_rows(floating* da_bi, const floating* delta_bo,
 
 cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, Py_ssize_t fan_in,
                                          const floating* delta_bo, Py_ssize_t B, Py_ssize_t I,
-                                         Py_ssize_t O, bint add,
+                                         Py_ssize_t O, bint add, bint zeros,
                                          floating* scratch) noexcept nogil:
-    """dw := a^T delta (added to dw if `add`), for I of the fan_in columns of a."""
+    """dw := a^T delta (added to dw if `add`), for I of the fan_in columns of a.
+
+    zeros: whether a has many, and delta is finite.
+    """
     cdef Py_ssize_t i, o
     cdef floating a
     if B > 1:
-        matmul_tn(dw_io, a_bi, fan_in, delta_bo, I, O, B, add, scratch)
+        matmul_tn(dw_io, a_bi, fan_in, delta_bo, I, O, B, add, zeros, scratch)
         return
     # One row: an outer product. Compilers do not take the condition out of the loop over i.
     if add:

@@ -364,6 +364,7 @@ cdef inline int bind_x(Walk* walk, const floating* _, x) except -1:
     cdef const int32_t[::1] indices
     cdef const int64_t[::1] indptr
     walk.order = NULL
+    walk.zeros_in_rows = walk.zeros_in_columns = False
     if isinstance(x, tuple):
         values, indices, indptr = x.data, x.indices, x.indptr
         walk.samples, walk.features = indptr.shape[0] - 1, 0

@@ -10,6 +10,7 @@ from fastbp.kernels.affine cimport (
     affine_backward_weights,
     affine_backward_weights_csr,
 )
+from fastbp.kernels.finite cimport all_finite
 from fastbp.kernels.optimizers cimport (
     Step,
     corrected_rate,
@@ -88,9 +89,20 @@ cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t
             add)
 
 
+cdef inline bint leaves_out(const Walk* walk, const floating* params,
+                            Py_ssize_t rows) noexcept nogil:
+    """Whether products with the zeros of X are left out: for this batch all deltas are finite."""
+    return walk.zeros_in_columns and all_finite(
+        layer_rows(walk, params, walk.deltas, walk.plan, 0), rows * walk.plan.fan_out)
+
+
 cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* slice,
-                                Py_ssize_t first, Py_ssize_t rows, bint add) noexcept nogil:
-    """The gradient of the slice's weights over all rows of a batch, unless derive_csr had it."""
+                                Py_ssize_t first, Py_ssize_t rows, bint add,
+                                bint zeros) noexcept nogil:
+    """The gradient of the slice's weights over all rows of a batch, unless derive_csr had it.
+
+    zeros: whether products with the zeros of X are left out.
+    """
     cdef const Layer* layer = slice.layer
     cdef const floating* a_bi
     if layer > walk.plan:
@@ -101,7 +113,8 @@ cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* 
         return
     affine_backward_weights(dw_io, a_bi + slice.top, layer.fan_in,
                             layer_rows(walk, dw_io, walk.deltas, layer, 0), rows, slice.rows,
-                            layer.fan_out, add, own_products(walk, dw_io))
+                            layer.fan_out, add, zeros and layer == walk.plan,
+                            own_products(walk, dw_io))
 
 
 cdef inline void derive_bias(const Walk* walk, floating* db_o, const Layer* layer,
@@ -147,10 +160,11 @@ cdef inline void derive_columns(const Walk* walk, const floating* params, Py_ssi
     """The gradient of all slices of this rank, added to that of the chunks before if `add`."""
     cdef Slice slice = no_slice(walk)
     cdef floating* grads = <floating*>walk.grads
+    cdef bint zeros = leaves_out(walk, params, rows)
     if walk.indptr != NULL:
         derive_csr(walk, params, first, rows, add)
     while next_slice(walk, &slice):
-        derive_weights(walk, grads + weights_of(&slice), &slice, first, rows, add)
+        derive_weights(walk, grads + weights_of(&slice), &slice, first, rows, add, zeros)
         if slice.top == 0:
             derive_bias(walk, grads + slice.layer.bias, slice.layer, rows, add)
 
@@ -214,6 +228,7 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
     cdef const Layer* layer
     cdef floating* dw_io = <floating*>walk.scratch + walk.slices + walk.rank * walk.slice_size
     cdef floating* db_o = dw_io
+    cdef bint zeros = leaves_out(walk, <const floating*>params, rows)
     if walk.indptr != NULL:
         derive_csr(walk, <const floating*>params, first, rows, False)
     while next_slice(walk, &slice):
@@ -222,7 +237,7 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
             dw_io = <floating*>walk.grads + weights_of(&slice)
             db_o = <floating*>walk.grads + layer.bias
         own(walk, <const floating*>params, &slice)
-        derive_weights(walk, dw_io, &slice, first, rows, False)
+        derive_weights(walk, dw_io, &slice, first, rows, False, zeros)
         if leave:
             leave_origin_of(walk, params, &slice)
         note_squares(walk, <const floating*>params, &slice, step.alpha)

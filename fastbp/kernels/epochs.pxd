@@ -1,7 +1,6 @@
 """The epochs of a call: the order and the steps of each, and whether another one follows."""
 
 from cython cimport floating
-from libc.math cimport fabs
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from fastbp.kernels.column_phase cimport (
@@ -12,6 +11,7 @@ from fastbp.kernels.column_phase cimport (
     penalty,
     sum_losses,
 )
+from fastbp.kernels.finite cimport all_finite
 from fastbp.kernels.optimizers cimport Step, rule_rows
 from fastbp.kernels.row_phase cimport fill_registers, row_phase
 from fastbp.kernels.walk cimport Walk
@@ -71,24 +71,6 @@ cdef inline void shuffle(Py_ssize_t* order, Py_ssize_t n, BitGenerator* generato
     for i in range(n - 1, 0, -1):
         j = <Py_ssize_t>draw(generator, i)
         order[i], order[j] = order[j], order[i]
-
-
-cdef inline bint all_finite(const floating* x, Py_ssize_t n) noexcept nogil:
-    """Whether no element is NaN or infinite: for all others x - x is 0."""
-    cdef Py_ssize_t i
-    cdef int odd = 0
-    for i in range(n):
-        odd |= x[i] - x[i] != 0
-    return odd == 0
-
-
-cdef inline bint all_below(const floating* x, Py_ssize_t n, double most) noexcept nogil:
-    """Whether all |x| are at most this; NaN is not."""
-    cdef Py_ssize_t i
-    cdef int odd = 0
-    for i in range(n):
-        odd |= not fabs(<double>x[i]) <= most
-    return odd == 0
 
 
 cdef inline bint is_trained_finite(const Walk* walk, const floating* params) noexcept nogil:

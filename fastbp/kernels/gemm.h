@@ -8,6 +8,10 @@
    k, whatever tile it falls into: cutting k into blocks passes the chain through c, which is exact.
    So the bits depend neither on how rows are shared among ranks nor on the width of the vectors.
 
+   Where `a` has many zeros, each tile of rows has a list of those k at which one of its rows is not
+   zero, and k runs over the list. What is left out adds 0 b[k] = 0 to a chain: if b is finite, that
+   changes no number, but for the sign of a sum that is zero.
+
    A few columns at the end (100 is 6 x 16 + 4) would leave most of a vector empty. There vectors run
    along k instead, and an element is as many interleaved chains as 64 bytes have numbers; or, if a is
    transposed, along the rows of c, which keeps the one chain.
@@ -49,6 +53,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define TILE_ROWS 4
 #define MASKED 0 /* parts of vectors are loaded number by number: not in a loop */
 #endif
+#define gemm_tile_rows (MASKED ? TILE_ROWS : 0) /* of tiles that may leave out zeros; 0: none may */
 #define ROW_VECTORS 6  /* a single row of c has registers left for more */
 #define TILE_VECTORS 3 /* 8 x 3 sums of 32 registers, 4 x 3 of 16: the rest hold a and b */
 #define FEW_COLUMNS 4 /* at most, at the end of c */
@@ -65,9 +70,16 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
    they serve at least COPY_PANELS panels. */
 #define COPY_STRIDE 2048
 #define COPY_ROWS 128
+#define COPY_LISTED 64
 #define COPY_PANELS 8
 #define COPY_COLUMNS ((int)(256 / sizeof(REAL)))
 #define COPY_BLOCK 64
+/* The list of a tile: its length, then numbers of one byte, since blocks of k are not longer than 256.
+   They are written eight at a time. */
+#define LIST_HEAD 8
+#define LIST_BYTES (LIST_HEAD + PACK_BLOCK + 8)
+/* Of all tiles of m rows, of which the last few are up to 3; whole cache lines. */
+#define BYTES_OF_LISTS(m) ((((m) / TILE_ROWS + 3) * LIST_BYTES + 63) / 64 * 64)
 
 #if defined(__clang__) /* all trip counts are constants of at most 16 */
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -76,6 +88,17 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #endif
 #define GEMM_PASTE(name, real) name##_##real
 #define GEMM_NAME(name, real) GEMM_PASTE(name, real)
+
+#if MASKED
+#include <immintrin.h>
+/* Append the places of the bits of a byte, plus top, to a list. Returns its new end. */
+static inline uint8_t *list_bits(uint8_t *end, unsigned bits, ptrdiff_t top) {
+    const uint64_t ones = 0x0101010101010101, places = 0x0706050403020100;
+    const uint64_t found = _pext_u64(places + ones * (uint64_t)top, _pdep_u64(bits, ones) * 255);
+    memcpy(end, &found, 8);
+    return end + __builtin_popcount(bits);
+}
+#endif
 
 #define REAL float
 #define INDEX int
@@ -94,14 +117,15 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 
 #else
 #define gemm_has_tiles 0
+#define gemm_tile_rows 0
 #define NO_TILES(REAL)                                                                             \
     static inline void gemm_##REAL(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,           \
                                    int a_trans, const REAL *b, ptrdiff_t ldb, int b_trans,         \
                                    ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *init,        \
-                                   ptrdiff_t init_step, REAL *scratch) {}                          \
+                                   ptrdiff_t init_step, int zeros, REAL *scratch) {}               \
     static inline ptrdiff_t gemm_scratch_##REAL(ptrdiff_t lda, int a_trans, ptrdiff_t ldb,         \
                                                 int b_trans, ptrdiff_t m, ptrdiff_t n,             \
-                                                ptrdiff_t k) {                                     \
+                                                ptrdiff_t k, int zeros) {                          \
         return 0;                                                                                  \
     }
 NO_TILES(float)
@@ -119,11 +143,13 @@ NO_TILES(double)
 #include "vectors.h"
 
 /* One tile: c[r][j] := init[r][j] + sum_k a[r][k] b[k][j], for `rows` rows and `vectors` vectors, of
-   the last of which `tail` lanes are c's. Constants at every call, so that the sums are registers. */
+   the last of which `tail` lanes are c's. Constants at every call, so that the sums are registers.
+   k runs over the numbers of `list`, unless it is NULL, which is a constant, too. */
 INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *c, ptrdiff_t ldc,
                     const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t k,
-                    const REAL *init, ptrdiff_t init_step, int tail) {
+                    const REAL *init, ptrdiff_t init_step, int tail, const uint8_t *list) {
     F(vector) sum[TILE_ROWS][ROW_VECTORS];
+    const REAL *const from = b;
     const int last = vectors - 1;
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < vectors; j++) {
@@ -132,8 +158,10 @@ INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *
             else if (j < last) sum[r][j] = F(load)(init + at);
             else sum[r][j] = F(load_part)(init + at, tail);
         }
-    for (ptrdiff_t i = 0; i < k; i++) {
+    for (ptrdiff_t t = 0; t < k; t++) {
+        const ptrdiff_t i = list ? list[t] : t;
         F(vector) row[ROW_VECTORS];
+        if (list) b = from + i * ldb;
         UNROLL for (int j = 0; j < vectors; j++)
             row[j] = j < last ? F(load)(b + j * LANES) : F(load_part)(b + j * LANES, tail);
         UNROLL for (int r = 0; r < rows; r++) {
@@ -153,11 +181,17 @@ INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *
 /* All rows of one panel of c, a tile's width wide. */
 INLINE void F(panel_of)(const int vectors, const int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a,
                         ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k,
-                        const REAL *init, ptrdiff_t init_step, int tail) {
+                        const REAL *init, ptrdiff_t init_step, int tail, const uint8_t *lists) {
     const ptrdiff_t step = a_trans ? 1 : lda;
 #define TILES(rows)                                                                              \
     for (; m >= rows; m -= rows) {                                                               \
-        F(tile)(rows, vectors, a_trans, c, ldc, a, lda, b, ldb, k, init, init_step, tail);       \
+        if (lists) {                                                                             \
+            F(tile)(rows, vectors, a_trans, c, ldc, a, lda, b, ldb, *(const uint16_t *)lists,    \
+                    init, init_step, tail, lists + LIST_HEAD);                                   \
+            lists += LIST_BYTES;                                                                 \
+        } else                                                                                   \
+            F(tile)(rows, vectors, a_trans, c, ldc, a, lda, b, ldb, k, init, init_step, tail,    \
+                    NULL);                                                                       \
         c += rows * ldc;                                                                         \
         a += rows * step;                                                                        \
         if (init) init += rows * init_step;                                                      \
@@ -175,9 +209,9 @@ static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REA
                      const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
                      ptrdiff_t init_step, int tail) {
 #define PANEL(vectors, a_trans) \
-    F(panel_of)(vectors, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail)
+    F(panel_of)(vectors, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail, NULL)
 #define ROW(vectors) \
-    F(tile)(1, vectors, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail)
+    F(tile)(1, vectors, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail, NULL)
     if (a_trans) {
         if (vectors == 1) PANEL(1, 1);
         else if (vectors == 2) PANEL(2, 1);
@@ -193,6 +227,83 @@ static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REA
 #undef ROW
 #undef PANEL
 }
+
+/* Rows of the next tile of m rows. */
+INLINE int F(tile_rows)(ptrdiff_t m) {
+    return m >= TILE_ROWS ? TILE_ROWS : m >= 4 ? 4 : m >= 2 ? 2 : 1;
+}
+
+#if MASKED
+/* The same panel over the lists of its tiles. */
+static void F(listed_panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a,
+                            ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m,
+                            const REAL *init, ptrdiff_t init_step, int tail,
+                            const uint8_t *lists) {
+#define PANEL(vectors, a_trans) \
+    F(panel_of)(vectors, a_trans, c, ldc, a, lda, b, ldb, m, 0, init, init_step, tail, lists)
+    if (a_trans) {
+        if (vectors == 1) PANEL(1, 1);
+        else if (vectors == 2) PANEL(2, 1);
+        else PANEL(3, 1);
+    } else {
+        if (vectors == 1) PANEL(1, 0);
+        else if (vectors == 2) PANEL(2, 0);
+        else PANEL(3, 0);
+    }
+#undef PANEL
+}
+
+/* The lists of the tiles of m rows of a, k numbers each. */
+static void F(list_rows)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdiff_t m, ptrdiff_t k) {
+    for (ptrdiff_t r = 0; r < m; lists += LIST_BYTES) {
+        const int rows = F(tile_rows)(m - r);
+        uint8_t *const list = lists + LIST_HEAD, *end = list;
+        for (ptrdiff_t i = 0; i < k; i += LANES) {
+            F(lanes) any = {0};
+            const int count = k - i < LANES ? (int)(k - i) : LANES;
+            for (int j = 0; j < rows; j++) {
+                const REAL *const from = a + (r + j) * lda + i;
+                any |= (F(lanes))(count == LANES ? F(load)(from) : F(load_part)(from, count));
+            }
+            unsigned bits = F(nonzero)((F(vector))any);
+            UNROLL for (int h = 0; h < LANES; h += 8, bits >>= 8)
+                end = list_bits(end, bits & 255, i + h);
+        }
+        *(uint16_t *)lists = (uint16_t)(end - list);
+        r += rows;
+    }
+}
+
+/* The same for m columns of a, k rows, as many tiles at once as a vector has. */
+static void F(list_columns)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdiff_t m, ptrdiff_t k) {
+    for (ptrdiff_t r = 0; r < m; lists += LIST_BYTES) {
+        const int rows = F(tile_rows)(m - r);
+        const int two = LANES == 2 * TILE_ROWS && m - r >= LANES;
+        uint8_t *list = lists + LIST_HEAD, *end = list;
+        if (two) {
+            uint8_t *const next = list + LIST_BYTES;
+            ptrdiff_t low = 0, high = 0;
+            for (ptrdiff_t i = 0; i < k; i++) {
+                const unsigned bits = F(nonzero)(F(load)(a + i * lda + r));
+                list[low] = next[high] = (uint8_t)i;
+                low += (bits & MASK(TILE_ROWS)) != 0;
+                high += bits > MASK(TILE_ROWS);
+            }
+            *(uint16_t *)lists = (uint16_t)low;
+            lists += LIST_BYTES;
+            *(uint16_t *)lists = (uint16_t)high;
+            r += LANES;
+            continue;
+        }
+        for (ptrdiff_t i = 0; i < k; i++) {
+            *end = (uint8_t)i;
+            end += F(nonzero)(F(load_part)(a + i * lda + r, rows)) != 0;
+        }
+        *(uint16_t *)lists = (uint16_t)(end - list);
+        r += rows;
+    }
+}
+#endif
 
 /* to[i][l] := from[l][i] for i < depth, l < rows; zeros for the other l. In registers: at distance
    h = 1, 2, 4, ... the off-diagonal halves of every 2h x 2h square change places. */
@@ -363,9 +474,10 @@ INLINE int F(few_columns)(int a_trans, ptrdiff_t ldb, int b_trans, ptrdiff_t n, 
     return k < (a_trans ? CHAINS : DOT_DEPTH) ? 0 : few;
 }
 
-/* Whether blocks of b are copied. */
-INLINE int F(copies_b)(ptrdiff_t ldb, int b_trans, ptrdiff_t m) {
-    return b_trans || (m >= COPY_ROWS && ldb * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE);
+/* Whether blocks of b are copied. A list walks through them in leaps, which no processor foresees. */
+INLINE int F(copies_b)(ptrdiff_t ldb, int b_trans, ptrdiff_t m, int in_leaps) {
+    return b_trans || (m >= COPY_LISTED && in_leaps)
+           || (m >= COPY_ROWS && ldb * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE);
 }
 
 /* Whether columns of a are copied. */
@@ -375,29 +487,30 @@ INLINE int F(copies_a)(ptrdiff_t lda, int a_trans, ptrdiff_t panels) {
 
 /* Numbers of scratch that are enough for gemm, with up to m rows and k terms. */
 INLINE ptrdiff_t F(gemm_scratch)(ptrdiff_t lda, int a_trans, ptrdiff_t ldb, int b_trans, ptrdiff_t m,
-                                 ptrdiff_t n, ptrdiff_t k) {
+                                 ptrdiff_t n, ptrdiff_t k, int zeros) {
     const ptrdiff_t vectors = (n + LANES - 1) / LANES;
     ptrdiff_t numbers = 0;
     if (!a_trans && !b_trans && ldb > 1 && m > 1 && F(few_columns)(0, ldb, 0, n, k))
         numbers = FEW_COLUMNS * DOT_BLOCK;
-    if (F(copies_b)(ldb, b_trans, m) || (!MASKED && m > 1)) {
+    if (F(copies_b)(ldb, b_trans, m, zeros && MASKED && !a_trans) || (!MASKED && m > 1)) {
         const ptrdiff_t packed = (k < PACK_BLOCK ? k : PACK_BLOCK) * LANES
                                  * (vectors < TILE_VECTORS ? vectors : TILE_VECTORS);
         if (packed > numbers) numbers = packed;
     }
     if (F(copies_a)(lda, a_trans, (vectors + TILE_VECTORS - 1) / TILE_VECTORS))
         numbers += COPY_BLOCK * COPY_COLUMNS;
+    if (zeros && MASKED) numbers += BYTES_OF_LISTS(m) / (ptrdiff_t)sizeof(REAL);
     return numbers ? numbers + (ptrdiff_t)(TILE_BYTES / sizeof(REAL)) : 0;
 }
 
 static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
-                    const REAL *init, ptrdiff_t init_step, REAL *scratch);
+                    const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch);
 
 /* gemm with a transposed, on copies of blocks of a. */
 static NOINLINE void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b,
                            ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *init,
-                           ptrdiff_t init_step, REAL *scratch) {
+                           ptrdiff_t init_step, int zeros, REAL *scratch) {
     REAL *const copy = scratch, *const rest = scratch + COPY_BLOCK * COPY_COLUMNS;
     for (ptrdiff_t i = 0; i < m; i += COPY_COLUMNS) {
         const ptrdiff_t rows = m - i < COPY_COLUMNS ? m - i : COPY_COLUMNS;
@@ -406,22 +519,22 @@ static NOINLINE void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdi
             for (ptrdiff_t l = 0; l < depth; l++)
                 memcpy(copy + l * COPY_COLUMNS, a + (top + l) * lda + i, rows * sizeof(REAL));
             if (top) F(gemm)(c + i * ldc, ldc, copy, COPY_COLUMNS, 1, b + top * ldb, ldb, 0, rows, n,
-                             depth, c + i * ldc, ldc, rest);
+                             depth, c + i * ldc, ldc, zeros, rest);
             else F(gemm)(c + i * ldc, ldc, copy, COPY_COLUMNS, 1, b, ldb, 0, rows, n, depth,
-                         init ? init + i * init_step : NULL, init_step, rest);
+                         init ? init + i * init_step : NULL, init_step, zeros, rest);
         }
     }
 }
 
 /* c (m, n; rows ldc apart) := init + op(a) op(b). a is (m, k), or (k, m) if transposed; b is (k, n),
    or (n, k), but not both transposed. init: NULL for zeros; rows init_step apart, 0 for one row used
-   for all. scratch: of any alignment. */
+   for all. zeros: whether a has many, and b is finite. scratch: of any alignment. */
 static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
-                    const REAL *init, ptrdiff_t init_step, REAL *scratch) {
+                    const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch) {
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
     if (m == 1 && n > 1 && n <= LANES && !a_trans && !b_trans) { /* one tile: nothing to decide */
-        F(tile)(1, 1, 0, c, ldc, a, lda, b, ldb, k, init, init_step, (int)n);
+        F(tile)(1, 1, 0, c, ldc, a, lda, b, ldb, k, init, init_step, (int)n, NULL);
         return;
     }
     const int few = F(few_columns)(a_trans, ldb, b_trans, n, k);
@@ -431,10 +544,13 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
     scratch = (REAL *)(((uintptr_t)scratch + TILE_BYTES - 1) & ~(uintptr_t)(TILE_BYTES - 1));
     if (F(copies_a)(lda, a_trans, panels)) {
-        F(gemm_copied)(c, ldc, a, lda, b, ldb, m, n, k, init, init_step, scratch);
+        F(gemm_copied)(c, ldc, a, lda, b, ldb, m, n, k, init, init_step, zeros, scratch);
         return;
     }
-    const int copy_b = F(copies_b)(ldb, b_trans, m);
+    zeros = zeros && MASKED && (a_trans || m > 1);
+    const int copy_b = F(copies_b)(ldb, b_trans, m, zeros && !a_trans);
+    uint8_t *const lists = (uint8_t *)scratch;
+    if (zeros) scratch += BYTES_OF_LISTS(m) / sizeof(REAL);
     if (few) {
         const ptrdiff_t left = n - few;
         F(gemm_few)(few, c + left, ldc, a, lda, a_trans, b + left * (b_trans ? ldb : 1), ldb, b_trans,
@@ -450,6 +566,9 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
         const ptrdiff_t depth = k - top < most ? k - top : most;
         const REAL *a_k = a + (a_trans ? top * lda : top);
         ptrdiff_t left = 0;
+#if MASKED
+        if (zeros) (a_trans ? F(list_columns) : F(list_rows))(lists, a_k, lda, m, depth);
+#endif
         for (ptrdiff_t p = 0; p < panels; p++) {
             const int wide = (int)((p + 1) * vectors / panels - p * vectors / panels);
             const ptrdiff_t right = n - few - left;
@@ -462,8 +581,14 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                 b_k = scratch;
                 b_step = wide * LANES;
             }
-            F(panel)(wide, a_trans, c + left, ldc, a_k, lda, b_k, b_step, m, depth,
-                     init ? init + left : NULL, init_step, tail);
+#if MASKED
+            if (zeros)
+                F(listed_panel)(wide, a_trans, c + left, ldc, a_k, lda, b_k, b_step, m,
+                                init ? init + left : NULL, init_step, tail, lists);
+            else
+#endif
+                F(panel)(wide, a_trans, c + left, ldc, a_k, lda, b_k, b_step, m, depth,
+                         init ? init + left : NULL, init_step, tail);
             left += width;
         }
         top += depth;

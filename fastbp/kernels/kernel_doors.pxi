@@ -1,14 +1,14 @@
 """Doors of single kernels, most of them for the tests; included by _core.pyx."""
 
 
-def matmul_scratch(str form, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k):
+def matmul_scratch(str form, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, bint zeros=False):
     """Numbers of scratch for a product of one of the forms of `kernel_matmul`."""
     if form == "nn":
-        return matmul.scratch_nn(m, n, k)
+        return matmul.scratch_nn(m, n, k, zeros)
     if form == "nt":
         return matmul.scratch_nt(m, n, k)
     if form == "tn":
-        return matmul.scratch_tn(m, m, n, k)
+        return matmul.scratch_tn(m, m, n, k, zeros)
     raise ValueError(f"no product has the form {form!r}")
 
 
@@ -18,19 +18,25 @@ cdef floating* start_of(floating[::1] scratch):
 
 
 def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:, ::1] c, str form,
-                  floating[::1] scratch, const floating[::1] bias=None, bint add=False):
-    """c := bias + a b ('nn'), a b^T ('nt') or a^T b ('tn'; added to c if `add`)."""
+                  floating[::1] scratch, const floating[::1] bias=None, bint add=False,
+                  bint zeros=False):
+    """c := bias + a b ('nn'), a b^T ('nt') or a^T b ('tn'; added to c if `add`).
+
+    zeros: whether zeros of a are left out.
+    """
     cdef Py_ssize_t m = c.shape[0], n = c.shape[1]
     cdef Py_ssize_t k = a.shape[0] if form == "tn" else a.shape[1]
     bind_backend()
-    if scratch.shape[0] < matmul_scratch(form, m, n, k):
+    if scratch.shape[0] < matmul_scratch(form, m, n, k, zeros):
         raise ValueError("too little scratch")
     if form == "nn":
-        matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, &bias[0], start_of(scratch))
+        matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, &bias[0], zeros,
+                         start_of(scratch))
     elif form == "nt":
         matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, NULL, start_of(scratch))
     else:
-        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, k, add, start_of(scratch))
+        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, k, add, zeros,
+                         start_of(scratch))
 
 
 def kernel_affine(const floating[:, ::1] a, const floating[:, ::1] w, const floating[::1] b,
@@ -38,9 +44,9 @@ def kernel_affine(const floating[:, ::1] a, const floating[:, ::1] w, const floa
     """z := a w + b."""
     cdef Py_ssize_t B = a.shape[0], I = w.shape[0], O = w.shape[1]
     bind_backend()
-    if scratch.shape[0] < matmul.scratch_nn(B, O, I):
+    if scratch.shape[0] < matmul.scratch_nn(B, O, I, False):
         raise ValueError("too little scratch")
-    affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], &b[0], B, I, O, start_of(scratch))
+    affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], &b[0], B, I, O, False, start_of(scratch))
 
 
 def kernel_affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,
@@ -50,10 +56,11 @@ def kernel_affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,
     """da := delta w^T;  dw := a^T delta;  db := 1^T delta (dw and db added to if `add`)."""
     cdef Py_ssize_t B = a.shape[0], I = w.shape[0], O = w.shape[1]
     bind_backend()
-    if scratch.shape[0] < max(matmul.scratch_nt(B, I, O), matmul.scratch_tn(I, I, O, B)):
+    if scratch.shape[0] < max(matmul.scratch_nt(B, I, O), matmul.scratch_tn(I, I, O, B, False)):
         raise ValueError("too little scratch")
     affine.affine_backward_rows(&da[0, 0], &delta[0, 0], &w[0, 0], B, I, O, start_of(scratch))
-    affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], B, I, O, add, start_of(scratch))
+    affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], B, I, O, add, False,
+                                   start_of(scratch))
     affine.affine_backward_bias(&db[0], &delta[0, 0], B, O, add)
 
 
@@ -76,6 +83,18 @@ def kernel_affine_csr_gradient(x, const Py_ssize_t[::1] order, const floating[:,
     affine.affine_backward_weights_csr(
         &dw[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0, &delta[0, 0], delta.shape[0],
         dw.shape[1], top, end, add)
+
+
+def kernel_zeros(program, const floating[::1] params, x):
+    """Whether products with zeros of x are left out: in tiles of rows, and of columns."""
+    cdef Walk walk
+    bind_plan(&walk, program)
+    bind_x(&walk, &params[0], x)
+    if params.shape[0] != walk.size_params:
+        raise ValueError(f"the plan has {walk.size_params} parameters, not {params.shape[0]}")
+    look_for_zeros(&walk, &params[0])
+    keep_if_finite(&walk, &params[0])
+    return walk.zeros_in_rows != 0, walk.zeros_in_columns != 0
 
 
 cdef int check_activation(Py_ssize_t code) except -1:

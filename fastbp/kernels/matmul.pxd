@@ -25,33 +25,38 @@ cdef extern from "gemm.h" nogil:
     int matmul_native  # whether products go through the tiles, or through BLAS
     void gemm_float(float* c, Py_ssize_t ldc, const float* a, Py_ssize_t lda, int a_trans,
                     const float* b, Py_ssize_t ldb, int b_trans, Py_ssize_t m, Py_ssize_t n,
-                    Py_ssize_t k, const float* init, Py_ssize_t init_step, float* scratch)
+                    Py_ssize_t k, const float* init, Py_ssize_t init_step, int zeros,
+                    float* scratch)
     void gemm_double(double* c, Py_ssize_t ldc, const double* a, Py_ssize_t lda, int a_trans,
                      const double* b, Py_ssize_t ldb, int b_trans, Py_ssize_t m, Py_ssize_t n,
-                     Py_ssize_t k, const double* init, Py_ssize_t init_step, double* scratch)
+                     Py_ssize_t k, const double* init, Py_ssize_t init_step, int zeros,
+                     double* scratch)
     Py_ssize_t gemm_scratch_float(Py_ssize_t lda, int a_trans, Py_ssize_t ldb, int b_trans,
-                                  Py_ssize_t m, Py_ssize_t n, Py_ssize_t k)
+                                  Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, int zeros)
     Py_ssize_t gemm_scratch_double(Py_ssize_t lda, int a_trans, Py_ssize_t ldb, int b_trans,
-                                   Py_ssize_t m, Py_ssize_t n, Py_ssize_t k)
+                                   Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, int zeros)
 
 
 cdef inline void tiles(floating* c_mn, const floating* a, Py_ssize_t lda, bint a_trans,
                        const floating* b, Py_ssize_t ldb, bint b_trans, Py_ssize_t m,
                        Py_ssize_t n, Py_ssize_t k, const floating* init, Py_ssize_t init_step,
-                       floating* scratch) noexcept nogil:
+                       bint zeros, floating* scratch) noexcept nogil:
     if floating is double:
-        gemm_double(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step, scratch)
+        gemm_double(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step, zeros,
+                    scratch)
     else:
-        gemm_float(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step, scratch)
+        gemm_float(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step, zeros,
+                   scratch)
 
 
 cdef inline Py_ssize_t tiles_scratch(Py_ssize_t lda, bint a_trans, Py_ssize_t ldb, bint b_trans,
-                                     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+                                     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+                                     bint zeros) noexcept nogil:
     """Numbers of scratch for `tiles`, of either dtype."""
     if not matmul_native:
         return 0
-    return max(gemm_scratch_float(lda, a_trans, ldb, b_trans, m, n, k),
-               gemm_scratch_double(lda, a_trans, ldb, b_trans, m, n, k))
+    return max(gemm_scratch_float(lda, a_trans, ldb, b_trans, m, n, k, zeros),
+               gemm_scratch_double(lda, a_trans, ldb, b_trans, m, n, k, zeros))
 
 
 cdef inline void gemm(char trans_b, char trans_a, Py_ssize_t n, Py_ssize_t m, Py_ssize_t k,
@@ -74,12 +79,12 @@ cdef inline void gemv(char trans, Py_ssize_t m, Py_ssize_t n, const floating* a,
 
 cdef inline void matmul_nn(floating* c_mn, const floating* a_mk, const floating* b_kn,
                            Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const floating* bias_n,
-                           floating* scratch) noexcept nogil:
-    """c := bias + a b, the bias in every row."""
+                           bint zeros, floating* scratch) noexcept nogil:
+    """c := bias + a b, the bias in every row. zeros: whether a has many, and b is finite."""
     cdef Py_ssize_t r
     cdef floating one = 1
     if matmul_native:
-        tiles(c_mn, a_mk, k, False, b_kn, n, False, m, n, k, bias_n, 0, scratch)
+        tiles(c_mn, a_mk, k, False, b_kn, n, False, m, n, k, bias_n, 0, zeros, scratch)
         return
     for r in range(m):
         memcpy(c_mn + r * n, bias_n, n * sizeof(floating))
@@ -91,9 +96,10 @@ cdef inline void matmul_nn(floating* c_mn, const floating* a_mk, const floating*
         gemm(c"N", c"N", n, m, k, b_kn, n, a_mk, k, one, c_mn, n)
 
 
-cdef inline Py_ssize_t scratch_nn(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+cdef inline Py_ssize_t scratch_nn(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+                                  bint zeros) noexcept nogil:
     """Numbers of scratch for `matmul_nn` with up to m rows."""
-    return tiles_scratch(k, False, n, False, m, n, k)
+    return tiles_scratch(k, False, n, False, m, n, k, zeros)
 
 
 cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating* b_nk,
@@ -103,7 +109,7 @@ cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating*
     cdef Py_ssize_t r
     cdef floating beta = bias_n != NULL
     if matmul_native:
-        tiles(c_mn, a_mk, k, False, b_nk, k, True, m, n, k, bias_n, 0, scratch)
+        tiles(c_mn, a_mk, k, False, b_nk, k, True, m, n, k, bias_n, 0, False, scratch)
         return
     if bias_n != NULL:
         for r in range(m):
@@ -116,22 +122,26 @@ cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating*
 
 cdef inline Py_ssize_t scratch_nt(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
     """Numbers of scratch for `matmul_nt` with up to m rows."""
-    return tiles_scratch(k, False, k, True, m, n, k)
+    return tiles_scratch(k, False, k, True, m, n, k, False)
 
 
 cdef inline void matmul_tn(floating* c_mn, const floating* a_km, Py_ssize_t lda,
                            const floating* b_kn, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, bint add,
-                           floating* scratch) noexcept nogil:
-    """c := a^T b, added to c if `add`; a is m columns of a matrix whose rows have length lda."""
+                           bint zeros, floating* scratch) noexcept nogil:
+    """c := a^T b, added to c if `add`; a is m columns of a matrix whose rows have length lda.
+
+    zeros: whether a has many, and b is finite.
+    """
     if matmul_native:
-        tiles(c_mn, a_km, lda, True, b_kn, n, False, m, n, k, c_mn if add else NULL, n, scratch)
+        tiles(c_mn, a_km, lda, True, b_kn, n, False, m, n, k, c_mn if add else NULL, n, zeros,
+              scratch)
     elif n == 1:
         gemv(c"N", m, k, a_km, lda, b_kn, 1, <floating>add, c_mn, 1)
     else:
         gemm(c"N", c"T", n, m, k, b_kn, n, a_km, lda, <floating>add, c_mn, n)
 
 
-cdef inline Py_ssize_t scratch_tn(Py_ssize_t lda, Py_ssize_t m, Py_ssize_t n,
-                                  Py_ssize_t k) noexcept nogil:
+cdef inline Py_ssize_t scratch_tn(Py_ssize_t lda, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+                                  bint zeros) noexcept nogil:
     """Numbers of scratch for `matmul_tn` with up to m rows of c and k of b."""
-    return tiles_scratch(lda, True, n, False, m, n, k)
+    return tiles_scratch(lda, True, n, False, m, n, k, zeros)

@@ -114,7 +114,8 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
                                       layer.fan_in, layer.fan_out, own_products(walk, params))
         else:
             affine_forward(z_bo, a_bi, params + layer.weight, params + layer.bias,
-                           B, layer.fan_in, layer.fan_out, own_products(walk, params))
+                           B, layer.fan_in, layer.fan_out, walk.zeros_in_rows and l == 0,
+                           own_products(walk, params))
         if finite != NULL and l == 0:
             for r in range(B):
                 finite[0] &= z_bo[r * layer.fan_out] - z_bo[r * layer.fan_out] == 0

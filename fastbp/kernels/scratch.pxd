@@ -73,15 +73,15 @@ cdef inline bint has_backward(Use use) noexcept nogil:
     return use in (EPOCH, EPOCH_CLIPPED, EPOCH_CSR, GRADIENT, EXAMINE)
 
 
-cdef inline Py_ssize_t product_scratch(const Layer* layer, Py_ssize_t batch,
-                                       Use use) noexcept nogil:
+cdef inline Py_ssize_t product_scratch(const Layer* layer, Py_ssize_t batch, Use use,
+                                       bint zeros) noexcept nogil:
     """Numbers of scratch for one of the layer's matrix products, of up to `batch` rows."""
-    cdef Py_ssize_t I = layer.fan_in, O = layer.fan_out, size = scratch_nn(batch, O, I)
+    cdef Py_ssize_t I = layer.fan_in, O = layer.fan_out, size = scratch_nn(batch, O, I, zeros)
     if use == PREDICT_ARRAYS:
         size = max(size, scratch_nt(batch, O, I))
     if has_backward(use):
         size = max(size, scratch_nt(batch, I, O))
-        size = max(size, scratch_tn(I, slice_rows(layer), O, batch))
+        size = max(size, scratch_tn(I, slice_rows(layer), O, batch, zeros))
     return size
 
 
@@ -108,7 +108,7 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
         layer = walk.plan + l
         walk.n_slices += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
         slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
-        product_size = max(product_size, product_scratch(layer, walk.batch, use))
+        product_size = max(product_size, product_scratch(layer, walk.batch, use, l == 0))
         has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
                        or (drops_hidden(walk, l) and layer.activation != RELU))
     outputs = walk.plan[walk.layers - 1].fan_out

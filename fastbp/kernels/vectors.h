@@ -29,8 +29,15 @@ INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
     if (sizeof(REAL) == 4) _mm512_mask_storeu_ps(p, (__mmask16)MASK(count), (__m512)v);
     else _mm512_mask_storeu_pd(p, (__mmask8)MASK(count), (__m512d)v);
 }
+/* A bit for each lane that is not zero; that of -0 is 0, as well. */
+INLINE unsigned F(nonzero)(F(vector) v) {
+    return sizeof(REAL) == 4
+               ? _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_NEQ_UQ)
+               : _mm512_cmp_pd_mask((__m512d)v, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+}
 #elif TILE_BYTES == 32
 #include <immintrin.h>
+#define MASK(count) ((1u << (count)) - 1)
 INLINE __m256i F(mask)(int count) {
     const F(lanes) lane = LANE_NUMBERS;
     return (__m256i)(lane < (INDEX)count);
@@ -43,6 +50,11 @@ INLINE F(vector) F(load_part)(const REAL *p, int count) {
 INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
     if (sizeof(REAL) == 4) _mm256_maskstore_ps((float *)p, F(mask)(count), (__m256)v);
     else _mm256_maskstore_pd((double *)p, F(mask)(count), (__m256d)v);
+}
+INLINE unsigned F(nonzero)(F(vector) v) {
+    return sizeof(REAL) == 4
+               ? (unsigned)_mm256_movemask_ps((__m256)(v != (F(vector)){0}))
+               : (unsigned)_mm256_movemask_pd((__m256d)(v != (F(vector)){0}));
 }
 #else
 INLINE F(vector) F(load_part)(const REAL *p, int count) {

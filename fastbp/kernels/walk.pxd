@@ -38,6 +38,8 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Py_ssize_t samples      # those of the order, if there is one
     Py_ssize_t features     # 0 for CSR
     const void* x           # dense rows, or the entries of CSR rows
+    # Whether products with zeros of dense rows are left out: rows together, columns together.
+    bint zeros_in_rows, zeros_in_columns
     const int32_t* indices  # NULL for dense rows
     const int64_t* indptr   # the same
     const void* y

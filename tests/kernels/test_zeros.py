@@ -1,0 +1,174 @@
+"""Zeros of X are left out of the first layer's products, and no number changes."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from fastbp import MLPClassifier, MLPRegressor
+from fastbp.kernels import backend, core, level
+from fastbp.network import Network
+from problems import DTYPES, Problem, in_team, state_of
+
+LEAVES_OUT = backend == "native" and level != "baseline"  # elsewhere the full loops run
+SHAPES = [
+    (2, 3, 5),
+    (3, 100, 300),
+    (5, 10, 784),
+    (7, 24, 9),
+    (10, 30, 600),
+    (24, 100, 200),
+    (33, 1030, 70),
+    (70, 17, 257),
+    (96, 520, 130),
+    (300, 66, 40),
+    (600, 300, 70),
+]
+
+
+def sparse(rng, shape, share, dtype):
+    """Numbers of which about this share is not zero; some zeros have a sign."""
+    x = rng.randn(*shape)
+    x[rng.rand(*shape) >= share] = 0
+    x[rng.rand(*shape) < 0.1] *= -1
+    return x.astype(dtype)
+
+
+def product(form, a, b, init, zeros):
+    """The product in exactly the scratch that the core asks for."""
+    c = init.copy() if form == "tn" else np.full_like(init, np.nan)
+    k = len(a) if form == "tn" else a.shape[1]
+    size = core.matmul_scratch(form, *c.shape, k, zeros)
+    whole = np.full(size + 128, np.nan, c.dtype)
+    bias = init[0].copy() if form == "nn" else None
+    core.kernel_matmul(a, b, c, form, whole[64 : 64 + size], bias, form == "tn", zeros)
+    assert np.isnan(whole[:64]).all() and np.isnan(whole[64 + size :]).all()
+    return c
+
+
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.3, 1.0])
+@pytest.mark.parametrize("form", ["nn", "tn"])
+@pytest.mark.parametrize("m, n, k", SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_have_the_bits_of_the_full_loop(dtype, m, n, k, form, share):
+    rng = np.random.RandomState(m + n + k)
+    a = sparse(rng, (k, m) if form == "tn" else (m, k), share, dtype)
+    b, init = rng.randn(k, n).astype(dtype), rng.randn(m, n).astype(dtype)
+    full, left_out = (product(form, a, b, init, zeros) for zeros in (False, True))
+    assert left_out.tobytes() == full.tobytes()
+
+
+@pytest.mark.parametrize("form", ["nn", "tn"])
+def test_only_the_sign_of_a_zero_may_change(form):
+    a, b, init = np.zeros((20, 20)), np.full((20, 40), 1.0), np.full((20, 40), -0.0)
+    full, left_out = (product(form, a, b, init, zeros) for zeros in (False, True))
+    np.testing.assert_array_equal(left_out, full)  # where -0 equals 0
+    assert np.signbit(left_out).all() == LEAVES_OUT
+    assert not np.signbit(full).any()
+
+
+@pytest.mark.parametrize("form", ["nn", "tn"])
+def test_nan_and_infinity_of_x_are_no_zeros(form):
+    rng = np.random.RandomState(0)
+    a = sparse(rng, (40, 40), 0.1, "float32")
+    a[3, 5], a[17, 30], a[20, 2] = np.nan, np.inf, -np.inf
+    b, init = rng.randn(40, 50).astype("float32"), np.zeros((40, 50), "float32")
+    full, left_out = (product(form, a, b, init, zeros) for zeros in (False, True))
+    np.testing.assert_array_equal(left_out, full)
+    assert not np.isfinite(full).all()
+
+
+# ---- the decision
+
+
+def decision(x, units, *, weight=None):
+    network = Network([x.shape[1], units, 1], "relu", x.dtype)
+    network.initialize(np.random.RandomState(0), "glorot_uniform")
+    if weight is not None:
+        network.coefs[0][1, 2] = weight
+    return core.kernel_zeros(network.plan, network.params, x)
+
+
+def test_the_decision_follows_from_the_share_of_zeros():
+    rng = np.random.RandomState(0)
+    few = sparse(rng, (400, 60), 0.08, "float32")
+    assert decision(few, 50) == decision(few, 10) == (LEAVES_OUT, LEAVES_OUT)
+    assert decision(rng.randn(400, 60), 50) == (False, False)
+    half = sparse(rng, (400, 60), 0.12 if level == "v4" else 0.2, "float32")  # 0.6 of the places
+    assert decision(half, 50) == (LEAVES_OUT, LEAVES_OUT)
+    assert decision(half, 10) == (False, False)  # narrow layers gain less
+    assert decision(few[:63], 50) == (False, False)  # too few rows to look at
+
+
+def test_rows_and_columns_are_decided_each_for_itself():
+    blocks = np.zeros((400, 64))  # one-hot: in each row 8 columns that are neighbours
+    for r in range(400):
+        at = 8 * np.random.RandomState(r).randint(8)
+        blocks[r, at : at + 8] = 1
+    stripes = np.zeros((400, 64))  # the same column of each 4 or 8
+    stripes[:, ::4] = 1
+    assert decision(blocks, 50)[1] == LEAVES_OUT
+    assert decision(stripes, 50) == (LEAVES_OUT, False)
+
+
+@pytest.mark.parametrize("weight", [np.inf, -np.inf, np.nan])
+def test_weights_that_are_not_finite_are_seen(weight):
+    x = np.zeros((200, 30))
+    x[:, 0] = 1
+    assert decision(x, 50, weight=weight)[0] is False
+    model = MLPRegressor(hidden_layer_sizes=(50,), max_iter=1, random_state=0, activation="identity")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(x, x[:, 0])
+    model.coefs_[0][5, 7] = weight  # of a feature that is 0 in all rows
+    assert np.isnan(model.predict(x)).all()
+
+
+# ---- in training
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_training_has_the_bits_of_the_full_loops(optimizer, dtype, size):
+    """63 rows are too few to look for zeros; a 64th one, which is in no batch, makes them enough."""
+    found = []
+    for n in (63, 64):
+        problem = Problem("tanh", dtype=dtype, n=64, hidden=(50,), features=90, batch=20)
+        problem.rule = problem.rule | {"optimizer": core.OPTIMIZERS[optimizer]}
+        problem.X[:63] = sparse(np.random.RandomState(1), (63, 90), 0.05, dtype)
+        x, y, weight = problem.X[:n], problem.y[:n], problem.weight[:n]
+        decided = core.kernel_zeros(problem.network.plan, problem.network.params, x)
+        assert decided == ((LEAVES_OUT, LEAVES_OUT) if n == 64 else (False, False))
+        problem.x, problem.y, problem.weight, problem.n = x, y, weight, n
+        state, tally = state_of(problem.network, optimizer), np.zeros(3)
+        order = np.random.RandomState(2).permutation(63)
+        task = problem.task(order=order, weight=weight, rates=np.full((1, 1), 0.01))
+        scratch = problem.network.scratch(problem.batch, size, "epoch")
+        arguments = problem.network.program, problem.network.params, state, scratch, tally, task
+        in_team(core.train_epochs, problem.words(), size, *arguments)
+        found.append((problem.network.params.tobytes(), state.tobytes(), tally.tobytes()))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_predictions_and_gradients_have_the_bits_of_the_full_loops(solver):
+    """Of rows in groups that are too small to look for zeros."""
+    rng = np.random.RandomState(0)
+    X, y = sparse(rng, (300, 40), 0.1, "float64"), rng.randint(0, 3, 300)
+    model = MLPClassifier((40,), solver=solver, max_iter=5, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X, y)
+    whole = model.predict_proba(X)
+    parts = [model.predict_proba(X[k : k + 50]) for k in range(0, 300, 50)]
+    assert np.vstack(parts).tobytes() == whole.tobytes()
+
+
+def test_a_fit_that_diverges_says_so():
+    rng = np.random.RandomState(0)
+    X, y = sparse(rng, (300, 40), 0.1, "float64"), rng.randn(300)
+    parameters = dict(activation="identity", solver="sgd", learning_rate_init=1e10)
+    model = MLPRegressor(hidden_layer_sizes=(40,), **parameters)
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
+        model.fit(X, y)
