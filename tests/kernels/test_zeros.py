@@ -97,7 +97,7 @@ def test_the_decision_follows_from_the_share_of_zeros():
     half = sparse(rng, (400, 60), 0.12 if level == "v4" else 0.2, "float32")  # 0.6 of the places
     assert decision(half, 50) == (LEAVES_OUT, LEAVES_OUT)
     assert decision(half, 10) == (False, False)  # narrow layers gain less
-    assert decision(few[:63], 50) == (False, False)  # too few rows to look at
+    assert decision(few[:127], 50) == (False, False)  # too few rows to look at
 
 
 def test_rows_and_columns_are_decided_each_for_itself():
@@ -131,18 +131,18 @@ def test_weights_that_are_not_finite_are_seen(weight):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_training_has_the_bits_of_the_full_loops(optimizer, dtype, size):
-    """63 rows are too few to look for zeros; a 64th one, which is in no batch, makes them enough."""
+    """127 rows are too few to look for zeros; another one, which is in no batch, makes them enough."""
     found = []
-    for n in (63, 64):
-        problem = Problem("tanh", dtype=dtype, n=64, hidden=(50,), features=90, batch=20)
+    for n in (127, 128):
+        problem = Problem("tanh", dtype=dtype, n=128, hidden=(50,), features=90, batch=20)
         problem.rule = problem.rule | {"optimizer": core.OPTIMIZERS[optimizer]}
-        problem.X[:63] = sparse(np.random.RandomState(1), (63, 90), 0.05, dtype)
+        problem.X[:127] = sparse(np.random.RandomState(1), (127, 90), 0.05, dtype)
         x, y, weight = problem.X[:n], problem.y[:n], problem.weight[:n]
         decided = core.kernel_zeros(problem.network.plan, problem.network.params, x)
-        assert decided == ((LEAVES_OUT, LEAVES_OUT) if n == 64 else (False, False))
+        assert decided == ((LEAVES_OUT, LEAVES_OUT) if n == 128 else (False, False))
         problem.x, problem.y, problem.weight, problem.n = x, y, weight, n
         state, tally = state_of(problem.network, optimizer), np.zeros(3)
-        order = np.random.RandomState(2).permutation(63)
+        order = np.random.RandomState(2).permutation(127)
         task = problem.task(order=order, weight=weight, rates=np.full((1, 1), 0.01))
         scratch = problem.network.scratch(problem.batch, size, "epoch")
         arguments = problem.network.program, problem.network.params, state, scratch, tally, task
@@ -161,7 +161,7 @@ def test_predictions_and_gradients_have_the_bits_of_the_full_loops(solver):
         warnings.simplefilter("ignore")
         model.fit(X, y)
     whole = model.predict_proba(X)
-    parts = [model.predict_proba(X[k : k + 50]) for k in range(0, 300, 50)]
+    parts = [model.predict_proba(X[k : k + 100]) for k in range(0, 300, 100)]
     assert np.vstack(parts).tobytes() == whole.tobytes()
 
 
