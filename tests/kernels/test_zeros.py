@@ -116,7 +116,9 @@ def test_weights_that_are_not_finite_are_seen(weight):
     x = np.zeros((200, 30))
     x[:, 0] = 1
     assert decision(x, 50, weight=weight)[0] is False
-    model = MLPRegressor(hidden_layer_sizes=(50,), max_iter=1, random_state=0, activation="identity")
+    model = MLPRegressor(
+        hidden_layer_sizes=(50,), max_iter=1, random_state=0, activation="identity"
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(x, x[:, 0])
@@ -131,7 +133,7 @@ def test_weights_that_are_not_finite_are_seen(weight):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_training_has_the_bits_of_the_full_loops(optimizer, dtype, size):
-    """127 rows are too few to look for zeros; another one, which is in no batch, makes them enough."""
+    """127 rows are too few to look for zeros; one more, which is in no batch, makes them enough."""
     found = []
     for n in (127, 128):
         problem = Problem("tanh", dtype=dtype, n=128, hidden=(50,), features=90, batch=20)
