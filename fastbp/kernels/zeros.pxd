@@ -49,8 +49,8 @@ cdef inline void look_for_zeros(Walk* walk, const floating* _) noexcept nogil:
             for r in range(gemm_tile_rows):
                 found |= x[i * gemm_tile_rows + r] != 0
             in_columns += found
-    walk.zeros_in_rows = 100 * in_rows <= most * tiles * n
-    walk.zeros_in_columns = groups > 0 and 100 * in_columns <= most * tiles * groups
+    walk.zeros_in_rows = <Py_ssize_t>100 * in_rows <= most * tiles * n
+    walk.zeros_in_columns = groups > 0 and <Py_ssize_t>100 * in_columns <= most * tiles * groups
 
 
 cdef inline void keep_if_finite(Walk* walk, const floating* params) noexcept nogil:
