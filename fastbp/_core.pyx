@@ -156,6 +156,7 @@ TAPE_OPERATIONS = {
     "spread": tape.T_SPREAD, "item": tape.T_ITEM, "place": tape.T_PLACE,
 }
 BACKENDS = ("native", "blas") if matmul.gemm_has_fma else ("blas", "native")
+matmul.gemm_start()
 if not matmul.gemm_has_tiles:
     BACKENDS = ("blas",)
 # The names are those of the estimators' parameters.

@@ -23,6 +23,8 @@ from fastbp.kernels.scratch cimport batch_input, layer_rows, own_products, slice
 from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "team.h" nogil:
+    enum: team_overflow
+    void team_write(int32_t* words, int which, int value)
     void team_own(const void* memory, Py_ssize_t bytes)
     int team_barrier(int32_t* words, int size)
 
@@ -211,6 +213,14 @@ cdef inline void step_parameters(const Walk* walk, floating* params, floating* d
                &walk.rule, step)
 
 
+cdef inline void watch_overflow(const Walk* walk, const floating* params,
+                                const Slice* slice) noexcept nogil:
+    """Tell all ranks if a slice of the first weights is not finite: then no zero is left out."""
+    if walk.zeros_in_rows and slice.layer == walk.plan and not all_finite(
+            params + weights_of(slice), slice.rows * slice.layer.fan_out):
+        team_write(walk.words, team_overflow, 1)
+
+
 cdef inline void own(const Walk* walk, const floating* params, const Slice* slice) noexcept nogil:
     """Ask for the slice's weights, which other ranks have read."""
     if walk.size > 1:
@@ -242,6 +252,7 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
             leave_origin_of(walk, params, &slice)
         note_squares(walk, <const floating*>params, &slice, step.alpha)
         step_parameters(walk, params, dw_io, weights_of(&slice), slice.rows * layer.fan_out, step)
+        watch_overflow(walk, <const floating*>params, &slice)
         if slice.top == 0:
             derive_bias(walk, db_o, layer, rows, False)
             step_parameters(walk, params, db_o, layer.bias, layer.fan_out, &of_bias)
@@ -287,6 +298,7 @@ cdef inline bint clipped_column_phase(const Walk* walk, floating* params, Py_ssi
         own(walk, <const floating*>params, &slice)
         step_parameters(walk, params, <floating*>walk.grads + weights_of(&slice),
                         weights_of(&slice), slice.rows * slice.layer.fan_out, &rest)
+        watch_overflow(walk, <const floating*>params, &slice)
         if slice.top == 0:
             step_parameters(walk, params, <floating*>walk.grads + slice.layer.bias,
                             slice.layer.bias, slice.layer.fan_out, &of_bias)

@@ -17,7 +17,7 @@ from fastbp.kernels.row_phase cimport fill_registers, row_phase
 from fastbp.kernels.walk cimport Walk
 
 cdef extern from "team.h" nogil:
-    enum: team_leave
+    enum: team_leave, team_overflow
     int team_read(const int32_t* words, int which)
     int team_start(int32_t* words, int size)
     int team_barrier(int32_t* words, int size)
@@ -118,7 +118,7 @@ cdef inline void end_epoch(const Walk* walk, const Epochs* epochs, const floatin
         begin_epoch(walk, epochs, tally)
 
 
-cdef inline bint epoch_steps(const Walk* walk, floating* params, Py_ssize_t epoch,
+cdef inline bint epoch_steps(Walk* walk, floating* params, Py_ssize_t epoch,
                              double* tally) noexcept nogil:
     """One rank's part of an epoch's steps. False after a stop.
 
@@ -150,6 +150,7 @@ cdef inline bint epoch_steps(const Walk* walk, floating* params, Py_ssize_t epoc
             done += 1
         if not team_barrier(walk.words, walk.size):
             return False
+        walk.zeros_in_rows = walk.zeros_in_rows and not team_read(walk.words, team_overflow)
         if walk.rank == 0:
             if weight > 0:
                 loss = walk.scale * loss + penalty(walk, <const floating*>params)

@@ -10,7 +10,7 @@
 
    Where `a` has many zeros, each tile of rows has a list of those k at which one of its rows is not
    zero, and k runs over the list. What is left out adds 0 b[k] = 0 to a chain: if b is finite, that
-   changes no number, but for the sign of a sum that is zero.
+   changes no number, but that a sum of -0 becomes 0.
 
    A few columns at the end (100 is 6 x 16 + 4) would leave most of a vector empty. There vectors run
    along k instead, and an element is as many interleaved chains as 64 bytes have numbers; or, if a is
@@ -89,16 +89,24 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define GEMM_PASTE(name, real) name##_##real
 #define GEMM_NAME(name, real) GEMM_PASTE(name, real)
 
-#if MASKED
-#include <immintrin.h>
+/* By the bits of a byte: their places, a byte each. */
+static uint64_t gemm_places[256];
+
+static inline void gemm_start(void) {
+    for (int bits = 0; bits < 256; bits++) {
+        uint64_t places = 0;
+        for (int place = 7; place >= 0; place--)
+            if (bits >> place & 1) places = places << 8 | (unsigned)place;
+        gemm_places[bits] = places;
+    }
+}
+
 /* Append the places of the bits of a byte, plus top, to a list. Returns its new end. */
 static inline uint8_t *list_bits(uint8_t *end, unsigned bits, ptrdiff_t top) {
-    const uint64_t ones = 0x0101010101010101, places = 0x0706050403020100;
-    const uint64_t found = _pext_u64(places + ones * (uint64_t)top, _pdep_u64(bits, ones) * 255);
-    memcpy(end, &found, 8);
+    const uint64_t found = gemm_places[bits] + 0x0101010101010101 * (uint64_t)top;
+    for (int i = 0; i < 8; i++) end[i] = (uint8_t)(found >> 8 * i);
     return end + __builtin_popcount(bits);
 }
-#endif
 
 #define REAL float
 #define INDEX int
@@ -118,6 +126,7 @@ static inline uint8_t *list_bits(uint8_t *end, unsigned bits, ptrdiff_t top) {
 #else
 #define gemm_has_tiles 0
 #define gemm_tile_rows 0
+static inline void gemm_start(void) {}
 #define NO_TILES(REAL)                                                                             \
     static inline void gemm_##REAL(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,           \
                                    int a_trans, const REAL *b, ptrdiff_t ldb, int b_trans,         \
@@ -173,6 +182,7 @@ INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < vectors; j++) {
             REAL *to = c + r * ldc + j * LANES;
+            if (list) sum[r][j] += 0; /* -0 becomes 0: its sign would tell which rows share a tile */
             if (j < last) *(F(unaligned) *)to = sum[r][j];
             else F(store_part)(to, sum[r][j], tail);
         }
@@ -533,21 +543,21 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                     const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch) {
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
-    if (m == 1 && n > 1 && n <= LANES && !a_trans && !b_trans) { /* one tile: nothing to decide */
+    if (m == 1 && n > 1 && n <= LANES && !a_trans && !b_trans && !zeros) { /* one tile: nothing to decide */
         F(tile)(1, 1, 0, c, ldc, a, lda, b, ldb, k, init, init_step, (int)n, NULL);
         return;
     }
     const int few = F(few_columns)(a_trans, ldb, b_trans, n, k);
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
     const ptrdiff_t most_vectors =
-        m == 1 && !a_trans && !b_trans && MASKED ? ROW_VECTORS : TILE_VECTORS;
+        m == 1 && !a_trans && !b_trans && !zeros && MASKED ? ROW_VECTORS : TILE_VECTORS;
     const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
     scratch = (REAL *)(((uintptr_t)scratch + TILE_BYTES - 1) & ~(uintptr_t)(TILE_BYTES - 1));
     if (F(copies_a)(lda, a_trans, panels)) {
         F(gemm_copied)(c, ldc, a, lda, b, ldb, m, n, k, init, init_step, zeros, scratch);
         return;
     }
-    zeros = zeros && MASKED && (a_trans || m > 1);
+    zeros = zeros && MASKED;
     const int copy_b = F(copies_b)(ldb, b_trans, m, zeros && !a_trans);
     uint8_t *const lists = (uint8_t *)scratch;
     if (zeros) scratch += BYTES_OF_LISTS(m) / sizeof(REAL);

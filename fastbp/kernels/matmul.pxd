@@ -23,6 +23,7 @@ from fastbp.kernels.blas cimport (
 cdef extern from "gemm.h" nogil:
     const int gemm_has_tiles, gemm_has_fma
     int matmul_native  # whether products go through the tiles, or through BLAS
+    void gemm_start()  # once, before the first product
     void gemm_float(float* c, Py_ssize_t ldc, const float* a, Py_ssize_t lda, int a_trans,
                     const float* b, Py_ssize_t ldb, int b_trans, Py_ssize_t m, Py_ssize_t n,
                     Py_ssize_t k, const float* init, Py_ssize_t init_step, int zeros,

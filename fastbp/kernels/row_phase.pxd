@@ -44,9 +44,11 @@ cdef extern from "team.h" nogil:
 cdef extern from * nogil:
     """
     #if defined(__GNUC__)
-    /* Ask for memory that is read next: rows in random order are foreseen by no processor. */
+    /* Ask for the row that is read next: no processor foresees a random order. Of a long row only
+       for its beginning: the rest is foreseen, and might be lost again before it is read. */
     static inline void fastbp_fetch(const void *memory, Py_ssize_t bytes) {
-        for (Py_ssize_t at = 0; at < bytes; at += 64) __builtin_prefetch((const char *)memory + at);
+        for (Py_ssize_t at = 0; at < bytes && at < 4096; at += 64)
+            __builtin_prefetch((const char *)memory + at);
     }
     #else
     static inline void fastbp_fetch(const void *memory, Py_ssize_t bytes) {}

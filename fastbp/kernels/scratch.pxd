@@ -73,14 +73,17 @@ cdef inline bint has_backward(Use use) noexcept nogil:
     return use in (EPOCH, EPOCH_CLIPPED, EPOCH_CSR, GRADIENT, EXAMINE)
 
 
-cdef inline Py_ssize_t product_scratch(const Layer* layer, Py_ssize_t batch, Use use,
-                                       bint zeros) noexcept nogil:
-    """Numbers of scratch for one of the layer's matrix products, of up to `batch` rows."""
-    cdef Py_ssize_t I = layer.fan_in, O = layer.fan_out, size = scratch_nn(batch, O, I, zeros)
+cdef inline Py_ssize_t product_scratch(const Layer* layer, Py_ssize_t rows, Py_ssize_t batch,
+                                       Use use, bint zeros) noexcept nogil:
+    """Numbers of scratch for one of the layer's products: up to `rows` at once of a batch.
+
+    zeros: whether the products may leave out zeros of X.
+    """
+    cdef Py_ssize_t I = layer.fan_in, O = layer.fan_out, size = scratch_nn(rows, O, I, zeros)
     if use == PREDICT_ARRAYS:
-        size = max(size, scratch_nt(batch, O, I))
+        size = max(size, scratch_nt(rows, O, I))
     if has_backward(use):
-        size = max(size, scratch_nt(batch, I, O))
+        size = max(size, scratch_nt(rows, I, O))
         size = max(size, scratch_tn(I, slice_rows(layer), O, batch, zeros))
     return size
 
@@ -102,17 +105,21 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     cdef bint has_slopes = False, backward = has_backward(use), fused = use == EPOCH
     cdef bint has_losses = backward or use == VALIDATE
     cdef bint materialized = use in (EPOCH_CLIPPED, EPOCH_CSR)
+    cdef bint has_zeros = use not in (EPOCH_CSR, EXAMINE)
+    cdef Py_ssize_t rows
     walk.batch = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
+    walk.block = block_rows(walk) if backward else walk.batch
+    rows = walk.batch if in_blocks(use) else walk.block
     walk.has_slopes_of_tapes, walk.n_slices = backward, 0
     for l in range(walk.layers):
         layer = walk.plan + l
         walk.n_slices += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
         slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
-        product_size = max(product_size, product_scratch(layer, walk.batch, use, l == 0))
+        product_size = max(product_size, product_scratch(layer, rows, walk.batch, use,
+                                                         l == 0 and has_zeros))
         has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
                        or (drops_hidden(walk, l) and layer.activation != RELU))
     outputs = walk.plan[walk.layers - 1].fan_out
-    walk.block = block_rows(walk) if backward else walk.batch
     walk.slice_size = padded(slice_size)
     walk.product_size = padded(product_size)
     walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))

@@ -24,7 +24,7 @@
 
 /* Indices into the words, a cache line apart; `team_words` of them make a team's memory. */
 enum { team_arrived = 0, team_round = 16, team_begun = 32, team_stop = 48, team_leave = 64,
-       team_abort = 80, team_words = 96 };
+       team_abort = 80, team_overflow = 96, team_words = 112 };
 enum { team_spins = 1000 }; /* about 50 us of pauses, then the core is offered to others */
 
 typedef _Atomic int32_t team_word;

@@ -7,6 +7,7 @@ leaves out the places where all of them are zero. That pays where such places ar
 from cython cimport floating
 
 from fastbp.kernels.finite cimport all_finite
+from fastbp.kernels.matmul cimport matmul_native
 from fastbp.kernels.walk cimport Walk
 
 cdef extern from "gemm.h" nogil:
@@ -28,15 +29,15 @@ cdef inline void look_for_zeros(Walk* walk, const floating* _) noexcept nogil:
     The rows of a tile are taken from all over X, since an order may bring any rows together. Of
     columns, the tiles of one of the rows are looked at.
     """
-    cdef Py_ssize_t n = walk.features, groups, tiles, apart, t, i
+    cdef Py_ssize_t n = walk.features, height = gemm_tile_rows, groups, tiles, apart, t, i
     cdef int r, found, in_rows = 0, in_columns = 0, most = MOST_PLACES
     cdef const floating* x
     tiles = min(walk.samples // ROWS_OF_A_TILE, SAMPLED_TILES)
-    if walk.indptr != NULL or gemm_tile_rows == 0 or tiles == 0:
+    if not matmul_native or walk.indptr != NULL or height == 0 or tiles == 0:
         return
     if walk.plan.fan_out < NARROW:
         most = MOST_PLACES_NARROW
-    apart, groups = walk.samples // gemm_tile_rows, n // gemm_tile_rows
+    apart, groups = walk.samples // height, n // height
     for t in range(tiles):
         x = <const floating*>walk.x + t * (apart // tiles) * n
         for i in range(n):
@@ -54,10 +55,7 @@ cdef inline void look_for_zeros(Walk* walk, const floating* _) noexcept nogil:
 
 
 cdef inline void keep_if_finite(Walk* walk, const floating* params) noexcept nogil:
-    """Leave nothing out if weights of the first layer are not finite: 0 times infinity is NaN.
-
-    Later in an epoch they may overflow. They stay so until its end, where it is noticed.
-    """
+    """Leave nothing out if weights of the first layer are not finite: 0 times infinity is NaN."""
     if walk.zeros_in_rows:
         walk.zeros_in_rows = all_finite(params + walk.plan.weight,
                                         walk.plan.fan_in * walk.plan.fan_out)
