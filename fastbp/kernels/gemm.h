@@ -56,6 +56,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define gemm_tile_rows (MASKED ? TILE_ROWS : 0) /* of tiles that may leave out zeros; 0: none may */
 #define ROW_VECTORS 6  /* a single row of c has registers left for more */
 #define TILE_VECTORS 3 /* 8 x 3 sums of 32 registers, 4 x 3 of 16: the rest hold a and b */
+#define MOST_IN_ROW (MASKED ? ROW_VECTORS : TILE_VECTORS)
 #define FEW_COLUMNS 4 /* at most, at the end of c */
 #define DOT_DEPTH 64  /* least k for which folding chains costs less than empty lanes */
 #define DOT_BLOCK 512
@@ -533,14 +534,17 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                     const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch) {
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
-    if (m == 1 && n > 1 && n <= LANES && !a_trans && !b_trans) { /* one tile: nothing to decide */
-        F(tile)(1, 1, 0, c, ldc, a, lda, b, ldb, k, init, init_step, (int)n, NULL);
-        return;
+    if (m == 1 && !a_trans && !b_trans && n <= MOST_IN_ROW * LANES) { /* one panel, or dot products */
+        const int few = F(few_columns)(0, ldb, 0, n, k), wide = (int)((n + LANES - 1) / LANES);
+        if (few == n) F(dots)(1, c, ldc, a, lda, b, ldb, 1, k, init, init_step);
+        else if (!few)
+            F(panel)(wide, 0, c, ldc, a, lda, b, ldb, 1, k, init, init_step,
+                     (int)(n - (wide - 1) * LANES));
+        if (few == n || !few) return;
     }
     const int few = F(few_columns)(a_trans, ldb, b_trans, n, k);
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
-    const ptrdiff_t most_vectors =
-        m == 1 && !a_trans && !b_trans && MASKED ? ROW_VECTORS : TILE_VECTORS;
+    const ptrdiff_t most_vectors = m == 1 && !a_trans && !b_trans ? MOST_IN_ROW : TILE_VECTORS;
     const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
     scratch = (REAL *)(((uintptr_t)scratch + TILE_BYTES - 1) & ~(uintptr_t)(TILE_BYTES - 1));
     if (F(copies_a)(lda, a_trans, panels)) {

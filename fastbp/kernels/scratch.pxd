@@ -47,7 +47,10 @@ cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
 
 cdef inline Py_ssize_t slice_rows(const Layer* layer) noexcept nogil:
     """Rows of the layer's weights in one slice of the column phase."""
-    cdef Py_ssize_t rows = max(SLICE_ELEMENTS // layer.fan_out, layer.fan_out // SLICE_SHAPE)
+    cdef Py_ssize_t rows
+    if layer.fan_in * layer.fan_out <= SLICE_ELEMENTS:
+        return layer.fan_in
+    rows = max(SLICE_ELEMENTS // layer.fan_out, layer.fan_out // SLICE_SHAPE)
     rows = max((rows + 7) // 8 * 8, SLICE_ROWS if matmul_native else BLAS_SLICE_ROWS)
     return min(rows, layer.fan_in)
 
