@@ -10,7 +10,7 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
-from fastbp.kernels.matmul cimport matmul_nn, matmul_nt, matmul_tn
+from fastbp.kernels.matmul cimport matmul_nn, matmul_nt, matmul_tn, outer
 
 cdef extern from * nogil:
     """
@@ -63,24 +63,7 @@ cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, 
             for o in range(O):
                 dw_io[i * O + o] += a * delta_bo[o]
     else:
-        outer_product(dw_io, a_bi, delta_bo, I, O)
-
-
-cdef inline void outer_product(floating* dw_io, const floating* a_i, const floating* delta_o,
-                               Py_ssize_t I, Py_ssize_t O) noexcept nogil:
-    """dw := a delta^T of one row, 8 columns at a time: their deltas stay in registers."""
-    cdef Py_ssize_t i, o, j, body = O - O % 8
-    cdef floating few[8]
-    for o in range(0, body, 8):
-        for j in range(8):
-            few[j] = delta_o[o + j]
-        for i in range(I):
-            for j in range(8):
-                dw_io[i * O + o + j] = a_i[i] * few[j]
-    for o in range(body, O):
-        few[0] = delta_o[o]
-        for i in range(I):
-            dw_io[i * O + o] = a_i[i] * few[0]
+        outer(dw_io, a_bi, delta_bo, I, O)
 
 
 cdef inline void affine_backward_bias(floating* db_o, const floating* delta_bo, Py_ssize_t B,

@@ -128,6 +128,13 @@ static inline uint8_t *list_bits(uint8_t *end, unsigned bits, ptrdiff_t top) {
                                                 int b_trans, ptrdiff_t m, ptrdiff_t n,             \
                                                 ptrdiff_t k, int zeros) {                          \
         return 0;                                                                                  \
+    }                                                                                              \
+    static inline void gemm_row_##REAL(REAL *c, const REAL *a, const REAL *b, ptrdiff_t n,         \
+                                       ptrdiff_t k, const REAL *init, REAL *scratch) {}            \
+    static inline void outer_##REAL(REAL *c, const REAL *a, const REAL *b, ptrdiff_t m,            \
+                                    ptrdiff_t n) {                                                 \
+        for (ptrdiff_t i = 0; i < m; i++)                                                          \
+            for (ptrdiff_t j = 0; j < n; j++) c[i * n + j] = a[i] * b[j];                          \
     }
 NO_TILES(float)
 NO_TILES(double)
@@ -527,6 +534,47 @@ static NOINLINE void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdi
     }
 }
 
+/* One row of a and few columns: one panel, or dot products. 0 if that is not enough. */
+INLINE int F(row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t ldb, ptrdiff_t n, ptrdiff_t k,
+                  const REAL *init) {
+    const int few = F(few_columns)(0, ldb, 0, n, k), wide = (int)((n + LANES - 1) / LANES);
+    if (wide > MOST_IN_ROW || (few && few < n)) return 0;
+    if (few) F(dots)(few, c, n, a, k, b, ldb, 1, k, init, 0);
+    else F(panel)(wide, 0, c, n, a, k, b, ldb, 1, k, init, 0, (int)(n - (wide - 1) * LANES));
+    return 1;
+}
+
+/* c := init + a b for one row. */
+INLINE void F(gemm_row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t n, ptrdiff_t k,
+                        const REAL *init, REAL *scratch) {
+    if (!F(row)(c, a, b, n, n, k, init))
+        F(gemm)(c, n, a, k, 0, b, n, 0, 1, n, k, init, 0, 0, scratch);
+}
+
+/* c := a b^T of m and n numbers: each element is one product. Fewer columns than a vector has. */
+static NOINLINE void F(outer_few)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t m, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < m; i++)
+        for (ptrdiff_t j = 0; j < n; j++) c[i * n + j] = a[i] * b[j];
+}
+
+/* The same for any number of columns. */
+static void F(outer)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t m, ptrdiff_t n) {
+    if (n == 1) {
+        const REAL *const column = a;
+        a = b, b = column, n = m, m = 1;
+    }
+    if (n < LANES) {
+        F(outer_few)(c, a, b, m, n);
+        return;
+    }
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const ptrdiff_t at = j + LANES <= n ? j : n - LANES; /* the last vector may repeat some */
+        const F(vector) row = F(load)(b + at);
+        REAL *to = c + at;
+        for (ptrdiff_t i = 0; i < m; i++, to += n) *(F(unaligned) *)to = a[i] * row;
+    }
+}
+
 /* c (m, n; rows ldc apart) := init + op(a) op(b). a is (m, k), or (k, m) if transposed; b is (k, n),
    or (n, k), but not both transposed. init: NULL for zeros; rows init_step apart, 0 for one row used
    for all. zeros: whether a has many, and b is finite. scratch: of any alignment. */
@@ -534,14 +582,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                     const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch) {
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
-    if (m == 1 && !a_trans && !b_trans && n <= MOST_IN_ROW * LANES) { /* one panel, or dot products */
-        const int few = F(few_columns)(0, ldb, 0, n, k), wide = (int)((n + LANES - 1) / LANES);
-        if (few == n) F(dots)(1, c, ldc, a, lda, b, ldb, 1, k, init, init_step);
-        else if (!few)
-            F(panel)(wide, 0, c, ldc, a, lda, b, ldb, 1, k, init, init_step,
-                     (int)(n - (wide - 1) * LANES));
-        if (few == n || !few) return;
-    }
+    if (m == 1 && !a_trans && !b_trans && F(row)(c, a, b, ldb, n, k, init)) return;
     const int few = F(few_columns)(a_trans, ldb, b_trans, n, k);
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
     const ptrdiff_t most_vectors = m == 1 && !a_trans && !b_trans ? MOST_IN_ROW : TILE_VECTORS;

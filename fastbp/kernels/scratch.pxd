@@ -116,7 +116,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
                        or (drops_hidden(walk, l) and layer.activation != RELU))
     outputs = walk.plan[walk.layers - 1].fan_out
     walk.block = block_rows(walk) if backward else walk.batch
-    walk.slice_size = padded(slice_size)
+    # Small layers share a slice's room where single samples are walked.
+    walk.slice_size = padded(max(slice_size, min(walk.size_params, <Py_ssize_t>SLICE_ELEMENTS)))
     walk.product_size = padded(product_size)
     walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
     walk.gathers = (walk.order != NULL and walk.batch > 1) or drops(walk, 0)

@@ -1,4 +1,4 @@
-"""Steps on single samples: for one rank, batches of one dense row, and neither dropout nor clipping.
+"""Steps on single samples: one rank, batches of one dense row, neither dropout nor clipping.
 
 A small network takes a few hundred nanoseconds for such a step. So nothing is done here that only
 batches or teams need: the row is read where it lies, and slices are walked in plain loops. The
@@ -8,8 +8,10 @@ computed by the operations of the phases, in their order.
 
 from cython cimport floating
 from libc.stdint cimport int32_t
+from libc.string cimport memcpy
 
-from fastbp.kernels.affine cimport affine_backward_weights, affine_forward
+from fastbp.kernels cimport scalar
+from fastbp.kernels.affine cimport affine_backward_rows
 from fastbp.kernels.column_phase cimport (
     batch_weight,
     bias_step,
@@ -19,9 +21,11 @@ from fastbp.kernels.column_phase cimport (
     step_parameters,
     sum_losses,
 )
+from fastbp.kernels.losses cimport LINK_IDENTITY, SQUARED_ERROR, Loss, squared_error
+from fastbp.kernels.matmul cimport matmul_row, outer
 from fastbp.kernels.optimizers cimport Step, sum_of_squares
-from fastbp.kernels.row_phase cimport activate, backward, output_deltas
-from fastbp.kernels.scratch cimport batch_input, layer_rows, own_products, slice_rows
+from fastbp.kernels.row_phase cimport activate, output_deltas, times_slope
+from fastbp.kernels.scratch cimport batch_input, own_products, slice_rows
 from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "team.h" nogil:
@@ -38,42 +42,78 @@ cdef inline bint steps_singly(const Walk* walk) noexcept nogil:
 cdef inline void forward_row(const Walk* walk, const floating* params,
                              const floating* x) noexcept nogil:
     """All layers, for the row x."""
-    cdef Py_ssize_t l
-    cdef const Layer* layer
-    cdef floating* z
-    for l in range(walk.layers):
-        layer = walk.plan + l
-        z = layer_rows(walk, params, walk.activations, layer, 0)
-        affine_forward(z, x, params + layer.weight, params + layer.bias, 1, layer.fan_in,
-                       layer.fan_out, False, own_products(walk, params))
-        activate(walk, layer, z, layer_rows(walk, params, walk.slopes, layer, 0), layer.fan_out)
+    cdef Py_ssize_t _
+    cdef const Layer* layer = walk.plan
+    cdef floating* z = <floating*>walk.scratch + walk.activations
+    cdef floating* s = <floating*>walk.scratch + walk.slopes
+    for _ in range(walk.layers):
+        matmul_row(z, x, params + layer.weight, layer.fan_out, layer.fan_in, params + layer.bias,
+                   own_products(walk, params))
+        activate(walk, layer, z, s, layer.fan_out)
         x = z
+        z += layer.fan_out
+        s += layer.fan_out
+        layer += 1
+
+
+cdef inline void loss_of_row(const Walk* walk, const floating* params,
+                             Py_ssize_t k) noexcept nogil:
+    """The loss of sample k and its delta. The squared error is too short for the general way."""
+    cdef const Loss* loss = &walk.loss
+    cdef const Layer* layer = walk.plan + walk.layers - 1
+    cdef Py_ssize_t row = walk.order[k] if walk.order != NULL else k
+    cdef floating* z = <floating*>walk.scratch + walk.activations + layer.output
+    cdef floating* delta = <floating*>walk.scratch + walk.deltas + layer.output
+    if loss.kind != SQUARED_ERROR or loss.link != LINK_IDENTITY or walk.sample_weight != NULL:
+        output_deltas(walk, params, k, 0, 1)
+        return
+    memcpy(delta, <const floating*>walk.y + row * loss.stride, loss.K * sizeof(floating))
+    squared_error(delta, z, loss.K)
+    (<floating*>walk.scratch + walk.losses)[0] = scalar.total(<const floating*>z, loss.K)
+
+
+cdef inline void backward_row(const Walk* walk, const floating* params) noexcept nogil:
+    """The deltas of the hidden layers from those of the output."""
+    cdef Py_ssize_t _
+    cdef const Layer* layer = walk.plan + walk.layers - 1
+    cdef floating* delta = <floating*>walk.scratch + walk.deltas + layer.output
+    for _ in range(walk.layers - 1):
+        affine_backward_rows(delta - layer.fan_in, <const floating*>delta, params + layer.weight,
+                             1, layer.fan_in, layer.fan_out, own_products(walk, params))
+        delta -= layer.fan_in
+        layer -= 1
+        times_slope(walk, layer, delta, 0, 1)
 
 
 cdef inline void step_weights(const Walk* walk, floating* params, const floating* x,
                               const Step* step) noexcept nogil:
-    """The outer product a^T delta of each slice of weights, and a step by it."""
-    cdef Py_ssize_t l, top, rows, height, n, index = 0
-    cdef const Layer* layer
-    cdef floating* w
+    """The outer products a^T delta of slices, as many as there is room for, and a step by them."""
+    cdef Py_ssize_t _, top, rows, height, n, index = 0, done = 0, used = 0
+    cdef const Layer* layer = walk.plan
     cdef floating* dw = <floating*>walk.scratch + walk.slices
     cdef floating* squares = <floating*>walk.scratch + walk.squares
-    for l in range(walk.layers):
-        layer = walk.plan + l
+    cdef const floating* delta = <floating*>walk.scratch + walk.deltas
+    cdef const floating* a = <floating*>walk.scratch + walk.activations
+    for _ in range(walk.layers):
         height, top = slice_rows(layer), 0
         while top < layer.fan_in:
             rows = min(height, <Py_ssize_t>layer.fan_in - top)
             n = rows * layer.fan_out
-            w = params + layer.weight + top * layer.fan_out
-            affine_backward_weights(dw, x + top, layer.fan_in,
-                                    layer_rows(walk, params, walk.deltas, layer, 0), 1, rows,
-                                    layer.fan_out, False, False, dw)
+            if used + n > walk.slice_size:
+                step_parameters(walk, params, dw, done, used, step)
+                done, used = done + used, 0
+            outer(dw + used, x + top, delta, rows, layer.fan_out)
             if step.alpha != 0:
-                squares[index] = <floating>sum_of_squares(<const floating*>w, n)
+                squares[index] = <floating>sum_of_squares(
+                    <const floating*>params + done + used, n)
                 index += 1
-            step_parameters(walk, params, dw, w - params, n, step)
+            used += n
             top += height
-        x = layer_rows(walk, params, walk.activations, layer, 0)
+        x = a
+        a += layer.fan_out
+        delta += layer.fan_out
+        layer += 1
+    step_parameters(walk, params, dw, done, used, step)
 
 
 cdef inline void step_biases(const Walk* walk, floating* params, const Step* step) noexcept nogil:
@@ -105,8 +145,8 @@ cdef inline bint single_steps(const Walk* walk, floating* params, Py_ssize_t epo
         if weight > 0:
             x = batch_input(walk, read, k)
             forward_row(walk, read, x)
-            output_deltas(walk, read, k, 0, 1)
-            backward(walk, read, 0, 1)
+            loss_of_row(walk, read, k)
+            backward_row(walk, read)
             step = next_step(walk, epoch, done, before, weight)
             if leave:
                 leave_origin(walk, params, 0, walk.size_params)
