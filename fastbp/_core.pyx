@@ -265,6 +265,7 @@ def train_epochs(program, floating[::1] params, floating[:, ::1] state, floating
         raise ValueError(f"the tally has 3 numbers, not {tally.shape[0]}")
     bind_origin(&walk, &params[0], task.origin, tally[2])
     with nogil:
+        walk.zeros_in_rows &= walk.batch > 1  # one row, by one rank or by several, leaves none out
         keep_if_finite(&walk, &params[0] if walk.origin_params == NULL
                        else <const floating*>walk.origin_params)
         before = flush_to_zero()

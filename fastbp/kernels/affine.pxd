@@ -10,7 +10,7 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
-from fastbp.kernels.matmul cimport matmul_nn, matmul_nt, matmul_tn
+from fastbp.kernels.matmul cimport matmul_nn, matmul_nt, matmul_tn, outer
 
 cdef extern from * nogil:
     """
@@ -57,17 +57,13 @@ cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, 
     if B > 1:
         matmul_tn(dw_io, a_bi, fan_in, delta_bo, I, O, B, add, zeros, scratch)
         return
-    # One row: an outer product. Compilers do not take the condition out of the loop over i.
     if add:
         for i in range(I):
             a = a_bi[i]
             for o in range(O):
                 dw_io[i * O + o] += a * delta_bo[o]
     else:
-        for i in range(I):
-            a = a_bi[i]
-            for o in range(O):
-                dw_io[i * O + o] = a * delta_bo[o]
+        outer(dw_io, a_bi, delta_bo, I, O)
 
 
 cdef inline void affine_backward_bias(floating* db_o, const floating* delta_bo, Py_ssize_t B,

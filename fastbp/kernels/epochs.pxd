@@ -14,6 +14,7 @@ from fastbp.kernels.column_phase cimport (
 from fastbp.kernels.finite cimport all_finite
 from fastbp.kernels.optimizers cimport Step, rule_rows
 from fastbp.kernels.row_phase cimport fill_registers, row_phase
+from fastbp.kernels.single cimport single_steps, steps_singly
 from fastbp.kernels.walk cimport Walk
 
 cdef extern from "team.h" nogil:
@@ -164,14 +165,17 @@ cdef inline void epochs_rank(Walk* walk, const Epochs* epochs, floating* params,
                              double* tally) noexcept nogil:
     """One rank's part of the epochs of a call."""
     cdef Py_ssize_t epoch
+    cdef bint singly = steps_singly(walk)
     fill_registers(walk, <const floating*>params)
     if not team_start(walk.words, walk.size):
         return
     if walk.rank == 0:
         begin_epoch(walk, epochs, tally)
     for epoch in range(epochs.most):
-        if not (team_barrier(walk.words, walk.size)
-                and epoch_steps(walk, params, epoch, tally)):
+        if not team_barrier(walk.words, walk.size):
+            return
+        if not (single_steps(walk, params, epoch, tally) if singly
+                else epoch_steps(walk, params, epoch, tally)):
             return
         # In step with the last barrier of the steps: nobody reads the tally or the order now.
         if walk.rank == 0:

@@ -56,6 +56,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define gemm_tile_rows (MASKED ? TILE_ROWS : 0) /* of tiles that may leave out zeros; 0: none may */
 #define ROW_VECTORS 6  /* a single row of c has registers left for more */
 #define TILE_VECTORS 3 /* 8 x 3 sums of 32 registers, 4 x 3 of 16: the rest hold a and b */
+#define MOST_IN_ROW (MASKED ? ROW_VECTORS : TILE_VECTORS)
 #define FEW_COLUMNS 4 /* at most, at the end of c */
 #define DOT_DEPTH 64  /* least k for which folding chains costs less than empty lanes */
 #define DOT_BLOCK 512
@@ -136,6 +137,13 @@ static inline void gemm_start(void) {}
                                                 int b_trans, ptrdiff_t m, ptrdiff_t n,             \
                                                 ptrdiff_t k, int zeros) {                          \
         return 0;                                                                                  \
+    }                                                                                              \
+    static inline void gemm_row_##REAL(REAL *c, const REAL *a, const REAL *b, ptrdiff_t n,         \
+                                       ptrdiff_t k, const REAL *init, REAL *scratch) {}            \
+    static inline void outer_##REAL(REAL *c, const REAL *a, const REAL *b, ptrdiff_t m,            \
+                                    ptrdiff_t n) {                                                 \
+        for (ptrdiff_t i = 0; i < m; i++)                                                          \
+            for (ptrdiff_t j = 0; j < n; j++) c[i * n + j] = a[i] * b[j];                          \
     }
 NO_TILES(float)
 NO_TILES(double)
@@ -536,6 +544,47 @@ static NOINLINE void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdi
     }
 }
 
+/* One row of a and few columns: one panel, or dot products. 0 if that is not enough. */
+INLINE int F(row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t ldb, ptrdiff_t n, ptrdiff_t k,
+                  const REAL *init) {
+    const int few = F(few_columns)(0, ldb, 0, n, k), wide = (int)((n + LANES - 1) / LANES);
+    if (wide > MOST_IN_ROW || (few && few < n)) return 0;
+    if (few) F(dots)(few, c, n, a, k, b, ldb, 1, k, init, 0);
+    else F(panel)(wide, 0, c, n, a, k, b, ldb, 1, k, init, 0, (int)(n - (wide - 1) * LANES));
+    return 1;
+}
+
+/* c := init + a b for one row. */
+INLINE void F(gemm_row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t n, ptrdiff_t k,
+                        const REAL *init, REAL *scratch) {
+    if (!F(row)(c, a, b, n, n, k, init))
+        F(gemm)(c, n, a, k, 0, b, n, 0, 1, n, k, init, 0, 0, scratch);
+}
+
+/* c := a b^T of m and n numbers: each element is one product. Fewer columns than a vector has. */
+static NOINLINE void F(outer_few)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t m, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < m; i++)
+        for (ptrdiff_t j = 0; j < n; j++) c[i * n + j] = a[i] * b[j];
+}
+
+/* The same for any number of columns. */
+static void F(outer)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t m, ptrdiff_t n) {
+    if (n == 1) {
+        const REAL *const column = a;
+        a = b, b = column, n = m, m = 1;
+    }
+    if (n < LANES) {
+        F(outer_few)(c, a, b, m, n);
+        return;
+    }
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const ptrdiff_t at = j + LANES <= n ? j : n - LANES; /* the last vector may repeat some */
+        const F(vector) row = F(load)(b + at);
+        REAL *to = c + at;
+        for (ptrdiff_t i = 0; i < m; i++, to += n) *(F(unaligned) *)to = a[i] * row;
+    }
+}
+
 /* c (m, n; rows ldc apart) := init + op(a) op(b). a is (m, k), or (k, m) if transposed; b is (k, n),
    or (n, k), but not both transposed. init: NULL for zeros; rows init_step apart, 0 for one row used
    for all. zeros: whether a has many, and b is finite. scratch: of any alignment. */
@@ -543,14 +592,11 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                     ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
                     const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch) {
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
-    if (m == 1 && n > 1 && n <= LANES && !a_trans && !b_trans && !zeros) { /* one tile: nothing to decide */
-        F(tile)(1, 1, 0, c, ldc, a, lda, b, ldb, k, init, init_step, (int)n, NULL);
-        return;
-    }
+    if (m == 1 && !a_trans && !b_trans && !zeros && F(row)(c, a, b, ldb, n, k, init)) return;
     const int few = F(few_columns)(a_trans, ldb, b_trans, n, k);
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
     const ptrdiff_t most_vectors =
-        m == 1 && !a_trans && !b_trans && !zeros && MASKED ? ROW_VECTORS : TILE_VECTORS;
+        m == 1 && !a_trans && !b_trans && !zeros ? MOST_IN_ROW : TILE_VECTORS;
     const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
     scratch = (REAL *)(((uintptr_t)scratch + TILE_BYTES - 1) & ~(uintptr_t)(TILE_BYTES - 1));
     if (F(copies_a)(lda, a_trans, panels)) {

@@ -36,6 +36,12 @@ cdef extern from "gemm.h" nogil:
                                   Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, int zeros)
     Py_ssize_t gemm_scratch_double(Py_ssize_t lda, int a_trans, Py_ssize_t ldb, int b_trans,
                                    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, int zeros)
+    void gemm_row_float(float* c, const float* a, const float* b, Py_ssize_t n, Py_ssize_t k,
+                        const float* init, float* scratch)
+    void gemm_row_double(double* c, const double* a, const double* b, Py_ssize_t n, Py_ssize_t k,
+                         const double* init, double* scratch)
+    void outer_float(float* c, const float* a, const float* b, Py_ssize_t m, Py_ssize_t n)
+    void outer_double(double* c, const double* a, const double* b, Py_ssize_t m, Py_ssize_t n)
 
 
 cdef inline void tiles(floating* c_mn, const floating* a, Py_ssize_t lda, bint a_trans,
@@ -97,6 +103,27 @@ cdef inline void matmul_nn(floating* c_mn, const floating* a_mk, const floating*
         gemm(c"N", c"N", n, m, k, b_kn, n, a_mk, k, one, c_mn, n)
 
 
+cdef inline void matmul_row(floating* c_n, const floating* a_k, const floating* b_kn,
+                            Py_ssize_t n, Py_ssize_t k, const floating* bias_n,
+                            floating* scratch) noexcept nogil:
+    """c := bias + a b of one row a, with the bits of `matmul_nn`."""
+    if not matmul_native:
+        matmul_nn(c_n, a_k, b_kn, 1, n, k, bias_n, False, scratch)
+    elif floating is double:
+        gemm_row_double(c_n, a_k, b_kn, n, k, bias_n, scratch)
+    else:
+        gemm_row_float(c_n, a_k, b_kn, n, k, bias_n, scratch)
+
+
+cdef inline void outer(floating* c_mn, const floating* a_m, const floating* b_n, Py_ssize_t m,
+                       Py_ssize_t n) noexcept nogil:
+    """c := a b^T."""
+    if floating is double:
+        outer_double(c_mn, a_m, b_n, m, n)
+    else:
+        outer_float(c_mn, a_m, b_n, m, n)
+
+
 cdef inline Py_ssize_t scratch_nn(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
                                   bint zeros) noexcept nogil:
     """Numbers of scratch for `matmul_nn` with up to m rows."""
@@ -110,7 +137,10 @@ cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating*
     cdef Py_ssize_t r
     cdef floating beta = bias_n != NULL
     if matmul_native:
-        tiles(c_mn, a_mk, k, False, b_nk, k, True, m, n, k, bias_n, 0, False, scratch)
+        if m == 1 and k == 1:  # b is one row either way
+            matmul_row(c_mn, a_mk, b_nk, n, k, bias_n, scratch)
+        else:
+            tiles(c_mn, a_mk, k, False, b_nk, k, True, m, n, k, bias_n, 0, False, scratch)
         return
     if bias_n != NULL:
         for r in range(m):

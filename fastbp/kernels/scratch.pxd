@@ -47,7 +47,10 @@ cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
 
 cdef inline Py_ssize_t slice_rows(const Layer* layer) noexcept nogil:
     """Rows of the layer's weights in one slice of the column phase."""
-    cdef Py_ssize_t rows = max(SLICE_ELEMENTS // layer.fan_out, layer.fan_out // SLICE_SHAPE)
+    cdef Py_ssize_t rows
+    if layer.fan_in * layer.fan_out <= SLICE_ELEMENTS:
+        return layer.fan_in
+    rows = max(SLICE_ELEMENTS // layer.fan_out, layer.fan_out // SLICE_SHAPE)
     rows = max((rows + 7) // 8 * 8, SLICE_ROWS if matmul_native else BLAS_SLICE_ROWS)
     return min(rows, layer.fan_in)
 
@@ -120,7 +123,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
         has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
                        or (drops_hidden(walk, l) and layer.activation != RELU))
     outputs = walk.plan[walk.layers - 1].fan_out
-    walk.slice_size = padded(slice_size)
+    # Small layers share a slice's room where single samples are walked.
+    walk.slice_size = padded(max(slice_size, min(walk.size_params, <Py_ssize_t>SLICE_ELEMENTS)))
     walk.product_size = padded(product_size)
     walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
     walk.gathers = (walk.order != NULL and walk.batch > 1) or drops(walk, 0)

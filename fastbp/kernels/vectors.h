@@ -48,7 +48,8 @@ INLINE F(vector) F(load_part)(const REAL *p, int count) {
                : (F(vector))_mm256_maskload_pd((const double *)p, F(mask)(count));
 }
 INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
-    if (sizeof(REAL) == 4) _mm256_maskstore_ps((float *)p, F(mask)(count), (__m256)v);
+    if (count == LANES) *(F(unaligned) *)p = v; /* AMD's processors are slow at masked stores */
+    else if (sizeof(REAL) == 4) _mm256_maskstore_ps((float *)p, F(mask)(count), (__m256)v);
     else _mm256_maskstore_pd((double *)p, F(mask)(count), (__m256d)v);
 }
 INLINE unsigned F(nonzero)(F(vector) v) {
