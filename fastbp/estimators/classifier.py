@@ -897,6 +897,8 @@ def _names_of_outputs(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]
 
 def _of_each_class(labels: Labels, probability: NDArray[np.floating]) -> NDArray[np.floating]:
     """The probabilities of all classes of a target, of which two have one output."""
+    if len(labels.classes) > 2:
+        return probability
     if len(labels.classes) == 1:
         return np.ones_like(probability)
     if probability.shape[1] == 1:
