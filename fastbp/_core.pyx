@@ -5,8 +5,8 @@ barriers: a stop takes effect before an update or not at all.
 """
 
 from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
+    PyBUF_ND,
     PyBUF_WRITABLE,
     PyBuffer_Release,
     PyObject_GetBuffer,

@@ -626,7 +626,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         model, probability = self._predict(X)
         labels = model.labels
         if not labels.targets:
-            return _of_each_class(labels, probability)
+            several = len(labels.classes) > 2  # one output for each
+            return probability if several else _of_each_class(labels, probability)
         pairs = zip(labels.targets, targets.blocks_of(labels, probability), strict=True)
         return [_of_each_class(one, block.copy()) for one, block in pairs]
 
@@ -897,8 +898,6 @@ def _names_of_outputs(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]
 
 def _of_each_class(labels: Labels, probability: NDArray[np.floating]) -> NDArray[np.floating]:
     """The probabilities of all classes of a target, of which two have one output."""
-    if len(labels.classes) > 2:
-        return probability
     if len(labels.classes) == 1:
         return np.ones_like(probability)
     if probability.shape[1] == 1:

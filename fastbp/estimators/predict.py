@@ -36,12 +36,11 @@ def plain_prediction(
     names = attributes.get("feature_names_in_")
     if type(estimator).__sklearn_is_fitted__ is not IS_FITTED:
         return None
-    is_array = type(X) is np.ndarray and names is None
-    rows = X if is_array else inputs.plain_array(X, names)
-    if type(model) is Model and model.row is not None:
-        prediction = model.row.predict(rows, attributes)
+    if names is None and type(model) is Model and model.row is not None:
+        prediction = model.row.predict(X, attributes)
         if prediction is not None:
             return model, prediction
+    rows = X if type(X) is np.ndarray and names is None else inputs.plain_array(X, names)
     if not inputs.is_numeric(rows):
         return None
     if type(model) is not Model or not model.is_that_of(attributes):

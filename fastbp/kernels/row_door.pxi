@@ -13,12 +13,23 @@ def is_made_of(dict attributes, tuple names, tuple values, tuple lists, tuple en
     Values may be equal, entries must be the same objects. `lists` has the names of the lists, and
     `entries` a tuple for each.
     """
-    cdef Py_ssize_t i, k
-    cdef tuple expected, found
+    return have_values(attributes, names, values) and have_entries(attributes, lists, entries)
+
+
+cdef bint have_values(dict attributes, tuple names, tuple values) except -1:
+    """Whether the attributes of these names have these values, or equal ones."""
+    cdef Py_ssize_t i
     for i in range(len(names)):
         value = attributes.get(names[i], ABSENT)
-        if value is ABSENT or not (value is values[i] or values[i] == value):
+        if value is not values[i] and (value is ABSENT or not values[i] == value):
             return False
+    return True
+
+
+cdef bint have_entries(dict attributes, tuple lists, tuple entries) except -1:
+    """Whether the attributes of these names are lists of these objects."""
+    cdef Py_ssize_t i, k
+    cdef tuple expected, found
     for i in range(len(lists)):
         value = attributes.get(lists[i], ABSENT)
         if value is ABSENT:
@@ -72,8 +83,9 @@ cdef class Row:
         bind_layout(&self.walk, PREDICT, 1)
         check_sizes(&self.walk, size, self.walk.scratch_size)
         self.program, self.params, self.widths, self.link = program, params, widths, link
-        self.empty, self.shape, self.dtype = empty, (1, K), params.dtype
-        self.size = K * params.itemsize
+        self.empty, self.shape, self.size = empty, (1, K), K * params.itemsize
+        # That of a new array: arrays from pickles have dtypes of their own.
+        self.dtype = empty(self.shape, "f8" if self.is_double else "f4").dtype
         self.names, self.values, self.lists, self.entries = made_of
 
     def predict(self, x, dict attributes):
@@ -90,7 +102,8 @@ cdef class Row:
         if row == NULL:
             return None
         try:
-            if not is_made_of(attributes, self.names, self.values, self.lists, self.entries):
+            if not (have_values(attributes, self.names, self.values)
+                    and have_entries(attributes, self.lists, self.entries)):
                 return None
         except (TypeError, ValueError):  # one cannot be compared
             return None
@@ -107,22 +120,22 @@ cdef class Row:
     cdef const void* row_of(self, x) except? NULL:
         """Where an array begins, if it is a row as the walk takes it; else NULL."""
         cdef Py_buffer view
-        cdef const void* first
+        cdef int flags = PyBUF_ND
         cdef size_t size = sizeof(double) if self.is_double else sizeof(float)
         cdef char letter = c"d" if self.is_double else c"f"
+        if x.dtype is not self.dtype:  # a format takes a while
+            flags |= PyBUF_FORMAT
         try:
             if len(x) != 1:
                 return NULL
-            PyObject_GetBuffer(x, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+            PyObject_GetBuffer(x, &view, flags)
         except (BufferError, TypeError, ValueError):  # no rows, or none that lie so
             return NULL
-        first = view.buf
-        if not (view.ndim == 2 and view.shape[1] == self.walk.features
-                and view.format[0] == letter and view.format[1] == 0
-                and <size_t>first % size == 0):
-            first = NULL
+        fits = (view.ndim == 2 and view.shape[1] == self.walk.features
+                and <size_t>view.buf % size == 0
+                and (flags == PyBUF_ND or (view.format[0] == letter and view.format[1] == 0)))
         PyBuffer_Release(&view)
-        return first
+        return view.buf if fits else NULL
 
 
 cdef void* memory_of(array, Py_ssize_t size) except NULL:
