@@ -42,6 +42,10 @@ class Model(NamedTuple):
     direct: bool  # whether the core can read them as they are
     row: Any  # the core's door of a single row, or None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies, whose network and entries are copied apart: no door, and nothing is owned."""
+        return Model, (*self[:-3], False, self.direct, None)
+
     def is_that_of(self, attributes: dict[str, Any]) -> bool:
         """Whether the model was made of these attributes of an estimator."""
         names = FACTS[: len(self.facts)]

@@ -361,6 +361,19 @@ def test_copies_and_pickles_have_doors_of_their_own(taken):
     np.testing.assert_array_equal(est.predict_proba(ROW), expected)
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_of_attributes_have_no_door(copied):
+    est = fitted()
+    expected = est.predict_proba(ROW)
+    other = MLPClassifier()
+    vars(other).update(copied(vars(est)))
+    assert other._model.row is None
+    np.testing.assert_array_equal(other.predict_proba(ROW), expected)
+    other.coefs_[0][...] = 0
+    assert not np.array_equal(other.predict_proba(ROW), expected)
+    np.testing.assert_array_equal(est.predict_proba(ROW), expected)
+
+
 @needs_door
 def test_partial_fit_and_a_new_fit_have_new_doors(taken):
     est = MLPClassifier(**PARAMS)
