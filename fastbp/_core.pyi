@@ -84,6 +84,26 @@ def predict_arrays(
     link: int,
     widths: NDArray[float64] | None = None,
 ) -> bool: ...
+def is_made_of(
+    attributes: dict[str, Any],
+    names: tuple[str, ...],
+    values: tuple[Any, ...],
+    lists: tuple[str, ...],
+    entries: tuple[tuple[Any, ...], ...],
+) -> bool: ...
+
+class Row:
+    def __init__(
+        self,
+        program: Plan,
+        params: Floating,
+        link: int,
+        widths: NDArray[float64] | None,
+        empty: Any,
+        made_of: tuple[Any, ...],
+    ) -> None: ...
+    def predict(self, x: Any, attributes: dict[str, Any]) -> Floating | None: ...
+
 def validate(
     program: Plan,
     params: Floating,

@@ -4,8 +4,17 @@ The ranks of a team are Python threads inside the same door without the GIL. The
 barriers: a stop takes effect before an update or not at all.
 """
 
+from cpython.buffer cimport (
+    PyBUF_FORMAT,
+    PyBUF_ND,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython cimport floating
+from libc cimport math
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
@@ -306,30 +315,40 @@ def loss_gradient(program, floating[::1] params, floating[::1] grads, floating[:
 
 # ---- prediction, and inside the layers ------------------------------------------------------
 
+cdef bint predict_blocks(Walk* walk, const floating* params, floating* out, int link,
+                         const double* of_targets) noexcept nogil:
+    """Forward in blocks of rows, then the link. Returns as `predict`."""
+    cdef Py_ssize_t k, first, rows
+    cdef const Layer* last = walk.plan + walk.layers - 1
+    cdef Py_ssize_t K = last.fan_out
+    cdef bint finite = True
+    look_for_zeros(walk, params)
+    keep_if_finite(walk, params)
+    fill_registers(walk, params)
+    for k in range((walk.samples + walk.batch - 1) // walk.batch):
+        first = k * walk.batch
+        rows = min(walk.batch, walk.samples - first)
+        forward(walk, params, first, 0, rows, &finite)
+        memcpy(out + first * K, layer_rows(walk, params, walk.activations, last, 0),
+               rows * K * sizeof(floating))
+        losses.link_forward(link, of_targets, out + first * K, rows, K)
+    return finite
+
+
 cdef int predict_rows(Walk* walk, Use use, const floating* params, Py_ssize_t size_params,
                       floating[::1] scratch, floating[:, ::1] out, int link,
                       widths) except -1:
-    """Predictions of all rows: forward in blocks of rows, then the link. Returns as `predict`."""
-    cdef Py_ssize_t k, first, rows, K = out.shape[1]
-    cdef const Layer* last = walk.plan + walk.layers - 1
+    """Predictions of all rows. Returns as `predict`."""
+    cdef Py_ssize_t K = out.shape[1]
     cdef const double* of_targets = bind_widths(link, widths, K)
     cdef bint finite = True
     bind_layout(walk, use, walk.samples)
     check_sizes(walk, size_params, scratch.shape[0])
     walk.scratch = &scratch[0]
-    if out.shape[0] != walk.samples or K != last.fan_out:
+    if out.shape[0] != walk.samples or K != walk.plan[walk.layers - 1].fan_out:
         raise ValueError("the output does not fit")
     with nogil:
-        look_for_zeros(walk, params)
-        keep_if_finite(walk, params)
-        fill_registers(walk, params)
-        for k in range((walk.samples + walk.batch - 1) // walk.batch):
-            first = k * walk.batch
-            rows = min(walk.batch, walk.samples - first)
-            forward(walk, params, first, 0, rows, &finite)
-            memcpy(&out[first, 0], layer_rows(walk, params, walk.activations, last, 0),
-                   rows * K * sizeof(floating))
-            losses.link_forward(link, of_targets, &out[first, 0], rows, K)
+        finite = predict_blocks(walk, params, &out[0, 0], link, of_targets)
     return finite
 
 
@@ -510,4 +529,5 @@ def abort_team(int32_t[::1] words):
     team_write(&words[0], team_abort, 1)
 
 
+include "kernels/row_door.pxi"
 include "kernels/kernel_doors.pxi"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.estimators.guard import adopting
-from fastbp.estimators.model import FACTS
+from fastbp.estimators.model import FACTS, LISTS
 from fastbp.estimators.request import EstimatorJob
 from fastbp.training import Optimizer
 
@@ -67,8 +67,7 @@ def replacements(known: Attributes, job: EstimatorJob, learned: Attributes) -> l
         actions.append(partial(source.network.params.__setitem__, ..., network.params))
         del learned["coefs_"], learned["intercepts_"]
     else:
-        parts = source.entries[: source.n_coefs], source.entries[source.n_coefs :]
-        for name, old in zip(("coefs_", "intercepts_"), parts, strict=True):
+        for name, old in zip(LISTS, source.entries, strict=True):
             writes = _writes(known.get(name), old, learned[name], job.in_place)
             if writes is not None:
                 actions += writes

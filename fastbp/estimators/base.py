@@ -41,7 +41,7 @@ from fastbp.estimators.model import (
     make_model,
     of_one_moment,
 )
-from fastbp.estimators.predict import checked_rows, plain_rows, predict_rows
+from fastbp.estimators.predict import checked_rows, plain_prediction, predict_rows
 from fastbp.estimators.request import FIT, PARTIAL_FIT, RESUME, EstimatorJob, Request
 from fastbp.estimators.scikit_learn import (
     CheckedEstimator,
@@ -512,14 +512,11 @@ class BaseMLP(Guarded, CheckedEstimator):
         guard = getattr(self, "_guard", None)  # as changes_of: a call takes 1 % of a prediction
         changes = NEVER_CHANGED if guard is None else guard.changes
         before = changes[0]
-        plain = plain_rows(self, X)
+        plain = plain_prediction(self, X)
         if plain is not None:
-            model, rows = plain
-            prediction, finite = predict_rows(model, rows, self.n_threads)
-            # If not finite, the checks below distinguish NaN from overflow.
             is_same = guard is not None or getattr(self, "_guard", None) is None
-            if finite and is_same and changes[0] == before and not before & 1:
-                return model, prediction
+            if is_same and changes[0] == before and not before & 1:
+                return plain
         return self._predict_checked(X)
 
     def _predict_checked(self, X: Matrix) -> tuple[Model, NDArray[np.floating]]:

@@ -626,7 +626,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         model, probability = self._predict(X)
         labels = model.labels
         if not labels.targets:
-            return _of_each_class(labels, probability)
+            several = len(labels.classes) > 2  # one output for each
+            return probability if several else _of_each_class(labels, probability)
         pairs = zip(labels.targets, targets.blocks_of(labels, probability), strict=True)
         return [_of_each_class(one, block.copy()) for one, block in pairs]
 

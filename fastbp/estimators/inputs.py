@@ -233,20 +233,49 @@ def is_plain(X: object) -> TypeGuard[NDArray[np.floating]]:
     return type(X) is np.ndarray and X.ndim == 2 and len(X) > 0 and X.dtype in FLOATS
 
 
-def plain_frame(X: Any, names: NDArray[np.object_]) -> NDArray[np.floating] | None:
-    """The values of a pandas frame with these names and only float64 or float32 columns.
+def is_numeric(X: object) -> TypeGuard[NDArray[Any]]:
+    """As `is_plain`, or of native integers or bools, which are finite."""
+    if type(X) is not np.ndarray or X.ndim != 2 or len(X) == 0:
+        return False
+    return X.dtype in FLOATS or (X.dtype.kind in "biu" and X.dtype.isnative)
 
-    None if scikit-learn has to check X.
+
+def plain_array(X: Any, names: Any) -> NDArray[Any] | None:
+    """A frame or a list as the array that scikit-learn's checks would make of it.
+
+    `names` are those of the features in the fit, or None. The result is None if these checks have
+    to see X itself.
     """
-    pandas = sys.modules.get("pandas")
+    if type(X) is not list:
+        return _plain_frame(X, names)
+    if names is not None:  # scikit-learn warns
+        return None
+    try:
+        return np.asarray(X)
+    except (OverflowError, TypeError, ValueError):  # rows of different lengths
+        return None
+
+
+def _plain_frame(X: Any, names: Any) -> NDArray[Any] | None:
+    """The values of a pandas frame with these names and only columns of numbers, or None.
+
+    Without names its columns have to be numbered.
+    """
+    pandas: Any = sys.modules.get("pandas")
     if type(X) is not getattr(pandas, "DataFrame", None):
         return None
-    columns = X.columns.tolist()
-    if columns != names.tolist() or not all(type(name) is str for name in columns):
+    if names is None:
+        if type(X.columns) is not pandas.RangeIndex:
+            return None
+    elif type(names) is not np.ndarray:  # another list of names was set by hand
         return None
-    if not all(dtype in FLOATS for dtype in set(X.dtypes.to_numpy())):
-        return None
-    return X.to_numpy()
+    else:
+        columns = X.columns.tolist()
+        if columns != names.tolist() or not all(type(name) is str for name in columns):
+            return None
+    if all(isinstance(one, np.dtype) and one.kind in "iuf" for one in set(X.dtypes.to_numpy())):
+        return X.to_numpy()
+    return None
 
 
 def check_prediction_data(estimator: CheckedEstimator, X: Matrix) -> CheckedMatrix:

@@ -112,7 +112,7 @@ def choice_of(binarizer: Any) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
 
 def largest_column(columns: NDArray[Any]) -> NDArray[np.intp]:
     """The index of the largest number of each row."""
-    return columns.argmax(axis=1)
+    return columns.argmax(1)
 
 
 def is_above_half(column: NDArray[Any]) -> NDArray[np.bool_]:

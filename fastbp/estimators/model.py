@@ -9,7 +9,7 @@ and then uses only that object.
 import time
 from collections.abc import Sequence
 from numbers import Integral
-from operator import is_, itemgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from fastbp.network import Network, check_arrays, params_dtype
 
 # Attributes that a prediction reads besides the arrays; regressors have all but the last.
 FACTS = ("activation", "out_activation_", "n_outputs_", "n_layers_", "_label_binarizer")
-READ_FACTS, READ_OTHERS = itemgetter(*FACTS), itemgetter(*FACTS[:-1])
+LISTS = ("coefs_", "intercepts_")
 
 
 class Model(NamedTuple):
@@ -36,24 +36,22 @@ class Model(NamedTuple):
     link: str
     labels: Labels
     # What the model was made of: the entries of both lists, and the other attributes.
-    entries: tuple[Any, ...]
-    n_coefs: int  # of the entries
+    entries: tuple[tuple[Any, ...], tuple[Any, ...]]
     facts: tuple[Any, ...]
     owns: bool  # whether the arrays are the views of the network
     direct: bool  # whether the core can read them as they are
+    row: Any  # the core's door of a single row, or None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies, whose network and entries are copied apart: no door, and nothing is owned."""
+        return Model, (*self[:-3], False, self.direct, None)
 
     def is_that_of(self, attributes: dict[str, Any]) -> bool:
         """Whether the model was made of these attributes of an estimator."""
-        facts = self.facts
+        names = FACTS[: len(self.facts)]
         try:
-            entries = attributes["coefs_"] + attributes["intercepts_"]
-            return (
-                facts == (READ_FACTS if len(facts) == len(FACTS) else READ_OTHERS)(attributes)
-                and len(attributes["coefs_"]) == self.n_coefs
-                and len(entries) == len(self.entries)
-                and all(map(is_, entries, self.entries))
-            )
-        except (KeyError, TypeError, ValueError):  # one is missing, or cannot be compared
+            return core.is_made_of(attributes, names, self.facts, LISTS, self.entries)
+        except (TypeError, ValueError):  # one cannot be compared
             return False
 
     def arrays(
@@ -63,8 +61,8 @@ class Model(NamedTuple):
 
         For sparse rows the first weights lie by rows.
         """
-        n, last = len(self.network.coefs), self.n_coefs
-        coefs, intercepts = self.entries[:n], self.entries[last : last + n]
+        n = len(self.network.coefs)
+        coefs, intercepts = (entries[:n] for entries in self.entries)
         if not self.direct or dtype != self.network.params.dtype:
 
             def lowered(array: Any) -> NDArray[Any]:
@@ -88,8 +86,27 @@ def make_model(network: Network, link: str, labels: Labels) -> Model:
     """The model of a network that was just fitted."""
     facts: tuple[Any, ...] = (network.activation, link, network.units[-1], len(network.units))
     facts = facts if labels.binarizer is None else (*facts, labels.binarizer)
-    entries, n_coefs = tuple(network.coefs + network.intercepts), len(network.coefs)
-    return Model(network, link, labels, entries, n_coefs, facts, True, True)
+    return _over_network(network, link, labels, facts)
+
+
+def _over_network(network: Network, link: str, labels: Labels, facts: tuple[Any, ...]) -> Model:
+    """The model of a network whose views are the arrays of the estimator."""
+    entries = tuple(network.coefs), tuple(network.intercepts)
+    row = _row_door(network, link, labels, facts, entries)
+    return Model(network, link, labels, entries, facts, True, True, row)
+
+
+def _row_door(
+    network: Network,
+    link: str,
+    labels: Labels,
+    facts: tuple[Any, ...],
+    entries: tuple[tuple[Any, ...], tuple[Any, ...]],
+) -> Any:
+    """The core's door of a single row for a network that has the arrays, or None."""
+    names, values = (*FACTS[: len(facts)], "n_features_in_"), (*facts, network.units[0])
+    widths = labels.widths if link == LINK else None
+    return network.row_door(link, widths, (names, values, LISTS, entries))
 
 
 def current_model(estimator: CheckedEstimator) -> Model:
@@ -133,10 +150,7 @@ def of_one_moment(estimator: CheckedEstimator) -> CheckedEstimator:
 def take_over(estimator: CheckedEstimator, model: Model, network: Network) -> None:
     """Give an estimator, which no one else uses yet, the arrays of a network with its weights."""
     coefs, intercepts = list(network.coefs), list(network.intercepts)
-    entries = tuple(coefs + intercepts)
-    model = model._replace(
-        network=network, entries=entries, n_coefs=len(coefs), owns=True, direct=True
-    )
+    model = _over_network(network, model.link, model.labels, model.facts)
     estimator.__dict__.update(_model=model, coefs_=coefs, intercepts_=intercepts)
 
 
@@ -154,11 +168,12 @@ def join_arrays(estimator: CheckedEstimator) -> None:
         model = model_of(estimator)
     except (AttributeError, TypeError, ValueError):
         return
-    n = len(set(map(id, model.entries)))  # one array may be there twice
-    is_all = n == len(model.entries) == 2 * len(model.network.coefs) and not model.owns
-    if is_all and model.direct and all(type(entry) is np.ndarray for entry in model.entries):
+    entries = model.entries[0] + model.entries[1]
+    n = len(set(map(id, entries)))  # one array may be there twice
+    is_all = n == len(entries) == 2 * len(model.network.coefs) and not model.owns
+    if is_all and model.direct and all(type(entry) is np.ndarray for entry in entries):
         take_over(estimator, model, model.copy_network())
-        _keep_identities(attributes, lists, model.entries)
+        _keep_identities(attributes, lists, entries)
 
 
 def _keep_identities(
@@ -166,7 +181,7 @@ def _keep_identities(
 ) -> None:
     """Give the new arrays to the old lists, and to attributes that are one of the old arrays."""
     arrays = [*attributes["coefs_"], *attributes["intercepts_"]]
-    for name, old in zip(("coefs_", "intercepts_"), lists, strict=True):
+    for name, old in zip(LISTS, lists, strict=True):
         old[:] = attributes[name]
         attributes[name] = old
     new = {id(entry): array for entry, array in zip(entries, arrays, strict=True)}
@@ -180,11 +195,8 @@ def refuse_overlaps(model: Model) -> None:
     n = len(model.network.coefs)
     named = [
         (*byte_bounds(entry), f"{name}[{number}]", entry)
-        for name, entries in (
-            ("coefs_", model.entries[:n]),
-            ("intercepts_", model.entries[model.n_coefs :][:n]),
-        )
-        for number, entry in enumerate(entries)
+        for name, entries in zip(LISTS, model.entries, strict=True)
+        for number, entry in enumerate(entries[:n])
         if isinstance(entry, np.ndarray)
     ]
     named.sort(key=itemgetter(0, 1))
@@ -245,17 +257,12 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
         raise ValueError(f"out_activation_ {link!r} needs a model of several targets.")
     _check_n_outputs(attributes, units[-1], has_classes)
     names = FACTS if has_classes else FACTS[:-1]
-    facts = (list(v) if isinstance(v, list) else v for v in map(attributes.get, names))
-    return Model(
-        network,
-        link,
-        labels,
-        tuple(coefs + intercepts),
-        len(coefs),
-        tuple(facts),
-        network.holds(coefs, intercepts),
-        all(_is_direct(array, dtype) for array in coefs[:n] + intercepts[:n]),
-    )
+    facts = tuple(list(v) if isinstance(v, list) else v for v in map(attributes.get, names))
+    if network.holds(coefs, intercepts):
+        return _over_network(network, link, labels, facts)
+    direct = all(_is_direct(array, dtype) for array in coefs[:n] + intercepts[:n])
+    entries = tuple(coefs), tuple(intercepts)
+    return Model(network, link, labels, entries, facts, False, direct, None)
 
 
 def _is_direct(array: Any, dtype: np.dtype[Any]) -> bool:

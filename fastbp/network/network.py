@@ -9,13 +9,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp.kernels import Dropout, Plan, Rows, core, variant
+from fastbp.kernels import Dropout, Plan, Rows, backend, core, variant
 from fastbp.network import initializers
 from fastbp.network.activations import assemble, compiled, hidden_activations
 from fastbp.network.plan import count_params, make_plan, split_params
 from fastbp.network.scratch import allocate
 
 Arrays: TypeAlias = list[NDArray[Any]]
+
+# Multiply-adds, about 20 microseconds. The door of a single row keeps other threads waiting.
+MOST_WORK_OF_A_ROW = 1 << 18
 
 
 def check_arrays(coefs: Sequence[Any], intercepts: Sequence[Any]) -> tuple[Arrays, Arrays]:
@@ -215,6 +218,17 @@ class Network:
         """
         scratch = self.scratch(len(out), 1, "predict")
         return self._predict(self.program, self.params, scratch, x, out, core.LINKS[link], widths)
+
+    def row_door(
+        self, link: str, widths: NDArray[np.float64] | None, made_of: tuple[Any, ...]
+    ) -> Any:
+        """The core's `Row` of this network; None if its rows take so long that checks do not count.
+
+        `made_of` is what the core's `is_made_of` takes after the attributes.
+        """
+        if backend != "native" or sum(self.products) > MOST_WORK_OF_A_ROW:
+            return None
+        return core.Row(self.program, self.params, core.LINKS[link], widths, np.empty, made_of)
 
     def predict_with(
         self,

@@ -163,7 +163,7 @@ def pair(cls, state):
 @pytest.fixture
 def full(monkeypatch):
     """A function that makes all later predictions use scikit-learn's checks."""
-    return lambda: monkeypatch.setattr("fastbp.estimators.base.plain_rows", lambda *_: None)
+    return lambda: monkeypatch.setattr("fastbp.estimators.base.plain_prediction", lambda *_: None)
 
 
 @pytest.mark.parametrize("state", ["float64", "float32", "names", "new", "edited"])
@@ -215,18 +215,29 @@ def test_only_plain_arrays_skip_the_checks(monkeypatch):
         "unaligned",
         "largest",
         "denormal",
+        "int",
+        "bool",
+        "list",
+        *(["frame without names"] if pd is not None else []),
     ):
         est.predict(ODD[name])
     assert not asked
-    for name in ("int", "list", "derived", "float16", "csr"):
+    for name in ("derived", "float16", "object", "big-endian", "csr"):
         est.predict(ODD[name])
     assert len(asked) == 5
     est.feature_names_in_ = np.array(list("abcde"), object)
     if pd is not None:
-        for name in ("frame", "row of a frame", "frame of float32", "frame, two dtypes"):
+        for name in (
+            "frame",
+            "row of a frame",
+            "frame of float32",
+            "frame, two dtypes",
+            "frame, an int column",
+            "frame of ints",
+        ):
             est.predict(ODD[name])
         assert len(asked) == 5
-        est.predict(ODD["frame, an int column"])
+        est.predict(ODD["frame, a nullable column"])
         del asked[-1]
     with pytest.warns(UserWarning, match="X does not have valid feature names"):
         est.predict(X)
