@@ -2,8 +2,8 @@
 
 A module of this folder has `prepare(workload, X, y, way)`. It returns a function without
 parameters that does the workload's work once, from the same start every time. It returns "seconds",
-a list of measured times (per step, fit or call), "result", a number that all peers should agree on,
-and maybe "cpu_seconds", the CPU time of the process over the same work.
+a list of measured times (per step, fit or call), "cpu_seconds", the CPU time of the process over
+the same work, and "result", a number that all peers should agree on.
 """
 
 from collections import namedtuple
@@ -24,6 +24,14 @@ PEERS = {
     "fastbp": Peer("estimators", "fastbp", [{"module": "fastbp"}]),
     "fastbp, 1 thread": Peer("estimators", "fastbp", [{"module": "fastbp", "n_threads": 1}]),
 }
+
+
+def ways_of(peer, threads):
+    """The ways of a peer, in one thread (1) or in as many as it likes ("all")."""
+    ways = PEERS[peer].ways
+    if threads == 1:
+        ways = [{**way, "cores": 1} for way in ways]
+    return [way for i, way in enumerate(ways) if way not in ways[:i]]
 
 
 def now():

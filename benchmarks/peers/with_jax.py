@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import workloads as w
 
+from peers import now
+
 ACTIVATIONS = {"relu": jax.nn.relu, "logistic": jax.nn.sigmoid, "tanh": jnp.tanh}
 
 
@@ -83,12 +85,18 @@ def prepare(workload, X, y, way):
 
     def turn():
         random, order, params, state = jax.block_until_ready(start())
-        seconds = []
+        times = []
         for _ in range(workload.epochs):
-            begin = perf_counter()
+            begin = now()
             random.shuffle(order)
             params, state, loss = jax.block_until_ready(compiled(params, state, order, X, y))
-            seconds.append((perf_counter() - begin) / workload.steps)
-        return {"seconds": seconds, "result": float(loss), "compile_seconds": compile_seconds}
+            times.append((now() - begin) / workload.steps)
+        seconds, cpu_seconds = np.transpose(times)
+        return {
+            "seconds": list(seconds),
+            "cpu_seconds": list(cpu_seconds),
+            "result": float(loss),
+            "compile_seconds": compile_seconds,
+        }
 
     return turn
