@@ -40,7 +40,7 @@ BOTH = ("float32", "float64")
 # fastbp comes first: the results of the others are compared with its own.
 ESTIMATORS = ("fastbp", "fastbp, 1 thread", "scikit-learn")
 TRAINERS = (*ESTIMATORS, "PyTorch", "JAX")
-PREDICTORS = ("fastbp", "scikit-learn", "PyTorch", "ONNX Runtime")
+PREDICTORS = ("fastbp", "scikit-learn", "PyTorch", "NumPy", "ONNX Runtime")
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ class Workload:
             "solver": self.solver,
             **batch,
         }
+
+    @property
+    def lbfgs(self) -> dict[str, Any]:
+        """Options of SciPy's optimizer, as scikit-learn gives them."""
+        return {"maxiter": self.epochs, "maxfun": 15000, "gtol": 1e-4}
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -156,7 +161,7 @@ WORKLOADS = {
         epochs=3,
     ),
     "digits-small": Workload(
-        "digits 64-32-10, relu, adam, batch 32", "digits", (32,), batch=32, epochs=20
+        "digits 64-32-10, relu, adam, batch 32", "digits", (32,), batch=32, epochs=5
     ),
     "text": Workload(
         "CSR 20,000 x 50,000, 0.1 % dense, 100 hidden, relu, adam, batch 200",
@@ -172,7 +177,7 @@ WORKLOADS = {
         solver="lbfgs",
         epochs=50,
         timed=FIT,
-        peers=ESTIMATORS,
+        peers=(*ESTIMATORS, "JAX", "NumPy"),
     ),
     "iris": Workload(
         "iris 4-10-3, relu, adam, 200 epochs",
@@ -181,7 +186,7 @@ WORKLOADS = {
         batch=150,
         epochs=200,
         timed=FIT,
-        peers=ESTIMATORS,
+        peers=(*ESTIMATORS, "JAX", "NumPy"),
     ),
     "row": Workload("predict_proba of 1 row, 784-100-10", rows=1, **NET),
     "rows": Workload("predict_proba of 10,000 rows, 784-100-10", rows=10000, **NET),

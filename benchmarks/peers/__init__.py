@@ -18,8 +18,14 @@ PEERS = {
     "JAX": Peer(
         "with_jax",
         "jax",
-        [{"cores": cores, "unroll": unroll} for cores in ("all", 1) for unroll in (1, 4)],
+        [
+            {"cores": cores, "unroll": unroll, "whole": whole}
+            for cores in ("all", 1)
+            for unroll in (1, 4)
+            for whole in (False, True)
+        ],
     ),
+    "NumPy": Peer("with_numpy", "numpy", [{"cores": "all"}, {"cores": 1}]),
     "ONNX Runtime": Peer("with_onnxruntime", "onnxruntime", [{"cores": "all"}, {"cores": 1}]),
     "fastbp": Peer("estimators", "fastbp", [{"module": "fastbp"}]),
     "fastbp, 1 thread": Peer("estimators", "fastbp", [{"module": "fastbp", "n_threads": 1}]),
