@@ -39,8 +39,17 @@ EPOCH, FIT, PREDICT = "epoch", "fit", "predict"
 BOTH = ("float32", "float64")
 # fastbp comes first: the results of the others are compared with its own.
 ESTIMATORS = ("fastbp", "fastbp, 1 thread", "scikit-learn")
-TRAINERS = (*ESTIMATORS, "PyTorch", "JAX")
-PREDICTORS = ("fastbp", "scikit-learn", "PyTorch", "NumPy", "ONNX Runtime")
+TRAINERS = (*ESTIMATORS, "PyTorch", "JAX", "TensorFlow")
+WITH_LOOPS = (*TRAINERS, "numba")  # where products are small
+PREDICTORS = (
+    "fastbp",
+    "scikit-learn",
+    "PyTorch",
+    "NumPy",
+    "ONNX Runtime",
+    "OpenVINO",
+    "LiteRT",
+)
 
 
 @dataclass(frozen=True)
@@ -133,17 +142,36 @@ WORKLOADS = {
         epochs=2,
     ),
     "W3": Workload(
-        "housing 8-64-64-1, relu, adam, batch 32", "housing", (64, 64), batch=32, epochs=5
+        "housing 8-64-64-1, relu, adam, batch 32",
+        "housing",
+        (64, 64),
+        batch=32,
+        epochs=5,
+        peers=WITH_LOOPS,
     ),
     "W4": Workload(
         "MNIST 784-1024-1024-10, relu, adam, batch 512", "mnist", (1024, 1024), batch=512
     ),
     "W5": Workload(
-        "MNIST 784-30-10, logistic, sgd, batch 10", "mnist", (30,), "logistic", "sgd", 10, epochs=2
+        "MNIST 784-30-10, logistic, sgd, batch 10",
+        "mnist",
+        (30,),
+        "logistic",
+        "sgd",
+        10,
+        epochs=2,
+        peers=WITH_LOOPS,
     ),
-    "W6": Workload("housing 8-16-1, tanh, sgd, batch 1", "housing", (16,), "tanh", "sgd", 1),
+    "W6": Workload(
+        "housing 8-16-1, tanh, sgd, batch 1", "housing", (16,), "tanh", "sgd", 1, peers=WITH_LOOPS
+    ),
     "deep": Workload(
-        "housing 8-(10 x 32)-1, relu, adam, batch 32", "housing", (32,) * 10, batch=32, epochs=3
+        "housing 8-(10 x 32)-1, relu, adam, batch 32",
+        "housing",
+        (32,) * 10,
+        batch=32,
+        epochs=3,
+        peers=WITH_LOOPS,
     ),
     "tanh": Workload(
         "28-(5 x 300)-1 (HIGGS's shape), tanh, sgd, batch 100",
@@ -161,7 +189,12 @@ WORKLOADS = {
         epochs=3,
     ),
     "digits-small": Workload(
-        "digits 64-32-10, relu, adam, batch 32", "digits", (32,), batch=32, epochs=5
+        "digits 64-32-10, relu, adam, batch 32",
+        "digits",
+        (32,),
+        batch=32,
+        epochs=5,
+        peers=WITH_LOOPS,
     ),
     "text": Workload(
         "CSR 20,000 x 50,000, 0.1 % dense, 100 hidden, relu, adam, batch 200",
@@ -188,7 +221,9 @@ WORKLOADS = {
         timed=FIT,
         peers=(*ESTIMATORS, "JAX", "NumPy"),
     ),
-    "row": Workload("predict_proba of 1 row, 784-100-10", rows=1, **NET),
+    "row": Workload(
+        "predict_proba of 1 row, 784-100-10", rows=1, **{**NET, "peers": (*PREDICTORS, "numba")}
+    ),
     "rows": Workload("predict_proba of 10,000 rows, 784-100-10", rows=10000, **NET),
 }
 

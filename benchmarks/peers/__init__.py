@@ -25,8 +25,12 @@ PEERS = {
             for whole in (False, True)
         ],
     ),
+    "TensorFlow": Peer("with_tensorflow", "tensorflow-cpu", [{"cores": "all"}, {"cores": 1}]),
+    "numba": Peer("with_numba", "numba", [{"cores": 1, "skip": skip} for skip in (False, True)]),
     "NumPy": Peer("with_numpy", "numpy", [{"cores": "all"}, {"cores": 1}]),
     "ONNX Runtime": Peer("with_onnxruntime", "onnxruntime", [{"cores": "all"}, {"cores": 1}]),
+    "OpenVINO": Peer("with_openvino", "openvino", [{"cores": "all"}, {"cores": 1}]),
+    "LiteRT": Peer("with_litert", "ai-edge-litert", [{"cores": "all"}, {"cores": 1}]),
     "fastbp": Peer("estimators", "fastbp", [{"module": "fastbp"}]),
     "fastbp, 1 thread": Peer("estimators", "fastbp", [{"module": "fastbp", "n_threads": 1}]),
 }
