@@ -17,7 +17,11 @@ Each peer runs in its fastest way. Where it has several, a trial finds the faste
 workload; compilation is not counted. scikit-learn: BLAS with its default threads. PyTorch: fused
 optimizers, tensors in memory. JAX: the whole epoch in one compiled scan, unrolled or not, as a
 loop of the runtime or as one compiled function; a fit of iris is one scan, and lbfgs is SciPy's
-with JAX's gradient. ONNX Runtime: the bare session. fastbp: its defaults.
+with JAX's gradient. TensorFlow: the whole epoch in one loop compiled by XLA. libtorch: the epoch in
+C++. numba: loops with constant sizes and reordered arithmetic, in one thread. NumPy: by hand, into
+arrays made once. ONNX Runtime, OpenVINO, LiteRT: the bare session. fastbp: its defaults.
+
+In float32, lbfgs by hand arrives elsewhere: roundings part the paths of its line searches.
 """
 
 import argparse

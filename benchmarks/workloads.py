@@ -39,7 +39,7 @@ EPOCH, FIT, PREDICT = "epoch", "fit", "predict"
 BOTH = ("float32", "float64")
 # fastbp comes first: the results of the others are compared with its own.
 ESTIMATORS = ("fastbp", "fastbp, 1 thread", "scikit-learn")
-TRAINERS = (*ESTIMATORS, "PyTorch", "JAX", "TensorFlow")
+TRAINERS = (*ESTIMATORS, "PyTorch", "JAX", "TensorFlow", "libtorch")
 WITH_LOOPS = (*TRAINERS, "numba")  # where products are small
 PREDICTORS = (
     "fastbp",

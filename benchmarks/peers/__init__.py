@@ -26,6 +26,7 @@ PEERS = {
         ],
     ),
     "TensorFlow": Peer("with_tensorflow", "tensorflow-cpu", [{"cores": "all"}, {"cores": 1}]),
+    "libtorch": Peer("with_libtorch", "torch", [{"cores": "all"}, {"cores": 1}]),
     "numba": Peer("with_numba", "numba", [{"cores": 1, "skip": skip} for skip in (False, True)]),
     "NumPy": Peer("with_numpy", "numpy", [{"cores": "all"}, {"cores": 1}]),
     "ONNX Runtime": Peer("with_onnxruntime", "onnxruntime", [{"cores": "all"}, {"cores": 1}]),
