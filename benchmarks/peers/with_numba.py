@@ -6,6 +6,7 @@ may pass over it where it is zero; whether that pays is tried. One thread only.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from time import perf_counter
 
 import numba
@@ -156,10 +157,22 @@ def loss_of(kind, outputs, dtype):
     return {"squared": squared, "logistic": logistic, "multinomial": multinomial}[kind]
 
 
+def places(workload, i):
+    """Where the weights and biases of a layer are, its outputs and those below.
+
+    Arrays are flat: numba compiles slowly what gets many arrays.
+    """
+    sizes, batch = workload.sizes, workload.batch
+    begin = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes[: i + 1]))
+    biases = begin + sizes[i] * sizes[i + 1]
+    outs = batch * sum(sizes[1 : i + 1])
+    return begin, biases, biases + sizes[i + 1], outs, outs - batch * sizes[i] if i else 0
+
+
 def batch_of(workload, dtype, skip, i=0):
     """From layer i on: the losses of a batch, and the gradients of these layers.
 
-    Layer i leaves the gradient by its input in the array of outputs below it.
+    Layer i leaves the gradient by its input in the deltas of the layer below.
     """
     last = len(workload.sizes) - 2
     fan_in, fan_out = workload.sizes[i : i + 2]
@@ -170,49 +183,55 @@ def batch_of(workload, dtype, skip, i=0):
     above = batch_of(workload, dtype, skip, i + 1) if i < last else None
     real = np.dtype(dtype).type
 
-    @compiled
-    def affine(X, count, net):
-        Ws, bs, _, _, outs, _ = net
-        for r in range(count):
-            forward(X[r], Ws[i], bs[i], outs[i][r])
+    weights_at, biases_at, end, outs_at, below_at = places(workload, i)
+    batch, outs_end = workload.batch, outs_at + workload.batch * fan_out
 
     @compiled
-    def output(X, y, count, net, decay):
-        affine(X, count, net)
+    def affine(X, count, params, out):
+        W, b = params[weights_at:biases_at].reshape((fan_in, fan_out)), params[biases_at:end]
+        for r in range(count):
+            forward(X[r], W, b, out[r])
+
+    @compiled
+    def output(X, y, count, params, grads, outs, deltas, decay):
+        delta = deltas[outs_at:outs_end].reshape((batch, fan_out))
+        affine(X, count, params, delta)
         total, part = real(0), real(1) / real(count)
         for r in range(count):
-            total += loss(net[4][i][r], y[r], part)
+            total += loss(delta[r], y[r], part)
         return total
 
     @compiled
-    def hidden(X, y, count, net, decay):
-        affine(X, count, net)
-        out, delta = net[4][i], net[5][i]
+    def hidden(X, y, count, params, grads, outs, deltas, decay):
+        out = outs[outs_at:outs_end].reshape((batch, fan_out))
+        delta = deltas[outs_at:outs_end].reshape((batch, fan_out))
+        affine(X, count, params, out)
         for r in range(count):
             for o in range(fan_out):
                 out[r, o] = activation(out[r, o])
-        total = above(out, y, count, net, decay)
+        total = above(out, y, count, params, grads, outs, deltas, decay)
         for r in range(count):
             for o in range(fan_out):
                 delta[r, o] *= slope(out[r, o])
         return total
 
     run = output if i == last else hidden
-    at = 4 if i == last else 5  # where delta is
 
     @compiled
-    def layer(X, y, count, net, decay):
-        total = run(X, y, count, net, decay)
-        Ws, delta = net[0], net[at][i]
+    def layer(X, y, count, params, grads, outs, deltas, decay):
+        total = run(X, y, count, params, grads, outs, deltas, decay)
+        delta = deltas[outs_at:outs_end].reshape((batch, fan_out))
+        W = params[weights_at:biases_at].reshape((fan_in, fan_out))
         if i > 0:
-            W, below = Ws[i], net[5][i - 1]
+            below = deltas[below_at:outs_at].reshape((batch, fan_in))
             for r in range(count):
                 for k in range(fan_in):
                     s = real(0)
                     for o in range(fan_out):
                         s += delta[r, o] * W[k, o]
                     below[r, k] = s
-        weights(X, delta, count, Ws[i], net[2][i], net[3][i], decay)
+        dW, db = grads[weights_at:biases_at].reshape((fan_in, fan_out)), grads[biases_at:end]
+        weights(X, delta, count, W, dW, db, decay)
         return total
 
     return layer
@@ -250,7 +269,7 @@ def epoch_of(workload, n, size, dtype, skip):
     real = np.dtype(dtype).type
 
     @compiled
-    def epoch(X, y, order, params, grads, first, second, t, net, x, targets):
+    def epoch(X, y, order, params, grads, first, second, t, outs, deltas, x, targets):
         total = 0.0
         for begin in range(0, n, batch):
             count = min(batch, n - begin)
@@ -259,7 +278,7 @@ def epoch_of(workload, n, size, dtype, skip):
                 targets[r] = y[at]
                 for i in range(features):
                     x[r, i] = X[at, i]
-            total += run(x, targets, count, net, real(alpha / count))
+            total += run(x, targets, count, params, grads, outs, deltas, real(alpha / count))
             t += 1
             step(params, grads, first, second, t)
         return total / n
@@ -273,14 +292,17 @@ def online_epoch_of(workload, n, dtype):
     Each weight takes its step where its gradient is computed.
     """
     features, units, _ = workload.sizes
+    inner, hidden = features * units, (features + 1) * units  # ends of weights, of biases
     activation, slope = scalars(dtype)[workload.activation]
     loss, real = loss_of(workload.loss, 1, dtype), np.dtype(dtype).type
     one, momentum, rate, decay = map(real, (1, w.MOMENTUM, w.RATE, w.ALPHA))
 
     @compiled
-    def epoch(X, y, order, params, grads, velocity, second, t, net, x, targets):
-        (W, w_out), (b, b_out) = net[0], net[1]
-        (V, v_out), (c, c_out) = net[2], net[3]  # gradients elsewhere; here velocities
+    def epoch(X, y, order, params, _, velocities, second, t, outs, deltas, x, targets):
+        W, b = params[:inner].reshape((features, units)), params[inner:hidden]
+        w_out, b_out = params[hidden:-1].reshape((units, 1)), params[-1:]
+        V, c = velocities[:inner].reshape((features, units)), velocities[inner:hidden]
+        v_out, c_out = velocities[hidden:-1].reshape((units, 1)), velocities[-1:]
         a, d, z, total = np.empty(units, dtype), np.empty(units, dtype), np.empty(1, dtype), 0.0
         for at in order:
             for o in range(units):
@@ -319,14 +341,6 @@ def online_epoch_of(workload, n, dtype):
     return epoch
 
 
-def views(flat, layers):
-    """Tuples of weights and of biases, in one array."""
-    ends = np.cumsum([part.size for layer in layers for part in layer])
-    parts = np.split(flat, ends[:-1])
-    weights = [part.reshape(W.shape) for part, (W, _) in zip(parts[::2], layers, strict=True)]
-    return tuple(weights), tuple(parts[1::2])
-
-
 def prepare(workload, X, y, way):
     if workload.timed == w.PREDICT:
         return predict(workload, X, way)
@@ -344,14 +358,10 @@ def prepare(workload, X, y, way):
     def start():
         params = first_params.copy()
         grads, first, second = (np.zeros_like(params) for _ in range(3))
-        outs, deltas = (
-            tuple(np.empty((workload.batch, size), dtype) for size in workload.sizes[1:])
-            for _ in range(2)
-        )
-        net = (*views(params, layers), *views(grads, layers), outs, deltas)
+        outs, deltas = np.empty((2, workload.batch * sum(workload.sizes[1:])), dtype)
         x = np.empty((workload.batch, X.shape[1]), dtype)
         targets = np.empty(workload.batch, y.dtype)
-        return (params, grads, first, second), (net, x, targets)
+        return (params, grads, first, second), (outs, deltas, x, targets)
 
     begin = perf_counter()
     arrays, scratch = start()
