@@ -63,7 +63,7 @@ digests: .venv/installed ## whether fits give the same bits as at another revisi
 	@other=$(OTHER) && .venv/bin/python tools/digests.py --against "$$other" $(ARGS)
 
 # ARGS="--only W1,W3 --rounds 3" runs some workloads; README.md shows only complete runs.
-bench: .venv-bench/installed ## time beside scikit-learn, PyTorch, JAX and ONNX Runtime
+bench: .venv-bench/installed ## time beside every peer: scikit-learn, PyTorch, JAX and others
 	@.venv-bench/bin/python benchmarks/run.py $(ARGS)
 bench-against: .venv-bench/installed ## time and CPU time beside another revision, REV=...
 	@other=$(OTHER) && .venv-bench/bin/python benchmarks/against.py "$$other" $(ARGS)
