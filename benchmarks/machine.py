@@ -9,22 +9,34 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("fastbp", "scikit-learn", "torch", "jax", "onnxruntime", "numpy", "scipy")
+PACKAGES = (
+    "fastbp",
+    "scikit-learn",
+    "torch",
+    "jax",
+    "tensorflow-cpu",
+    "numba",
+    "onnxruntime",
+    "openvino",
+    "ai-edge-litert",
+    "numpy",
+    "scipy",
+)
 # OpenBLAS kernels to try: its own choice is not always the fastest.
 CORE_TYPES = ("", "SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS", "ZEN", "HASWELL")
 
 PRODUCTS = """
 import sys
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 import numpy as np
-n, seconds = 2048, []
+n, seconds, clock = 2048, [], process_time if sys.argv[3] == "1" else perf_counter
 a, b = (np.random.rand(n, n).astype(sys.argv[1]) for _ in range(2))
 c = a @ b
 for _ in range(int(sys.argv[2])):
-    start = perf_counter()
+    start = clock()
     np.matmul(a, b, out=c)
-    seconds.append(perf_counter() - start)
+    seconds.append(clock() - start)
 print(2e-9 * n**3 / median(seconds))
 """
 
@@ -78,11 +90,16 @@ def facts() -> dict[str, Any]:
     }
 
 
-def gflops(dtype: str, core_type: str, products: int = 12) -> float:
-    """GFLOP/s of a 2048 x 2048 product by NumPy's OpenBLAS with these kernels; 0 if it fails."""
+def gflops(dtype: str, core_type: str, threads: int | str = "all", products: int = 12) -> float:
+    """GFLOP/s of a 2048 x 2048 product by NumPy's OpenBLAS with these kernels; 0 if it fails.
+
+    threads: 1, by CPU time; or "all", by wall time.
+    """
     environment = dict(os.environ, OPENBLAS_CORETYPE=core_type)
+    if threads == 1:
+        environment["OPENBLAS_NUM_THREADS"] = "1"
     done = subprocess.run(
-        [sys.executable, "-c", PRODUCTS, dtype, str(products)],
+        [sys.executable, "-c", PRODUCTS, dtype, str(products), str(threads)],
         env=environment,
         capture_output=True,
         text=True,
@@ -90,12 +107,14 @@ def gflops(dtype: str, core_type: str, products: int = 12) -> float:
     return float(done.stdout) if done.returncode == 0 else 0.0
 
 
-def peak(dtype: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
+def peak(
+    dtype: str, threads: int | str = "all", before: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The fastest kernels and their GFLOP/s; given `before`, only its kernels are tried again."""
     if before:
-        again = gflops(dtype, before["core_type"])
+        again = gflops(dtype, before["core_type"], threads)
         return {**before, "gflops": round(max(again, before["gflops"]), 1)}
-    reached = {core_type: gflops(dtype, core_type) for core_type in CORE_TYPES}
+    reached = {core_type: gflops(dtype, core_type, threads) for core_type in CORE_TYPES}
     best = max(reached, key=lambda core_type: reached[core_type])
     return {
         "gflops": round(reached[best], 1),

@@ -1,4 +1,4 @@
-"""Lines for the screen and tables for README.md, from the stored figures of a run.
+"""Lines for the screen and two tables for README.md, from the stored figures of a run.
 
     python benchmarks/report.py [--readme]      # of the newest results/<version>.json
 
@@ -15,8 +15,21 @@ from textwrap import fill
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 MARK = "<!-- bench -->"
-US, OTHERS = "fastbp", ("scikit-learn", "PyTorch", "JAX", "ONNX Runtime")
-ONE_THREAD = "fastbp, 1 thread"
+US, ONE_THREAD = "fastbp", "fastbp, 1 thread"
+SHOWN = ("scikit-learn", "PyTorch", "JAX")  # with a column of their own
+OTHERS = (
+    *SHOWN,
+    "TensorFlow",
+    "libtorch",
+    "numba",
+    "NumPy",
+    "ONNX Runtime",
+    "OpenVINO",
+    "LiteRT",
+)
+# The races, in the order of the tables, and what their tables are called.
+THREADS = ONE, ALL = 1, "all"
+CLOCKS = {ONE: "one thread, CPU time, float32", ALL: "{} cores, wall time, float32"}
 FLOOR = "scikit-learn's estimator base and SciPy's BLAS"
 
 
@@ -64,7 +77,7 @@ def gflops(result):
 
 def share(result, stored):
     """The share of the peak measured in the same run."""
-    peak = stored["peak"][result["dtype"]]["gflops"]
+    peak = stored["peak"][str(result["threads"])][result["dtype"]]["gflops"]
     return gflops(result) / peak if gflops(result) and peak else None
 
 
@@ -99,9 +112,9 @@ def duration(microseconds):
 # ---- the screen
 
 
-WIDTHS = dict(zip((*OTHERS, US), (13, 11, 11, 14, 11), strict=True))
+WIDTHS = dict(zip((*SHOWN, US), (13, 11, 11, 11), strict=True))
 HEADER = (
-    f"{'µs':<15}{''.join(f'{peer:>{width}}' for peer, width in WIDTHS.items())}"
+    f"{'µs':<26}{''.join(f'{peer:>{width}}' for peer, width in WIDTHS.items())}"
     f"{'x best':>8}{'x sklearn':>10}{'GFLOP/s':>9}{'of peak':>8}{'x 1 thr.':>9}"
 )
 
@@ -112,11 +125,14 @@ def line(result, stored):
     over_sklearn = ratio(us(result, "scikit-learn"), us(result, US))
     gain = threads_gain(result)
     text = (
-        f"{result['name']:<6}{result['dtype']:<9}{''.join(cells)}"
+        f"{result['name']:<13}{result['dtype']:<8} {result['threads']!s:<4}{''.join(cells)}"
         f"{times(over_best(result)):>8}{times(over_sklearn):>10}"
         f"{number(gflops(result)):>9}{percent(share(result, stored)):>8}"
         f"{'-' if gain is None else f'{gain:.2f}':>9}"
     )
+    more = [peer for peer in OTHERS[len(SHOWN) :] if us(result, peer)]
+    if more:
+        text += "\n       " + ", ".join(f"{peer} {number(us(result, peer))}" for peer in more)
     if each := [
         f"{peer} {number(found['us'] / found['iterations'])}"
         for peer, found in result["peers"].items()
@@ -134,9 +150,10 @@ def line(result, stored):
 def rest(stored):
     """The lines that belong to no workload."""
     lines = [
-        f"peak {dtype}: {number(peak['gflops'])} GFLOP/s, OpenBLAS "
+        f"peak {dtype}, threads {threads}: {number(peak['gflops'])} GFLOP/s, OpenBLAS "
         f"{peak['core_type'] or 'with its own choice of kernels'}"
-        for dtype, peak in stored["peak"].items()
+        for threads, peaks in stored["peak"].items()
+        for dtype, peak in peaks.items()
     ]
     compiled = [
         f"{result['name']} {result['dtype']} {found['compile_seconds']:.1f}"
@@ -166,51 +183,58 @@ def rows(header, lines):
     return "\n".join([header, f"|{align}|", *lines])
 
 
-def training(stored, dtype="float32"):
-    lines = []
-    for result in chosen(stored, dtype, timed="epoch"):
-        if result["flops"] is None:
-            continue  # in the other table
-        cells = [number(us(result, peer)) for peer in ("scikit-learn", "PyTorch", "JAX", US)]
-        cells += [times(over_best(result)), percent(share(result, stored))]
-        lines.append(f"| {result['name']}: {result['what']} | {' | '.join(cells)} |")
-    return rows("| µs per step | scikit-learn | PyTorch | JAX | fastbp | × best | of peak |", lines)
-
-
-def chosen(stored, dtype, **wanted):
+def chosen(stored, **wanted):
     return [
         result
         for result in stored["results"]
-        if result["dtype"] == dtype and all(result[key] == value for key, value in wanted.items())
+        if all(result[key] == value for key, value in wanted.items())
     ]
 
 
-def others(stored):
+def table(stored, threads):
+    """The float32 figures of all workloads, with one thread or with all."""
     lines = []
-    for result in chosen(stored, "float32"):
-        if result["timed"] == "epoch" and result["flops"] is not None:
-            continue
-        third = [peer for peer in OTHERS[1:] if us(result, peer)]
-        third = min(third, key=lambda peer: us(result, peer), default=None)
+    for result in chosen(stored, dtype="float32", threads=threads):
+        best = best_peer(result)
+        found = "-"
+        if best:
+            elsewhere = "; another loss" if result["peers"][best].get("disagrees") else ""
+            found = f"{duration(us(result, best))} ({best}{elsewhere})"
+        cells = [*(duration(us(result, peer)) for peer in SHOWN), found, duration(us(result, US))]
+        cells += [times(over_best(result)), percent(share(result, stored))]
         step = ", one step" if result["timed"] == "epoch" else ""
-        lines.append(
-            f"| {result['name']}: {result['what']}{step} | {duration(us(result, 'scikit-learn'))} "
-            f"| {f'{duration(us(result, third))} ({third})' if third else '-'} "
-            f"| {duration(us(result, US))} | {times(over_best(result))} |"
-        )
-    theirs, ours = stored["memory"]["scikit-learn"], stored["memory"][US]
-    lines.append(
-        f"| peak memory of an MNIST fit beyond the data, MiB | {number(theirs)} | - "
-        f"| {number(ours)} | {times(ratio(theirs, ours))} |"
-    )
-    theirs, ours = stored["import"]["scikit-learn"], stored["import"][US]
-    lines.append(f"| import beyond {FLOOR}, ms | {number(theirs)} | - | {number(ours)} | - |")
-    return rows("| float32 | scikit-learn | best other | fastbp | × best |", lines)
+        lines.append(f"| {result['name']}: {result['what']}{step} | {' | '.join(cells)} |")
+    head = CLOCKS[threads].format(stored["machine"]["cores"])
+    return rows(f"| {head} | {' | '.join(SHOWN)} | best other | fastbp | × best | of peak |", lines)
 
 
-def sentence(stored, dtype, value, **wanted):
-    found = [(result["name"], value(result)) for result in chosen(stored, dtype, **wanted)]
+def sentence(stored, value, **wanted):
+    found = [(result["name"], value(result)) for result in chosen(stored, **wanted)]
     return ", ".join(f"{name} {amount:.2f}" for name, amount in found if amount is not None)
+
+
+def costs(stored):
+    """What a fit takes in memory and an import in time."""
+    said = []
+    for what, unit, values in (
+        ("Peak memory of an MNIST fit beyond the data", "MiB", stored["memory"]),
+        (f"Import beyond {FLOOR}", "ms", stored["import"]),
+    ):
+        each = (f"{name} {number(values[name])} {unit}" for name in ("scikit-learn", US))
+        said.append(f"{what}: {', '.join(each)}.")
+    return " ".join(said)
+
+
+def absent(stored):
+    """The peers that failed, with the workloads unless it is all of them; "" if there are none."""
+    said = []
+    for peer in OTHERS:
+        took_part = [result for result in stored["results"] if peer in result["peers"]]
+        failed = [result["name"] for result in took_part if us(result, peer) is None]
+        if failed:
+            all_of_them = len(failed) == len(took_part)
+            said.append(peer if all_of_them else f"{peer} at {', '.join(dict.fromkeys(failed))}")
+    return "; ".join(said)
 
 
 def revisions(stored):
@@ -224,32 +248,35 @@ def revisions(stored):
 
 
 def caption(stored):
-    facts, peak = stored["machine"], stored["peak"]["float32"]
+    facts = stored["machine"]
     versions = ", ".join(
         f"{package} {number}" for package, number in facts["versions"].items() if number
     )
+    reached = " and ".join(
+        f"{number(peak['float32']['gflops'])} GFLOP/s" + " with one thread" * (threads == "1")
+        for threads, peak in reversed(stored["peak"].items())
+    )
     random = ", ".join(stored["random_data"])
     return (
-        f"{facts['cores']} cores of {facts['cpu']}, {number(peak['gflops'])} GFLOP/s in a float32 "
+        f"{facts['cores']} cores of {facts['cpu']}, {reached} in a float32 "
         f"product of 2048 x 2048; Python {facts['python']}, {versions}; medians of "
         f"{stored['rounds']} rounds; {stored['date']}, {revisions(stored)}."
         + (f" Random numbers instead of: {random}." if random else "")
+        + (f" Took no part: {absent(stored)}." if absent(stored) else "")
     )
 
 
 def section(stored):
     """The text between the marks."""
-    double = sentence(stored, "float64", over_best)
-    gains = sentence(stored, "float32", threads_gain)
-    return "\n\n".join(
-        [
-            training(stored),
-            others(stored),
-            fill(f"In float64, × best: {double}.", 99),
-            fill(f"How much faster than one thread, float32: {gains}.", 99),
-            fill(caption(stored), 99),
-        ]
-    )
+    parts = []
+    for threads in THREADS:
+        if chosen(stored, threads=threads):
+            double = sentence(stored, over_best, dtype="float64", threads=threads)
+            parts += [table(stored, threads), fill(f"In float64, × best: {double}.", 99)]
+    gains = sentence(stored, threads_gain, dtype="float32", threads=ALL)
+    if gains:
+        parts.append(fill(f"How much faster than one thread, float32: {gains}.", 99))
+    return "\n\n".join([*parts, fill(costs(stored), 99), fill(caption(stored), 99)])
 
 
 def in_readme():

@@ -25,7 +25,10 @@ SHAPES = {
     "higgs": (50000, 28, 1),
     "text": (20000, 50000, 20),
     "iris": (150, 4, 3),
+    "digits": (1797, 64, 10),
+    "onehot": (20000, 396, 1),
 }
+LEVELS = tuple(range(5, 61, 5))  # of the 12 categorical columns of "onehot"; numbers are the rest
 FILES = {"mnist": "mnist.npz", "mnist5000": "mnist.npz", "housing": "housing.csv"}
 
 # scikit-learn's defaults, for all peers.
@@ -34,9 +37,19 @@ RATE, ALPHA, MOMENTUM, BETA_1, BETA_2, EPSILON = 0.001, 0.0001, 0.9, 0.9, 0.999,
 # What is timed: every epoch of a fit, per step; whole fits; one call.
 EPOCH, FIT, PREDICT = "epoch", "fit", "predict"
 BOTH = ("float32", "float64")
-ESTIMATORS = ("scikit-learn", "fastbp", "fastbp, 1 thread")
-TRAINERS = ("scikit-learn", "PyTorch", "JAX", "fastbp", "fastbp, 1 thread")
-PREDICTORS = ("scikit-learn", "PyTorch", "ONNX Runtime", "fastbp")
+# fastbp comes first: the results of the others are compared with its own.
+ESTIMATORS = ("fastbp", "fastbp, 1 thread", "scikit-learn")
+TRAINERS = (*ESTIMATORS, "PyTorch", "JAX", "TensorFlow", "libtorch")
+WITH_LOOPS = (*TRAINERS, "numba")  # where products are small
+PREDICTORS = (
+    "fastbp",
+    "scikit-learn",
+    "PyTorch",
+    "NumPy",
+    "ONNX Runtime",
+    "OpenVINO",
+    "LiteRT",
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,11 @@ class Workload:
             "solver": self.solver,
             **batch,
         }
+
+    @property
+    def lbfgs(self) -> dict[str, Any]:
+        """Options of SciPy's optimizer, as scikit-learn gives them."""
+        return {"maxiter": self.epochs, "maxfun": 15000, "gtol": 1e-4}
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -124,17 +142,36 @@ WORKLOADS = {
         epochs=2,
     ),
     "W3": Workload(
-        "housing 8-64-64-1, relu, adam, batch 32", "housing", (64, 64), batch=32, epochs=5
+        "housing 8-64-64-1, relu, adam, batch 32",
+        "housing",
+        (64, 64),
+        batch=32,
+        epochs=5,
+        peers=WITH_LOOPS,
     ),
     "W4": Workload(
         "MNIST 784-1024-1024-10, relu, adam, batch 512", "mnist", (1024, 1024), batch=512
     ),
     "W5": Workload(
-        "MNIST 784-30-10, logistic, sgd, batch 10", "mnist", (30,), "logistic", "sgd", 10, epochs=2
+        "MNIST 784-30-10, logistic, sgd, batch 10",
+        "mnist",
+        (30,),
+        "logistic",
+        "sgd",
+        10,
+        epochs=2,
+        peers=WITH_LOOPS,
     ),
-    "W6": Workload("housing 8-16-1, tanh, sgd, batch 1", "housing", (16,), "tanh", "sgd", 1),
+    "W6": Workload(
+        "housing 8-16-1, tanh, sgd, batch 1", "housing", (16,), "tanh", "sgd", 1, peers=WITH_LOOPS
+    ),
     "deep": Workload(
-        "housing 8-(10 x 32)-1, relu, adam, batch 32", "housing", (32,) * 10, batch=32, epochs=3
+        "housing 8-(10 x 32)-1, relu, adam, batch 32",
+        "housing",
+        (32,) * 10,
+        batch=32,
+        epochs=3,
+        peers=WITH_LOOPS,
     ),
     "tanh": Workload(
         "28-(5 x 300)-1 (HIGGS's shape), tanh, sgd, batch 100",
@@ -143,6 +180,21 @@ WORKLOADS = {
         "tanh",
         "sgd",
         100,
+    ),
+    "onehot": Workload(
+        "one-hot, 12 columns of 5 to 60 levels and 6 numbers, 396-64-64-1, relu, adam, batch 256",
+        "onehot",
+        (64, 64),
+        batch=256,
+        epochs=3,
+    ),
+    "digits-small": Workload(
+        "digits 64-32-10, relu, adam, batch 32",
+        "digits",
+        (32,),
+        batch=32,
+        epochs=5,
+        peers=WITH_LOOPS,
     ),
     "text": Workload(
         "CSR 20,000 x 50,000, 0.1 % dense, 100 hidden, relu, adam, batch 200",
@@ -158,7 +210,7 @@ WORKLOADS = {
         solver="lbfgs",
         epochs=50,
         timed=FIT,
-        peers=ESTIMATORS,
+        peers=(*ESTIMATORS, "JAX", "NumPy"),
     ),
     "iris": Workload(
         "iris 4-10-3, relu, adam, 200 epochs",
@@ -167,9 +219,11 @@ WORKLOADS = {
         batch=150,
         epochs=200,
         timed=FIT,
-        peers=ESTIMATORS,
+        peers=(*ESTIMATORS, "JAX", "NumPy"),
     ),
-    "row": Workload("predict_proba of 1 row, 784-100-10", rows=1, **NET),
+    "row": Workload(
+        "predict_proba of 1 row, 784-100-10", rows=1, **{**NET, "peers": (*PREDICTORS, "numba")}
+    ),
     "rows": Workload("predict_proba of 10,000 rows, 784-100-10", rows=10000, **NET),
 }
 
@@ -202,6 +256,13 @@ def load(name: str, dtype: str) -> tuple[Any, np.ndarray]:
         from sklearn.datasets import load_iris
 
         X, y = load_iris(return_X_y=True)
+    elif name == "digits":
+        from sklearn.datasets import load_digits
+
+        X, y = load_digits(return_X_y=True)
+        X /= 16
+    elif name == "onehot":
+        X, y = onehot(random, rows, columns)
     elif name == "text":
         X, y = text(random, rows, columns, outputs)
     elif name == "higgs":
@@ -216,6 +277,15 @@ def load(name: str, dtype: str) -> tuple[Any, np.ndarray]:
     if name == "housing":
         y = y.astype(dtype)
     return (X.astype(dtype) if name == "text" else np.ascontiguousarray(X, dtype)), y
+
+
+def onehot(random: np.random.RandomState, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """A dense table of numbers and of one-hot columns, whose first levels are the most frequent."""
+    numbers = random.randn(rows, columns - sum(LEVELS))
+    levels = [(n * random.rand(rows) ** 2).astype(int) for n in LEVELS]
+    X = np.hstack([*(np.eye(n)[at] for n, at in zip(LEVELS, levels, strict=True)), numbers])
+    score = X @ random.randn(columns) + random.randn(rows)
+    return X, (score > np.median(score)).astype(int)
 
 
 def text(

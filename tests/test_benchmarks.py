@@ -91,6 +91,39 @@ def test_worker(benchmarks, name):
     assert result["result"] > 0
 
 
+def test_one_thread_has_one_core_and_the_second_clock(benchmarks):
+    turns, peers = benchmarks("turns"), benchmarks("peers")
+    assert peers.ways_of("PyTorch", 1) == [{"cores": 1}]
+    assert peers.ways_of("PyTorch", "all") == [{"cores": "all"}, {"cores": 1}]
+    contestant = turns.Contestant("PyTorch", "W1", "float32", {"cores": 1})
+    assert contestant.environment["OMP_NUM_THREADS"] == "1"
+    contestant.turns, contestant.cpu_turns = [[3.0, 5.0]], [[1.0, 2.0]]
+    assert contestant.result()["us"] == 4e6
+    assert contestant.result(turns.CPU)["us"] == 1.5e6
+
+
+def test_ways_that_arrive_elsewhere_are_passed_over(benchmarks, monkeypatch):
+    turns = benchmarks("turns")
+
+    class Way(turns.Contestant):
+        def start(self):
+            return self
+
+        def turn(self, count=True):
+            self.turns.append([self.way["seconds"]])
+            self.last = {"result": self.way["loss"]}
+
+        def stop(self):
+            pass
+
+    monkeypatch.setattr(turns, "Contestant", Way)
+    ways = [{"seconds": s, "loss": loss} for s, loss in ((1.0, 0.6), (3.0, 0.5), (2.0, 0.504))]
+    best, trial = turns.best_way("a", ways, "W1", "float32", expected=0.5)
+    assert best.way == ways[2]
+    assert [str(said).endswith("elsewhere: 0.6") for said in trial.values()] == [True, False, False]
+    assert turns.best_way("a", ways, "W1", "float32", expected=9.0)[0].way == ways[0]
+
+
 def test_worker_that_fails_says_why(benchmarks):
     contestant = benchmarks("turns").Contestant("fastbp", "iris", "float32", {"module": "nowhere"})
     try:
@@ -211,7 +244,7 @@ def test_instructions_are_counted_or_the_reason_is_given(benchmarks):
 def test_strangers_are_marked(benchmarks):
     found = {
         "a": {"result": 0.5},
-        "b": {"result": 0.505},
+        "b": {"result": 0.504},
         "c": {"result": 0.6},
         "d": {"result": float("nan")},
         "e": {"error": "missing"},
@@ -242,6 +275,8 @@ def stored(**more):
         "name": "W1",
         "what": "a net",
         "dtype": "float32",
+        "threads": "all",
+        "clock": "wall",
         "revision": "abc",
         "timed": "epoch",
         "steps": 300,
@@ -256,27 +291,38 @@ def stored(**more):
         "flops": None,
         "revision": "def",
     }
+    theirs = {"numba": {"us": 120.0, "us_of_turns": [120.0], "result": 0.1}}
+    single = {**epoch, "threads": 1, "clock": "CPU", "peers": {**peers, **theirs}}
     return {
         "date": "2026-01-01",
         "rounds": 7,
         "random_data": [],
         "machine": {"cpu": "a CPU", "cores": 2, "python": "3.11", "versions": {"fastbp": "1"}},
-        "peak": {"float32": {"gflops": 400.0, "core_type": ""}},
+        "peak": {
+            "1": {"float32": {"gflops": 250.0, "core_type": ""}},
+            "all": {"float32": {"gflops": 400.0, "core_type": ""}},
+        },
         "memory": {"scikit-learn": 200.0, "fastbp": 10.0},
         "import": {"scikit-learn": 12.5, "fastbp": 5.0},
-        "results": [epoch, {**epoch, "dtype": "float64"}, fit],
+        "results": [epoch, {**epoch, "dtype": "float64"}, fit, single],
         **more,
     }
 
 
 def test_readme_tables(benchmarks):
     text = benchmarks("report").section(stored())
-    assert "| W1: a net | 400 | - | 200 | 100 | 2.0 | 25 % |" in text
-    assert "| iris: a fit | 400 µs | 200 µs (JAX) | 100 µs | 2.0 |" in text
-    assert "BLAS, ms | 12.5 | - | 5 | - |" in text
+    one, every = text.split("| 2 cores, wall time, float32 |")
+    assert one.startswith("| one thread, CPU time, float32 |")
+    assert "one step | 400 µs | - | 200 µs | 120 µs (numba) | 100 µs | 1.2 | 40 % |" in one
+    elsewhere = "200 µs (JAX; another loss)"
+    assert f"net, one step | 400 µs | - | 200 µs | {elsewhere} | 100 µs | 2.0 | 25 % |" in every
+    assert f"| iris: a fit | 400 µs | - | 200 µs | {elsewhere} | 100 µs | 2.0 | - |" in every
+    text = " ".join(text.split())
+    assert "SciPy's BLAS: scikit-learn 12.5 ms, fastbp 5 ms." in text
     assert "In float64, × best: W1 2.00." in text
     assert "float32: W1 1.60, iris 1.60." in text
-    assert "7 rounds; 2026-01-01, commit abc (iris at def)." in " ".join(text.split())
+    assert "400 GFLOP/s and 250 GFLOP/s with one thread" in text
+    assert "7 rounds; 2026-01-01, commit abc (iris at def). Took no part: PyTorch." in text
 
 
 def test_screen_tells_who_failed(benchmarks):

@@ -2,8 +2,8 @@
 
 A module of this folder has `prepare(workload, X, y, way)`. It returns a function without
 parameters that does the workload's work once, from the same start every time. It returns "seconds",
-a list of measured times (per step, fit or call), "result", a number that all peers should agree on,
-and maybe "cpu_seconds", the CPU time of the process over the same work.
+a list of measured times (per step, fit or call), "cpu_seconds", the CPU time of the process over
+the same work, and "result", a number that all peers should agree on.
 """
 
 from collections import namedtuple
@@ -18,12 +18,31 @@ PEERS = {
     "JAX": Peer(
         "with_jax",
         "jax",
-        [{"cores": cores, "unroll": unroll} for cores in ("all", 1) for unroll in (1, 4)],
+        [
+            {"cores": cores, "unroll": unroll, "whole": whole}
+            for cores in ("all", 1)
+            for unroll in (1, 4)
+            for whole in (False, True)
+        ],
     ),
+    "TensorFlow": Peer("with_tensorflow", "tensorflow-cpu", [{"cores": "all"}, {"cores": 1}]),
+    "libtorch": Peer("with_libtorch", "torch", [{"cores": "all"}, {"cores": 1}]),
+    "numba": Peer("with_numba", "numba", [{"cores": 1, "skip": skip} for skip in (False, True)]),
+    "NumPy": Peer("with_numpy", "numpy", [{"cores": "all"}, {"cores": 1}]),
     "ONNX Runtime": Peer("with_onnxruntime", "onnxruntime", [{"cores": "all"}, {"cores": 1}]),
+    "OpenVINO": Peer("with_openvino", "openvino", [{"cores": "all"}, {"cores": 1}]),
+    "LiteRT": Peer("with_litert", "ai-edge-litert", [{"cores": "all"}, {"cores": 1}]),
     "fastbp": Peer("estimators", "fastbp", [{"module": "fastbp"}]),
     "fastbp, 1 thread": Peer("estimators", "fastbp", [{"module": "fastbp", "n_threads": 1}]),
 }
+
+
+def ways_of(peer, threads):
+    """The ways of a peer, in one thread (1) or in as many as it likes ("all")."""
+    ways = PEERS[peer].ways
+    if threads == 1:
+        ways = [{**way, "cores": 1} for way in ways]
+    return [way for i, way in enumerate(ways) if way not in ways[:i]]
 
 
 def now():

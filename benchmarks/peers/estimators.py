@@ -42,6 +42,7 @@ class Clock(np.random.RandomState):
 def prepare(workload, X, y, way):
     warnings.simplefilter("ignore", ConvergenceWarning)
     way = dict(way)
+    way.pop("cores", None)  # the worker has limited them
     repeats = way.pop("calls", None)  # of each turn
     make = getattr(importlib.import_module(way.pop("module")), workload.estimator)
 
