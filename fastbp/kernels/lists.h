@@ -1,0 +1,79 @@
+/* The places where a tile's rows of `a` have other numbers than zeros, and products over them. Included
+   by gemm.h for each dtype, without a guard. */
+
+/* Rows of the next tile of m rows. */
+INLINE int F(tile_rows)(ptrdiff_t m) {
+    return m >= TILE_ROWS ? TILE_ROWS : m >= 4 ? 4 : m >= 2 ? 2 : 1;
+}
+
+#if MASKED
+/* The same panel over the lists of its tiles. */
+static void F(listed_panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a,
+                            ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m,
+                            const REAL *init, ptrdiff_t init_step, int tail,
+                            const uint8_t *lists) {
+#define PANEL(vectors, a_trans) \
+    F(panel_of)(vectors, a_trans, c, ldc, a, lda, b, ldb, m, 0, init, init_step, tail, lists)
+    if (a_trans) {
+        if (vectors == 1) PANEL(1, 1);
+        else if (vectors == 2) PANEL(2, 1);
+        else PANEL(3, 1);
+    } else {
+        if (vectors == 1) PANEL(1, 0);
+        else if (vectors == 2) PANEL(2, 0);
+        else PANEL(3, 0);
+    }
+#undef PANEL
+}
+
+/* The lists of the tiles of m rows of a, k numbers each. */
+static void F(list_rows)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdiff_t m, ptrdiff_t k) {
+    for (ptrdiff_t r = 0; r < m; lists += LIST_BYTES) {
+        const int rows = F(tile_rows)(m - r);
+        uint8_t *const list = lists + LIST_HEAD, *end = list;
+        for (ptrdiff_t i = 0; i < k; i += LANES) {
+            F(lanes) any = {0};
+            const int count = k - i < LANES ? (int)(k - i) : LANES;
+            for (int j = 0; j < rows; j++) {
+                const REAL *const from = a + (r + j) * lda + i;
+                any |= (F(lanes))(count == LANES ? F(load)(from) : F(load_part)(from, count));
+            }
+            unsigned bits = F(nonzero)((F(vector))any);
+            UNROLL for (int h = 0; h < LANES; h += 8, bits >>= 8)
+                end = list_bits(end, bits & 255, i + h);
+        }
+        *(uint16_t *)lists = (uint16_t)(end - list);
+        r += rows;
+    }
+}
+
+/* The same for m columns of a, k rows, as many tiles at once as a vector has. */
+static void F(list_columns)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdiff_t m, ptrdiff_t k) {
+    for (ptrdiff_t r = 0; r < m; lists += LIST_BYTES) {
+        const int rows = F(tile_rows)(m - r);
+        const int two = LANES == 2 * TILE_ROWS && m - r >= LANES;
+        uint8_t *list = lists + LIST_HEAD, *end = list;
+        if (two) {
+            uint8_t *const next = list + LIST_BYTES;
+            ptrdiff_t low = 0, high = 0;
+            for (ptrdiff_t i = 0; i < k; i++) {
+                const unsigned bits = F(nonzero)(F(load)(a + i * lda + r));
+                list[low] = next[high] = (uint8_t)i;
+                low += (bits & MASK(TILE_ROWS)) != 0;
+                high += bits > MASK(TILE_ROWS);
+            }
+            *(uint16_t *)lists = (uint16_t)low;
+            lists += LIST_BYTES;
+            *(uint16_t *)lists = (uint16_t)high;
+            r += LANES;
+            continue;
+        }
+        for (ptrdiff_t i = 0; i < k; i++) {
+            *end = (uint8_t)i;
+            end += F(nonzero)(F(load_part)(a + i * lda + r, rows)) != 0;
+        }
+        *(uint16_t *)lists = (uint16_t)(end - list);
+        r += rows;
+    }
+}
+#endif
