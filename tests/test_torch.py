@@ -74,6 +74,7 @@ def test_values_and_gradients_of_nets(activation, loss, dtype):
     np.testing.assert_allclose(gradient, grads, rtol=tolerance, atol=tolerance * abs(grads).max())
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_class_weight_is_that_of_the_cross_entropy():
     rng = np.random.RandomState(0)
     X, y = rng.randn(60, 5), rng.randint(3, size=60)
@@ -101,6 +102,7 @@ def test_class_weight_is_that_of_the_cross_entropy():
         np.testing.assert_allclose(layer.bias.detach(), bias, rtol=0, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_several_targets_have_the_sum_of_their_cross_entropies():
     rng = np.random.RandomState(0)
     X = rng.randn(60, 5)
