@@ -332,10 +332,21 @@ def generate(number):
     )
 
 
+def _version():
+    """That of scikit-learn: two numbers."""
+    return tuple(map(int, sklearn.__version__.split(".")[:2]))
+
+
+def _as_worded_here(message):
+    """A message; of L-BFGS's only the beginning, where scikit-learn words it otherwise."""
+    start = "lbfgs failed to converge"
+    return start if _version() < (1, 9) and message.startswith(start) else message
+
+
 def _runs_here(config):
     """Whether the installed scikit-learn can run the configuration."""
     cls = getattr(sklearn.neural_network, config.estimator)
-    version = tuple(map(int, sklearn.__version__.split(".")[:2]))
+    version = _version()
     return (
         ("loss" not in config.params or "loss" in inspect.signature(cls).parameters)
         and (config.weights == "none" or "sample_weight" in inspect.signature(cls.fit).parameters)
@@ -460,7 +471,7 @@ def run(config, package, perturbation=None):
         except Exception as error:
             trace.error = type(error)
     trace.messages = [
-        f"{w.category.__name__}: {w.message}"
+        f"{w.category.__name__}: {_as_worded_here(str(w.message))}"
         for w in caught
         if not issubclass(w.category, RuntimeWarning)
     ]

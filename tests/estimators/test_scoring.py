@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import f1_score, log_loss, make_scorer, max_error
@@ -14,6 +15,8 @@ from sklearn.model_selection import GridSearchCV
 
 from fastbp import MLPClassifier, MLPRegressor
 from fits import bits
+
+VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
 
 rng = np.random.RandomState(0)
 X, X_VAL = rng.randn(120, 4), rng.randn(50, 4)
@@ -137,8 +140,8 @@ def test_sample_weights_are_passed_where_they_are_taken():
 
 
 @quiet
+@pytest.mark.skipif(VERSION < (1, 9), reason="older versions refuse labels that are strings")
 def test_a_metadata_request_may_refuse_sample_weights():
-    import sklearn
 
     with sklearn.config_context(enable_metadata_routing=True):
         scorer = make_scorer(f1_score, average="macro").set_score_request(sample_weight=False)
