@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from fastbp.kernels import backend
@@ -47,8 +48,12 @@ assert all((ours == theirs).all() for ours, theirs in zip(found, expected))
 """
 
 
+# The oldest versions of what fastbp stands on take between 32 and 40 KiB.
+SMALLEST = 40960 if np.__version__.startswith("2.0.") else 32768
+
+
 # SciPy's L-BFGS ends with NumPy's einsum, which alone takes more than 16 KiB.
-@pytest.mark.parametrize("size, solvers", [(32768, ["sgd", "adam"]), (65536, ["lbfgs"])])
+@pytest.mark.parametrize("size, solvers", [(SMALLEST, ["sgd", "adam"]), (65536, ["lbfgs"])])
 @pytest.mark.skipif(backend == "blas", reason="OpenBLAS has large frames of its own")
 def test_fits_and_predictions_have_small_stacks(size, solvers):
     command = [sys.executable, "-c", PROGRAM, str(size), *solvers]
