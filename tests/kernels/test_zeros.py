@@ -137,12 +137,14 @@ def test_weights_that_are_not_finite_are_seen(weight):
 # ---- in training
 
 
-def trained(n, size, dtype, optimizer, *, batch=20, weight=0.0, **constants):
+def trained(n, size, dtype, optimizer, *, batch=20, weight=0.0, alpha=0.1, **constants):
     """A network after an epoch on 127 rows of n, and its state.
 
     127 rows are too few to look for zeros. The 128th is in no batch, and makes them enough.
     """
-    problem = Problem("tanh", dtype=dtype, n=128, hidden=(50,), features=90, batch=batch)
+    problem = Problem(
+        "tanh", dtype=dtype, n=128, hidden=(50,), features=90, batch=batch, alpha=alpha
+    )
     problem.rule = rule_of(optimizer, **constants)
     problem.X[:127] = sparse(np.random.RandomState(1), (127, 90), 0.05, dtype)
     problem.X[:127, 3] = 0
@@ -183,7 +185,7 @@ def test_a_weight_that_overflows_within_an_epoch_is_seen_at_the_next_step(clips,
     """Decay makes it infinite, although its feature is 0 in all rows: the losses become NaN."""
     rule = dict(weight_decay=300.0, **clips)
     full, left_out = (
-        trained(n, size, np.float64, "sgd", weight=1.7e308, **rule) for n in (127, 128)
+        trained(n, size, np.float64, "sgd", weight=1.7e308, alpha=0.0, **rule) for n in (127, 128)
     )
     assert np.isnan(full[2][0])
     for one, other in zip(full, left_out, strict=True):
