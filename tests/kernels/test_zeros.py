@@ -182,8 +182,11 @@ def test_training_has_the_bits_of_the_full_loops(optimizer, constants, dtype, si
 @pytest.mark.parametrize("size", [1, 2])
 @pytest.mark.parametrize("clips", [{}, {"clip_norm": 1e300}])
 def test_a_weight_that_overflows_within_an_epoch_is_seen_at_the_next_step(clips, size):
-    """Decay makes it infinite, although its feature is 0 in all rows: the losses become NaN."""
-    rule = dict(weight_decay=300.0, **clips)
+    """Decay makes it infinite, although its feature is 0 in all rows: the losses become NaN.
+
+    There are two steps: at a third one the norm of the gradient would tell, where it is clipped.
+    """
+    rule = dict(weight_decay=300.0, batch=70, **clips)
     full, left_out = (
         trained(n, size, np.float64, "sgd", weight=1.7e308, alpha=0.0, **rule) for n in (127, 128)
     )
