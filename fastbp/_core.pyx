@@ -103,7 +103,7 @@ from fastbp.kernels.scratch cimport (
     own_products,
 )
 from fastbp.kernels.walk cimport Layer, Walk
-from fastbp.kernels.zeros cimport keep_if_finite, look_for_zeros
+from fastbp.kernels.zeros cimport decide_on_zeros, keep_if_finite, look_for_zeros
 
 cdef extern from "team.h" nogil:
     enum: team_stop, team_leave, team_abort, team_words
@@ -306,8 +306,7 @@ def loss_gradient(program, floating[::1] params, floating[::1] grads, floating[:
     if walk.rank == 0:
         tally[0] = tally[1] = 0
     with nogil:
-        look_for_zeros(&walk, <const floating*>&params[0])
-        keep_if_finite(&walk, <const floating*>&params[0])
+        decide_on_zeros(&walk, <const floating*>&params[0])
         before = flush_to_zero()
         gradient_rank(&walk, &params[0], &tally[0])
         flush_restore(before)
@@ -322,8 +321,7 @@ cdef bint predict_blocks(Walk* walk, const floating* params, floating* out, int 
     cdef const Layer* last = walk.plan + walk.layers - 1
     cdef Py_ssize_t K = last.fan_out
     cdef bint finite = True
-    look_for_zeros(walk, params)
-    keep_if_finite(walk, params)
+    decide_on_zeros(walk, params)
     fill_registers(walk, params)
     for k in range((walk.samples + walk.batch - 1) // walk.batch):
         first = k * walk.batch
@@ -401,8 +399,7 @@ def validate(program, const floating[::1] params, floating[::1] scratch, samples
     if out.shape[0] != walk.samples or K != last.fan_out or losses_b.shape[0] != walk.samples:
         raise ValueError("the output does not fit")
     with nogil:
-        look_for_zeros(&walk, &params[0])
-        keep_if_finite(&walk, &params[0])
+        decide_on_zeros(&walk, &params[0])
         fill_registers(&walk, &params[0])
         for k in range((walk.samples + walk.batch - 1) // walk.batch):
             first = k * walk.batch

@@ -223,30 +223,35 @@ INLINE void F(panel_of)(const int vectors, const int a_trans, REAL *c, ptrdiff_t
 #undef TILES
 }
 
+/* panel_of for a width and a form that are no constants. */
+#define PANEL(vectors, a_trans, k, lists) \
+    F(panel_of)(vectors, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail, lists)
+#define PANELS(k, lists)                                \
+    if (a_trans) {                                      \
+        if (vectors == 1) PANEL(1, 1, k, lists);        \
+        else if (vectors == 2) PANEL(2, 1, k, lists);   \
+        else PANEL(3, 1, k, lists);                     \
+    } else {                                            \
+        if (vectors == 1) PANEL(1, 0, k, lists);        \
+        else if (vectors == 2) PANEL(2, 0, k, lists);   \
+        else PANEL(3, 0, k, lists);                     \
+    }
+
 static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,
                      const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
                      ptrdiff_t init_step, int tail) {
-#define PANEL(vectors, a_trans) \
-    F(panel_of)(vectors, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail, NULL)
 #define ROW(vectors) \
     F(tile)(1, vectors, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail, NULL)
-    if (a_trans) {
-        if (vectors == 1) PANEL(1, 1);
-        else if (vectors == 2) PANEL(2, 1);
-        else PANEL(3, 1);
-    } else {
-        if (vectors == 1) PANEL(1, 0);
-        else if (vectors == 2) PANEL(2, 0);
-        else if (vectors == 3) PANEL(3, 0);
-        else if (vectors == 4) ROW(4);
-        else if (vectors == 5) ROW(5);
-        else ROW(6);
-    }
+    if (vectors == 4) ROW(4);
+    else if (vectors == 5) ROW(5);
+    else if (vectors == 6) ROW(6);
+    else PANELS(k, NULL)
 #undef ROW
-#undef PANEL
 }
 
 #include "lists.h"
+#undef PANELS
+#undef PANEL
 
 /* to[i][l] := from[l][i] for i < depth, l < rows; zeros for the other l. In registers: at distance
    h = 1, 2, 4, ... the off-diagonal halves of every 2h x 2h square change places. */

@@ -92,8 +92,7 @@ def kernel_zeros(program, const floating[::1] params, x):
     bind_x(&walk, &params[0], x)
     if params.shape[0] != walk.size_params:
         raise ValueError(f"the plan has {walk.size_params} parameters, not {params.shape[0]}")
-    look_for_zeros(&walk, &params[0])
-    keep_if_finite(&walk, &params[0])
+    decide_on_zeros(&walk, &params[0])
     return walk.zeros_in_rows != 0, walk.zeros_in_columns != 0
 
 

@@ -12,18 +12,7 @@ static void F(listed_panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, co
                             ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m,
                             const REAL *init, ptrdiff_t init_step, int tail,
                             const uint8_t *lists) {
-#define PANEL(vectors, a_trans) \
-    F(panel_of)(vectors, a_trans, c, ldc, a, lda, b, ldb, m, 0, init, init_step, tail, lists)
-    if (a_trans) {
-        if (vectors == 1) PANEL(1, 1);
-        else if (vectors == 2) PANEL(2, 1);
-        else PANEL(3, 1);
-    } else {
-        if (vectors == 1) PANEL(1, 0);
-        else if (vectors == 2) PANEL(2, 0);
-        else PANEL(3, 0);
-    }
-#undef PANEL
+    PANELS(0, lists)
 }
 
 /* The lists of the tiles of m rows of a, k numbers each. */

@@ -16,8 +16,8 @@ cdef extern from "gemm.h" nogil:
 cdef enum:
     SAMPLED_TILES = 16      # that are looked at
     ROWS_OF_A_TILE = 128    # of X for each of them, so that the look costs little
-    # In percent: places that are left, at most. Measured on AVX2 (benchmarks/zeros.py): from 75 on,
-    # or 50 in a narrow layer, the loop over lists takes as long as the full one.
+    # In percent: places that are left, at most. On AVX2 the loop over lists took as long as the
+    # full one from 60 to 85 on, and from 30 to 60 on in a narrow layer (benchmarks/zeros.py).
     MOST_PLACES = 65
     MOST_PLACES_NARROW = 40
     NARROW = 32             # a layer of fewer units, whose products hide less of the lists
@@ -59,3 +59,9 @@ cdef inline void keep_if_finite(Walk* walk, const floating* params) noexcept nog
     if walk.zeros_in_rows:
         walk.zeros_in_rows = all_finite(params + walk.plan.weight,
                                         walk.plan.fan_in * walk.plan.fan_out)
+
+
+cdef inline void decide_on_zeros(Walk* walk, const floating* params) noexcept nogil:
+    """Both, where there is no order."""
+    look_for_zeros(walk, params)
+    keep_if_finite(walk, params)
