@@ -50,6 +50,23 @@ def now():
     return np.array((perf_counter(), process_time()))
 
 
+def done(times, result, **more):
+    """What a turn returns, of one difference of two `now()`, or of a list of them."""
+    seconds, cpu_seconds = np.atleast_2d(times).T.tolist()
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "result": float(result), **more}
+
+
+def timed(work, **more):
+    """A turn of a function that returns the final loss and maybe a number of iterations."""
+
+    def turn():
+        begin = now()
+        loss, iterations = work()
+        return done(now() - begin, loss, iterations=iterations, **more)
+
+    return turn
+
+
 def calls(predict, X, repeats=None):
     """A turn of `repeats` calls `predict(X)`; by default enough to hide the cost of the clock."""
     predict(X)
@@ -62,8 +79,6 @@ def calls(predict, X, repeats=None):
         start = now()
         for _ in range(repeats):
             P = predict(X)
-        seconds, cpu_seconds = (now() - start) / repeats
-        result = float(P.max(axis=1).mean())
-        return {"seconds": [seconds], "cpu_seconds": [cpu_seconds], "result": result}
+        return done((now() - start) / repeats, P.max(axis=1).mean())
 
     return turn

@@ -12,7 +12,7 @@ import numpy as np
 import workloads as w
 from sklearn.exceptions import ConvergenceWarning
 
-from peers import calls, now
+from peers import calls, done, now
 
 
 class Clock(np.random.RandomState):
@@ -64,12 +64,8 @@ def epochs(workload, X, y, make):
         ).fit(X, y)
         if not len(clock.ticks) == estimator.n_iter_ == workload.epochs + 1:
             raise RuntimeError(f"{len(clock.ticks)} orders drawn in {estimator.n_iter_} epochs")
-        seconds, cpu_seconds = np.diff(clock.ticks, axis=0).T / workload.steps
-        return {
-            "seconds": list(seconds),
-            "cpu_seconds": list(cpu_seconds),
-            "result": estimator.loss_curve_[workload.epochs - 1],
-        }
+        times = np.diff(clock.ticks, axis=0) / workload.steps
+        return done(times, estimator.loss_curve_[workload.epochs - 1])
 
     return turn
 
@@ -81,13 +77,7 @@ def fit(workload, X, y, make):
         estimator = make(max_iter=workload.epochs, random_state=0, **stop)
         start = now()
         estimator.fit(X, y)
-        seconds, cpu_seconds = now() - start
-        return {
-            "seconds": [seconds],
-            "cpu_seconds": [cpu_seconds],
-            "result": estimator.loss_,
-            "iterations": estimator.n_iter_,
-        }
+        return done(now() - start, estimator.loss_, iterations=estimator.n_iter_)
 
     return turn
 

@@ -18,7 +18,7 @@ import workloads as w
 from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize
 
-from peers import now
+from peers import done, now, timed
 
 WHOLE = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=2000000000"
 ACTIVATIONS = {"relu": jax.nn.relu, "logistic": jax.nn.sigmoid, "tanh": jnp.tanh}
@@ -126,26 +126,7 @@ def epochs(workload, X, y, way):
             random.shuffle(order)
             params, state, loss = jax.block_until_ready(run(params, state, order, X, y))
             times.append((now() - begin) / workload.steps)
-        seconds, cpu_seconds = np.transpose(times)
-        return {
-            "seconds": list(seconds),
-            "cpu_seconds": list(cpu_seconds),
-            "result": float(loss),
-            "compile_seconds": compile_seconds,
-        }
-
-    return turn
-
-
-def timed(work, **more):
-    """A turn of a function that returns the final loss and maybe a number of iterations."""
-
-    def turn():
-        begin = now()
-        loss, iterations = work()
-        seconds, cpu_seconds = now() - begin
-        done = {"result": float(loss), "iterations": iterations}
-        return {"seconds": [seconds], "cpu_seconds": [cpu_seconds], **done, **more}
+        return done(times, loss, compile_seconds=compile_seconds)
 
     return turn
 

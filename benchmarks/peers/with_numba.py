@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import workloads as w
 
-from peers import calls, now
+from peers import calls, done, now
 
 compiled = numba.njit(fastmath=True, error_model="numpy", boundscheck=False)
 # tanh(x) = x P(x^2) / Q(x^2) for |x| < 7.9: the coefficients that Eigen has, to about 1e-7.
@@ -377,13 +377,7 @@ def prepare(workload, X, y, way):
             random.shuffle(order)
             loss = epoch(X, y, order, *arrays, i * workload.steps, *scratch)
             times.append((now() - begin) / workload.steps)
-        seconds, cpu_seconds = np.transpose(times)
-        return {
-            "seconds": list(seconds),
-            "cpu_seconds": list(cpu_seconds),
-            "result": loss,
-            "compile_seconds": compile_seconds,
-        }
+        return done(times, loss, compile_seconds=compile_seconds)
 
     return turn
 

@@ -3,11 +3,13 @@
 Arrays are made once, and every operation writes into one of them. relu and softmax only.
 """
 
+from functools import partial
+
 import numpy as np
 import workloads as w
 from scipy.optimize import minimize
 
-from peers import calls, now
+from peers import calls, timed
 
 
 def views(flat, layers):
@@ -92,15 +94,7 @@ def prepare(workload, X, y, way):
         net = Net(workload, workload.rows, X.dtype)
         return calls(net.forward, X[: workload.rows])
     work = {"lbfgs": lbfgs, "adam": fit}[workload.solver]
-
-    def turn():
-        begin = now()
-        loss, iterations = work(workload, X, y)
-        seconds, cpu_seconds = now() - begin
-        done = {"result": float(loss), "iterations": iterations}
-        return {"seconds": [seconds], "cpu_seconds": [cpu_seconds], **done}
-
-    return turn
+    return timed(partial(work, workload, X, y))
 
 
 def fit(workload, X, y):

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import workloads as w
 
-from peers import now
+from peers import done, now
 
 ACTIVATIONS = {"relu": tf.nn.relu, "logistic": tf.sigmoid, "tanh": tf.tanh}
 
@@ -111,12 +111,6 @@ def prepare(workload, X, y, way):
             params, state, loss = epoch(params, state, t, tf.constant(order))
             loss = float(loss)  # waits for the epoch
             times.append((now() - begin) / workload.steps)
-        seconds, cpu_seconds = np.transpose(times)
-        return {
-            "seconds": list(seconds),
-            "cpu_seconds": list(cpu_seconds),
-            "result": loss,
-            "compile_seconds": compile_seconds,
-        }
+        return done(times, loss, compile_seconds=compile_seconds)
 
     return turn

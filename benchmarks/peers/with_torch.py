@@ -6,7 +6,7 @@ import workloads as w
 from torch import nn
 from torch.nn import functional
 
-from peers import calls, now
+from peers import calls, done, now
 
 ACTIVATIONS = {"relu": nn.ReLU, "logistic": nn.Sigmoid, "tanh": nn.Tanh}
 LOSSES = {
@@ -60,8 +60,7 @@ def prepare(workload, X, y, way):
                 total += loss.detach() * len(rows)
             result = float(total) / n
             times.append((now() - begin) / workload.steps)
-        seconds, cpu_seconds = np.transpose(times)
-        return {"seconds": list(seconds), "cpu_seconds": list(cpu_seconds), "result": result}
+        return done(times, result)
 
     return turn
 
