@@ -45,17 +45,17 @@ cdef inline void affine_backward_rows(floating* da_bi, const floating* delta_bo,
 
 
 cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, Py_ssize_t fan_in,
-                                         const floating* delta_bo, Py_ssize_t B, Py_ssize_t I,
-                                         Py_ssize_t O, bint add, bint zeros,
-                                         floating* scratch) noexcept nogil:
+                                         const floating* delta_bo, const floating* packed,
+                                         Py_ssize_t B, Py_ssize_t I, Py_ssize_t O, bint add,
+                                         bint zeros, floating* scratch) noexcept nogil:
     """dw := a^T delta (added to dw if `add`), for I of the fan_in columns of a.
 
-    zeros: whether a has many, and delta is finite.
+    packed: delta as `pack_rows` leaves it, or NULL. zeros: whether a has many, and delta is finite.
     """
     cdef Py_ssize_t i, o
     cdef floating a
     if B > 1:
-        matmul_tn(dw_io, a_bi, fan_in, delta_bo, I, O, B, add, zeros, scratch)
+        matmul_tn(dw_io, a_bi, fan_in, delta_bo, packed, I, O, B, add, zeros, scratch)
         return
     if add:
         for i in range(I):

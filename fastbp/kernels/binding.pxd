@@ -434,7 +434,7 @@ cdef inline int check_scratch_size(const Walk* walk, Use use, Py_ssize_t batch) 
     cdef double rows = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
     cdef double of_rank = walk.size_params + registers_before(&walk.program,
                                                               walk.program.n_tapes)
-    if rows * (walk.plan[0].fan_in + 4.0 * walk.widths) + walk.size * of_rank > MOST_NUMBERS:
+    if rows * (walk.plan[0].fan_in + 5.0 * walk.widths) + walk.size * of_rank > MOST_NUMBERS:
         raise OverflowError(f"the scratch of {walk.size} ranks for batches of {batch} would be "
                             f"larger than {MOST_NUMBERS} numbers")
     return 0

@@ -19,7 +19,13 @@ from fastbp.kernels.optimizers cimport (
     sum_of_squares,
     whole_step,
 )
-from fastbp.kernels.scratch cimport batch_input, layer_rows, own_products, slice_rows
+from fastbp.kernels.scratch cimport (
+    batch_input,
+    layer_rows,
+    own_products,
+    packed_deltas,
+    slice_rows,
+)
 from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "team.h" nogil:
@@ -114,7 +120,8 @@ cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* 
     else:
         return
     affine_backward_weights(dw_io, a_bi + slice.top, layer.fan_in,
-                            layer_rows(walk, dw_io, walk.deltas, layer, 0), rows, slice.rows,
+                            layer_rows(walk, dw_io, walk.deltas, layer, 0),
+                            packed_deltas(walk, dw_io, layer, rows), rows, slice.rows,
                             layer.fan_out, add, zeros and layer == walk.plan,
                             own_products(walk, dw_io))
 

@@ -16,6 +16,10 @@
    along k instead, and an element is as many interleaved chains as 64 bytes have numbers; or, if a is
    transposed, along the rows of c, which keeps the one chain.
 
+   The rows of wide matrices lie on many pages and compete for few places of the first cache. There a
+   and b are copied: b in panels of a tile's width, a in groups of a tile's rows, block by block of k.
+   What several products share is packed so only once, by gemm_pack.
+
    Copies of blocks lie in scratch memory of the caller: gemm_scratch says how much. The stack of a
    thread may be small.
 
@@ -66,15 +70,17 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
    each from its beginning to its end, as the processor fetches ahead. */
 #define STREAMS 8
 #define STREAM_STRIDE 4096 /* for rows of b of at least so many bytes */
-/* Rows that are COPY_STRIDE bytes or more apart fall on few cache sets and on many pages. Then blocks of
-   b are copied if they serve at least COPY_ROWS rows of c, and columns of a, COPY_COLUMNS at a time, if
-   they serve at least COPY_PANELS panels. */
-#define COPY_STRIDE 2048
+/* Rows that are FAR_STRIDE bytes or more apart fall on few cache sets and on many pages. Then blocks of
+   b are copied, COPIED_PANELS at a time, if they serve at least COPY_ROWS rows of c; and blocks of a,
+   GROUP rows at a time, if they serve at least COPY_PANELS panels. */
+#define FAR_STRIDE 2048
 #define COPY_ROWS 128
 #define COPY_LISTED 64
 #define COPY_PANELS 8
-#define COPY_COLUMNS ((int)(256 / sizeof(REAL)))
-#define COPY_BLOCK 64
+#define COPIED_PANELS 4
+#define COPIED_ROWS 4
+#define COPIED_AHEAD 16
+#define GROUP (LANES < TILE_ROWS ? TILE_ROWS : LANES)
 /* The list of a tile: its length, then numbers of one byte, since blocks of k are not longer than 256.
    They are written eight at a time. */
 #define LIST_HEAD 8
@@ -131,8 +137,14 @@ static inline void gemm_start(void) {}
 #define NO_TILES(REAL)                                                                             \
     static inline void gemm_##REAL(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,           \
                                    int a_trans, const REAL *b, ptrdiff_t ldb, int b_trans,         \
-                                   ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *init,        \
-                                   ptrdiff_t init_step, int zeros, REAL *scratch) {}               \
+                                   const REAL *packed, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,      \
+                                   const REAL *init, ptrdiff_t init_step, int zeros,               \
+                                   REAL *scratch) {}                                               \
+    static inline ptrdiff_t gemm_packed_##REAL(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {            \
+        return 0;                                                                                  \
+    }                                                                                              \
+    static inline void gemm_pack_##REAL(REAL *packed, const REAL *b, ptrdiff_t n, ptrdiff_t k,     \
+                                        ptrdiff_t top, ptrdiff_t rows) {}                          \
     static inline ptrdiff_t gemm_scratch_##REAL(ptrdiff_t lda, int a_trans, ptrdiff_t ldb,         \
                                                 int b_trans, ptrdiff_t m, ptrdiff_t n,             \
                                                 ptrdiff_t k, int zeros) {                          \
@@ -295,6 +307,37 @@ static void F(pack)(REAL *packed, int width, const REAL *b, ptrdiff_t ldb, int b
     }
 }
 
+/* Whether rows of a matrix fall on few cache sets and on many pages. */
+INLINE int F(is_far)(ptrdiff_t ld) { return ld * (ptrdiff_t)sizeof(REAL) >= FAR_STRIDE; }
+
+/* The first column of panel p of so many, which share the vectors. */
+INLINE ptrdiff_t F(left_of)(ptrdiff_t p, ptrdiff_t panels, ptrdiff_t vectors) {
+    return p * vectors / panels * LANES;
+}
+
+/* The panels from `first` up to `last` of op(b), n columns of it from the first panel on, one behind
+   the other. Each has room for `height` rows; k are written from the row `top` on. */
+static void F(pack_panels)(REAL *packed, ptrdiff_t height, ptrdiff_t top, ptrdiff_t first,
+                           ptrdiff_t last, ptrdiff_t panels, ptrdiff_t vectors, const REAL *b,
+                           ptrdiff_t ldb, int b_trans, ptrdiff_t n, ptrdiff_t k) {
+    const ptrdiff_t start = F(left_of)(first, panels, vectors);
+    const ptrdiff_t all = F(left_of)(last, panels, vectors) - start, right = n < all ? n : all;
+    const int far = !b_trans && F(is_far)(ldb);
+    const ptrdiff_t rows = far ? COPIED_ROWS : k;
+    for (ptrdiff_t i = 0; i < k; i += rows) {
+        for (ptrdiff_t r = i + COPIED_AHEAD; far && r < i + COPIED_AHEAD + rows && r < k; r++)
+            for (ptrdiff_t j = 0; j < right; j += 64 / sizeof(REAL))
+                __builtin_prefetch(b + r * ldb + j); /* rows on other pages are not foreseen */
+        for (ptrdiff_t p = first; p < last; p++) {
+            const ptrdiff_t left = F(left_of)(p, panels, vectors) - start;
+            const ptrdiff_t width = F(left_of)(p + 1, panels, vectors) - start - left;
+            F(pack)(packed + left * height + (top + i) * width, (int)width,
+                    b + (b_trans ? left * ldb + i : i * ldb + left), ldb, b_trans,
+                    n - left < width ? n - left : width, k - i < rows ? k - i : rows);
+        }
+    }
+}
+
 #include "few_columns.h"
 
 /* How many columns at the end of c are left to gemm_few. */
@@ -306,55 +349,32 @@ INLINE int F(few_columns)(int a_trans, ptrdiff_t ldb, int b_trans, ptrdiff_t n, 
 }
 
 /* Whether blocks of b are copied. A list walks through them in leaps, which no processor foresees. */
-INLINE int F(copies_b)(ptrdiff_t ldb, int b_trans, ptrdiff_t m, int in_leaps) {
-    return b_trans || (m >= COPY_LISTED && in_leaps)
-           || (m >= COPY_ROWS && ldb * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE);
+INLINE int F(copies_b)(ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, int in_leaps) {
+    return b_trans || (m >= COPY_LISTED && in_leaps) || (!MASKED && m > 1 && n % LANES)
+           || (m >= COPY_ROWS && F(is_far)(ldb));
 }
 
-/* Whether columns of a are copied. */
-INLINE int F(copies_a)(ptrdiff_t lda, int a_trans, ptrdiff_t panels) {
-    return a_trans && panels >= COPY_PANELS && lda * (ptrdiff_t)sizeof(REAL) >= COPY_STRIDE;
+/* Whether blocks of a are copied. */
+INLINE int F(copies_a)(ptrdiff_t lda, ptrdiff_t m, ptrdiff_t panels) {
+    return m > 1 && panels >= COPY_PANELS && F(is_far)(lda);
 }
 
 /* Numbers of scratch that are enough for gemm, with up to m rows and k terms. */
 INLINE ptrdiff_t F(gemm_scratch)(ptrdiff_t lda, int a_trans, ptrdiff_t ldb, int b_trans, ptrdiff_t m,
                                  ptrdiff_t n, ptrdiff_t k, int zeros) {
-    const ptrdiff_t vectors = (n + LANES - 1) / LANES;
+    const ptrdiff_t vectors = (n + LANES - 1) / LANES, most = COPIED_PANELS * TILE_VECTORS;
+    const ptrdiff_t depth = k < PACK_BLOCK ? k : PACK_BLOCK;
     ptrdiff_t numbers = 0;
     if (!a_trans && !b_trans && ldb > 1 && m > 1 && F(few_columns)(0, ldb, 0, n, k))
         numbers = FEW_COLUMNS * DOT_BLOCK;
-    if (F(copies_b)(ldb, b_trans, m, zeros && MASKED && !a_trans) || (!MASKED && m > 1)) {
-        const ptrdiff_t packed = (k < PACK_BLOCK ? k : PACK_BLOCK) * LANES
-                                 * (vectors < TILE_VECTORS ? vectors : TILE_VECTORS);
+    if (F(copies_b)(ldb, b_trans, m, n, zeros && MASKED && !a_trans)) {
+        const ptrdiff_t packed = depth * LANES * (vectors < most ? vectors : most);
         if (packed > numbers) numbers = packed;
     }
-    if (F(copies_a)(lda, a_trans, (vectors + TILE_VECTORS - 1) / TILE_VECTORS))
-        numbers += COPY_BLOCK * COPY_COLUMNS;
+    if (F(copies_a)(lda, m, (vectors + TILE_VECTORS - 1) / TILE_VECTORS))
+        numbers += (m + GROUP) * depth;
     if (zeros && MASKED) numbers += BYTES_OF_LISTS(m) / (ptrdiff_t)sizeof(REAL);
     return numbers ? numbers + (ptrdiff_t)(TILE_BYTES / sizeof(REAL)) : 0;
-}
-
-static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
-                    ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
-                    const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch);
-
-/* gemm with a transposed, on copies of blocks of a. */
-static NOINLINE void F(gemm_copied)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b,
-                           ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *init,
-                           ptrdiff_t init_step, int zeros, REAL *scratch) {
-    REAL *const copy = scratch, *const rest = scratch + COPY_BLOCK * COPY_COLUMNS;
-    for (ptrdiff_t i = 0; i < m; i += COPY_COLUMNS) {
-        const ptrdiff_t rows = m - i < COPY_COLUMNS ? m - i : COPY_COLUMNS;
-        for (ptrdiff_t top = 0; top < k; top += COPY_BLOCK) {
-            const ptrdiff_t depth = k - top < COPY_BLOCK ? k - top : COPY_BLOCK;
-            for (ptrdiff_t l = 0; l < depth; l++)
-                memcpy(copy + l * COPY_COLUMNS, a + (top + l) * lda + i, rows * sizeof(REAL));
-            if (top) F(gemm)(c + i * ldc, ldc, copy, COPY_COLUMNS, 1, b + top * ldb, ldb, 0, rows, n,
-                             depth, c + i * ldc, ldc, zeros, rest);
-            else F(gemm)(c + i * ldc, ldc, copy, COPY_COLUMNS, 1, b, ldb, 0, rows, n, depth,
-                         init ? init + i * init_step : NULL, init_step, zeros, rest);
-        }
-    }
 }
 
 /* One row of a and few columns: one panel, or dot products. 0 if that is not enough. */
@@ -365,13 +385,6 @@ INLINE int F(row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t ldb, ptrdiff_
     if (few) F(dots)(few, c, n, a, k, b, ldb, 1, k, init, 0);
     else F(panel)(wide, 0, c, n, a, k, b, ldb, 1, k, init, 0, (int)(n - (wide - 1) * LANES));
     return 1;
-}
-
-/* c := init + a b for one row. */
-INLINE void F(gemm_row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t n, ptrdiff_t k,
-                        const REAL *init, REAL *scratch) {
-    if (!F(row)(c, a, b, n, n, k, init))
-        F(gemm)(c, n, a, k, 0, b, n, 0, 1, n, k, init, 0, 0, scratch);
 }
 
 /* c := a b^T of m and n numbers: each element is one product. Fewer columns than a vector has. */
@@ -398,12 +411,36 @@ static void F(outer)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t m, ptrdiff
     }
 }
 
+/* The first address from `memory` on that vectors may have. */
+INLINE REAL *F(aligned)(const REAL *memory) {
+    return (REAL *)(((uintptr_t)memory + TILE_BYTES - 1) & ~(uintptr_t)(TILE_BYTES - 1));
+}
+
+/* Numbers that b (k, n) takes when it is packed for products of m rows in all with a transposed; 0 if
+   that does not pay. */
+INLINE ptrdiff_t F(gemm_packed)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
+    const ptrdiff_t vectors = (n + LANES - 1) / LANES;
+    if (m < COPY_ROWS || !F(is_far)(n)) return 0;
+    return (vectors * k + 1) * LANES;
+}
+
+/* Pack `rows` rows of b from the row `top` on, of k in all. */
+static NOINLINE void F(gemm_pack)(REAL *packed, const REAL *b, ptrdiff_t n, ptrdiff_t k,
+                                  ptrdiff_t top, ptrdiff_t rows) {
+    const int few = F(few_columns)(1, n, 0, n, k);
+    const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
+    const ptrdiff_t panels = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
+    F(pack_panels)(F(aligned)(packed), k, top, 0, panels, panels, vectors, b + top * n, n, 0, n - few,
+                   rows);
+}
+
 /* c (m, n; rows ldc apart) := init + op(a) op(b). a is (m, k), or (k, m) if transposed; b is (k, n),
-   or (n, k), but not both transposed. init: NULL for zeros; rows init_step apart, 0 for one row used
-   for all. zeros: whether a has many, and b is finite. scratch: of any alignment. */
+   or (n, k), but not both transposed. packed: b as gemm_pack leaves it, or NULL. init: NULL for zeros;
+   rows init_step apart, 0 for one row used for all. zeros: whether a has many, and b is finite.
+   scratch: of any alignment. */
 static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
-                    ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
-                    const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch) {
+                    ptrdiff_t ldb, int b_trans, const REAL *packed, ptrdiff_t m, ptrdiff_t n,
+                    ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch) {
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
     if (m == 1 && !a_trans && !b_trans && !zeros && F(row)(c, a, b, ldb, n, k, init)) return;
     const int few = F(few_columns)(a_trans, ldb, b_trans, n, k);
@@ -411,59 +448,80 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     const ptrdiff_t most_vectors =
         m == 1 && !a_trans && !b_trans && !zeros ? MOST_IN_ROW : TILE_VECTORS;
     const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
-    scratch = (REAL *)(((uintptr_t)scratch + TILE_BYTES - 1) & ~(uintptr_t)(TILE_BYTES - 1));
-    if (F(copies_a)(lda, a_trans, panels)) {
-        F(gemm_copied)(c, ldc, a, lda, b, ldb, m, n, k, init, init_step, zeros, scratch);
-        return;
-    }
     zeros = zeros && MASKED;
-    const int copy_b = F(copies_b)(ldb, b_trans, m, zeros && !a_trans);
+    scratch = F(aligned)(scratch);
     uint8_t *const lists = (uint8_t *)scratch;
     if (zeros) scratch += BYTES_OF_LISTS(m) / sizeof(REAL);
     if (few) {
-        const ptrdiff_t left = n - few;
-        F(gemm_few)(few, c + left, ldc, a, lda, a_trans, b + left * (b_trans ? ldb : 1), ldb, b_trans,
-                    m, k, init ? init + left : NULL, init_step, scratch);
-        if (!left) return;
+        n -= few;
+        F(gemm_few)(few, c + n, ldc, a, lda, a_trans, b + n * (b_trans ? ldb : 1), ldb, b_trans, m, k,
+                    init ? init + n : NULL, init_step, scratch);
+        if (!n) return;
     }
+    const int copy_b = !packed && F(copies_b)(ldb, b_trans, m, n, zeros && !a_trans);
+    const int copy_a = F(copies_a)(lda, m, panels), trans = copy_a || a_trans;
     const int in_streams = m == 1 && ldb * (ptrdiff_t)sizeof(REAL) >= STREAM_STRIDE;
-    const ptrdiff_t block = copy_b ? PACK_BLOCK : in_streams ? STREAMS : K_BLOCK;
+    const ptrdiff_t block = copy_a || copy_b ? PACK_BLOCK : in_streams ? STREAMS : K_BLOCK;
     const ptrdiff_t blocks = (k + block - 1) / block;
     const ptrdiff_t most = blocks > 1 ? (k + blocks - 1) / blocks : k;
+    packed = packed ? F(aligned)(packed) : NULL;
+    const ptrdiff_t together = F(is_far)(ldb) ? COPIED_PANELS : 1; /* panels that are copied */
+    const ptrdiff_t groups = (m + GROUP - 1) / GROUP;
+    const ptrdiff_t group = copy_a ? GROUP : m, a_step = copy_a ? GROUP : lda;
+    REAL *const a_copy = scratch, *const b_copy = scratch + (copy_a ? groups * GROUP * most : 0);
     ptrdiff_t top = 0;
     do {
         const ptrdiff_t depth = k - top < most ? k - top : most;
-        const REAL *a_k = a + (a_trans ? top * lda : top);
-        ptrdiff_t left = 0;
+        const REAL *const a_k = a + (a_trans ? top * lda : top);
+        const REAL *const b_k = b + (b_trans ? top : top * ldb), *copied = b_copy;
 #if MASKED
         if (zeros) (a_trans ? F(list_columns) : F(list_rows))(lists, a_k, lda, m, depth);
 #endif
+        if (copy_a)
+            F(pack_panels)(a_copy, depth, 0, 0, groups, groups, groups * (GROUP / LANES), a_k, lda,
+                           !a_trans, m, depth);
         for (ptrdiff_t p = 0; p < panels; p++) {
-            const int wide = (int)((p + 1) * vectors / panels - p * vectors / panels);
-            const ptrdiff_t right = n - few - left;
-            const ptrdiff_t width = right < wide * LANES ? right : wide * LANES;
-            const int tail = (int)(width - (wide - 1) * LANES);
-            const REAL *b_k = b + (b_trans ? left * ldb + top : top * ldb + left);
+            const ptrdiff_t left = F(left_of)(p, panels, vectors);
+            const ptrdiff_t width = F(left_of)(p + 1, panels, vectors) - left, right = n - left;
+            const int tail = (int)(right < width ? right - width + LANES : LANES);
+            const REAL *panel = b_k + (b_trans ? left * ldb : left);
             ptrdiff_t b_step = ldb;
-            if (copy_b || (!MASKED && tail < LANES && m > 1)) {
-                F(pack)(scratch, wide * LANES, b_k, ldb, b_trans, width, depth);
-                b_k = scratch;
-                b_step = wide * LANES;
+            if (copy_b && p % together == 0) {
+                const ptrdiff_t end = panels - p < together ? panels : p + together;
+                F(pack_panels)(b_copy, depth, 0, p, end, panels, vectors, panel, ldb, b_trans, right,
+                               depth);
+                copied = b_copy;
             }
+            if (packed) panel = packed + left * k + top * width;
+            if (copy_b) panel = copied, copied += width * depth;
+            if (packed || copy_b) b_step = width;
+            for (ptrdiff_t i = 0; i < m; i += group) {
+                const ptrdiff_t rows = m - i < group ? m - i : group;
+                const REAL *const from = init ? init + i * init_step + left : NULL;
+                const REAL *const a_i = copy_a ? a_copy + i * depth : a_k;
+                REAL *const to = c + i * ldc + left;
 #if MASKED
-            if (zeros)
-                F(listed_panel)(wide, a_trans, c + left, ldc, a_k, lda, b_k, b_step, m,
-                                init ? init + left : NULL, init_step, tail, lists);
-            else
+                if (zeros)
+                    F(listed_panel)((int)width / LANES, trans, to, ldc, a_i, a_step, panel, b_step,
+                                    rows, from, init_step, tail,
+                                    lists + i / TILE_ROWS * LIST_BYTES);
+                else
 #endif
-                F(panel)(wide, a_trans, c + left, ldc, a_k, lda, b_k, b_step, m, depth,
-                         init ? init + left : NULL, init_step, tail);
-            left += width;
+                    F(panel)((int)width / LANES, trans, to, ldc, a_i, a_step, panel, b_step, rows,
+                             depth, from, init_step, tail);
+            }
         }
         top += depth;
         init = c; /* the next block adds to the sums of this one */
         init_step = ldc;
     } while (top < k);
+}
+
+/* c := init + a b for one row. */
+INLINE void F(gemm_row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t n, ptrdiff_t k,
+                        const REAL *init, REAL *scratch) {
+    if (!F(row)(c, a, b, n, n, k, init))
+        F(gemm)(c, n, a, k, 0, b, n, 0, NULL, 1, n, k, init, 0, 0, scratch);
 }
 
 #undef F

@@ -19,13 +19,14 @@ cdef floating* start_of(floating[::1] scratch):
 
 def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:, ::1] c, str form,
                   floating[::1] scratch, const floating[::1] bias=None, bint add=False,
-                  bint zeros=False):
+                  bint zeros=False, floating[::1] packed=None):
     """c := bias + a b ('nn'), a b^T ('nt') or a^T b ('tn'; added to c if `add`).
 
-    zeros: whether zeros of a are left out.
+    zeros: whether zeros of a are left out. packed: what `kernel_pack` has filled, for 'tn'.
     """
     cdef Py_ssize_t m = c.shape[0], n = c.shape[1]
     cdef Py_ssize_t k = a.shape[0] if form == "tn" else a.shape[1]
+    cdef const floating* rows = NULL
     bind_backend()
     if scratch.shape[0] < matmul_scratch(form, m, n, k, zeros):
         raise ValueError("too little scratch")
@@ -35,8 +36,25 @@ def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:
     elif form == "nt":
         matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, NULL, start_of(scratch))
     else:
-        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], m, n, k, add, zeros,
+        if packed is not None:
+            if packed.shape[0] < matmul.packed_tn(MOST, n, k):
+                raise ValueError("too little room for packed rows")
+            rows = &packed[0]
+        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], rows, m, n, k, add, zeros,
                          start_of(scratch))
+
+
+def packed_size(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k):
+    """Numbers that b of a product 'tn' takes when it is packed; 0 if it is not."""
+    return matmul.packed_tn(m, n, k)
+
+
+def kernel_pack(const floating[:, ::1] b, floating[::1] packed, Py_ssize_t top, Py_ssize_t rows):
+    """Pack some rows of b, for products 'tn' of any number of rows."""
+    cdef Py_ssize_t n = b.shape[1], k = b.shape[0]
+    if not 0 <= top <= top + rows <= k or packed.shape[0] < matmul.packed_tn(MOST, n, k):
+        raise ValueError("rows are not b's, or too little room")
+    matmul.pack_rows(&packed[0], &b[0, 0], n, k, top, rows)
 
 
 def kernel_affine(const floating[:, ::1] a, const floating[:, ::1] w, const floating[::1] b,
@@ -59,8 +77,8 @@ def kernel_affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,
     if scratch.shape[0] < max(matmul.scratch_nt(B, I, O), matmul.scratch_tn(I, I, O, B, False)):
         raise ValueError("too little scratch")
     affine.affine_backward_rows(&da[0, 0], &delta[0, 0], &w[0, 0], B, I, O, start_of(scratch))
-    affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], B, I, O, add, False,
-                                   start_of(scratch))
+    affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], <floating*>NULL, B, I, O,
+                                   add, False, start_of(scratch))
     affine.affine_backward_bias(&db[0], &delta[0, 0], B, O, add)
 
 

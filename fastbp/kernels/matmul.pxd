@@ -25,13 +25,19 @@ cdef extern from "gemm.h" nogil:
     int matmul_native  # whether products go through the tiles, or through BLAS
     void gemm_start()  # once, before the first product
     void gemm_float(float* c, Py_ssize_t ldc, const float* a, Py_ssize_t lda, int a_trans,
-                    const float* b, Py_ssize_t ldb, int b_trans, Py_ssize_t m, Py_ssize_t n,
-                    Py_ssize_t k, const float* init, Py_ssize_t init_step, int zeros,
-                    float* scratch)
+                    const float* b, Py_ssize_t ldb, int b_trans, const float* packed,
+                    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* init,
+                    Py_ssize_t init_step, int zeros, float* scratch)
     void gemm_double(double* c, Py_ssize_t ldc, const double* a, Py_ssize_t lda, int a_trans,
-                     const double* b, Py_ssize_t ldb, int b_trans, Py_ssize_t m, Py_ssize_t n,
-                     Py_ssize_t k, const double* init, Py_ssize_t init_step, int zeros,
-                     double* scratch)
+                     const double* b, Py_ssize_t ldb, int b_trans, const double* packed,
+                     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* init,
+                     Py_ssize_t init_step, int zeros, double* scratch)
+    Py_ssize_t gemm_packed_float(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k)
+    Py_ssize_t gemm_packed_double(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k)
+    void gemm_pack_float(float* packed, const float* b, Py_ssize_t n, Py_ssize_t k,
+                         Py_ssize_t top, Py_ssize_t rows)
+    void gemm_pack_double(double* packed, const double* b, Py_ssize_t n, Py_ssize_t k,
+                          Py_ssize_t top, Py_ssize_t rows)
     Py_ssize_t gemm_scratch_float(Py_ssize_t lda, int a_trans, Py_ssize_t ldb, int b_trans,
                                   Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, int zeros)
     Py_ssize_t gemm_scratch_double(Py_ssize_t lda, int a_trans, Py_ssize_t ldb, int b_trans,
@@ -45,15 +51,15 @@ cdef extern from "gemm.h" nogil:
 
 
 cdef inline void tiles(floating* c_mn, const floating* a, Py_ssize_t lda, bint a_trans,
-                       const floating* b, Py_ssize_t ldb, bint b_trans, Py_ssize_t m,
-                       Py_ssize_t n, Py_ssize_t k, const floating* init, Py_ssize_t init_step,
-                       bint zeros, floating* scratch) noexcept nogil:
+                       const floating* b, Py_ssize_t ldb, bint b_trans, const floating* packed,
+                       Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const floating* init,
+                       Py_ssize_t init_step, bint zeros, floating* scratch) noexcept nogil:
     if floating is double:
-        gemm_double(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step, zeros,
-                    scratch)
+        gemm_double(c_mn, n, a, lda, a_trans, b, ldb, b_trans, packed, m, n, k, init, init_step,
+                    zeros, scratch)
     else:
-        gemm_float(c_mn, n, a, lda, a_trans, b, ldb, b_trans, m, n, k, init, init_step, zeros,
-                   scratch)
+        gemm_float(c_mn, n, a, lda, a_trans, b, ldb, b_trans, packed, m, n, k, init, init_step,
+                   zeros, scratch)
 
 
 cdef inline Py_ssize_t tiles_scratch(Py_ssize_t lda, bint a_trans, Py_ssize_t ldb, bint b_trans,
@@ -91,7 +97,8 @@ cdef inline void matmul_nn(floating* c_mn, const floating* a_mk, const floating*
     cdef Py_ssize_t r
     cdef floating one = 1
     if matmul_native:
-        tiles(c_mn, a_mk, k, False, b_kn, n, False, m, n, k, bias_n, 0, zeros, scratch)
+        tiles(c_mn, a_mk, k, False, b_kn, n, False, <floating*>NULL, m, n, k, bias_n, 0, zeros,
+              scratch)
         return
     for r in range(m):
         memcpy(c_mn + r * n, bias_n, n * sizeof(floating))
@@ -140,7 +147,8 @@ cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating*
         if m == 1 and k == 1:  # b is one row either way
             matmul_row(c_mn, a_mk, b_nk, n, k, bias_n, scratch)
         else:
-            tiles(c_mn, a_mk, k, False, b_nk, k, True, m, n, k, bias_n, 0, False, scratch)
+            tiles(c_mn, a_mk, k, False, b_nk, k, True, <floating*>NULL, m, n, k, bias_n, 0, False,
+                  scratch)
         return
     if bias_n != NULL:
         for r in range(m):
@@ -157,15 +165,16 @@ cdef inline Py_ssize_t scratch_nt(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noex
 
 
 cdef inline void matmul_tn(floating* c_mn, const floating* a_km, Py_ssize_t lda,
-                           const floating* b_kn, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, bint add,
-                           bint zeros, floating* scratch) noexcept nogil:
+                           const floating* b_kn, const floating* packed, Py_ssize_t m,
+                           Py_ssize_t n, Py_ssize_t k, bint add, bint zeros,
+                           floating* scratch) noexcept nogil:
     """c := a^T b, added to c if `add`; a is m columns of a matrix whose rows have length lda.
 
-    zeros: whether a has many, and b is finite.
+    packed: b as `pack_rows` leaves it, or NULL. zeros: whether a has many, and b is finite.
     """
     if matmul_native:
-        tiles(c_mn, a_km, lda, True, b_kn, n, False, m, n, k, c_mn if add else NULL, n, zeros,
-              scratch)
+        tiles(c_mn, a_km, lda, True, b_kn, n, False, packed, m, n, k, c_mn if add else NULL, n,
+              zeros, scratch)
     elif n == 1:
         gemv(c"N", m, k, a_km, lda, b_kn, 1, <floating>add, c_mn, 1)
     else:
@@ -176,3 +185,31 @@ cdef inline Py_ssize_t scratch_tn(Py_ssize_t lda, Py_ssize_t m, Py_ssize_t n, Py
                                   bint zeros) noexcept nogil:
     """Numbers of scratch for `matmul_tn` with up to m rows of c and k of b."""
     return tiles_scratch(lda, True, n, False, m, n, k, zeros)
+
+
+cdef inline Py_ssize_t packed_tn(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """Numbers that b of `matmul_tn` takes when it is packed, for products of m rows of c in all.
+
+    Of either dtype; 0 if that pays for none.
+    """
+    if not matmul_native:
+        return 0
+    return max(gemm_packed_float(m, n, k), gemm_packed_double(m, n, k))
+
+
+cdef inline bint is_packed(const floating* _, Py_ssize_t m, Py_ssize_t n,
+                           Py_ssize_t k) noexcept nogil:
+    """Whether it pays for this dtype."""
+    if floating is double:
+        return matmul_native and gemm_packed_double(m, n, k) > 0
+    else:
+        return matmul_native and gemm_packed_float(m, n, k) > 0
+
+
+cdef inline void pack_rows(floating* packed, const floating* b_kn, Py_ssize_t n, Py_ssize_t k,
+                           Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
+    """Pack `rows` rows of b from the row `top` on, for `matmul_tn`. Each rank may pack some."""
+    if floating is double:
+        gemm_pack_double(packed, b_kn, n, k, top, rows)
+    else:
+        gemm_pack_float(packed, b_kn, n, k, top, rows)

@@ -24,6 +24,7 @@ from fastbp.kernels.dropout cimport (
     relu_dropout_backward,
 )
 from fastbp.kernels.losses cimport gather_targets, loss_delta
+from fastbp.kernels.matmul cimport pack_rows
 from fastbp.kernels.scratch cimport (
     batch_input,
     drops,
@@ -31,6 +32,7 @@ from fastbp.kernels.scratch cimport (
     layer_rows,
     own_products,
     own_registers,
+    packed_deltas,
 )
 from fastbp.kernels.tape cimport TAPES, fill_constants, tape_activation, tape_loss
 from fastbp.kernels.walk cimport Layer, Walk
@@ -220,6 +222,20 @@ cdef inline void backward(const Walk* walk, const floating* params, Py_ssize_t t
         delta_bo = delta_bi
 
 
+cdef inline void pack_deltas(const Walk* walk, const floating* params, Py_ssize_t top, Py_ssize_t B,
+                             Py_ssize_t rows) noexcept nogil:
+    """Pack the deltas of B rows of `rows` where all slices of a layer share them so."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    cdef floating* packed
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        packed = packed_deltas(walk, params, layer, rows)
+        if packed != NULL:
+            pack_rows(packed, layer_rows(walk, params, walk.deltas, layer, 0), layer.fan_out, rows,
+                      top, B)
+
+
 cdef inline void row_phase(const Walk* walk, const floating* params, Py_ssize_t first,
                            Py_ssize_t rows) noexcept nogil:
     """This rank's blocks of the batch: forward, loss, deltas. Left early when asked to stop."""
@@ -234,6 +250,7 @@ cdef inline void row_phase(const Walk* walk, const floating* params, Py_ssize_t 
         forward(walk, params, first, top, B, NULL)
         output_deltas(walk, params, first, top, B)
         backward(walk, params, top, B)
+        pack_deltas(walk, params, top, B, rows)
 
 
 # ---- of all layers, for the doors that look inside

@@ -3,7 +3,14 @@
 from cython cimport floating
 
 from fastbp.kernels.activations cimport RELU, has_slope
-from fastbp.kernels.matmul cimport matmul_native, scratch_nn, scratch_nt, scratch_tn
+from fastbp.kernels.matmul cimport (
+    is_packed,
+    matmul_native,
+    packed_tn,
+    scratch_nn,
+    scratch_nt,
+    scratch_tn,
+)
 from fastbp.kernels.tape cimport TAPES, registers_before
 from fastbp.kernels.walk cimport Layer, Walk
 
@@ -38,6 +45,8 @@ cdef enum:
     SLICE_SHAPE = 16
     # Rows of a block where nothing is trained.
     PREDICT_BLOCK = 256
+    # Numbers by which a packed row is longer, at most, and those before the first aligned one.
+    PACKED_MORE = 16
 
 
 cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
@@ -109,6 +118,7 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     cdef bint has_losses = backward or use == VALIDATE
     cdef bint materialized = use in (EPOCH_CLIPPED, EPOCH_CSR)
     cdef bint has_zeros = use not in (EPOCH_CSR, EXAMINE)
+    cdef bint packs = False
     cdef Py_ssize_t rows
     walk.batch = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
     walk.block = block_rows(walk) if backward else walk.batch
@@ -122,6 +132,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
                                                          l == 0 and has_zeros))
         has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
                        or (drops_hidden(walk, l) and layer.activation != RELU))
+        packs |= (backward and use != EXAMINE
+                  and packed_tn(layer.fan_in, layer.fan_out, walk.batch) > 0)
     outputs = walk.plan[walk.layers - 1].fan_out
     # Small layers share a slice's room where single samples are walked.
     walk.slice_size = padded(max(slice_size, min(walk.size_params, <Py_ssize_t>SLICE_ELEMENTS)))
@@ -138,7 +150,13 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if has_losses else 0)
     walk.squares = walk.losses + (padded(walk.batch) if has_losses else 0)
     walk.norms = walk.squares + (padded(walk.n_slices) if backward else 0)
-    walk.registers = walk.norms + (padded(walk.n_slices) if materialized else 0)
+    walk.packed = walk.norms + (padded(walk.n_slices) if materialized else 0)
+    walk.registers = walk.packed
+    if packs:
+        walk.registers += padded(walk.batch * walk.widths
+                                 + (walk.batch + 1) * PACKED_MORE * walk.layers)
+    else:
+        walk.packed = -1
     walk.products = walk.registers + walk.size * walk.register_size
     walk.slices = walk.products + walk.size * walk.product_size
     walk.gradient = walk.slices + (walk.size * walk.slice_size if fused else 0)
@@ -160,6 +178,16 @@ cdef inline floating* layer_rows(const Walk* walk, const floating* _, Py_ssize_t
     """Row `top` of the layer's activations, slopes or deltas."""
     return (<floating*>walk.scratch + region + walk.batch * layer.output
             + top * layer.fan_out)
+
+
+cdef inline floating* packed_deltas(const Walk* walk, const floating* tag, const Layer* layer,
+                                    Py_ssize_t rows) noexcept nogil:
+    """Where the deltas of a batch of so many rows lie packed; NULL if they are not."""
+    if walk.packed < 0 or rows < 2 or not is_packed(tag, layer.fan_in, layer.fan_out, rows) or (
+            layer == walk.plan and walk.indptr != NULL):
+        return NULL
+    return (<floating*>walk.scratch + walk.packed + walk.batch * layer.output
+            + (walk.batch + 1) * PACKED_MORE * (layer - walk.plan))
 
 
 cdef inline floating* own_registers(const Walk* walk, const floating* _) noexcept nogil:

@@ -425,8 +425,9 @@ def test_steps_agree_with_the_oracle(optimizer, nesterov, dtype):
     [
         dict(n=33, batch=7, size=1),
         dict(n=330, batch=100, size=2, features=200, hidden=(150, 70)),  # several blocks and slices
+        dict(n=230, batch=90, size=2, features=140, hidden=(270, 260)),  # packed deltas
     ],
-    ids=["small", "wide"],
+    ids=["small", "wide", "wider"],
 )
 def test_an_epoch_agrees_with_the_oracle(optimizer, is_sparse, shuffled, shape):
     """Batches in order, the last one short, weights, and the sums of the tally."""

@@ -113,6 +113,44 @@ def test_bits_do_not_depend_on_the_block_of_rows(form, m, n, k, dtype):
 
 
 @needs_tiles
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize(
+    "m, n, k", [(140, 520, 300), (128, 1030, 70), (150, 515, 40), (130, 514, 1), (200, 700, 601)]
+)
+def test_packed_rows_give_the_same_bits(m, n, k, add, dtype):
+    """Packed in parts, as ranks do, in any order; whole columns of a, and a few of them."""
+    a, b, c = operands("tn", m, n, k, dtype)
+    expected = c.copy()
+    run("tn", a, b, expected, add=add)
+    size = core.packed_size(m, n, k)
+    packed, whole = guarded(np.full(size, np.nan, dtype))
+    for top, end in ((k // 2, k), (k // 5, k // 2), (0, k // 5)):
+        core.kernel_pack(b, packed, top, end - top)
+    assert np.isnan(whole[:64]).all() and np.isnan(whole[64 + size :]).all()
+    b[:, : n - n % 16] = np.nan  # only the last few columns may be read again
+    for rows in (slice(0, m), slice(5, 30)):
+        part, out = np.ascontiguousarray(a[:, rows]), c[rows].copy()
+        scratch = np.empty(core.matmul_scratch("tn", *out.shape, k), dtype)
+        core.kernel_matmul(part, b, out, "tn", scratch, None, add, packed=packed)
+        np.testing.assert_array_equal(out, expected[rows])
+
+
+@needs_tiles
+def test_rows_are_packed_for_wide_products_alone():
+    assert core.packed_size(1024, 1024, 512) >= 1024 * 512
+    assert core.packed_size(64, 1024, 512) == core.packed_size(1024, 100, 512) == 0
+
+
+def test_other_rows_than_those_of_b_are_not_packed():
+    b = np.zeros((10, 600), "f")
+    packed = np.zeros(core.packed_size(600, 600, 10), "f")
+    for top, rows in ((-1, 3), (8, 3), (3, -1)):
+        with pytest.raises(ValueError, match="rows"):
+            core.kernel_pack(b, packed, top, rows)
+
+
+@needs_tiles
 @pytest.mark.parametrize("form", FORMS)
 def test_scratch_of_a_batch_is_enough_for_a_shorter_one(form):
     """The core lays it out once, for whole batches and slices."""

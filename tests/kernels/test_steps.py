@@ -73,6 +73,19 @@ def test_any_team_makes_the_same_bits(constants, optimizer, sparse, dtype):
 
 
 @over_options
+@over_layouts
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_any_team_makes_the_same_bits_of_packed_deltas(constants, sparse, dtype):
+    hidden = (270, 260) if dtype == np.float64 else (530, 520)
+    problem = Problem(
+        "relu", "log_loss", dtype, sparse=sparse, n=85, batch=70, features=140, hidden=hidden
+    )
+    expected = run_epoch(problem, "adam", **constants)
+    for size in (2, 3):
+        assert_same_bits(run_epoch(problem, "adam", size=size, **constants), expected)
+
+
+@over_options
 @over_optimizers
 @over_layouts
 def test_the_first_step_may_read_an_origin(constants, optimizer, sparse):
