@@ -172,14 +172,15 @@ NO_TILES(double)
 #include "vectors.h"
 
 /* One tile: c[r][j] := init[r][j] + sum_k a[r][k] b[k][j], for `rows` rows and `vectors` vectors, of
-   the last of which `tail` lanes are c's. Constants at every call, so that the sums are registers.
-   k runs over the numbers of `list`, unless it is NULL, which is a constant, too. */
-INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *c, ptrdiff_t ldc,
-                    const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t k,
-                    const REAL *init, ptrdiff_t init_step, int tail, const uint8_t *list) {
+   the last of which `tail` lanes are c's; all of them if `whole`. Constants at every call, so that the
+   sums are registers. k runs over the numbers of `list`, unless it is NULL, which is a constant, too. */
+INLINE void F(tile)(const int rows, const int vectors, const int whole, const int a_trans, REAL *c,
+                    ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb,
+                    ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int tail,
+                    const uint8_t *list) {
     F(vector) sum[TILE_ROWS][ROW_VECTORS];
     const REAL *const from = b;
-    const int last = vectors - 1;
+    const int last = vectors - !whole;
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < vectors; j++) {
             const ptrdiff_t at = r * init_step + j * LANES;
@@ -209,19 +210,20 @@ INLINE void F(tile)(const int rows, const int vectors, const int a_trans, REAL *
 }
 
 /* All rows of one panel of c, a tile's width wide. */
-INLINE void F(panel_of)(const int vectors, const int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a,
-                        ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k,
-                        const REAL *init, ptrdiff_t init_step, int tail, const uint8_t *lists) {
+INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, REAL *c,
+                        ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb,
+                        ptrdiff_t m, ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int tail,
+                        const uint8_t *lists) {
     const ptrdiff_t step = a_trans ? 1 : lda;
 #define TILES(rows)                                                                              \
     for (; m >= rows; m -= rows) {                                                               \
         if (lists) {                                                                             \
-            F(tile)(rows, vectors, a_trans, c, ldc, a, lda, b, ldb, *(const uint16_t *)lists,    \
-                    init, init_step, tail, lists + LIST_HEAD);                                   \
+            F(tile)(rows, vectors, whole, a_trans, c, ldc, a, lda, b, ldb,                       \
+                    *(const uint16_t *)lists, init, init_step, tail, lists + LIST_HEAD);         \
             lists += LIST_BYTES;                                                                 \
         } else                                                                                   \
-            F(tile)(rows, vectors, a_trans, c, ldc, a, lda, b, ldb, k, init, init_step, tail,    \
-                    NULL);                                                                       \
+            F(tile)(rows, vectors, whole, a_trans, c, ldc, a, lda, b, ldb, k, init, init_step,   \
+                    tail, NULL);                                                                 \
         c += rows * ldc;                                                                         \
         a += rows * step;                                                                        \
         if (init) init += rows * init_step;                                                      \
@@ -235,35 +237,40 @@ INLINE void F(panel_of)(const int vectors, const int a_trans, REAL *c, ptrdiff_t
 #undef TILES
 }
 
+/* Whether masks are left away where no vector is cut off: they take registers, but on AVX-512. */
+#define IS_WHOLE(tail) (TILE_BYTES == 32 && (tail) == LANES)
+
 /* panel_of for a width and a form that are no constants. */
-#define PANEL(vectors, a_trans, k, lists) \
-    F(panel_of)(vectors, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail, lists)
-#define PANELS(k, lists)                                \
-    if (a_trans) {                                      \
-        if (vectors == 1) PANEL(1, 1, k, lists);        \
-        else if (vectors == 2) PANEL(2, 1, k, lists);   \
-        else PANEL(3, 1, k, lists);                     \
-    } else {                                            \
-        if (vectors == 1) PANEL(1, 0, k, lists);        \
-        else if (vectors == 2) PANEL(2, 0, k, lists);   \
-        else PANEL(3, 0, k, lists);                     \
-    }
+#define PANEL(vectors, whole, a_trans, k, lists)                                                    \
+    F(panel_of)(vectors, whole, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail, lists)
+#define PANELS(whole, a_trans, k, lists)                       \
+    if (vectors == 1) PANEL(1, whole, a_trans, k, lists);      \
+    else if (vectors == 2) PANEL(2, whole, a_trans, k, lists); \
+    else PANEL(3, whole, a_trans, k, lists);
+#define ALL_PANELS(k, lists)                                            \
+    if (IS_WHOLE(tail)) {                                               \
+        if (a_trans) { PANELS(1, 1, k, lists) }                         \
+        else { PANELS(1, 0, k, lists) }                                 \
+    } else if (a_trans) { PANELS(0, 1, k, lists) }                      \
+    else { PANELS(0, 0, k, lists) }
 
 static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,
                      const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
                      ptrdiff_t init_step, int tail) {
 #define ROW(vectors) \
-    F(tile)(1, vectors, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail, NULL)
+    F(tile)(1, vectors, 0, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail, NULL)
     if (vectors == 4) ROW(4);
     else if (vectors == 5) ROW(5);
     else if (vectors == 6) ROW(6);
-    else PANELS(k, NULL)
+    else ALL_PANELS(k, NULL)
 #undef ROW
 }
 
 #include "lists.h"
+#undef ALL_PANELS
 #undef PANELS
 #undef PANEL
+#undef IS_WHOLE
 
 /* to[i][l] := from[l][i] for i < depth, l < rows; zeros for the other l. In registers: at distance
    h = 1, 2, 4, ... the off-diagonal halves of every 2h x 2h square change places. */

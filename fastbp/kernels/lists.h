@@ -12,7 +12,7 @@ static void F(listed_panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, co
                             ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m,
                             const REAL *init, ptrdiff_t init_step, int tail,
                             const uint8_t *lists) {
-    PANELS(0, lists)
+    ALL_PANELS(0, lists)
 }
 
 /* The lists of the tiles of m rows of a, k numbers each. */
