@@ -27,20 +27,23 @@ INLINE void F(dot_tile)(const int rows, const int columns, REAL *c, ptrdiff_t ld
                         ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t k, const REAL *init,
                         ptrdiff_t init_step) {
     const F(lanes) lane = LANE_NUMBERS;
-    F(vector) sum[PARTS][DOT_ROWS][FEW_COLUMNS] = {{{{0}}}};
+    F(vector) sum[PARTS][DOT_ROWS][FEW_COLUMNS];
     ptrdiff_t i = 0;
+    UNROLL for (int part = 0; part < PARTS; part++)
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int j = 0; j < columns; j++) sum[part][r][j] = (F(vector)){0};
     for (; i + CHAINS <= k; i += CHAINS)
         UNROLL for (int part = 0; part < PARTS; part++)
             F(dot_step)(rows, columns, sum[part], a + i + part * LANES, lda, b + i + part * LANES,
                         ldb, LANES);
-    for (int part = 0; part < PARTS; part++, i += LANES)
+    UNROLL for (int part = 0; part < PARTS; part++, i += LANES)
         if (i < k)
             F(dot_step)(rows, columns, sum[part], a + i, lda, b + i, ldb,
                         k - i < LANES ? (int)(k - i) : LANES);
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < columns; j++) {
-            for (int h = PARTS / 2; h; h /= 2)
-                for (int part = 0; part < h; part++) sum[part][r][j] += sum[part + h][r][j];
+            UNROLL for (int h = PARTS / 2; h; h /= 2)
+                UNROLL for (int part = 0; part < h; part++) sum[part][r][j] += sum[part + h][r][j];
             UNROLL for (int h = LANES / 2; h; h /= 2)
                 sum[0][r][j] += F(shuffle)(sum[0][r][j], sum[0][r][j], lane ^ h);
             c[r * ldc + j] = (init ? init[r * init_step + j] : 0) + sum[0][r][j][0];
