@@ -173,10 +173,11 @@ NO_TILES(double)
 
 /* One tile: c[r][j] := init[r][j] + sum_k a[r][k] b[k][j], for `rows` rows and `vectors` vectors, of
    the last of which `tail` lanes are c's; all of them if `whole`. Constants at every call, so that the
-   sums are registers. k runs over the numbers of `list`, unless it is NULL, which is a constant, too. */
+   sums are registers. k runs over the numbers of `list`, unless it is NULL, which is a constant, too.
+   c ends at `end`. */
 INLINE void F(tile)(const int rows, const int vectors, const int whole, const int a_trans, REAL *c,
                     ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb,
-                    ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int tail,
+                    ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int tail, const REAL *end,
                     const uint8_t *list) {
     F(vector) sum[TILE_ROWS][ROW_VECTORS];
     const REAL *const from = b;
@@ -205,7 +206,7 @@ INLINE void F(tile)(const int rows, const int vectors, const int whole, const in
             REAL *to = c + r * ldc + j * LANES;
             if (list) sum[r][j] += 0; /* -0 becomes 0: its sign would tell which rows share a tile */
             if (j < last) *(F(unaligned) *)to = sum[r][j];
-            else F(store_part)(to, sum[r][j], tail);
+            else F(store_part)(to, sum[r][j], tail, end);
         }
 }
 
@@ -213,17 +214,17 @@ INLINE void F(tile)(const int rows, const int vectors, const int whole, const in
 INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, REAL *c,
                         ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb,
                         ptrdiff_t m, ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int tail,
-                        const uint8_t *lists) {
+                        const REAL *end, const uint8_t *lists) {
     const ptrdiff_t step = a_trans ? 1 : lda;
 #define TILES(rows)                                                                              \
     for (; m >= rows; m -= rows) {                                                               \
         if (lists) {                                                                             \
             F(tile)(rows, vectors, whole, a_trans, c, ldc, a, lda, b, ldb,                       \
-                    *(const uint16_t *)lists, init, init_step, tail, lists + LIST_HEAD);         \
+                    *(const uint16_t *)lists, init, init_step, tail, end, lists + LIST_HEAD);    \
             lists += LIST_BYTES;                                                                 \
         } else                                                                                   \
             F(tile)(rows, vectors, whole, a_trans, c, ldc, a, lda, b, ldb, k, init, init_step,   \
-                    tail, NULL);                                                                 \
+                    tail, end, NULL);                                                            \
         c += rows * ldc;                                                                         \
         a += rows * step;                                                                        \
         if (init) init += rows * init_step;                                                      \
@@ -241,8 +242,9 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
 #define IS_WHOLE(tail) (TILE_BYTES == 32 && (tail) == LANES)
 
 /* panel_of for a width and a form that are no constants. */
-#define PANEL(vectors, whole, a_trans, k, lists)                                                    \
-    F(panel_of)(vectors, whole, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail, lists)
+#define PANEL(vectors, whole, a_trans, k, lists)                                                  \
+    F(panel_of)(vectors, whole, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail, end, \
+                lists)
 #define PANELS(whole, a_trans, k, lists)                       \
     if (vectors == 1) PANEL(1, whole, a_trans, k, lists);      \
     else if (vectors == 2) PANEL(2, whole, a_trans, k, lists); \
@@ -256,9 +258,9 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
 
 static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,
                      const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
-                     ptrdiff_t init_step, int tail) {
+                     ptrdiff_t init_step, int tail, const REAL *end) {
 #define ROW(vectors) \
-    F(tile)(1, vectors, 0, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail, NULL)
+    F(tile)(1, vectors, 0, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail, end, NULL)
     if (vectors == 4) ROW(4);
     else if (vectors == 5) ROW(5);
     else if (vectors == 6) ROW(6);
@@ -390,7 +392,7 @@ INLINE int F(row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t ldb, ptrdiff_
     const int few = F(few_columns)(0, ldb, 0, n, k), wide = (int)((n + LANES - 1) / LANES);
     if (wide > MOST_IN_ROW || (few && few < n)) return 0;
     if (few) F(dots)(few, c, n, a, k, b, ldb, 1, k, init, 0);
-    else F(panel)(wide, 0, c, n, a, k, b, ldb, 1, k, init, 0, (int)(n - (wide - 1) * LANES));
+    else F(panel)(wide, 0, c, n, a, k, b, ldb, 1, k, init, 0, (int)(n - (wide - 1) * LANES), c + n);
     return 1;
 }
 
@@ -475,6 +477,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     const ptrdiff_t together = F(is_far)(ldb) ? COPIED_PANELS : 1; /* panels that are copied */
     const ptrdiff_t groups = (m + GROUP - 1) / GROUP;
     const ptrdiff_t group = copy_a ? GROUP : m, a_step = copy_a ? GROUP : lda;
+    const REAL *const end = c + (m - 1) * ldc + n;
     REAL *const a_copy = scratch, *const b_copy = scratch + (copy_a ? groups * GROUP * most : 0);
     ptrdiff_t top = 0;
     do {
@@ -510,12 +513,12 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
 #if MASKED
                 if (zeros)
                     F(listed_panel)((int)width / LANES, trans, to, ldc, a_i, a_step, panel, b_step,
-                                    rows, from, init_step, tail,
+                                    rows, from, init_step, tail, end,
                                     lists + i / TILE_ROWS * LIST_BYTES);
                 else
 #endif
                     F(panel)((int)width / LANES, trans, to, ldc, a_i, a_step, panel, b_step, rows,
-                             depth, from, init_step, tail);
+                             depth, from, init_step, tail, end);
             }
         }
         top += depth;

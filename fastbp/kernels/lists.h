@@ -10,7 +10,7 @@ INLINE int F(tile_rows)(ptrdiff_t m) {
 /* The same panel over the lists of its tiles. */
 static void F(listed_panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a,
                             ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m,
-                            const REAL *init, ptrdiff_t init_step, int tail,
+                            const REAL *init, ptrdiff_t init_step, int tail, const REAL *end,
                             const uint8_t *lists) {
     ALL_PANELS(0, lists)
 }

@@ -17,7 +17,8 @@ typedef REAL F(unaligned_four)
 #define LANE_NUMBERS {0, 1}
 #endif
 
-/* The first `count` lanes of a vector in memory; the memory behind them is not touched. */
+/* The first `count` lanes of a vector in memory. What lies behind them stays as it is, and behind `end`
+   it is not touched. */
 #if TILE_BYTES == 64
 #include <immintrin.h>
 #define MASK(count) ((unsigned)((1u << (count)) - 1))
@@ -25,7 +26,8 @@ INLINE F(vector) F(load_part)(const REAL *p, int count) {
     return sizeof(REAL) == 4 ? (F(vector))_mm512_maskz_loadu_ps((__mmask16)MASK(count), p)
                              : (F(vector))_mm512_maskz_loadu_pd((__mmask8)MASK(count), p);
 }
-INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
+INLINE void F(store_part)(REAL *p, F(vector) v, int count, const REAL *end) {
+    (void)end;
     if (sizeof(REAL) == 4) _mm512_mask_storeu_ps(p, (__mmask16)MASK(count), (__m512)v);
     else _mm512_mask_storeu_pd(p, (__mmask8)MASK(count), (__m512d)v);
 }
@@ -47,10 +49,16 @@ INLINE F(vector) F(load_part)(const REAL *p, int count) {
                ? (F(vector))_mm256_maskload_ps((const float *)p, F(mask)(count))
                : (F(vector))_mm256_maskload_pd((const double *)p, F(mask)(count));
 }
-INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
-    if (count == LANES) *(F(unaligned) *)p = v; /* AMD's processors are slow at masked stores */
-    else if (sizeof(REAL) == 4) _mm256_maskstore_ps((float *)p, F(mask)(count), (__m256)v);
-    else _mm256_maskstore_pd((double *)p, F(mask)(count), (__m256d)v);
+INLINE void F(store_part)(REAL *p, F(vector) v, int count, const REAL *end) {
+    const __m256i mask = F(mask)(count);
+    if (end - p >= LANES) { /* AMD's processors are slow at masked stores */
+        const F(vector) old = *(const F(unaligned) *)p;
+        *(F(unaligned) *)p =
+            sizeof(REAL) == 4
+                ? (F(vector))_mm256_blendv_ps((__m256)old, (__m256)v, (__m256)mask)
+                : (F(vector))_mm256_blendv_pd((__m256d)old, (__m256d)v, (__m256d)mask);
+    } else if (sizeof(REAL) == 4) _mm256_maskstore_ps((float *)p, mask, (__m256)v);
+    else _mm256_maskstore_pd((double *)p, mask, (__m256d)v);
 }
 INLINE unsigned F(nonzero)(F(vector) v) {
     return sizeof(REAL) == 4
@@ -64,7 +72,8 @@ INLINE F(vector) F(load_part)(const REAL *p, int count) {
         if (l < count) v[l] = p[l];
     return v;
 }
-INLINE void F(store_part)(REAL *p, F(vector) v, int count) {
+INLINE void F(store_part)(REAL *p, F(vector) v, int count, const REAL *end) {
+    (void)end;
     for (int l = 0; l < LANES; l++)
         if (l < count) p[l] = v[l];
 }

@@ -139,3 +139,21 @@ def test_an_adam_update_is_within_3_ulp(dtype):
         assert np.isnan(w[[3, 4]]).all()
         usual = np.isfinite(update)
         assert ulps(w[usual], 0 - update[usual]).max() <= 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_is_finite_finds_each_odd_number_at_each_place(dtype):
+    """NaN of any bits and infinity; neither the largest number, the smallest, nor -0."""
+    info = np.finfo(dtype)
+    odd = np.array([np.inf, -np.inf, np.nan, -np.nan, np.inf], dtype)
+    odd[-1:].view(f"u{info.bits // 8}")[:] += 1  # a NaN of the last bit alone
+    assert not np.isfinite(odd).any()
+    numbers = np.array([info.max, -info.max, 0, -0.0, info.smallest_subnormal, -1], dtype)
+    for n in (1, 2, 7, 8, 31, 33, 70):
+        x = np.resize(numbers, n)
+        assert core.is_finite(x)
+        for i in range(n):
+            kept = x[i]
+            x[i : i + 1] = odd[i % len(odd) :][:1]
+            assert not core.is_finite(x)
+            x[i] = kept
