@@ -15,6 +15,8 @@ BARRIER_COST = 800_000  # one more rank at the barriers of a step
 SHARE_COST = 44  # a parameter in the caches that one rank steps and the others read
 CACHED_PARAMS = 500_000  # parameters that fit into the caches
 LAUNCH_COST = 15_000_000  # the thread of one more rank, made for one call
+ROWS_OF_A_RANK = 8  # of a batch, at least: fewer leave the tiles of the products partly empty
+ENOUGH = 1.1  # times the least cost: the last ranks bring less than they take from others
 MOST_RANKS = 256  # a larger n_threads is reduced to it; results do not depend on it
 
 Cost: TypeAlias = Callable[[int], float]  # ranks -> multiply-adds of the slowest of them
@@ -49,10 +51,11 @@ def reserved_cores(n_threads: int | None, cost: Cost, rows: int) -> Iterator[int
 
     It is n_threads, or with None the number with the least cost. That number is limited by the
     cores that no other fit of this process has reserved, and by the blocks of rows in a batch: a
-    rank without a block has nothing to do.
+    rank without a block has nothing to do. Of more than two ranks only as many are taken as come
+    near the least cost.
     """
     token = object()
-    blocks = rows if backend == "native" else -(-rows // core.BLAS_ROWS)
+    blocks = -(-rows // (ROWS_OF_A_RANK if backend == "native" else core.BLAS_ROWS))
     try:
         try:
             size = min(n_threads or 1, MOST_RANKS)
@@ -63,7 +66,8 @@ def reserved_cores(n_threads: int | None, cost: Cost, rows: int) -> Iterator[int
                 size = _cheapest(cost, min(cores, blocks))
                 _cores_taken[token] = size
                 others = sum(_cores_taken.copy().values()) - size
-                size = _cheapest(cost, min(cores - others, size))
+                if cores - others < size:
+                    size = _cheapest(cost, cores - others)
             _cores_taken[token] = size
             yield size
         finally:
@@ -72,8 +76,11 @@ def reserved_cores(n_threads: int | None, cost: Cost, rows: int) -> Iterator[int
         _cores_taken.pop(token, None)
 
 
-def _cheapest(cost, most):
-    return min(range(1, max(min(most, MOST_RANKS), 1) + 1), key=cost)
+def _cheapest(cost: Cost, most: int) -> int:
+    """One rank where no other number costs less, else the fewest that cost nearly the least."""
+    ranks = range(1, max(min(most, MOST_RANKS), 1) + 1)
+    least = min(map(cost, ranks))
+    return next(size for size in ranks if cost(size) <= (ENOUGH if size > 1 else 1) * least)
 
 
 if hasattr(os, "register_at_fork"):  # no other fit runs in the child: it has one thread

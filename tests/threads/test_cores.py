@@ -21,7 +21,7 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     ):
         with reserved_cores(n_threads, cost, 1000) as size:
             assert size == expected
-    block = 1 if backend == "native" else core.BLAS_ROWS
+    block = cores.ROWS_OF_A_RANK if backend == "native" else core.BLAS_ROWS
     with reserved_cores(None, large, 2 * block) as size:  # a rank for each of two blocks of rows
         assert size == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
@@ -45,6 +45,26 @@ def test_a_second_thread_is_taken_where_it_was_measured_to_pay(work, params, exp
     monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 2)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with reserved_cores(None, step_cost(work, params), 1000) as size:
+        assert size == expected
+
+
+@pytest.mark.parametrize(
+    "work, params, available, expected",
+    [
+        (32e6, 79_510, 64, 4),  # 784-100-10, batch 200: the cost is 13.0; the least, of 6, is 12.2
+        (32e6, 79_510, 3, 3),
+        (2.45e9, 1_900_000, 8, 8),  # 784-1024-1024-10, batch 512
+        (2.45e9, 1_900_000, 64, 34),
+        (5.8e6, 79_510, 64, 2),  # as on two cores
+        (0.8e6, 23_860, 64, 1),
+    ],
+)
+def test_many_cores_are_taken_only_as_far_as_they_pay(
+    work, params, available, expected, monkeypatch
+):
+    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: available)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with reserved_cores(None, step_cost(work, params), 10_000) as size:
         assert size == expected
 
 
