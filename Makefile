@@ -11,8 +11,10 @@ LINTED := $(wildcard setup.py fastbp tests examples benchmarks docs tools)
 PAGES := docs/build docs/generated docs/gallery
 PIP := -m pip --disable-pip-version-check -q
 # $(call pytest,environment): -P keeps the checkout off the path, so that its fastbp/ cannot hide
-# the installed wheel; the variable does the same for the processes that tests start.
-pytest = PYTHONSAFEPATH=1 $(CURDIR)/$(1)/bin/python -P -m pytest
+# the installed wheel; the variable does the same for the processes that tests start. Two processes
+# share the files of tests, in the order of tests/conftest.py.
+pytest = PYTHONSAFEPATH=1 $(CURDIR)/$(1)/bin/python -P -m pytest \
+  -n 2 --dist loadfile --no-loadscope-reorder
 
 help: ## list the targets (this)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile

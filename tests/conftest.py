@@ -8,6 +8,16 @@ import pytest
 from fastbp.threads import blas, cores
 from interrupts import blas_threads, ranks_alive, wait_for_ranks
 
+# These files come first, as the longest ones: two processes that share the files end together. The
+# first one forks for each of its cases, which takes much longer when other tests filled the memory.
+FIRST = ["test_trust.py", "test_gallery.py", "test_damaged_sparse.py", "test_benchmarks.py"]
+
+
+def pytest_collection_modifyitems(items):
+    """Sort the files; the tests of a file stay together and in their order."""
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(FIRST)))
+
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_collections():

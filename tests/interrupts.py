@@ -47,9 +47,18 @@ class InterruptAt:
         sys.settrace(self.before)
 
 
-def ranks_alive():
-    """The number of threads that `_thread` started: `threading` does not count the ranks."""
+def bare_threads():
+    """The number of threads that `_thread` started: `threading` does not count them."""
     return _thread._count() - (threading.active_count() - 1)
+
+
+# Of pytest-xdist, in a process that shares the tests with others: it hears the main process.
+OTHERS = bare_threads()
+
+
+def ranks_alive():
+    """The number of ranks."""
+    return bare_threads() - OTHERS
 
 
 def wait_for_ranks():

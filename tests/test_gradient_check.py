@@ -27,6 +27,7 @@ from gradient_cases import (
     regressor,
     y,
 )
+from ids import plain
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -249,7 +250,7 @@ def test_kinks_elsewhere(activation, at):
 
 
 @pytest.mark.parametrize(
-    "loss", ["absolute_error", "quantile", lambda raw, y: fg.abs(raw - y)], ids=str
+    "loss", ["absolute_error", "quantile", lambda raw, y: fg.abs(raw - y)], ids=plain
 )
 def test_kinks_of_losses(loss):
     estimator = regressor(hidden_layer_sizes=()).fit(X, y)

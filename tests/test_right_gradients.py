@@ -25,6 +25,7 @@ from gradient_cases import (
     rng,
     y,
 )
+from ids import plain
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -65,7 +66,7 @@ def test_activations_with_kinks(activation, method):
         dict(loss=lambda raw, y: fg.log(fg.cosh(raw - y))),
         dict(loss=lambda raw, y: fg.sqrt(1 + fg.sum((raw - y) ** 2))),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_losses_of_several_outputs(parameters, method):
     agrees(check_gradient(regressor(**parameters), X, Y, WEIGHT, method=method), 51)
@@ -84,7 +85,7 @@ def test_means_and_log_variances(method):
 @pytest.mark.parametrize(
     "loss",
     ["log_loss", "squared_error", lambda raw, y: fg.sum((fg.sigmoid(raw) - y) ** 2)],
-    ids=str,
+    ids=plain,
 )
 @pytest.mark.parametrize(
     "target, count",

@@ -26,6 +26,7 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp.callbacks import Checkpoint, LogTo, StopWhen
 from fastbp.estimators import callbacks as own
 from fits import bits
+from ids import plain
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -287,7 +288,9 @@ def test_a_fit_that_fails_or_is_interrupted_tears_down(heeds_sigint):
 
 
 @pytest.mark.parametrize(
-    "wrong", [Recorder, object(), None, 1, len, Checkpoint, type("T", (), {"setup": 1})()], ids=repr
+    "wrong",
+    [Recorder, object(), None, 1, len, Checkpoint, type("T", (), {"setup": 1})()],
+    ids=plain,
 )
 def test_what_is_no_callback_is_refused(wrong):
     with pytest.raises(TypeError, match=r"^callbacks must be instances following the FitCallback"):

@@ -42,6 +42,7 @@ from fastbp.kernels import core
 from fastbp.network import INITIALIZERS
 from fastbp.schedules import Cosine
 from fastbp.training import FACTORS, SCHEDULES
+from ids import plain
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -571,7 +572,13 @@ ODD_PARAMS = [
 
 ACCEPTED = [
     *[
-        Same(", ".join(f"{k}={v}" for k, v in odd.items()), fit(X, Y), fit(X, Y), CLF + REG, *both)
+        Same(
+            ", ".join(plain(f"{k}={v}") for k, v in odd.items()),
+            fit(X, Y),
+            fit(X, Y),
+            CLF + REG,
+            *both,
+        )
         for both in ODD_PARAMS
         for odd in both[:1]
     ],

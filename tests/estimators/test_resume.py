@@ -19,6 +19,7 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp.callbacks import StopWhen
 from fastbp.schedules import Cosine
 from fits import bits
+from ids import plain
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -386,7 +387,7 @@ def test_other_data_are_refused_by_name():
         dict(scoring="loss"),
         dict(hidden_layer_sizes=(7,)),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_a_changed_parameter_is_refused_by_name(changes):
     (name,) = changes

@@ -22,6 +22,7 @@ from fastbp import graph as fg
 from fastbp.inspection import layer_statistics
 from fastbp.inspection.statistics import FIRST_STEPS
 from fastbp.kernels import core
+from ids import plain
 
 
 def problem_of(loss="log_loss", weighted=False, is_sparse=False, **params):
@@ -169,7 +170,7 @@ def test_labels_are_those_of_the_fit():
 
 @over_dtypes
 @pytest.mark.parametrize(
-    "activation", ["leaky_relu", "step", "identity", CUSTOM["leaky_relu"]], ids=str
+    "activation", ["leaky_relu", "step", "identity", CUSTOM["leaky_relu"]], ids=plain
 )
 def test_units_that_always_have_a_slope_are_not_saturated(activation, dtype):
     estimator, X = regressor(activation, dtype=dtype, n_outputs=1)
@@ -179,7 +180,7 @@ def test_units_that_always_have_a_slope_are_not_saturated(activation, dtype):
 
 
 @pytest.mark.parametrize(
-    "activation", ["logistic", "tanh", "hard_sigmoid", "gelu", "silu", CUSTOM["silu"]], ids=str
+    "activation", ["logistic", "tanh", "hard_sigmoid", "gelu", "silu", CUSTOM["silu"]], ids=plain
 )
 def test_saturated_units_are_counted(activation):
     estimator, X = regressor(activation, hidden=(4,), n_outputs=1)
@@ -236,7 +237,7 @@ def test_a_vanishing_gradient_is_named():
         (CUSTOM["silu"], 0.1, False),
         (["relu"] * 9 + ["tanh"], 0.1, True),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_relu_is_proposed_where_the_activation_shrinks_delta(activation, scale, is_proposed):
     """The slope decides, not the name: it is below 1 nearly everywhere."""

@@ -10,6 +10,7 @@ from fastbp import graph as fg
 from fastbp.graph.expression import LOSS, Expression
 from fastbp.kernels import Program, core
 from fastbp.network import Network, count_params, make_plan
+from ids import plain
 
 
 @pytest.mark.parametrize("hidden", [(), (1,), (7, 3, 5)])
@@ -35,7 +36,7 @@ def some_network(activation="tanh", dtype=np.float64):
     return network
 
 
-@pytest.mark.parametrize("activation", ["tanh", lambda z: z * fg.sigmoid(z), ["relu"]], ids=str)
+@pytest.mark.parametrize("activation", ["tanh", lambda z: z * fg.sigmoid(z), ["relu"]], ids=plain)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_pickled_network_is_the_same(activation, dtype):
     network = some_network(activation, dtype)
@@ -116,7 +117,7 @@ def test_weights_that_are_not_real_numbers_are_refused(name, wrong, message):
         Network.from_arrays(*lists.values(), "relu")
 
 
-@pytest.mark.parametrize("wrong", [None, 1.0, np.float64(3), "12", object()], ids=str)
+@pytest.mark.parametrize("wrong", [None, 1.0, np.float64(3), "12", object()], ids=plain)
 def test_lists_of_weights_that_are_none_are_refused(wrong):
     with pytest.raises(ValueError, match=r"^coefs_(\[0\])? must be"):
         Network.from_arrays(wrong, [np.ones(1)], "relu")

@@ -93,7 +93,7 @@ def test_it_stops_soon_at_an_exact_batch_boundary(solver, n_threads):
         (80,), solver=solver, batch_size=150, shuffle=False, n_threads=n_threads, **FOREVER
     )
     delays = []
-    for after in np.linspace(0.02, 0.15, 12):
+    for after in np.linspace(0.02, 0.15, 6):
         delay, failure, messages = interrupted(model, X, y, after)
         delays.append(delay)
         assert failure is None and messages == ["Training interrupted by user."]

@@ -23,6 +23,7 @@ from fastbp.estimators.request import INSPECT
 from fastbp.training import SCHEDULES, Course, Epoch, Samples, Watch
 from fastbp.training.factors import Factor, Steps
 from fastbp.training.schedules import Progress, Schedule
+from ids import plain
 
 X, y = load_iris(return_X_y=True)
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -66,7 +67,7 @@ def facts(course):
         dict(solver="adam", dropout=0.3, input_dropout=0.1),
         dict(dropout=(0.3, 0), ema_decay=0.9, early_stopping=True, n_iter_no_change=20),
     ],
-    ids=str,
+    ids=plain,
 )
 def test_a_job_that_was_pickled_in_the_middle_continues_with_the_same_bits(parameters, stop):
     model = MLPClassifier((7, 5), random_state=0, batch_size=32, **parameters)

@@ -12,6 +12,7 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp.schedules import Cosine, Coslog, Exponential, OneCycle, Step
 from fastbp.training.factors import FACTORS, Steps
 from fits import bits
+from ids import plain
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -93,7 +94,7 @@ def rates_of(model, monkeypatch, call):
 
 
 @SOLVERS
-@pytest.mark.parametrize("schedule", [*FORMULAS, lambda epoch: 1 / (1 + epoch)], ids=str)
+@pytest.mark.parametrize("schedule", [*FORMULAS, lambda epoch: 1 / (1 + epoch)], ids=plain)
 def test_each_step_has_its_rate(schedule, solver, monkeypatch):
     """A fit is that of one-epoch calls whose step rates are those of the formula."""
     formula = FORMULAS.get(schedule, lambda t, total, epoch: 1 / (1 + epoch))
