@@ -17,6 +17,7 @@ from typing import Any
 PATIENCE = 600  # seconds
 SETTLE = 0.25  # seconds: threads of the last turn may spin for a while
 TURN = 0.5  # seconds of work in a turn
+LONG, FEW = 2.0, 3  # a turn of more seconds is made this often: its epoch has many steps
 AMOUNTS = 1, 2  # of work whose instructions are counted
 WALL, CPU = "wall", "CPU"  # the two clocks; that of the CPU counts all threads of a process
 AGREE = 0.01  # largest relative difference of two final losses after the same work
@@ -52,6 +53,7 @@ class Contestant:
         self.turns: list[list[float]] = []  # seconds
         self.cpu_turns: list[list[float]] = []
         self.last: dict[str, float] = {}
+        self.longest = 0.0  # seconds that a turn took
         self.error: str | None = None
 
     def start(self) -> "Contestant":
@@ -97,9 +99,11 @@ class Contestant:
             return
         assert self.process.stdin
         sleep(SETTLE)
+        start = perf_counter()
         with suppress(BrokenPipeError):  # _read finds the reason
             self.process.stdin.write("\n")
         done = self._read()
+        self.longest = max(self.longest, perf_counter() - start)
         if done and count:
             self.turns.append(done.pop("seconds"))
             self.cpu_turns.append(done.pop("cpu_seconds"))
@@ -237,7 +241,11 @@ def best_way(
 
 
 def race(contestants: Sequence[Contestant], rounds: int) -> None:
-    """Let them take turns, `rounds` of them; every other round in the opposite direction."""
+    """Let them take turns, `rounds` of them; every other round in the opposite direction.
+
+    Who takes long has fewer turns, in the first rounds.
+    """
     for i in range(rounds):
         for contestant in contestants[:: -1 if i % 2 else 1]:
-            contestant.turn()
+            if i < FEW or contestant.longest < LONG:
+                contestant.turn()

@@ -14,7 +14,7 @@ cdef extern from * nogil:
     #else
     #define FASTBP_UNROLL
     #endif
-    /* All bits of the exponent are set in NaN and infinity alone: one more carries into the sign. */
+    /* All bits of the exponent are set in NaN and infinity alone: one more reaches the sign. */
     #define FASTBP_ALL_FINITE(REAL, BITS, ONE)                                       \
         static inline int fastbp_all_finite_##REAL(const REAL *x, Py_ssize_t n) {    \
             const BITS sign = (BITS)1 << (8 * sizeof(BITS) - 1);                     \

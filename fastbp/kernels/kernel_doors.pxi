@@ -19,14 +19,13 @@ cdef floating* start_of(floating[::1] scratch):
 
 def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:, ::1] c, str form,
                   floating[::1] scratch, const floating[::1] bias=None, bint add=False,
-                  bint zeros=False, floating[::1] packed=None):
+                  bint zeros=False):
     """c := bias + a b ('nn'), a b^T ('nt') or a^T b ('tn'; added to c if `add`).
 
-    zeros: whether zeros of a are left out. packed: what `kernel_pack` has filled, for 'tn'.
+    zeros: whether zeros of a are left out.
     """
     cdef Py_ssize_t m = c.shape[0], n = c.shape[1]
     cdef Py_ssize_t k = a.shape[0] if form == "tn" else a.shape[1]
-    cdef const floating* rows = NULL
     bind_backend()
     if scratch.shape[0] < matmul_scratch(form, m, n, k, zeros):
         raise ValueError("too little scratch")
@@ -36,12 +35,8 @@ def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:
     elif form == "nt":
         matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, NULL, start_of(scratch))
     else:
-        if packed is not None:
-            if packed.shape[0] < matmul.packed_tn(MOST, n, k):
-                raise ValueError("too little room for packed rows")
-            rows = &packed[0]
-        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], rows, m, n, k, add, zeros,
-                         start_of(scratch))
+        matmul.matmul_tn(&c[0, 0], &a[0, 0], a.shape[1], &b[0, 0], <floating*>NULL, m, n, k, add,
+                         zeros, start_of(scratch))
 
 
 def packed_size(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k):
@@ -55,6 +50,17 @@ def kernel_pack(const floating[:, ::1] b, floating[::1] packed, Py_ssize_t top, 
     if not 0 <= top <= top + rows <= k or packed.shape[0] < matmul.packed_tn(MOST, n, k):
         raise ValueError("rows are not b's, or too little room")
     matmul.pack_rows(&packed[0], &b[0, 0], n, k, top, rows)
+
+
+def kernel_packed(const floating[:, ::1] a, const floating[:, ::1] b, floating[::1] packed,
+                  floating[:, ::1] c, floating[::1] scratch, bint add):
+    """c := a^T b, added to c if `add`; b is what `kernel_pack` has packed."""
+    cdef Py_ssize_t m = c.shape[0], n = c.shape[1], k = a.shape[0]
+    if (scratch.shape[0] < matmul_scratch("tn", m, n, k)
+            or not 0 < matmul.packed_tn(MOST, n, k) <= packed.shape[0]):
+        raise ValueError("too little scratch or packed rows")
+    matmul.matmul_tn(&c[0, 0], &a[0, 0], m, &b[0, 0], &packed[0], m, n, k, add, False,
+                     start_of(scratch))
 
 
 def kernel_affine(const floating[:, ::1] a, const floating[:, ::1] w, const floating[::1] b,

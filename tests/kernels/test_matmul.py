@@ -133,7 +133,7 @@ def test_packed_rows_give_the_same_bits(m, n, k, add, dtype):
     for rows in (slice(0, m), slice(5, 30)):
         part, out = np.ascontiguousarray(a[:, rows]), c[rows].copy()
         scratch = np.empty(core.matmul_scratch("tn", *out.shape, k), dtype)
-        core.kernel_matmul(part, b, out, "tn", scratch, None, add, packed=packed)
+        core.kernel_packed(part, b, packed, out, scratch, add)
         np.testing.assert_array_equal(out, expected[rows])
 
 
