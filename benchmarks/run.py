@@ -1,6 +1,6 @@
 """Every peer on every workload, in one run: microseconds per step, ratios, share of the peak.
 
-    make bench                                        # all, stored, and into README.md
+    make bench                                        # all, stored, and into README.md; for hours
     make bench ARGS="--only W1,W3 --rounds 3"         # some, shown only
     make bench ARGS="--threads 1"                     # by CPU time only: for a busy machine
 
@@ -166,7 +166,7 @@ def main():
     names, wanted = chosen(options.only, WORKLOADS, parser), chosen(options.peers, PEERS, parser)
     dtypes = [options.dtype] if options.dtype else BOTH
     threads = [kind for kind in THREADS if options.threads in (None, str(kind))]
-    some = options.only or options.peers or options.dtype or options.threads
+    some = options.only or options.peers or options.dtype
     complete = options.rounds >= 7 and not some
 
     stored = begin(options.rounds, threads, options.resume, parser)
