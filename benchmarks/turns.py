@@ -17,7 +17,8 @@ from typing import Any
 PATIENCE = 600  # seconds
 SETTLE = 0.25  # seconds: threads of the last turn may spin for a while
 TURN = 0.5  # seconds of work in a turn
-LONG, FEW = 2.0, 3  # a turn of more seconds is made this often: its epoch has many steps
+LONG, FEW = 2.0, 3  # a turn of more seconds is made this often: its epoch has many steps,
+BEHIND = 3  # where it takes this many times as long as the quickest one's
 AMOUNTS = 1, 2  # of work whose instructions are counted
 WALL, CPU = "wall", "CPU"  # the two clocks; that of the CPU counts all threads of a process
 AGREE = 0.01  # largest relative difference of two final losses after the same work
@@ -53,7 +54,7 @@ class Contestant:
         self.turns: list[list[float]] = []  # seconds
         self.cpu_turns: list[list[float]] = []
         self.last: dict[str, float] = {}
-        self.longest = 0.0  # seconds that a turn took
+        self.took: list[float] = []  # seconds of each turn
         self.error: str | None = None
 
     def start(self) -> "Contestant":
@@ -103,8 +104,8 @@ class Contestant:
         with suppress(BrokenPipeError):  # _read finds the reason
             self.process.stdin.write("\n")
         done = self._read()
-        self.longest = max(self.longest, perf_counter() - start)
         if done and count:
+            self.took.append(perf_counter() - start)
             self.turns.append(done.pop("seconds"))
             self.cpu_turns.append(done.pop("cpu_seconds"))
             self.last = done
@@ -243,9 +244,14 @@ def best_way(
 def race(contestants: Sequence[Contestant], rounds: int) -> None:
     """Let them take turns, `rounds` of them; every other round in the opposite direction.
 
-    Who takes long has fewer turns, in the first rounds.
+    Who is slow and far behind has a turn in the first rounds alone.
     """
     for i in range(rounds):
         for contestant in contestants[:: -1 if i % 2 else 1]:
-            if i < FEW or contestant.longest < LONG:
+            if i < FEW or contestant not in _slow(contestants):
                 contestant.turn()
+
+
+def _slow(contestants: Sequence[Contestant]) -> list[Contestant]:
+    middle = {c: median(c.took) for c in contestants if c.took}
+    return [c for c, s in middle.items() if s > max(LONG, BEHIND * min(middle.values()))]

@@ -147,7 +147,13 @@ def kernel_matmul(
 def packed_size(m: int, n: int, k: int) -> int: ...
 def kernel_pack(b: Floating, packed: Floating, top: int, rows: int) -> None: ...
 def kernel_packed(
-    a: Floating, b: Floating, packed: Floating, c: Floating, scratch: Floating, add: bool
+    a: Floating,
+    b: Floating,
+    packed: Floating,
+    c: Floating,
+    scratch: Floating,
+    add: bool,
+    zeros: bool = False,
 ) -> None: ...
 def kernel_zeros(program: Plan, params: Floating, x: Rows) -> tuple[bool, bool]: ...
 def kernel_affine(

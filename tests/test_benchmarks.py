@@ -90,6 +90,28 @@ def test_worker(benchmarks):
     assert result["result"] > 0
 
 
+def test_slow_peers_take_fewer_turns_and_those_beside_each_other_the_same(benchmarks):
+    turns = benchmarks("turns")
+
+    class Stub(turns.Contestant):
+        def __init__(self, seconds):
+            super().__init__("", "", "", {})
+            self.seconds, self.made = seconds, 0
+
+        def turn(self, count=True):
+            self.made += 1
+            self.took.append(self.seconds)
+
+    for seconds, made in (
+        ([0.5, 1.9, 2.1], [7, 7, 3]),
+        ([1.9, 2.1], [7, 7]),
+        ([4.0, 5.0, 13.0], [7, 7, 3]),
+    ):
+        contestants = [Stub(s) for s in seconds]
+        turns.race(contestants, 7)
+        assert [c.made for c in contestants] == made
+
+
 def test_one_thread_has_one_core_and_the_second_clock(benchmarks):
     turns, peers = benchmarks("turns"), benchmarks("peers")
     assert peers.ways_of("PyTorch", 1) == [{"cores": 1}]

@@ -34,7 +34,7 @@ from fastbp.kernels.losses cimport (
     outputs_of_a_target,
 )
 from fastbp.kernels.matmul cimport matmul_native
-from fastbp.kernels.scratch cimport PREDICT_BLOCK, Use, in_blocks, lay_out
+from fastbp.kernels.scratch cimport PACKED_MORE, PREDICT_BLOCK, Use, in_blocks, lay_out
 from fastbp.kernels.tape cimport (
     TAPES,
     Instruction,
@@ -434,7 +434,8 @@ cdef inline int check_scratch_size(const Walk* walk, Use use, Py_ssize_t batch) 
     cdef double rows = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
     cdef double of_rank = walk.size_params + registers_before(&walk.program,
                                                               walk.program.n_tapes)
-    if rows * (walk.plan[0].fan_in + 5.0 * walk.widths) + walk.size * of_rank > MOST_NUMBERS:
+    cdef double of_row = walk.plan[0].fan_in + 5.0 * walk.widths + PACKED_MORE * walk.layers
+    if (rows + 1) * of_row + walk.size * of_rank > MOST_NUMBERS:
         raise OverflowError(f"the scratch of {walk.size} ranks for batches of {batch} would be "
                             f"larger than {MOST_NUMBERS} numbers")
     return 0

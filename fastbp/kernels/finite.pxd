@@ -9,7 +9,7 @@ cdef extern from * nogil:
     #include <stdint.h>
     #include <string.h>
 
-    #if defined(__GNUC__)
+    #if defined(__GNUC__) && !defined(__clang__)
     #define FASTBP_UNROLL _Pragma("GCC unroll 4")
     #else
     #define FASTBP_UNROLL

@@ -18,7 +18,7 @@
 
    The rows of wide matrices lie on many pages and compete for few places of the first cache. There a
    and b are copied: b in panels of a tile's width, a in groups of a tile's rows, block by block of k.
-   What several products share is packed so only once, by gemm_pack.
+   What several products share is packed only once, by gemm_pack.
 
    Copies of blocks lie in scratch memory of the caller: gemm_scratch says how much. The stack of a
    thread may be small.
@@ -31,7 +31,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 static int matmul_native = 0; /* whether products go through the tiles, or through BLAS */
 
@@ -71,15 +70,16 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define STREAMS 8
 #define STREAM_STRIDE 4096 /* for rows of b of at least so many bytes */
 /* Rows that are FAR_STRIDE bytes or more apart fall on few cache sets and on many pages. Then blocks of
-   b are copied, COPIED_PANELS at a time, if they serve at least COPY_ROWS rows of c; and blocks of a,
-   GROUP rows at a time, if they serve at least COPY_PANELS panels. */
+   b are copied, PACK_PANELS at a time, if they serve at least COPY_ROWS rows of c; and blocks of a,
+   GROUP rows at a time, if they serve at least COPY_PANELS panels. PACK_ROWS rows at a time go into all
+   panels, while those PACK_AHEAD rows later are fetched. */
 #define FAR_STRIDE 2048
 #define COPY_ROWS 128
 #define COPY_LISTED 64
 #define COPY_PANELS 8
-#define COPIED_PANELS 4
-#define COPIED_ROWS 4
-#define COPIED_AHEAD 16
+#define PACK_PANELS 4
+#define PACK_ROWS 4
+#define PACK_AHEAD 16
 #define GROUP (LANES < TILE_ROWS ? TILE_ROWS : LANES)
 /* The list of a tile: its length, then numbers of one byte, since blocks of k are not longer than 256.
    They are written eight at a time. */
@@ -332,9 +332,9 @@ static void F(pack_panels)(REAL *packed, ptrdiff_t height, ptrdiff_t top, ptrdif
     const ptrdiff_t start = F(left_of)(first, panels, vectors);
     const ptrdiff_t all = F(left_of)(last, panels, vectors) - start, right = n < all ? n : all;
     const int far = !b_trans && F(is_far)(ldb);
-    const ptrdiff_t rows = far ? COPIED_ROWS : k;
+    const ptrdiff_t rows = far ? PACK_ROWS : k;
     for (ptrdiff_t i = 0; i < k; i += rows) {
-        for (ptrdiff_t r = i + COPIED_AHEAD; far && r < i + COPIED_AHEAD + rows && r < k; r++)
+        for (ptrdiff_t r = i + PACK_AHEAD; far && r < i + PACK_AHEAD + rows && r < k; r++)
             for (ptrdiff_t j = 0; j < right; j += 64 / sizeof(REAL))
                 __builtin_prefetch(b + r * ldb + j); /* rows on other pages are not foreseen */
         for (ptrdiff_t p = first; p < last; p++) {
@@ -371,7 +371,7 @@ INLINE int F(copies_a)(ptrdiff_t lda, ptrdiff_t m, ptrdiff_t panels) {
 /* Numbers of scratch that are enough for gemm, with up to m rows and k terms. */
 INLINE ptrdiff_t F(gemm_scratch)(ptrdiff_t lda, int a_trans, ptrdiff_t ldb, int b_trans, ptrdiff_t m,
                                  ptrdiff_t n, ptrdiff_t k, int zeros) {
-    const ptrdiff_t vectors = (n + LANES - 1) / LANES, most = COPIED_PANELS * TILE_VECTORS;
+    const ptrdiff_t vectors = (n + LANES - 1) / LANES, most = PACK_PANELS * TILE_VECTORS;
     const ptrdiff_t depth = k < PACK_BLOCK ? k : PACK_BLOCK;
     ptrdiff_t numbers = 0;
     if (!a_trans && !b_trans && ldb > 1 && m > 1 && F(few_columns)(0, ldb, 0, n, k))
@@ -474,7 +474,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     const ptrdiff_t blocks = (k + block - 1) / block;
     const ptrdiff_t most = blocks > 1 ? (k + blocks - 1) / blocks : k;
     packed = packed ? F(aligned)(packed) : NULL;
-    const ptrdiff_t together = F(is_far)(ldb) ? COPIED_PANELS : 1; /* panels that are copied */
+    const ptrdiff_t together = F(is_far)(ldb) ? PACK_PANELS : 1; /* panels that are copied */
     const ptrdiff_t groups = (m + GROUP - 1) / GROUP;
     const ptrdiff_t group = copy_a ? GROUP : m, a_step = copy_a ? GROUP : lda;
     const REAL *const end = c + (m - 1) * ldc + n;
@@ -497,8 +497,8 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
             const REAL *panel = b_k + (b_trans ? left * ldb : left);
             ptrdiff_t b_step = ldb;
             if (copy_b && p % together == 0) {
-                const ptrdiff_t end = panels - p < together ? panels : p + together;
-                F(pack_panels)(b_copy, depth, 0, p, end, panels, vectors, panel, ldb, b_trans, right,
+                const ptrdiff_t last = panels - p < together ? panels : p + together;
+                F(pack_panels)(b_copy, depth, 0, p, last, panels, vectors, panel, ldb, b_trans, right,
                                depth);
                 copied = b_copy;
             }

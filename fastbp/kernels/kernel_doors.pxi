@@ -40,26 +40,34 @@ def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:
 
 
 def packed_size(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k):
-    """Numbers that b of a product 'tn' takes when it is packed; 0 if it is not."""
+    """Numbers that b of a product 'tn' takes when it is packed; 0 if it is not, in either dtype."""
     return matmul.packed_tn(m, n, k)
+
+
+cdef int check_packed(const floating[:, ::1] b, const floating[::1] packed) except -1:
+    """Refuse a b that is not packed, or too little room for it."""
+    cdef Py_ssize_t n = b.shape[1], k = b.shape[0]
+    if not matmul.is_packed(&b[0, 0], MOST, n, k) or packed.shape[0] < matmul.packed_tn(MOST, n, k):
+        raise ValueError(f"b has {n} columns, which are not packed, or there is too little room")
+    return 0
 
 
 def kernel_pack(const floating[:, ::1] b, floating[::1] packed, Py_ssize_t top, Py_ssize_t rows):
     """Pack some rows of b, for products 'tn' of any number of rows."""
-    cdef Py_ssize_t n = b.shape[1], k = b.shape[0]
-    if not 0 <= top <= top + rows <= k or packed.shape[0] < matmul.packed_tn(MOST, n, k):
-        raise ValueError("rows are not b's, or too little room")
-    matmul.pack_rows(&packed[0], &b[0, 0], n, k, top, rows)
+    check_packed(b, packed)
+    if not 0 <= top <= top + rows <= b.shape[0]:
+        raise ValueError(f"b has {b.shape[0]} rows, not {top} to {top + rows}")
+    matmul.pack_rows(&packed[0], &b[0, 0], b.shape[1], b.shape[0], top, rows)
 
 
 def kernel_packed(const floating[:, ::1] a, const floating[:, ::1] b, floating[::1] packed,
-                  floating[:, ::1] c, floating[::1] scratch, bint add):
+                  floating[:, ::1] c, floating[::1] scratch, bint add, bint zeros=False):
     """c := a^T b, added to c if `add`; b is what `kernel_pack` has packed."""
     cdef Py_ssize_t m = c.shape[0], n = c.shape[1], k = a.shape[0]
-    if (scratch.shape[0] < matmul_scratch("tn", m, n, k)
-            or not 0 < matmul.packed_tn(MOST, n, k) <= packed.shape[0]):
-        raise ValueError("too little scratch or packed rows")
-    matmul.matmul_tn(&c[0, 0], &a[0, 0], m, &b[0, 0], &packed[0], m, n, k, add, False,
+    check_packed(b, packed)
+    if scratch.shape[0] < matmul_scratch("tn", m, n, k, zeros) or b.shape[1] != n:
+        raise ValueError("too little scratch, or another b")
+    matmul.matmul_tn(&c[0, 0], &a[0, 0], m, &b[0, 0], &packed[0], m, n, k, add, zeros,
                      start_of(scratch))
 
 

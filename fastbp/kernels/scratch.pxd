@@ -118,7 +118,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     cdef bint has_losses = backward or use == VALIDATE
     cdef bint materialized = use in (EPOCH_CLIPPED, EPOCH_CSR)
     cdef bint has_zeros = use not in (EPOCH_CSR, EXAMINE)
-    cdef bint packs = False
+    cdef bint packs = False  # in either dtype
+    cdef Py_ssize_t packed_size = 0
     cdef Py_ssize_t rows
     walk.batch = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
     walk.block = block_rows(walk) if backward else walk.batch
@@ -132,7 +133,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
                                                          l == 0 and has_zeros))
         has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
                        or (drops_hidden(walk, l) and layer.activation != RELU))
-        packs |= (backward and use != EXAMINE
+        packs |= (backward and use != EXAMINE and walk.batch > 1
+                  and not (l == 0 and use == EPOCH_CSR)
                   and packed_tn(layer.fan_in, layer.fan_out, walk.batch) > 0)
     outputs = walk.plan[walk.layers - 1].fan_out
     # Small layers share a slice's room where single samples are walked.
@@ -151,11 +153,11 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.squares = walk.losses + (padded(walk.batch) if has_losses else 0)
     walk.norms = walk.squares + (padded(walk.n_slices) if backward else 0)
     walk.packed = walk.norms + (padded(walk.n_slices) if materialized else 0)
-    walk.registers = walk.packed
     if packs:
-        walk.registers += padded(walk.batch * walk.widths
-                                 + (walk.batch + 1) * PACKED_MORE * walk.layers)
-    else:
+        packed_size = padded(walk.batch * walk.widths
+                             + (walk.batch + 1) * PACKED_MORE * walk.layers)
+    walk.registers = walk.packed + packed_size
+    if not packs:
         walk.packed = -1
     walk.products = walk.registers + walk.size * walk.register_size
     walk.slices = walk.products + walk.size * walk.product_size

@@ -55,7 +55,9 @@ def reserved_cores(n_threads: int | None, cost: Cost, rows: int) -> Iterator[int
     near the least cost.
     """
     token = object()
-    blocks = -(-rows // (ROWS_OF_A_RANK if backend == "native" else core.BLAS_ROWS))
+    blocks = -(-rows // core.BLAS_ROWS)
+    if backend == "native":
+        blocks = rows // ROWS_OF_A_RANK
     try:
         try:
             size = min(n_threads or 1, MOST_RANKS)

@@ -7,7 +7,7 @@ from fastbp.kernels import backend, core
 
 FORMS = ["nn", "nt", "tn"]
 # Around the edges of the tiles (4 or 8 rows; up to 3 vectors of 2 to 16 numbers), of the blocks of
-# k (64, 128 and 256, and 512 for a few last columns), and of what is copied (rows of 2048 bytes and
+# k (128 and 256, and 512 for a few last columns), and of what is copied (rows of 2048 bytes and
 # more).
 EDGES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 65]
 SHAPES = [
@@ -31,6 +31,7 @@ SHAPES = [
     (600, 400, 330),
     (200, 600, 20),
     (130, 1030, 330),
+    (50, 700, 600),
     (1, 18, 1500),
     (3, 18, 1500),
     (2, 100, 513),
@@ -96,6 +97,7 @@ def test_product_and_nothing_else(form, m, n, k, dtype):
         (600, 400, 330),
         (200, 600, 20),
         (30, 18, 1500),
+        (50, 700, 600),
     ],
 )
 def test_bits_do_not_depend_on_the_block_of_rows(form, m, n, k, dtype):
@@ -116,12 +118,14 @@ def test_bits_do_not_depend_on_the_block_of_rows(form, m, n, k, dtype):
 @needs_tiles
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize("share", [1, 0.3])
 @pytest.mark.parametrize(
     "m, n, k", [(140, 520, 300), (128, 1030, 70), (150, 515, 40), (130, 514, 1), (200, 700, 601)]
 )
-def test_packed_rows_give_the_same_bits(m, n, k, add, dtype):
-    """Packed in parts, as ranks do, in any order; whole columns of a, and a few of them."""
+def test_packed_rows_give_the_same_bits(m, n, k, add, dtype, share):
+    """Packed in parts, as ranks do, in any order; whole columns of a, and a few; zeros left out."""
     a, b, c = operands("tn", m, n, k, dtype)
+    a[np.random.RandomState(0).rand(*a.shape) >= share] = 0
     expected = c.copy()
     run("tn", a, b, expected, add=add)
     size = core.packed_size(m, n, k)
@@ -129,11 +133,14 @@ def test_packed_rows_give_the_same_bits(m, n, k, add, dtype):
     for top, end in ((k // 2, k), (k // 5, k // 2), (0, k // 5)):
         core.kernel_pack(b, packed, top, end - top)
     assert np.isnan(whole[:64]).all() and np.isnan(whole[64 + size :]).all()
-    b[:, : n - n % 16] = np.nan  # only the last few columns may be read again
+    chains = 64 // b.itemsize
+    few = n % chains if n % chains <= 4 and k >= chains else 0
+    b[:, : n - few] = np.nan  # only the last few columns may be read again
     for rows in (slice(0, m), slice(5, 30)):
         part, out = np.ascontiguousarray(a[:, rows]), c[rows].copy()
-        scratch = np.empty(core.matmul_scratch("tn", *out.shape, k), dtype)
-        core.kernel_packed(part, b, packed, out, scratch, add)
+        zeros = share < 1
+        scratch = np.empty(core.matmul_scratch("tn", *out.shape, k, zeros), dtype)
+        core.kernel_packed(part, b, packed, out, scratch, add, zeros)
         np.testing.assert_array_equal(out, expected[rows])
 
 
@@ -143,12 +150,23 @@ def test_rows_are_packed_for_wide_products_alone():
     assert core.packed_size(64, 1024, 512) == core.packed_size(1024, 100, 512) == 0
 
 
+@needs_tiles
 def test_other_rows_than_those_of_b_are_not_packed():
     b = np.zeros((10, 600), "f")
     packed = np.zeros(core.packed_size(600, 600, 10), "f")
     for top, rows in ((-1, 3), (8, 3), (3, -1)):
         with pytest.raises(ValueError, match="rows"):
             core.kernel_pack(b, packed, top, rows)
+
+
+def test_what_is_not_packed_or_has_no_room_is_refused():
+    for n, room in ((100, 100_000), (300, 100_000), (600, 5999), (600, 0)):
+        b, packed = np.zeros((10, n), "f"), np.zeros(room, "f")
+        with pytest.raises(ValueError, match=f"{n} columns"):
+            core.kernel_pack(b, packed, 0, 10)
+        c = np.zeros((130, n), "f")
+        with pytest.raises(ValueError, match=f"{n} columns"):
+            core.kernel_packed(np.zeros((10, 130), "f"), b, packed, c, np.zeros(9, "f"), False)
 
 
 @needs_tiles

@@ -75,10 +75,12 @@ def test_any_team_makes_the_same_bits(constants, optimizer, sparse, dtype):
 @over_options
 @over_layouts
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_any_team_makes_the_same_bits_of_packed_deltas(constants, sparse, dtype):
+@pytest.mark.parametrize("n", [71, 85])
+def test_any_team_makes_the_same_bits_of_packed_deltas(n, constants, sparse, dtype):
+    """The last batch has one row, or some."""
     hidden = (270, 260) if dtype == np.float64 else (530, 520)
     problem = Problem(
-        "relu", "log_loss", dtype, sparse=sparse, n=85, batch=70, features=140, hidden=hidden
+        "relu", "log_loss", dtype, sparse=sparse, n=n, batch=70, features=140, hidden=hidden
     )
     expected = run_epoch(problem, "adam", **constants)
     for size in (2, 3):

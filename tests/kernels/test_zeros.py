@@ -29,6 +29,7 @@ SHAPES = [
     (96, 520, 130),
     (300, 66, 40),
     (600, 300, 70),
+    (50, 700, 600),
 ]
 
 
@@ -137,16 +138,18 @@ def test_weights_that_are_not_finite_are_seen(weight):
 # ---- in training
 
 
-def trained(n, size, dtype, optimizer, *, batch=20, weight=0.0, alpha=0.1, **constants):
+def trained(
+    n, size, dtype, optimizer, *, batch=20, weight=0.0, alpha=0.1, hidden=(50,), **constants
+):
     """A network after an epoch on 127 rows of n, and its state.
 
     127 rows are too few to look for zeros. The 128th is in no batch, and makes them enough.
     """
     problem = Problem(
-        "tanh", dtype=dtype, n=128, hidden=(50,), features=90, batch=batch, alpha=alpha
+        "tanh", dtype=dtype, n=128, hidden=hidden, features=140, batch=batch, alpha=alpha
     )
     problem.rule = rule_of(optimizer, **constants)
-    problem.X[:127] = sparse(np.random.RandomState(1), (127, 90), 0.05, dtype)
+    problem.X[:127] = sparse(np.random.RandomState(1), (127, 140), 0.05, dtype)
     problem.X[:127, 3] = 0
     if weight:
         problem.network.coefs[0][3, 5] = weight
@@ -174,6 +177,16 @@ RULES = [("sgd", {}), ("adam", {}), ("adam", {"clip_norm": 0.1}), ("sgd", {"ema_
 def test_training_has_the_bits_of_the_full_loops(optimizer, constants, dtype, size, batch):
     full, left_out = (
         trained(n, size, dtype, optimizer, batch=batch, **constants) for n in (127, 128)
+    )
+    for one, other in zip(full, left_out, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("dtype, units", [("float32", 530), ("float64", 270)])
+def test_packed_deltas_have_the_bits_of_the_full_loops(dtype, units, size):
+    full, left_out = (
+        trained(n, size, dtype, "adam", batch=70, hidden=(units,)) for n in (127, 128)
     )
     for one, other in zip(full, left_out, strict=True):
         assert one.tobytes() == other.tobytes()

@@ -1,5 +1,9 @@
 """The number of ranks of a fit, alone and beside other fits."""
 
+import re
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 
 from fastbp.kernels import backend, core
@@ -24,6 +28,9 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     block = cores.ROWS_OF_A_RANK if backend == "native" else core.BLAS_ROWS
     with reserved_cores(None, large, 2 * block) as size:  # a rank for each of two blocks of rows
         assert size == 2
+    if backend == "native":
+        with reserved_cores(None, large, 2 * block - 1) as size:  # a rank has no fewer rows
+            assert size == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
     assert available_cores() == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
@@ -78,3 +85,26 @@ def test_fits_side_by_side_share_the_cores(monkeypatch):
     with reserved_cores(None, cost, 1000) as size:
         assert size == 4
     assert not cores._cores_taken
+
+
+ROW = re.compile(r"\| ([\d(] ?[^|]+-\d+), (\d+) \|([ \d.|]+)\| (\d+) \|")
+
+
+def test_the_guide_shows_the_model(monkeypatch):
+    """The gains of its table, and the threads that are taken of 64."""
+    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 64)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    guide = Path(__file__).parents[2] / "docs" / "guide" / "speed.md"
+    rows = ROW.findall(guide.read_text(encoding="utf-8"))
+    assert len(rows) == 4
+    for network, batch, gains, taken in rows:
+        repeated = re.sub(r"\((\d) x (\d+)\)", lambda m: "-".join(int(m[1]) * [m[2]]), network)
+        units = [int(n) for n in repeated.split("-")]
+        first, *others = (a * b for a, b in pairwise(units))
+        params = first + sum(others) + sum(units[1:])
+        row_work = 2 * first + 3 * sum(others) + 10 * sum(units[1:])
+        cost = step_cost(int(batch) * row_work + 8 * params, params)
+        shown = [float(gain) for gain in gains.split("|")]
+        assert shown == [round(cost(1) / cost(2**i), 1) for i in range(1, 7)], network
+        with reserved_cores(None, cost, 512) as size:
+            assert size == int(taken), network
