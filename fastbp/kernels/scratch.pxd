@@ -110,6 +110,20 @@ cdef inline bint drops_hidden(const Walk* walk, Py_ssize_t l) noexcept nogil:
     return walk.dropout.thresholds != NULL and l + 1 < walk.layers and drops(walk, l + 1)
 
 
+cdef inline Py_ssize_t packed_room(const Walk* walk, Use use) noexcept nogil:
+    """Numbers for the packed deltas of a batch, of all layers and either dtype; 0 if none are."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    if not has_backward(use) or use == EXAMINE or walk.batch == 1:
+        return 0
+    for l in range(use == EPOCH_CSR, walk.layers):
+        layer = walk.plan + l
+        if packed_tn(layer.fan_in, layer.fan_out, walk.batch) > 0:
+            return padded(walk.batch * walk.widths
+                          + (walk.batch + 1) * PACKED_MORE * walk.layers)
+    return 0
+
+
 cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     """Set the offsets of all regions and their total, in numbers, for batches of that many rows."""
     cdef Py_ssize_t l, outputs, slice_size = 0, product_size = 0
@@ -118,8 +132,6 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     cdef bint has_losses = backward or use == VALIDATE
     cdef bint materialized = use in (EPOCH_CLIPPED, EPOCH_CSR)
     cdef bint has_zeros = use not in (EPOCH_CSR, EXAMINE)
-    cdef bint packs = False  # in either dtype
-    cdef Py_ssize_t packed_size = 0
     cdef Py_ssize_t rows
     walk.batch = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
     walk.block = block_rows(walk) if backward else walk.batch
@@ -133,9 +145,6 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
                                                          l == 0 and has_zeros))
         has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
                        or (drops_hidden(walk, l) and layer.activation != RELU))
-        packs |= (backward and use != EXAMINE and walk.batch > 1
-                  and not (l == 0 and use == EPOCH_CSR)
-                  and packed_tn(layer.fan_in, layer.fan_out, walk.batch) > 0)
     outputs = walk.plan[walk.layers - 1].fan_out
     # Small layers share a slice's room where single samples are walked.
     walk.slice_size = padded(max(slice_size, min(walk.size_params, <Py_ssize_t>SLICE_ELEMENTS)))
@@ -153,11 +162,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.squares = walk.losses + (padded(walk.batch) if has_losses else 0)
     walk.norms = walk.squares + (padded(walk.n_slices) if backward else 0)
     walk.packed = walk.norms + (padded(walk.n_slices) if materialized else 0)
-    if packs:
-        packed_size = padded(walk.batch * walk.widths
-                             + (walk.batch + 1) * PACKED_MORE * walk.layers)
-    walk.registers = walk.packed + packed_size
-    if not packs:
+    walk.registers = walk.packed + packed_room(walk, use)
+    if walk.registers == walk.packed:
         walk.packed = -1
     walk.products = walk.registers + walk.size * walk.register_size
     walk.slices = walk.products + walk.size * walk.product_size
