@@ -80,8 +80,7 @@ static void F(turned)(int columns, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdif
             for (int r = 0; r < rows; r++)
                 turned[j][r] = init ? init[(i + r) * init_step + j] : 0;
         F(panel)(vectors, 1, turned[0], TILE_VECTORS * LANES, b, ldb, a + i, lda, columns, k,
-                 turned[0], TILE_VECTORS * LANES, tail,
-                 turned[columns - 1] + rows);
+                 turned[0], TILE_VECTORS * LANES, tail, turned[columns - 1] + rows);
         for (int j = 0; j < columns; j++)
             for (int r = 0; r < rows; r++) c[(i + r) * ldc + j] = turned[j][r];
     }

@@ -178,6 +178,16 @@ def test_law_2_of_wide_layers(activation, loss, dtype, is_sparse):
         )
 
 
+@over_dtypes
+@pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "csr"])
+def test_law_2_of_packed_deltas(dtype, is_sparse):
+    """In one chunk and in several; the last of them is a single row."""
+    hidden = (270, 260) if dtype == np.float64 else (530, 520)
+    assert_agrees_with_the_oracle(
+        Problem("tanh", "log_loss", dtype, sparse=is_sparse, features=140, hidden=hidden, n=31)
+    )
+
+
 @over_losses
 @over_dtypes
 def test_law_3_a_batch_is_the_mean_of_its_samples(loss, dtype):
