@@ -6,16 +6,13 @@ separate fit, and the number of threads changes the time only.
 
 from __future__ import annotations
 
-import sys
-from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import config_context, get_config
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -30,17 +27,17 @@ from fastbp.estimators import MLPClassifier, MLPRegressor, inputs
 from fastbp.estimators.adopt import at_once
 from fastbp.estimators.held_out import Data
 from fastbp.estimators.inputs import CheckedMatrix, Matrix
-from fastbp.estimators.messages import INTERRUPTED, Said, collected, warn
+from fastbp.estimators.messages import warn
 from fastbp.estimators.scikit_learn import Interval, meta_fit_context
+from fastbp.estimators.side_by_side import side_by_side
 from fastbp.estimators.targets import join_columns
-from fastbp.threads import team
 
 __all__ = ["MLPEnsembleClassifier", "MLPEnsembleRegressor"]
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """The fit of one member, to be run in another thread.
+    """The fit of one member.
 
     Parameters
     ----------
@@ -50,37 +47,21 @@ class _Fit:
         What `fit` takes.
     is_one_of_many : bool
         Whether other members have the other threads.
-    said : list
-        Receives the messages and categories of warnings.
-    context : contextvars.Context
-        A copy of that of the thread that calls `fit` of the ensemble.
-    config : dict
-        scikit-learn's configuration in that thread.
     """
 
     estimator: Any
     data: Data
     validation: Data
     is_one_of_many: bool
-    said: Said = field(default_factory=list)
-    context: Any = field(default_factory=copy_context)
-    config: dict[str, Any] = field(default_factory=get_config)
 
     def __call__(self) -> None:
-        """Fit the estimator. KeyboardInterrupt if an interrupt ended its training."""
-        self.context.run(self._run)
-
-    def _run(self) -> None:
+        """Fit the estimator."""
         estimator, (X_val, y_val, weight_val) = self.estimator, self.validation
         n_threads = estimator.n_threads
         if n_threads is None and self.is_one_of_many:
             estimator.n_threads = 1  # no barriers: the threads of a fit wait for each other
-        with config_context(**self.config), collected() as said:
-            estimator.fit(*self.data, X_val=X_val, y_val=y_val, sample_weight_val=weight_val)
+        estimator.fit(*self.data, X_val=X_val, y_val=y_val, sample_weight_val=weight_val)
         estimator.n_threads = n_threads
-        self.said.extend(said)
-        if any(message == INTERRUPTED for message, _ in said):
-            raise KeyboardInterrupt
 
 
 class _MLPEnsemble(MetaEstimatorMixin, BaseEstimator):
@@ -114,7 +95,7 @@ class _MLPEnsemble(MetaEstimatorMixin, BaseEstimator):
             checked = inputs.check_validation_data(draft, *validation, y_numeric=numeric)
             validation = Data(*checked)
         fits = self._fits(data, validation, len(y))
-        self._run(fits)
+        said = side_by_side(fits, self.n_threads)
         members = [fit.estimator for fit in fits]
         learned = {"estimators_": members, "n_features_in_": features.n_features}
         if features.names is not None:
@@ -123,7 +104,7 @@ class _MLPEnsemble(MetaEstimatorMixin, BaseEstimator):
             learned["classes_"] = members[0].classes_
         pop, update = self.__dict__.pop, self.__dict__.update
         at_once([partial(pop, "feature_names_in_", None), partial(update, learned)])
-        for message, category in dict.fromkeys(said for fit in fits for said in fit.said):
+        for message, category in dict.fromkeys(said):
             warn(message, category)
         return self
 
@@ -140,16 +121,6 @@ class _MLPEnsemble(MetaEstimatorMixin, BaseEstimator):
                 own = data._replace(sample_weight=draws)
             fits.append(_Fit(member, own, validation, is_one_of_many=self.n_members > 1))
         return fits
-
-    def _run(self, fits: list[_Fit]) -> None:
-        """Run the fits in threads. An error in one, or an interrupt, ends all of them."""
-        n_threads = self.n_threads and min(self.n_threads, len(fits))
-        # As few threads as give the least number of rounds; always threads, since a fit in the
-        # calling one would take Ctrl-C for its own.
-        with team(
-            n_threads, lambda ranks: -(-len(fits) // ranks), sys.maxsize, np.inf, interrupts=True
-        ) as ranks:
-            ranks.for_each(fits, lambda fit: fit())
 
     def _checked(self, X: Matrix) -> tuple[list[Any], CheckedMatrix]:
         """The members and validated X, both of the same moment."""

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "callbacks": set(),
     "schedules": {"training"},
     "expression": {"graph"},
-    "ensemble": {"threads", "estimators"},
+    "ensemble": {"estimators"},
     "__init__": {"kernels", "estimators", "gradient_check"},  # other rooms by their names
 }  # end of the import table
 
