@@ -1,0 +1,91 @@
+"""Numbers as the networks see them: scaled, with piecewise-linear codes, missing ones marked."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.tabular.scaling import Floats, Scale, quantile, scale_of_sorted
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The tables of the columns of numbers.
+
+    Parameters
+    ----------
+    scale : Scale
+        Medians and scales.
+    had_missing : ndarray of bool of shape (n_columns,)
+        Whether a value was missing in training.
+    edges : tuple of ndarray
+        For each column the edges of its bins, rising, of scaled numbers; empty without codes.
+    """
+
+    scale: Scale
+    had_missing: NDArray[np.bool_]
+    edges: tuple[Floats, ...]
+
+    @cached_property
+    def bins(self) -> tuple[NDArray[np.intp], Floats, Floats]:
+        """Of all bins in a row: their columns, left edges and widths."""
+        parts = [edges for edges in self.edges if len(edges)]
+        if not parts:
+            return np.empty(0, np.intp), np.empty(0), np.empty(0)
+        counts = [max(len(edges) - 1, 0) for edges in self.edges]
+        columns = np.repeat(np.arange(len(counts)), counts)
+        left = np.concatenate([edges[:-1] for edges in parts])
+        return columns, left, np.concatenate([np.diff(edges) for edges in parts])
+
+    @cached_property
+    def marked(self) -> NDArray[np.intp]:
+        """The columns that have an indicator."""
+        return np.flatnonzero(self.had_missing)
+
+    @cached_property
+    def layout(self) -> list[tuple[int, str]]:
+        """Of each column of the output: the column it is made of, and the end of its name."""
+        found = [(column, "") for column in range(len(self.edges))]
+        for column, edges in enumerate(self.edges):
+            found += [(column, f"_bin{i}") for i in range(len(edges) - 1)]
+        return found + [(int(column), "_missing") for column in self.marked]
+
+    def write(self, x: Floats, out: NDArray[np.floating]) -> None:
+        """Write the output for the numbers x, shape (rows, n_columns), to `out`."""
+        columns, left, width = self.bins
+        n_numbers, n_codes = len(self.edges), len(left)
+        z = self.scale(x)
+        out[:, :n_numbers] = z
+        if n_codes:
+            t = z.take(columns, axis=1)
+            t -= left
+            with np.errstate(over="ignore"):  # a bin may be as narrow as a denormal number
+                t /= width
+            np.maximum(t, 0, out=t)
+            codes = out[:, n_numbers : n_numbers + n_codes]
+            np.minimum(t, 1, out=codes, casting="same_kind")
+        if len(self.marked):
+            out[:, n_numbers + n_codes :] = np.isnan(x[:, self.marked])
+
+
+def learn_numbers(x: Floats, n_bins: int) -> Numbers:
+    """The tables of columns of numbers, shape (n_samples, n_columns); NaN is missing.
+
+    A column has codes if at least two of its `n_bins` bins are distinct: one bin would repeat the
+    scaled number.
+    """
+    ordered = np.sort(x.T, axis=1)  # NaN comes last
+    counts = np.count_nonzero(~np.isnan(ordered), axis=1)
+    scale = scale_of_sorted(ordered, counts)
+    had_missing = (counts < len(x)) & (counts > 0)
+    columns = np.arange(len(ordered))
+
+    def at(places: NDArray[np.intp]) -> Floats:
+        return scale(ordered[columns, places][None])[0]
+
+    levels = np.arange(n_bins + 1) / n_bins if n_bins else []
+    quantiles = [quantile(at, counts, level) for level in levels]
+    none = np.empty(0)
+    edges = [np.unique(column) for column in np.transpose(quantiles)] or [none] * len(columns)
+    return Numbers(scale, had_missing, tuple(e if len(e) > 2 else none for e in edges))

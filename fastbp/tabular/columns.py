@@ -1,0 +1,210 @@
+"""Columns of frames and arrays, as numbers or as categories.
+
+Neither pandas nor polars is imported: a frame brings its library with it.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+from numbers import Complex, Real
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.tabular.levels import Coded, code, is_missing
+from fastbp.tabular.scaling import Floats
+
+Kind: TypeAlias = Literal["number", "category", "date", "complex", "unknown"]
+KINDS_OF_NUMPY: dict[str, Kind] = {
+    **dict.fromkeys("fiu", "number"),
+    **dict.fromkeys("bUST", "category"),
+    **dict.fromkeys("mM", "date"),
+    "c": "complex",
+}
+DATES = (date, time, timedelta, np.datetime64, np.timedelta64)
+PERIODS = ("Period",)  # of pandas
+
+
+class Columns(Protocol):
+    """A table that can be read column by column."""
+
+    shape: tuple[int, int]
+
+    def name(self, column: int) -> str:
+        """The column as messages call it: its name as written in Python, or its place."""
+
+    def kind(self, column: int) -> Kind:
+        """What the dtype of the column says that it holds; its values, if it holds objects."""
+
+    def dtype(self, column: int) -> str:
+        """The dtype, for messages."""
+
+    def floats(self, column: int) -> Floats:
+        """The column as float64, with NaN for missing values."""
+
+    def block(self, columns: list[int]) -> Floats | None:
+        """Several columns as float64 at once; None if they have to be read one by one."""
+
+    def coded(self, column: int) -> Coded:
+        """The distinct values of the column, as Python objects, and their places."""
+
+
+def frame_kind(X: Any) -> Literal["frame", "lazy"] | None:
+    """Whether X is a frame of pandas or polars, or a lazy one."""
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if pandas is not None and isinstance(X, pandas.DataFrame):
+        return "frame"
+    if polars is not None and isinstance(X, polars.DataFrame):
+        return "frame"
+    return "lazy" if polars is not None and isinstance(X, polars.LazyFrame) else None
+
+
+def columns_of(X: Any) -> Columns:
+    """A frame or an array of two dimensions as columns."""
+    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    if pandas is not None and isinstance(X, pandas.DataFrame):
+        return PandasColumns(X)
+    if polars is not None and isinstance(X, polars.DataFrame):
+        return PolarsColumns(X)
+    return ArrayColumns(X)
+
+
+class ArrayColumns:
+    """The columns of an array."""
+
+    def __init__(self, X: NDArray[Any]):
+        self.X = X
+        self.shape = X.shape
+
+    def name(self, column: int) -> str:
+        return str(column)
+
+    def kind(self, column: int) -> Kind:
+        kind = self.X.dtype.kind
+        if kind == "O":
+            return kind_of_objects(self.X[:, column].tolist())
+        return KINDS_OF_NUMPY.get(kind, "unknown")
+
+    def dtype(self, column: int) -> str:
+        return str(self.X.dtype)
+
+    def floats(self, column: int) -> Floats:
+        values = self.X[:, column]
+        if values.dtype.kind not in "fiub":
+            return floats_of_objects(values.tolist())
+        return values.astype(np.float64)
+
+    def block(self, columns: list[int]) -> Floats | None:
+        if self.X.dtype.kind not in "fiub":
+            return None
+        X = self.X if len(columns) == self.shape[1] else self.X[:, columns]
+        return X.astype(np.float64, copy=False)
+
+    def coded(self, column: int) -> Coded:
+        return code(self.X[:, column].tolist(), len(self.X))
+
+
+class PandasColumns:
+    """The columns of a pandas frame, found by their places, since names may not be unique."""
+
+    def __init__(self, X: Any):
+        self.X = X
+        self.shape = X.shape
+        self.dtypes = list(X.dtypes)
+
+    def name(self, column: int) -> str:
+        return repr(self.X.columns[column])
+
+    def kind(self, column: int) -> Kind:
+        dtype = self.dtypes[column]
+        if self._is_coded(column) or dtype.name.startswith("string"):
+            return "category"
+        if dtype.kind == "O":
+            return kind_of_objects(self._objects(column))
+        return KINDS_OF_NUMPY.get(dtype.kind, "unknown")
+
+    def dtype(self, column: int) -> str:
+        return str(self.dtypes[column])
+
+    def floats(self, column: int) -> Floats:
+        if self.dtypes[column].kind not in "fiub" or self._is_coded(column):
+            return floats_of_objects(self._objects(column))
+        return self.X.iloc[:, column].to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def block(self, columns: list[int]) -> Floats | None:
+        dtypes = (self.dtypes[column] for column in columns)
+        if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes):
+            return self.X.iloc[:, columns].to_numpy(dtype=np.float64)
+        return None
+
+    def coded(self, column: int) -> Coded:
+        if self._is_coded(column):
+            values = self.X.iloc[:, column].array
+            return Coded(values.categories.tolist(), values.codes.astype(np.intp))
+        return code(self._objects(column), self.shape[0])
+
+    def _is_coded(self, column: int) -> bool:
+        """Whether pandas has encoded the column as categories."""
+        return self.dtypes[column].name == "category"
+
+    def _objects(self, column: int) -> list[Any]:
+        return self.X.iloc[:, column].to_numpy(dtype=object).tolist()
+
+
+class PolarsColumns:
+    """The columns of a polars frame."""
+
+    def __init__(self, X: Any):
+        self.X = X
+        self.shape = X.shape
+
+    def name(self, column: int) -> str:
+        return repr(self.X.columns[column])
+
+    def kind(self, column: int) -> Kind:
+        dtype = self.X.dtypes[column]
+        if dtype.is_numeric() or dtype == sys.modules["polars"].Null:
+            return "number"
+        if dtype.is_temporal():
+            return "date"
+        if dtype.is_nested():
+            return "unknown"
+        if dtype == sys.modules["polars"].Object:
+            return kind_of_objects(self.X.to_series(column).to_list())
+        return "category"
+
+    def dtype(self, column: int) -> str:
+        return str(self.X.dtypes[column])
+
+    def floats(self, column: int) -> Floats:
+        series = self.X.to_series(column)
+        if series.dtype.is_numeric() or series.dtype == sys.modules["polars"].Boolean:
+            return series.cast(float).to_numpy()
+        return floats_of_objects(series.to_list())
+
+    def block(self, columns: list[int]) -> Floats | None:
+        return None
+
+    def coded(self, column: int) -> Coded:
+        return code(self.X.to_series(column).to_list(), self.shape[0])
+
+
+def kind_of_objects(values: Sequence[Any]) -> Kind:
+    """What Python objects are: numbers, if all are that are present and not all are bools."""
+    present = [value for value in values if not is_missing(value)]
+    kinds = set(map(type, present))
+    if any(issubclass(kind, DATES) or kind.__name__ in PERIODS for kind in kinds):
+        return "date"
+    if any(issubclass(kind, Complex) and not issubclass(kind, Real) for kind in kinds):
+        return "complex"
+    if kinds and kinds <= {bool, np.bool_}:
+        return "category"
+    numbers = all(issubclass(kind, (Real, Decimal, np.bool_)) for kind in kinds)
+    return "number" if numbers else "category"
+
+
+def floats_of_objects(values: Iterable[Any]) -> Floats:
+    """Python objects as float64: numbers, numbers as text, and missing values."""
+    return np.array([np.nan if is_missing(value) else float(value) for value in values])

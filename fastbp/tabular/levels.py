@@ -1,0 +1,142 @@
+"""Categories as the networks see them: one-hot, scaled as numbers are."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.tabular.scaling import Floats, Scale, robust_scale
+
+
+class Coded(NamedTuple):
+    """A column as a list of its distinct values, and for each row the place of its value.
+
+    Missing values may be in the list, or have the place -1.
+    """
+
+    values: list[Any]
+    places: NDArray[np.intp]
+
+
+def code(values: Iterable[Any], n_rows: int) -> Coded:
+    """Encode values; TypeError if one of them cannot be hashed."""
+    found: dict[Hashable, int] = {}
+    place = found.setdefault
+    places = np.fromiter((place(value, len(found)) for value in values), np.intp, n_rows)
+    return Coded(list(found), places)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN, NaT or pandas.NA."""
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # an array
+        return False
+
+
+@dataclass(frozen=True)
+class Categories:
+    """The tables of a categorical column.
+
+    Parameters
+    ----------
+    levels : ndarray of object of shape (n_levels,)
+        The levels in training, sorted.
+    rows : dict
+        For each level its row in `table`. Rare levels share one.
+    table : ndarray of shape (n_rows, n_columns)
+        The output of each level. The last row is that of missing and unknown ones.
+    suffixes : list of str
+        The end of the name of each column of the output.
+    """
+
+    levels: NDArray[np.object_]
+    rows: dict[Hashable, int]
+    table: Floats
+    suffixes: list[str]
+
+    def rows_of(self, column: Coded) -> NDArray[np.intp]:
+        """For each sample its row in `table`."""
+        unknown = len(self.table) - 1
+        rows = [self.rows.get(value, unknown) for value in column.values]
+        return np.array([*rows, unknown], np.intp)[column.places]  # -1 takes the last
+
+    def write(self, column: Coded, out: NDArray[np.floating]) -> None:
+        """Write the output for a column to `out`, shape (rows, n_columns)."""
+        out[:] = self.table.astype(out.dtype).take(self.rows_of(column), axis=0)
+
+
+def learn_categories(column: Coded, max_categories: int | None) -> Categories:
+    """The tables of a categorical column.
+
+    Two levels, with none missing, are one column of -1 and 1. Otherwise there is a column for each
+    level. If this makes more than `max_categories` columns, then the rarest levels share the last.
+    """
+    counts = np.bincount(column.places[column.places >= 0], minlength=len(column.values))
+    n_samples = len(column.places)
+    present = {
+        value: int(count)
+        for value, count in zip(column.values, counts, strict=True)
+        if count and not is_missing(value)
+    }
+    levels = _sorted(present)
+    frequencies = [present[level] for level in levels]
+    rows, kept = _group(levels, frequencies, max_categories)
+    n_kinds = len(kept) + (len(kept) < len(levels))
+    sizes = np.bincount([rows[level] for level in levels], frequencies, n_kinds).astype(np.intp)
+    suffixes = [f"_{level}" for level in kept] + ["_infrequent"] * (n_kinds - len(kept))
+    if n_kinds == 2 and sizes.sum() == n_samples:
+        raw, suffixes = np.array([[-1.0], [1.0], [0.0]]), suffixes[1:]
+        low, high, highs = -1.0, 1.0, sizes[1:]
+    elif n_kinds:
+        raw = np.eye(n_kinds + 1, n_kinds)
+        low, high, highs = 0.0, 1.0, sizes
+    else:  # nothing is known
+        raw, suffixes = np.zeros((1, 1)), [""]
+        low, high, highs = 0.0, 1.0, np.zeros(1, np.intp)
+    scale = _scale_of_two_values(low, high, highs, n_samples)
+    return Categories(_objects(levels), rows, scale(raw), suffixes)
+
+
+def _sorted(levels: Iterable[Any]) -> list[Any]:
+    """The levels sorted; by type and text if they cannot be compared."""
+    levels = list(levels)
+    try:
+        return sorted(levels)
+    except TypeError:
+        return sorted(levels, key=lambda level: (type(level).__name__, str(level)))
+
+
+def _objects(levels: Sequence[Any]) -> NDArray[np.object_]:
+    """The levels as an array of one dimension, also if they are tuples."""
+    array = np.empty(len(levels), object)
+    array[:] = levels
+    return array
+
+
+def _group(
+    levels: list[Any], frequencies: list[int], max_categories: int | None
+) -> tuple[dict[Hashable, int], list[Any]]:
+    """For each level its column, and the levels that have a column of their own."""
+    if max_categories is None or len(levels) <= max_categories:
+        return {level: row for row, level in enumerate(levels)}, levels
+    order = np.argsort(-np.array(frequencies), kind="stable")  # equal ones: the first levels
+    kept = [levels[i] for i in sorted(order[: max_categories - 1])]
+    rows: dict[Hashable, int] = dict.fromkeys(levels, len(kept))
+    rows.update((level, row) for row, level in enumerate(kept))
+    return rows, kept
+
+
+def _scale_of_two_values(low: float, high: float, highs: NDArray[np.intp], n_samples: int) -> Scale:
+    """The scale of columns of n_samples numbers, of which `highs` are high and the others low."""
+    first_high = n_samples - highs
+    counts = np.full(len(highs), n_samples)
+
+    def at(places: NDArray[np.intp]) -> Floats:
+        return np.where(places < first_high, low, high)
+
+    return Scale(np.ones(len(highs)), *robust_scale(at, counts))

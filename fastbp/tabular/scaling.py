@@ -1,0 +1,105 @@
+"""Robust scaling and the smooth clip, from order statistics.
+
+Statistics are computed of columns in units of a power of two, so that no difference of two numbers
+overflows or becomes denormal.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# The square is finite, and the clip is 3 in float64 from here on.
+LARGE = 1e150
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Median and scale of columns, each of shape (n_columns,).
+
+    Parameters
+    ----------
+    unit : ndarray
+        Powers of two by which the columns are multiplied first.
+    median : ndarray
+        The medians of the multiplied columns; 0 if all values are missing.
+    scale : ndarray
+        What the distances from the median are divided by; infinity for constant columns.
+    """
+
+    unit: Floats
+    median: Floats
+    scale: Floats
+
+    def __call__(self, x: Floats) -> Floats:
+        """The columns x of shape (rows, n_columns), scaled and clipped. NaN becomes 0."""
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            z = x - self.median if (self.unit == 1).all() else x * self.unit - self.median
+            z /= self.scale
+            # The median is 0. So is a constant column far away: infinity divided by infinity.
+            np.copyto(z, 0.0, where=np.isnan(z))
+            return smooth_clip(z)
+
+
+def smooth_clip(z: Floats) -> Floats:
+    """z / sqrt(1 + (z/3)^2), computed in place: z near 0, and between -3 and 3 everywhere."""
+    np.minimum(z, LARGE, out=z)
+    np.maximum(z, -LARGE, out=z)
+    root = z / 3
+    root *= root
+    root += 1
+    np.sqrt(root, out=root)
+    z /= root
+    np.minimum(z, 3, out=z)  # a rounding error above
+    return np.maximum(z, -3, out=z)
+
+
+def scale_of_sorted(ordered: Floats, counts: NDArray[np.intp]) -> Scale:
+    """The scale of sorted columns.
+
+    `ordered` has shape (n_columns, n_samples), each row sorted with the missing values, NaN, at the
+    end; `counts` are the numbers of those present.
+    """
+    columns = np.arange(len(ordered))
+    ends = ordered[columns, 0], ordered[columns, np.maximum(counts - 1, 0)]
+    unit = _units(np.maximum(*map(np.abs, ends)))
+
+    def at(places: NDArray[np.intp]) -> Floats:
+        return ordered[columns, places] * unit
+
+    return Scale(unit, *robust_scale(at, counts))
+
+
+def _units(largest: Floats) -> Floats:
+    """1 for most columns; other powers of two if the largest number is near the ends of float64."""
+    tiny = (largest < 2.0**-500) & (largest > 0)
+    return np.where(largest > 2.0**1020, 0.25, np.where(tiny, 2.0**500, 1.0))
+
+
+def robust_scale(
+    at: Callable[[NDArray[np.intp]], Floats], counts: NDArray[np.intp]
+) -> tuple[Floats, Floats]:
+    """Medians and scales of columns of which `at` gives the order statistics.
+
+    The scale is the distance of the quartiles. Where it is 0, the scale is half the range. For a
+    constant column, or one with nothing in it, it is infinity.
+    """
+    q25, median, q75 = (quantile(at, counts, level) for level in (0.25, 0.5, 0.75))
+    low, high = (quantile(at, counts, level) for level in (0.0, 1.0))
+    scale = np.where(q75 == q25, (high - low) / 2, q75 - q25)
+    usable = (counts > 0) & (scale > 0)
+    return np.where(counts > 0, median, 0.0), np.where(usable, scale, np.inf)
+
+
+def quantile(
+    at: Callable[[NDArray[np.intp]], Floats], counts: NDArray[np.intp], level: float
+) -> Floats:
+    """Quantiles of columns, linear between order statistics as in `numpy.quantile`."""
+    last = np.maximum(counts - 1, 0)
+    place = level * last
+    below = place.astype(np.intp)
+    a, b = at(below), at(np.minimum(below + 1, last))
+    return a + (b - a) * (place - below)
