@@ -55,9 +55,7 @@ def reserved_cores(n_threads: int | None, cost: Cost, rows: int) -> Iterator[int
     near the least cost.
     """
     token = object()
-    blocks = -(-rows // core.BLAS_ROWS)
-    if backend == "native":
-        blocks = rows // ROWS_OF_A_RANK
+    blocks = blocks_of(rows)
     try:
         try:
             size = min(n_threads or 1, MOST_RANKS)
@@ -65,11 +63,11 @@ def reserved_cores(n_threads: int | None, cost: Cost, rows: int) -> Iterator[int
                 # Reserve first, then count the others: of two simultaneous fits at least one sees
                 # the other and gets fewer ranks.
                 cores = available_cores()
-                size = _cheapest(cost, min(cores, blocks))
+                size = cheapest(cost, min(cores, blocks))
                 _cores_taken[token] = size
                 others = sum(_cores_taken.copy().values()) - size
                 if cores - others < size:
-                    size = _cheapest(cost, cores - others)
+                    size = cheapest(cost, cores - others)
             _cores_taken[token] = size
             yield size
         finally:
@@ -78,7 +76,12 @@ def reserved_cores(n_threads: int | None, cost: Cost, rows: int) -> Iterator[int
         _cores_taken.pop(token, None)
 
 
-def _cheapest(cost: Cost, most: int) -> int:
+def blocks_of(rows: int) -> int:
+    """The blocks of rows in a batch; a rank without one has nothing to do."""
+    return rows // ROWS_OF_A_RANK if backend == "native" else -(-rows // core.BLAS_ROWS)
+
+
+def cheapest(cost: Cost, most: int) -> int:
     """One rank where no other number costs less, else the fewest that cost nearly the least."""
     ranks = range(1, max(min(most, MOST_RANKS), 1) + 1)
     least = min(map(cost, ranks))

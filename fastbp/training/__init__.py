@@ -5,6 +5,7 @@ from fastbp.training.dropout import MOST_SEED, lower_dropout
 from fastbp.training.factors import FACTORS, Factor, factor_of
 from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size
 from fastbp.training.job import Job
+from fastbp.training.minibatch import ranks_that_pay
 from fastbp.training.objective import Objective
 from fastbp.training.overflow import explain_loss
 from fastbp.training.resume import checksum_of, replay_epochs, replay_order, small_state
@@ -38,6 +39,7 @@ __all__ = [
     "explain_loss",
     "factor_of",
     "lower_dropout",
+    "ranks_that_pay",
     "replay_epochs",
     "replay_order",
     "round_result",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from fastbp.threads import step_cost, team
+from fastbp.threads import Cost, blocks_of, cheapest, step_cost, team
 from fastbp.training.course import Course
 from fastbp.training.epochs import EpochRunner
 from fastbp.training.job import Job
@@ -72,9 +72,8 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     begins, records = hooks(watches, "before_epoch"), hooks(watches, "record")
     counts, endings = hooks(watches, "count"), hooks(watches, "after_epoch")
     after_epoch = optimizer.schedule.rules.after_epoch
-    step_work = STEP_WORK + job.work_per_sample * job.batch_size + 8 * network.params.size
-    cost = step_cost(step_work, network.params.size)
-    epoch_work = step_work * math.ceil(course.n_samples / job.batch_size)
+    work = _step_work(job)
+    cost, epoch_work = _cost(job), work * math.ceil(course.n_samples / job.batch_size)
     with team(job.n_threads, cost, job.batch_size, epoch_work) as ranks:
         run_epochs = EpochRunner(job, optimizer, ranks, watches)
         while len(course.epochs) < job.max_iter:
@@ -102,6 +101,21 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     if not job.incremental:
         course.warnings.append(NOT_CONVERGED.format(job.max_iter))
     return ""
+
+
+def ranks_that_pay(job: Job, most: int) -> int:
+    """The number of ranks, `most` or fewer, that a job of mini-batch steps would choose."""
+    return cheapest(_cost(job), min(most, blocks_of(job.batch_size)))
+
+
+def _cost(job: Job) -> Cost:
+    """The cost of a step as a function of the ranks."""
+    return step_cost(_step_work(job), job.network.params.size)
+
+
+def _step_work(job: Job) -> float:
+    """The approximate number of multiply-adds of a step."""
+    return STEP_WORK + job.work_per_sample * job.batch_size + 8 * job.network.params.size
 
 
 def _loss(course: Course, optimizer: Optimizer) -> float:

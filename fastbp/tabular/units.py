@@ -1,0 +1,91 @@
+"""Units of the target: members train on scaled targets, and their last layer returns to y's."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.estimators.precision import LEAST_SPREAD, mean_and_spread
+
+EXPONENTIAL = ("poisson", "gamma", "tweedie")  # losses whose predictions are positive
+
+
+class Units(NamedTuple):
+    """The units of the targets of some rows: ``y = mean + scale * u``, where u is trained on.
+
+    Parameters
+    ----------
+    mean, scale, least, most : ndarray of float64 of shape (n_targets,)
+        The range of y is that of predictions.
+    is_exponential : bool
+        Whether predictions are ``exp(z)``; then `mean` is 0.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    least: NDArray[np.float64]
+    most: NDArray[np.float64]
+    is_exponential: bool
+
+    def of(self, y: NDArray[Any]) -> NDArray[np.float32]:
+        """The scaled targets, shape (n_rows,) if there is one."""
+        u = ((y - self.mean) / self.scale).astype(np.float32)
+        return u.ravel() if u.shape[1] == 1 else u
+
+    @property
+    def threshold(self) -> float:
+        """What one unit of the threshold of Huber's loss is, which has one scale for all."""
+        return 1.0 if self.is_exponential else float(self.scale[0])
+
+    def return_to(self, member: Any) -> None:
+        """Let a member that was trained on scaled targets predict in the units of y."""
+        member.huber_threshold *= self.threshold
+        if self.is_exponential:  # exp(z) scale = exp(z + log(scale))
+            member.intercepts_[-1] += np.log(self.scale).astype(np.float32)
+            return
+        n_outputs, n_targets = member.n_outputs_, len(self.mean)
+        n_means = n_outputs // 2 if member.loss == "gaussian" else n_outputs
+        mean, scale = (np.repeat(one, n_means // n_targets) for one in (self.mean, self.scale))
+        if (scale < LEAST_SPREAD * np.abs(mean)).any():  # float32 does not resolve such targets
+            member.coefs_ = [one.astype(np.float64) for one in member.coefs_]
+            member.intercepts_ = [one.astype(np.float64) for one in member.intercepts_]
+        weight, bias = member.coefs_[-1], member.intercepts_[-1]
+        weight[:, :n_means] *= scale
+        bias[:n_means] = bias[:n_means] * scale + mean
+        if n_means < n_outputs:  # log variances
+            bias[n_means:] += 2 * np.log(self.scale)
+
+    def clipped(self, prediction: NDArray[Any]) -> NDArray[np.float64]:
+        """Predictions within the range of y, in float64."""
+        prediction = np.asarray(prediction, np.float64)
+        repeats = (1 if prediction.ndim == 1 else prediction.shape[1]) // len(self.least)
+        least, most = (np.repeat(one, repeats) for one in (self.least, self.most))
+        if prediction.ndim == 1:
+            return np.clip(prediction, least[0], most[0])
+        return np.clip(prediction, least, most)
+
+
+def units_of(y: NDArray[Any], weight: NDArray[np.float64] | None, loss: Any) -> Units:
+    """The units of targets: weighted mean and standard deviation, or the mean alone as a factor.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows, n_targets)
+    weight : ndarray of float64 of shape (n_rows,), default=None
+        Weights of the rows; None: equal weights.
+    loss : str
+        Huber's loss has one scale for all targets, so that its threshold is one number.
+    """
+    least, most = y.min(axis=0).astype(np.float64), y.max(axis=0).astype(np.float64)
+    largest = np.maximum(np.abs(least), np.abs(most)).max(initial=1.0)
+    mean, spread = mean_and_spread(y / largest, weight)  # whose squares are finite
+    mean, spread = mean * largest, spread * largest
+    if loss in EXPONENTIAL:
+        scale = np.where(mean > 0, mean, 1.0)
+        return Units(np.zeros_like(mean), scale, least, most, True)
+    if loss == "huber":
+        spread = np.full_like(spread, np.sqrt(np.mean(spread**2)))
+    scale = np.where(spread > 0, spread, 1.0)
+    return Units(mean, scale, least, most, False)
