@@ -30,33 +30,42 @@ def onehot(loss, y, K):
     return np.eye(K)[y[:, 0].astype(int)] if link == "softmax" and name != "soft_log_loss" else y
 
 
-def row_objective(loss, z, y):
+def smoothed(loss, y, K, smoothing):
+    """The targets as a matrix, mixed with the uniform distribution; an output alone has two."""
+    name, link = split(loss)
+    outputs = widths(K) if name == "grouped_log_loss" else [K] if link == "softmax" else [1] * K
+    classes = [n if link == "softmax" else max(n, 2) for n in outputs]
+    return (1 - smoothing) * onehot(loss, y, K) + smoothing / np.repeat(classes, outputs)
+
+
+def row_objective(loss, z, y, smoothing=0.0):
     """The true loss of each row."""
     twin = LOSSES[split(loss)[0]]
-    y = onehot(loss, y, z.shape[1])
+    y = smoothed(loss, y, z.shape[1], smoothing)
     return twin.f(z if twin.of_raw else predicted(loss, z), y).sum(axis=1)
 
 
-def row_reported(loss, z, y, eps):
+def row_reported(loss, z, y, eps, smoothing=0.0):
     """The loss of each row as scikit-learn reports it: log losses of clipped probabilities."""
     if loss == "grouped_log_loss":
         return sum(
-            row_reported("binary_log_loss" if a.shape[1] == 1 else "log_loss", a, column, eps)
+            row_reported(kind, a, column, eps, smoothing)
             for a, column in zip(blocks(z), y.T[..., None], strict=True)
+            for kind in ["binary_log_loss" if a.shape[1] == 1 else "log_loss"]
         )
     if loss not in ("binary_log_loss", "log_loss", "soft_log_loss"):
         return row_objective(loss, z, y)
     p = np.clip(predicted(loss, z), eps, 1 - eps)
-    y = onehot(loss, y, z.shape[1])
+    y = smoothed(loss, y, z.shape[1], smoothing)
     if loss == "binary_log_loss":
         return -(xlogy(y, p) + xlogy(1 - y, 1 - p)).sum(axis=1)
     return -xlogy(y, p).sum(axis=1)
 
 
-def row_delta(loss, z, y):
+def row_delta(loss, z, y, smoothing=0.0):
     """dloss/dz; the chain rule for a loss that is written in the prediction."""
     name, link = split(loss)
-    y = onehot(loss, y, z.shape[1])
+    y = smoothed(loss, y, z.shape[1], smoothing)
     if LOSSES[name].of_raw:
         return LOSSES[name].derivative(z, y)
     p = predicted(loss, z)
@@ -80,11 +89,12 @@ def forward(coefs, intercepts, activation, X, masks=None):
     return activations
 
 
-def objective(coefs, intercepts, activation, loss, X, y, weight, alpha):
+def objective(coefs, intercepts, activation, loss, X, y, weight, alpha, smoothing=0.0):
     """The objective alone, as `loss_gradient` gives it."""
     z, total, present = forward(coefs, intercepts, activation, X)[-1], weight.sum(), weight > 0
     penalty = alpha / 2 * sum((w**2).sum() for w in coefs) / total
-    return (weight * row_objective(loss, z, y))[present].sum() / total + penalty
+    losses = row_objective(loss, z, y, smoothing)
+    return (weight * losses)[present].sum() / total + penalty
 
 
 def loss_gradient(
@@ -99,6 +109,7 @@ def loss_gradient(
     scale=1.0,
     eps=2.0**-52,
     masks=None,
+    smoothing=0.0,
 ):
     """Reported loss, objective, and the objective's gradient (dcoefs, dintercepts)."""
     derivative = ACTIVATIONS[activation].derivative
@@ -111,9 +122,10 @@ def loss_gradient(
     z = activations[-1]
     penalty = alpha / 2 * sum((w**2).sum() for w in coefs) / total
     present = weight > 0
-    reported = (weight * row_reported(loss, z, y, eps))[present].sum() * scale / total + penalty
-    objective = (weight * row_objective(loss, z, y))[present].sum() / total + penalty
-    delta = row_delta(loss, z, y) * weight[:, None]
+    reported = (weight * row_reported(loss, z, y, eps, smoothing))[present].sum()
+    reported = reported * scale / total + penalty
+    objective = (weight * row_objective(loss, z, y, smoothing))[present].sum() / total + penalty
+    delta = row_delta(loss, z, y, smoothing) * weight[:, None]
     dcoefs, dintercepts = [], []
     for layer in range(len(coefs) - 1, -1, -1):
         dcoefs.insert(0, (activations[layer].T @ delta + alpha * coefs[layer]) / total)

@@ -58,6 +58,7 @@ class Problem:
         seed=0,
         alpha=0.1,
         exact=False,
+        smoothing=0.0,
         batch=None,
         rate=0.01,
         optimizer="sgd",
@@ -67,7 +68,7 @@ class Problem:
         name, link = oracle.split(loss)
         outputs *= twins.LOSSES[name].per_target
         self.activation, self.loss, self.dtype, self.n = activation, loss, dtype, n
-        self.objective = lowered(loss, outputs, alpha, exact)
+        self.objective = lowered(loss, outputs, alpha, exact)._replace(smoothing=smoothing)
         self.alpha, self.batch, self.rate, self.rule = alpha, batch or n, rate, rule_of(optimizer)
         self.network = Network([features, *hidden, outputs], activation, dtype)
         self.network.initialize(rng, "glorot_uniform")  # biases that are not 0: no kink at z = 0

@@ -74,6 +74,33 @@ def test_values_and_gradients_of_nets(activation, loss, dtype):
     np.testing.assert_allclose(gradient, grads, rtol=tolerance, atol=tolerance * abs(grads).max())
 
 
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("smoothing", [0.1, 0.8])
+@pytest.mark.parametrize("loss", ["log_loss", "soft_log_loss", "binary_log_loss"])
+def test_smoothed_labels_are_those_of_the_cross_entropy(loss, smoothing, exact):
+    """PyTorch smooths classes and shares, but not the labels of its binary cross entropy."""
+    problem = Problem("tanh", loss, n=60, hidden=(7, 5), seed=1, smoothing=smoothing, exact=exact)
+    y = tensor(oracle.onehot(loss, problem.y, problem.network.units[-1]))
+
+    def smoothed_rows(z):
+        if loss == "binary_log_loss":
+            both = torch.stack([torch.zeros_like(z), z], dim=2).transpose(1, 2)
+            return F.cross_entropy(both, y.long(), reduction="none", label_smoothing=smoothing).sum(
+                dim=1
+            )
+        target = y.argmax(dim=1) if loss == "log_loss" else y
+        return F.cross_entropy(z, target, reduction="none", label_smoothing=smoothing)
+
+    value, gradient = problem.loss_gradient()
+    expected, grads = objective(
+        problem.coefs, problem.intercepts, torch.tanh, smoothed_rows, problem.X, problem.weight,
+        problem.alpha,
+    )  # fmt: skip
+    grads = np.concatenate([array.ravel() for array in grads])
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(gradient, grads, rtol=1e-12, atol=1e-12 * abs(grads).max())
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_class_weight_is_that_of_the_cross_entropy():
     rng = np.random.RandomState(0)

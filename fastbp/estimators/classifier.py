@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -34,6 +35,7 @@ from fastbp.estimators.metrics import Accuracy
 from fastbp.estimators.model import join_arrays
 from fastbp.estimators.request import PARTIAL_FIT
 from fastbp.estimators.scikit_learn import (
+    Interval,
     StrOptions,
     check_partial_fit_classes,
     fit_context,
@@ -252,6 +254,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         later (short epochs that share a call of the core end together), with a ConvergenceWarning.
         The result is that of ``max_iter=n_iter_``, bit for bit.
 
+    label_smoothing : float, default=0.0
+        Share e of the uniform distribution in the targets of 'log_loss', in [0, 1). Training, by
+        each solver, minimizes the log loss of ``(1 - e) * y + e / K``, where K is the number of
+        classes: 2 for each output of multilabel targets; of several targets that of each. Soft
+        labels are smoothed too. `loss_curve_` is this loss; the validation loss and all scores are
+        those of y itself.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,), or list of such arrays
@@ -272,7 +281,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     validation_loss_curve_ : list of float or None
         The loss on the validation set after each epoch or iteration: the loss of `loss_curve_`
-        without the penalty. None or not set where `validation_scores_` is.
+        without the penalty and without `label_smoothing`. None or not set where
+        `validation_scores_` is.
 
     best_validation_score_ : float or None
         The best of `validation_scores_`; None without early stopping. Not set by 'lbfgs'.
@@ -358,6 +368,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"log_loss", "squared_error"}), callable],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -397,6 +408,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ema_decay=None,
         scoring=None,
         max_seconds=None,
+        label_smoothing=0.0,
     ):
         self._store(locals())
 
@@ -806,12 +818,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """The objective: log loss for the kind of labels, or the loss given as a parameter."""
         if labels.soft and self.loss != "log_loss":
             raise ValueError(f"y is soft labels, which need loss='log_loss', got {self.loss!r}.")
+        smoothing = float(self.label_smoothing)
+        if smoothing > 0 and self.loss != "log_loss":
+            raise ValueError(
+                f"label_smoothing must be 0 unless loss='log_loss', got {self.label_smoothing!r} "
+                f"and loss={self.loss!r}."
+            )
         if labels.targets:
             if self.loss != "log_loss":
                 raise ValueError(
                     f"y has several targets, which need loss='log_loss', got {self.loss!r}."
                 )
-            return Objective(targets.LOSS, targets.LINK, labels.widths)
+            return Objective(targets.LOSS, targets.LINK, labels.widths, smoothing=smoothing)
         if callable(self.loss):
             loss: str | Expression = trace_loss(self.loss)
         elif labels.soft:
@@ -820,7 +838,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             loss = "binary_log_loss"
         else:
             loss = self.loss
-        return Objective(loss, "softmax" if labels.is_multinomial else "logistic")
+        link = "softmax" if labels.is_multinomial else "logistic"
+        return Objective(loss, link, smoothing=smoothing)
 
     def _lower_targets(
         self, y: NDArray[Any], labels: Labels, dtype: DTypeLike

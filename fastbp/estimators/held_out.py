@@ -1,6 +1,7 @@
 """Validation data: given to `fit` or held out of X, and the set that training scores."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -110,7 +111,8 @@ def validation_set(
     with inputs.about("y_val"):  # float32 may not hold it
         targets = estimator._lower_targets(held_out.y, labels, job.samples.y.dtype)
     samples = Samples(held_out.x, targets, held_out.weight)
-    return ValidationSet(job.network, job.objective, samples, score)
+    objective = replace(job.objective, smoothing=0.0)  # of training alone
+    return ValidationSet(job.network, objective, samples, score)
 
 
 def _score(

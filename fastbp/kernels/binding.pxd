@@ -26,6 +26,7 @@ from fastbp.kernels.losses cimport (
     LOG_LOSS,
     SOFT_LOG_LOSS,
     Loss,
+    has_smoothing,
     is_link,
     is_loss,
     is_trained,
@@ -292,7 +293,7 @@ cdef inline int bind_objective(Walk* walk, objective, const floating[:, ::1] y) 
     cdef Py_ssize_t kind = objective.loss, link = objective.link
     walk.alpha, walk.scale, loss.exact = objective.alpha, objective.scale, objective.exact
     loss.K, loss.targets, loss.stride = walk.plan[walk.layers - 1].fan_out, targets, targets
-    loss.parameters = NULL
+    loss.parameters, loss.smoothing = NULL, objective.smoothing
     if not (is_loss(kind) or is_tape(&walk.program, kind, loss.K, 2)):
         raise ValueError(f"no loss has the code {kind}")
     check_link(link)
@@ -302,6 +303,8 @@ cdef inline int bind_objective(Walk* walk, objective, const floating[:, ::1] y) 
     if only_link(<int>kind) not in (-1, link):
         raise ValueError(f"the loss {kind} has the link {only_link(<int>kind)}, not {link}")
     loss.kind, loss.link = <int>kind, <int>link
+    if not (0 <= loss.smoothing < 1 and (has_smoothing(loss.kind) or loss.smoothing == 0)):
+        raise ValueError(f"no loss {kind} has targets with a smoothing of {loss.smoothing}")
     # One number tells a class; but an output of its own is one number too.
     one_class = kind == LOG_LOSS or (link == LINK_SOFTMAX and kind != SOFT_LOG_LOSS)
     if kind != GROUPED_LOG_LOSS and targets != (1 if one_class else loss.K):

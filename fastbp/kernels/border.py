@@ -61,6 +61,7 @@ class LoweredObjective(NamedTuple):
     alpha: float = 0.0  # L2
     scale: float = 1.0  # reported loss = scale * mean row loss + penalty
     exact: bool = False  # whether the row loss is that of probabilities that are not clipped
+    smoothing: float = 0.0  # of the targets of log losses, in [0, 1)
 
 
 class Origin(NamedTuple):

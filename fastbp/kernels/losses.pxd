@@ -12,9 +12,14 @@ A row has K targets. Under softmax it has one number, the index of the class; bu
 has K shares of the classes. The Gaussian loss has a mean and a log variance for each target, and
 reads the first K / 2 numbers. The grouped log loss has several targets of several classes each: a
 row has the index of the class for each, and the outputs are blocks, one output for two classes or
-else one for each. The loops run over all B K numbers, since K alone is too few for a vector. Each
-number depends on its row alone, so that the size of the blocks changes nothing. LOSSES and LINKS in
-_core.pyx give the names.
+else one for each.
+
+Label smoothing e mixes the target of a log loss with the uniform distribution over its K classes:
+(1 - e) y + e / K, where a single output has two classes.
+
+The loops run over all B K numbers, since K alone is too few for a vector. Each number depends on
+its row alone, so that the size of the blocks changes nothing. LOSSES and LINKS in _core.pyx give
+the names.
 """
 
 from cython cimport floating
@@ -41,6 +46,7 @@ cdef struct Loss:
     bint exact              # whether the row loss has unclipped probabilities
     Py_ssize_t K, targets
     Py_ssize_t stride       # numbers of y from a row to the next
+    double smoothing        # of the targets of log losses; 0: none
     # Of quantile one for each output, of the grouped log loss the outputs of each target; of huber
     # and tweedie one.
     const double* parameters
@@ -90,6 +96,11 @@ cdef inline int only_link(int kind) noexcept nogil:
     if kind == GROUPED_LOG_LOSS:
         return LINK_GROUPED
     return LINK_SOFTMAX if kind in (LOG_LOSS, SOFT_LOG_LOSS) else -1
+
+
+cdef inline bint has_smoothing(int kind) noexcept nogil:
+    """Whether the targets of a loss are probabilities, which can be smoothed."""
+    return kind in (BINARY_LOG_LOSS, LOG_LOSS, SOFT_LOG_LOSS, GROUPED_LOG_LOSS)
 
 
 cdef inline bint is_of_prediction(int kind) noexcept nogil:
@@ -338,6 +349,35 @@ cdef inline void binary_log_loss(floating* delta, floating* z, Py_ssize_t n,
         z[i] = -scalar.log(z[i])
 
 
+cdef inline void smoothed_binary_log_loss(floating* delta, floating* z, floating* scratch,
+                                          Py_ssize_t n, double smoothing,
+                                          bint exact) noexcept nogil:
+    """The target is t = 1 - h or h for y in {1, 0}, h = smoothing / 2: delta = p - t; loss =
+    -log(q) + h (log(q) - log(1 - q)) for the probability q of y. With m = z or -z, log(q) is
+    -log(1 + exp(-m)), and log(1 - q) is log(q) - m: so no digits of 1 - q are lost."""
+    cdef Py_ssize_t i
+    cdef floating y, own, other, half = smoothing / 2, most = 1 - smoothing / 2
+    cdef floating least_loss = scalar.machine_epsilon(z), most_loss = -scalar.log(least_loss)
+    for i in range(n):
+        y = delta[i]
+        delta[i] = scalar.logistic(z[i]) - (most if y != 0 else half)
+        scratch[i] = z[i] if y != 0 else -z[i]
+        z[i] = -scratch[i]
+    for i in range(n):
+        z[i] = scalar.softplus(z[i])
+    if exact:
+        for i in range(n):
+            z[i] += half * scratch[i]
+        return
+    for i in range(n):
+        own, other = z[i], z[i] + scratch[i]
+        own = least_loss if own < least_loss else own
+        own = most_loss if own > most_loss else own
+        other = least_loss if other < least_loss else other
+        other = most_loss if other > most_loss else other
+        z[i] = own + half * (other - own)
+
+
 # ---- of whole rows
 
 cdef inline void gaussian(floating* delta_bk, floating* z_bk, floating* scratch, Py_ssize_t B,
@@ -460,6 +500,15 @@ cdef inline void gather_targets(const Loss* loss, floating* delta_bk, const floa
                 delta_bk[r * K + k] = k == <Py_ssize_t>y[row * loss.stride]
 
 
+cdef inline void smooth(floating* y_bk, Py_ssize_t n, Py_ssize_t K,
+                        double smoothing) noexcept nogil:
+    """y := (1 - e) y + e / K, for n shares of K classes."""
+    cdef Py_ssize_t i
+    cdef floating kept = 1 - smoothing, share = smoothing / K
+    for i in range(n):
+        y_bk[i] = kept * y_bk[i] + share
+
+
 cdef inline void grouped_log_loss(const Loss* loss, floating* losses_b, floating* delta_bk,
                                   floating* z_bk, floating* scratch_bk, const floating* y,
                                   const Py_ssize_t* order, Py_ssize_t B) noexcept nogil:
@@ -467,6 +516,8 @@ cdef inline void grouped_log_loss(const Loss* loss, floating* losses_b, floating
     targets' own; loss = the sum of their log losses, binary for a single output."""
     cdef Py_ssize_t t, r, O, first = 0, K = loss.K
     cdef Loss one = loss[0]
+    cdef floating* own_b = losses_b
+    cdef floating* free = delta_bk  # room for the outputs of a target
     one.targets = 1
     for t in range(loss.targets):   # in turns, since log_loss takes whole rows
         O = <Py_ssize_t>loss.parameters[t]
@@ -477,10 +528,12 @@ cdef inline void grouped_log_loss(const Loss* loss, floating* losses_b, floating
         one.K = <Py_ssize_t>loss.parameters[t]
         one.kind = BINARY_LOG_LOSS if one.K == 1 else LOG_LOSS
         one.link = only_link(one.kind)
-        loss_delta_of_target(&one, delta_bk, z_bk + B * first, scratch_bk + B * first,
-                             <floating*>NULL, y + t, order, B)
-        for r in range(B):
-            losses_b[r] = delta_bk[r] if t == 0 else losses_b[r] + delta_bk[r]
+        loss_delta_of_target(&one, own_b, z_bk + B * first, scratch_bk + B * first, free, y + t,
+                             order, B)
+        if t > 0:
+            for r in range(B):
+                losses_b[r] += own_b[r]
+        own_b, free = delta_bk, delta_bk + B    # the first target has one output at least
         first += one.K
     first = 0
     for t in range(loss.targets):
@@ -506,13 +559,15 @@ cdef inline void loss_delta_of_target(const Loss* loss, floating* losses_b, floa
     """The same for any loss but that of several targets of several classes."""
     cdef Py_ssize_t r, K = loss.K, n = B * K
     cdef bint composed = is_of_prediction(loss.kind) and loss.link != LINK_IDENTITY
-    if loss.kind == LOG_LOSS:
+    if loss.kind == LOG_LOSS and loss.smoothing == 0:
         log_loss(loss, losses_b, delta_bk, z_bk, y, order, B)
         if loss.exact:
             log_loss_objective(loss, losses_b, z_bk, y, order, B)
         return
     gather_targets(loss, delta_bk, y, order, B)
-    if loss.kind == SOFT_LOG_LOSS:
+    if loss.kind in (LOG_LOSS, SOFT_LOG_LOSS):
+        if loss.smoothing > 0:
+            smooth(delta_bk, n, K, loss.smoothing)
         soft_log_loss(losses_b, delta_bk, z_bk, scratch_bk, B, K, loss.exact)
         return
     if composed:
@@ -537,7 +592,10 @@ cdef inline void loss_delta_of_target(const Loss* loss, floating* losses_b, floa
     elif loss.kind == TWEEDIE:
         tweedie(delta_bk, z_bk, scratch_bk, n, loss.parameters[0])
     elif loss.kind == BINARY_LOG_LOSS:
-        binary_log_loss(delta_bk, z_bk, n, loss.exact)
+        if loss.smoothing > 0:
+            smoothed_binary_log_loss(delta_bk, z_bk, scratch_bk, n, loss.smoothing, loss.exact)
+        else:
+            binary_log_loss(delta_bk, z_bk, n, loss.exact)
     if composed:
         link_backward(loss.link, delta_bk, scratch_bk, B, K)
     for r in range(B):

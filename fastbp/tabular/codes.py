@@ -28,15 +28,12 @@ class Numbers:
     edges: tuple[Floats, ...]
 
     @cached_property
-    def bins(self) -> tuple[NDArray[np.intp], Floats, Floats]:
-        """Of all bins in a row: their columns, left edges and widths."""
-        parts = [edges for edges in self.edges if len(edges)]
-        if not parts:
-            return np.empty(0, np.intp), np.empty(0), np.empty(0)
+    def bins(self) -> tuple[list[int], Floats, Floats]:
+        """Of each column the number of bins; of all bins in a row the left edges and the widths."""
+        parts = [edges for edges in self.edges if len(edges)] or [np.empty(1)]
         counts = [max(len(edges) - 1, 0) for edges in self.edges]
-        columns = np.repeat(np.arange(len(counts)), counts)
         left = np.concatenate([edges[:-1] for edges in parts])
-        return columns, left, np.concatenate([np.diff(edges) for edges in parts])
+        return counts, left, np.concatenate([np.diff(edges) for edges in parts])
 
     @cached_property
     def marked(self) -> NDArray[np.intp]:
@@ -53,20 +50,19 @@ class Numbers:
 
     def write(self, x: Floats, out: NDArray[np.floating]) -> None:
         """Write the output for the numbers x, shape (rows, n_columns), to `out`."""
-        columns, left, width = self.bins
-        n_numbers, n_codes = len(self.edges), len(left)
+        counts, left, width = self.bins
         z = self.scale(x)
-        out[:, :n_numbers] = z
-        if n_codes:
-            t = z.take(columns, axis=1)
+        first, stop = len(counts), len(counts) + len(left)
+        out[:, :first] = z
+        if len(left):
+            t = np.repeat(z, counts, axis=1)
             t -= left
             with np.errstate(over="ignore"):  # a bin may be as narrow as a denormal number
                 t /= width
             np.maximum(t, 0, out=t)
-            codes = out[:, n_numbers : n_numbers + n_codes]
-            np.minimum(t, 1, out=codes, casting="same_kind")
+            out[:, first:stop] = np.minimum(t, 1, out=t)
         if len(self.marked):
-            out[:, n_numbers + n_codes :] = np.isnan(x[:, self.marked])
+            out[:, stop:] = np.isnan(x[:, self.marked])
 
 
 def learn_numbers(x: Floats, n_bins: int) -> Numbers:

@@ -115,7 +115,7 @@ class PandasColumns:
         self.dtypes = list(X.dtypes)
 
     def name(self, column: int) -> str:
-        return repr(self.X.columns[column])
+        return repr(self.X.columns.tolist()[column])
 
     def kind(self, column: int) -> Kind:
         dtype = self.dtypes[column]
@@ -136,7 +136,8 @@ class PandasColumns:
     def block(self, columns: list[int]) -> Floats | None:
         dtypes = (self.dtypes[column] for column in columns)
         if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes):
-            return self.X.iloc[:, columns].to_numpy(dtype=np.float64)
+            X = self.X if len(columns) == self.shape[1] else self.X.iloc[:, columns]
+            return X.to_numpy(dtype=np.float64)
         return None
 
     def coded(self, column: int) -> Coded:

@@ -328,15 +328,23 @@ def _or_none(edges: NDArray[Any]) -> NDArray[Any] | None:
 def _rows_of(X: Any, fitted: Any) -> Table:
     """The values of X, which must have the features of a fitted transformer."""
     is_categorical = fitted._tables.is_categorical
-    if (
-        inputs.is_numeric(X)
-        and not hasattr(fitted, "feature_names_in_")
-        and X.shape[1] == fitted.n_features_in_
-        and not is_categorical.any()
-    ):  # no check of scikit-learn would say more
-        numbers = X.astype(np.float64, copy=False)
-        table.check_not_infinite(numbers, str)
+    numbers = None if is_categorical.any() else _plain_numbers(X, fitted)
+    if numbers is not None:
         return Table(numbers, [])
     X = table.plain(X, fitted)
     validate_data(fitted, X, reset=False, skip_check_array=True)
     return table.read(columns_of(X), is_categorical)
+
+
+def _plain_numbers(X: Any, fitted: Any) -> NDArray[np.float64] | None:
+    """The numbers of an array or a frame if no check of scikit-learn would say more, else None."""
+    names = getattr(fitted, "feature_names_in_", None)
+    if type(X) is not np.ndarray:
+        X = inputs.plain_array(X, names)
+    elif names is not None:  # scikit-learn warns
+        return None
+    if not inputs.is_numeric(X) or X.shape[1] != fitted.n_features_in_:
+        return None
+    numbers = X.astype(np.float64, copy=False)
+    table.check_not_infinite(numbers, str if names is None else lambda column: repr(names[column]))
+    return numbers

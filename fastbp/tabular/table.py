@@ -1,5 +1,6 @@
 """A table as users give it, checked and read: numbers as float64, categories encoded."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,8 +56,8 @@ def plain(X: Any, estimator: BaseEstimator) -> Any:
     if kind == "frame":
         _check_frame(X, estimator)
         return X
-    if isinstance(X, np.ma.MaskedArray):
-        X = X.astype(np.float64 if X.dtype.kind in "fiu" else object).filled(np.nan)
+    if np.ma.isMaskedArray(X):
+        X = np.ma.filled(X.astype(np.float64 if X.dtype.kind in "fiu" else object), np.nan)
     elif not isinstance(X, np.ndarray) and not scipy.sparse.issparse(X):
         X = _array_of_list(X)
     return check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator, input_name="X")
@@ -174,23 +175,24 @@ def read(columns: Columns, is_categorical: NDArray[np.bool_]) -> Table:
         If a column is neither numbers nor categories, such as dates.
     """
     number, category = (np.flatnonzero(mask).tolist() for mask in (~is_categorical, is_categorical))
-    numbers = columns.block(number)
-    if numbers is None:
-        numbers = np.empty((columns.shape[0], len(number)))
-        for place, column in enumerate(number):
-            numbers[:, place] = _floats(columns, column)
+    with np.errstate(over="ignore"):  # of wider floats
+        numbers = columns.block(number)
+        if numbers is None:
+            numbers = np.empty((columns.shape[0], len(number)))
+            for place, column in enumerate(number):
+                numbers[:, place] = _floats(columns, column)
     check_not_infinite(numbers, lambda place: columns.name(number[place]))
     return Table(numbers, [_coded(columns, column) for column in category])
 
 
-def check_not_infinite(numbers: Floats, name: Any) -> None:
+def check_not_infinite(numbers: Floats, name: Callable[[int], str]) -> None:
     """Raise ValueError if a number is infinite; `name` gives the names of columns."""
     finite = np.isfinite(numbers)
     if finite.all():
         return
     infinite = ~(finite | np.isnan(numbers)).all(axis=0)
     if infinite.any():
-        column = name(np.flatnonzero(infinite)[0])
+        column = name(int(np.flatnonzero(infinite)[0]))
         raise ValueError(
             f"Input X contains infinity in column {column}, or a value too large for float64."
         )

@@ -30,6 +30,9 @@ class Objective:
     exact : bool, default=False
         Whether reported log losses use exact probabilities. If False, probabilities are clipped to
         [eps, 1 - eps] of the dtype, as in scikit-learn.
+    smoothing : float, default=0.0
+        Share e of the uniform distribution in the targets of a log loss, in [0, 1): they are
+        ``(1 - e) * y + e / K`` for K classes, two for a single output.
     """
 
     loss: str | Expression
@@ -38,6 +41,7 @@ class Objective:
     alpha: float = 0.0
     scale: float = 1.0
     exact: bool = False
+    smoothing: float = 0.0
 
     @property
     def widths(self) -> NDArray[np.float64] | None:
@@ -49,5 +53,5 @@ class Objective:
         program, code = network.with_loss(self.loss)
         link = core.LINKS[self.link]
         return program, LoweredObjective(
-            code, link, self.parameters, self.alpha, self.scale, self.exact
+            code, link, self.parameters, self.alpha, self.scale, self.exact, self.smoothing
         )

@@ -77,7 +77,7 @@ CONFIGURATIONS = [
     MLPClassifier(**LBFGS),
     MLPClassifier(**LINEAR, shuffle=False),
     EarlyStoppingClassifier(**STOPPING),
-    MLPClassifier(**QUICK, weight_decay=0.1, clip_norm=1.0, ema_decay=0.5),
+    MLPClassifier(**QUICK, weight_decay=0.1, clip_norm=1.0, ema_decay=0.5, label_smoothing=0.1),
     MLPRegressor(**QUICK),
     MLPRegressor(**{**SGD, "learning_rate_init": 0.02}, activation="tanh"),
     MLPRegressor(**LBFGS),
@@ -210,6 +210,7 @@ OURS = {  # a change here is a change for users
         *OF_STEPS,
         "scoring",
         "max_seconds",
+        "label_smoothing",
     ],
     MLPRegressor: [
         "quantile",

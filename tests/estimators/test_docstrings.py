@@ -19,6 +19,7 @@ DIFFERENT = {
     "Parameters, loss": "other losses",
     "Attributes, n_outputs_": "means and variances there",
     "Attributes, out_activation_": "other links",
+    "Attributes, validation_loss_curve_": "label smoothing here",
     "fit, Parameters, y": "labels here, numbers there",
     "fit, Parameters, y_val": "labels here, numbers there",
     "partial_fit, Parameters, y": "labels here, numbers there",

@@ -166,6 +166,7 @@ OUR_PARAMETERS = [
         CLF,
         ["Balanced", "", 1, 1.5, nan, ({0: 1},), {0}],
     ),
+    ("label_smoothing", "a float in the range [0.0, 1.0)", CLF, [-1e-300, 1, 1.0, *REALS]),
     (
         "out_activation",
         "a str among {'exp', 'identity', 'logistic', 'softplus'} or None",
@@ -581,6 +582,17 @@ ACCEPTED = [
         )
         for both in ODD_PARAMS
         for odd in both[:1]
+    ],
+    *[
+        Same(
+            f"label_smoothing={odd!r}",
+            fit(X, Y),
+            fit(X, Y),
+            CLF,
+            params={"label_smoothing": odd},
+            plain_params={"label_smoothing": plain_value},
+        )
+        for odd, plain_value in [(0, 0.0), (False, 0.0), (np.float32(0.5), 0.5)]
     ],
     Same(
         "batch_size beyond n",

@@ -90,6 +90,7 @@ MODELS = {
     "dropout": (MLPClassifier, {"dropout": [0.3, 0.1], "input_dropout": 0.1}, Y),
     "average, stopped": (MLPClassifier, {"ema_decay": 0.9, "early_stopping": True}, Y),
     "decayed and clipped": (MLPRegressor, {"weight_decay": 0.5, "clip_norm": 0.1}, T),
+    "smoothed": (MLPClassifier, {"label_smoothing": 0.1}, Y),
     "own functions": (MLPRegressor, {"activation": abs, "loss": lambda raw, y: (raw - y) ** 2}, T),
 }
 

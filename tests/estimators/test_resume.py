@@ -88,6 +88,8 @@ def random_configuration(seed):
         parameters["class_weight"] = "balanced"
     if rng.randint(4) == 0 and (parameters["early_stopping"] or "X_val" in data):
         parameters["scoring"] = "loss"
+    if is_classifier and rng.randint(3) == 0:
+        parameters["label_smoothing"] = 0.1
     return (MLPClassifier if is_classifier else MLPRegressor)(**parameters), data
 
 
@@ -384,6 +386,7 @@ def test_other_data_are_refused_by_name():
         dict(beta_1=0.5),
         dict(class_weight="balanced"),
         dict(class_weight={0: 2.0}),
+        dict(label_smoothing=0.1),
         dict(scoring="loss"),
         dict(hidden_layer_sizes=(7,)),
     ],

@@ -64,7 +64,7 @@ REGRESSION = {
     "tweedie_power": [1.5, 1.001, 1.999],
     "out_activation": ["identity", "logistic", "softplus", "exp", None],
 }
-CLASSIFICATION = {"loss": ["log_loss", "squared_error"]}
+CLASSIFICATION = {"loss": ["log_loss", "squared_error"], "label_smoothing": [0, 0, 0.1, 0.99]}
 
 
 def choose(rng, options):

@@ -42,7 +42,8 @@ def drawn(rng):
     )
     x = X.astype(rng.choice([np.float32, np.float64]))
     if rng.randint(2):
-        return MLPClassifier(**parameters), x, LABELS
+        smoothing = float(rng.choice([0.0, 0.1]))
+        return MLPClassifier(**parameters, label_smoothing=smoothing), x, LABELS
     return MLPRegressor(**parameters), x, X[:, 0]
 
 
