@@ -78,7 +78,7 @@ class ScorerOfEpoch:
         self.X, self.y, sample_weight = given
         self.params: Any = None
         self.kwargs: dict[str, NDArray[Any]] = {}
-        if sample_weight is not None and _takes_weights(scorer):
+        if sample_weight is not None and takes_weights(scorer):
             self.kwargs["sample_weight"] = sample_weight
 
     def __call__(self, prediction: NDArray[Any], params: NDArray[Any]) -> float:
@@ -98,7 +98,7 @@ class ScorerOfEpoch:
         return float(score)
 
 
-def _takes_weights(scorer: Any) -> bool:
+def takes_weights(scorer: Any) -> bool:
     """Whether a scorer has the parameter sample_weight, and its metadata request allows it."""
     routing = getattr(scorer, "get_metadata_routing", None)
     if routing is not None:

@@ -54,7 +54,9 @@ def folds_of_members(
     n_groups = len(rows) if groups is None else len(np.unique(groups))
     if n_groups < 2:
         what = f"n_samples={len(rows)}" if groups is None else f"{n_groups} group"
-        raise ValueError(f"Found {what}, but members are validated on folds, which need 2 at least.")
+        raise ValueError(
+            f"Found {what}, but members are validated on folds, which need 2 at least."
+        )
     wanted = min(wanted, n_groups)
     largest = 0 if classes is None else int(np.unique(classes, return_counts=True)[1].max())
     splitter: Any

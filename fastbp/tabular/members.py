@@ -23,10 +23,17 @@ from fastbp.training import ranks_that_pay
 FORGOTTEN = ("_optimizer", "_resume", "_random_state", "_no_improvement_count")
 
 
-def take(data: Data, rows: Rows) -> Data:
-    """Copies of the rows with these indices."""
-    weight = data.sample_weight
-    return Data(data.X[rows], data.y[rows], None if weight is None else weight[rows])
+class CheckedData(NamedTuple):
+    """Transformed rows with their targets and weights, after all checks."""
+
+    X: NDArray[np.float32]
+    y: NDArray[Any]
+    sample_weight: NDArray[np.float64] | None = None
+
+    def take(self, rows: Rows) -> CheckedData:
+        """Copies of the rows with these indices."""
+        weight = self.sample_weight
+        return CheckedData(self.X[rows], self.y[rows], None if weight is None else weight[rows])
 
 
 class Shared(NamedTuple):
@@ -47,7 +54,7 @@ class Shared(NamedTuple):
 
     labels: Labels | None
     factor: np.float32
-    scorer_of: Callable[[Units, Data], Any] | None
+    scorer_of: Callable[[Units, CheckedData], Any] | None
     progress: Progress
     callbacks: tuple[Any, ...] = ()
 
@@ -73,7 +80,7 @@ class MemberFit:
 
     member: Any
     seed: int
-    rows: Callable[[], tuple[Data, Data]]
+    rows: Callable[[], tuple[CheckedData, CheckedData]]
     shared: Shared
     most_threads: int = 1
     units: Units | None = None
@@ -92,7 +99,7 @@ class MemberFit:
             self.units.return_to(member)
         shared.progress.end(member)
 
-    def _train(self, data: Data, validation: Data) -> None:
+    def _train(self, data: CheckedData, validation: CheckedData) -> None:
         """Run the job of the member's `fit`, with the labels of all rows."""
         member, shared = self.member, self.shared
         if shared.labels is None:
@@ -105,14 +112,16 @@ class MemberFit:
         if member.batch_size == "auto":
             member.batch_size = batch_size(len(data.y))
         member._validate_params()
-        job = member._job(*data, validation=validation, labels=shared.labels)
+        job = member._job(*data, validation=Data(*validation), labels=shared.labels)
         job.n_threads = ranks_that_pay(job, self.most_threads)
         job.watches += shared.progress.watches
         member.set_callbacks(*shared.callbacks)
-        member._adopt(job, member._run(job, data))
+        member._adopt(job, member._run(job, Data(*data)))
         member.set_callbacks()
 
-    def _in_units(self, data: Data, validation: Data) -> tuple[Data, Data]:
+    def _in_units(
+        self, data: CheckedData, validation: CheckedData
+    ) -> tuple[CheckedData, CheckedData]:
         """The rows of a regressor with scaled targets; its threshold and scorer are scaled too."""
         member, scorer_of = self.member, self.shared.scorer_of
         y, y_val = (one.y.reshape(len(one.y), -1) for one in (data, validation))
@@ -129,18 +138,20 @@ class MemberFit:
         return int(self.member._for_each_output(y.reshape(len(y), -1)).shape[1])
 
 
-def fit_members(fits: Sequence[MemberFit], n_threads: int | None) -> Said:
+def fit_members(fits: Sequence[MemberFit], n_threads: int | None, *, one_by_one: bool) -> Said:
     """Fit members side by side. Returns messages and categories of warnings.
 
     As many rounds as possible train a member in each thread. Members that are left over share the
     threads, so that none is idle in the last round.
     """
     threads = n_threads or available_cores()
-    left = len(fits) % threads
-    if left and threads // left < 2:  # they fill the last round
+    left = len(fits) if one_by_one else len(fits) % threads
+    share = threads if one_by_one else threads // max(left, 1)
+    if share < 2 and not one_by_one:  # they fill the last round
         left = 0
     first, rest = fits[: len(fits) - left], fits[len(fits) - left :]
     for fit in rest:
-        fit.most_threads = threads // left
+        fit.most_threads = share
     said = side_by_side(first, n_threads) if first else []
-    return said + (side_by_side(rest, n_threads and min(n_threads, left)) if rest else [])
+    side = 1 if one_by_one else n_threads and min(n_threads, left)
+    return said + (side_by_side(rest, side) if rest else [])

@@ -6,6 +6,9 @@ import threading
 from time import perf_counter
 from typing import Any
 
+from sklearn.exceptions import ConvergenceWarning
+
+from fastbp.estimators.messages import Said
 from fastbp.tabular.recipe import best_epoch
 from fastbp.threads import Team
 from fastbp.training import Course, Watch
@@ -78,6 +81,27 @@ class Progress:
                 f"{best + 1}, with the score {score}; "
                 f"{self._left(self.ended / self.n_members):.0f} s left"
             )
+
+    def warnings(self, said: Said) -> Said:
+        """What members have said, without what is no news: that `max_iter` ended them.
+
+        That time has ended several of them is said once.
+        """
+        late = sum(message.startswith("Time limit") for message, _ in said)
+        kept = [
+            (message, category)
+            for message, category in said
+            if not message.startswith(("Time limit", "Stochastic Optimizer: Maximum iterations"))
+        ]
+        if late:
+            kept.append(
+                (
+                    f"Time limit ({self.max_seconds:g} s) reached: the training of {late} of "
+                    f"{self.n_members} members ended before max_iter={self.max_iter} epochs.",
+                    ConvergenceWarning,
+                )
+            )
+        return kept
 
     def _left(self, share: float) -> float:
         """The seconds left when a share of the work has been done."""

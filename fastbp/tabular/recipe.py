@@ -8,6 +8,7 @@ piecewise-linear codes in place of learned ones are ours, measured on small and 
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -100,7 +101,7 @@ def initial_weights(
     x = x[random_state.permutation(len(x))[:ROWS_OF_INITIAL_WEIGHTS]]
     coefs: list[NDArray[np.float32]] = []
     intercepts: list[NDArray[np.float32]] = []
-    for depth, (fan_in, fan_out) in enumerate(zip(units[:-1], units[1:], strict=True)):
+    for depth, (fan_in, fan_out) in enumerate(itertools.pairwise(units)):
         coefs.append(random_state.randn(fan_in, fan_out).astype(np.float32))
         intercepts.append(np.zeros(fan_out, np.float32))
         # fastbp's own products and functions, whose bits are the same on all processors

@@ -57,6 +57,13 @@ class Units(NamedTuple):
         if n_means < n_outputs:  # log variances
             bias[n_means:] += 2 * np.log(self.scale)
 
+    def predicted(self, member: Any, X: Any) -> NDArray[Any]:
+        """What a member in training predicts, in the units of y and within their range."""
+        u = member.predict(X)
+        mean, scale = (np.repeat(one, np.size(u) // len(u) // len(one)) for one in self[:2])
+        y = u * scale + mean if u.ndim > 1 else u * scale[0] + mean[0]
+        return self.clipped(y)
+
     def clipped(self, prediction: NDArray[Any]) -> NDArray[np.float64]:
         """Predictions within the range of y, in float64."""
         prediction = np.asarray(prediction, np.float64)

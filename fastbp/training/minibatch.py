@@ -68,7 +68,7 @@ def train(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> Course:
 
 def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str:
     """Run epochs until a watch or `max_iter` ends training. Returns why it diverged, or ''."""
-    course, network = job.course, job.network
+    course = job.course
     begins, records = hooks(watches, "before_epoch"), hooks(watches, "record")
     counts, endings = hooks(watches, "count"), hooks(watches, "after_epoch")
     after_epoch = optimizer.schedule.rules.after_epoch

@@ -1,0 +1,298 @@
+"""The base class of both tabular estimators: transformation, folds, members, what they learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+
+from fastbp.estimators import inputs
+from fastbp.estimators.adopt import at_once
+from fastbp.estimators.callbacks import check_callbacks
+from fastbp.estimators.held_out import Data
+from fastbp.estimators.labels import Labels
+from fastbp.estimators.messages import warn
+from fastbp.estimators.scikit_learn import Interval, StrOptions, rows_of
+from fastbp.kernels import core
+from fastbp.tabular import recipe
+from fastbp.tabular.folds import Fold, Rows, folds_of_members
+from fastbp.tabular.members import CheckedData, MemberFit, Shared, fit_members
+from fastbp.tabular.preprocessor import TabularPreprocessor
+from fastbp.tabular.progress import Progress
+from fastbp.threads import available_cores
+
+CALLBACKS = "_callbacks"
+
+Weigher: TypeAlias = Callable[[NDArray[Any], Any], "NDArray[np.float64] | None"]
+
+
+class Problem(NamedTuple):
+    """The data of a fit after all checks.
+
+    Parameters
+    ----------
+    transformer : TabularPreprocessor
+        Fitted.
+    data : CheckedData
+    validation : CheckedData or None
+        None if the rows that members are validated on are those of their folds.
+    labels : Labels or None
+        Of a classifier.
+    folds : list of Fold
+        That of each member; empty if validation rows are given.
+    rows : ndarray of intp
+        Those with a positive weight.
+    seeds : list of int
+    """
+
+    transformer: TabularPreprocessor
+    data: CheckedData
+    validation: CheckedData | None
+    labels: Labels | None
+    folds: list[Fold]
+    rows: Rows
+    seeds: list[int]
+
+    def rows_of_member(self, number: int) -> tuple[CheckedData, CheckedData]:
+        """The rows that a member is trained on, and those that it is validated on."""
+        if self.validation is not None:
+            return self.data.take(self.rows), self.validation
+        fold = self.folds[number]
+        held_out = fold.held_out
+        if len(held_out) == 1:  # two rows are the least: the mean is the same
+            held_out = held_out.repeat(2)
+        return self.data.take(fold.train), self.data.take(held_out)
+
+    def held_out_of(self) -> list[tuple[list[int], Rows]]:
+        """The rows that are held out, and the members that have not seen them, fold by fold."""
+        found: list[tuple[list[int], Rows]] = []
+        for number, fold in enumerate(self.folds):
+            known = next((pair for pair in found if pair[1] is fold.held_out), None)
+            if known is None:
+                found.append(([number], fold.held_out))
+            else:
+                known[0].append(number)
+        return found
+
+
+class BaseTabularMLP(BaseEstimator):
+    """The base class of TabularMLPClassifier and TabularMLPRegressor.
+
+    A subclass has the following hooks.
+
+    - ``_targets(y)``: checked targets, and Labels or None.
+    - ``_validation_targets(y_val, y, labels)``: checked targets of validation rows.
+    - ``_weigher(y, sample_weight, labels)``: makes weights of rows of (y, sample_weight).
+    - ``_chosen_by()``: what members get as `scoring`, and what makes it anew for each of them.
+    - ``_of_member()``: the parameters of a member that are not the recipe's.
+    - ``_learned(problem, fits)``: attributes from the members' predictions.
+    """
+
+    _kind: ClassVar[Any]  # the class of the members
+    _rate: ClassVar[float]
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"auto", *core.ACTIVATIONS}), callable, list, tuple],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "n_bins": [Interval(Integral, 0, None, closed="left"), None],
+        "categorical_features": ["array-like", str, None],
+        "scoring": [str, callable, None],
+        "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
+        "random_state": ["random_state"],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "verbose": ["verbose"],
+    }
+
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Set the callbacks of all members, instead of those that were set before.
+
+        Parameters
+        ----------
+        *callbacks : objects
+            As for `fastbp.MLPClassifier.set_callbacks`. Their estimator is the member in training,
+            their X and y are its transformed rows. With callbacks the members are trained one
+            after the other. A callback that ends training ends that of its member. Callbacks that
+            write files of one name replace those of the last member.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        TypeError
+            If a callback is a class, or lacks one of the methods.
+        """
+        check_callbacks(callbacks)
+        self.__dict__[CALLBACKS] = callbacks
+        return self
+
+    # ---- fit
+
+    def _fit(self, data: Data, validation: Data, groups: Any) -> Self:
+        """Fit all members, then set the fitted attributes in one step, then warn."""
+        draft = inputs.draft_of(self)
+        problem = draft._problem(data, validation, groups)
+        hidden = inputs.check_hidden_layer_sizes(self.hidden_layer_sizes)
+        scoring, scorer_of = self._chosen_by()
+        threads = min(self.n_threads or available_cores(), self.n_members)
+        factor = recipe.input_scale(hidden, problem.data.X.shape[1])
+        callbacks = vars(self).get(CALLBACKS, ())
+        progress = Progress(self.n_members, self.max_iter, threads, self.max_seconds, self.verbose)
+        shared = Shared(problem.labels, factor, scorer_of, progress, callbacks)
+        fits = [
+            MemberFit(
+                self._new_member(hidden, scoring),
+                seed,
+                partial(problem.rows_of_member, number),
+                shared,
+            )
+            for number, seed in enumerate(problem.seeds)
+        ]
+        said = fit_members(fits, self.n_threads, one_by_one=bool(callbacks))
+        features = {"n_features_in_": problem.transformer.n_features_in_}
+        names = getattr(problem.transformer, "feature_names_in_", None)
+        if names is not None:
+            features["feature_names_in_"] = names
+        draft.__dict__.update(features)
+        scores = [fit.member.validation_scores_ for fit in fits]
+        learned = {
+            **features,
+            "transformer_": problem.transformer,
+            "members_": [fit.member for fit in fits],
+            "best_epochs_": np.array([recipe.best_epoch(one) + 1 for one in scores]),
+            **draft._learned(problem, fits),
+        }
+        pop, update = self.__dict__.pop, self.__dict__.update
+        at_once([partial(pop, "feature_names_in_", None), partial(update, learned)])
+        for message, category in dict.fromkeys(progress.warnings(said)):
+            warn(message, category)
+        return self
+
+    def _new_member(self, hidden: list[int], scoring: Any) -> Any:
+        """A member with the parameters that do not depend on its rows."""
+        rate = self._rate if self.learning_rate_init == "auto" else self.learning_rate_init
+        return self._kind(
+            activation="mish" if self.activation == "auto" else self.activation,
+            batch_size=self.batch_size,
+            max_iter=self.max_iter,
+            scoring=scoring,
+            n_threads=self.n_threads,
+            **recipe.member_parameters(hidden, rate, self.weight_decay),
+            **self._of_member(),
+        )
+
+    def _problem(self, data: Data, validation: Data, groups: Any) -> Problem:
+        """The data after all checks, transformed; and all that is random. For a draft."""
+        validates = inputs.is_validation_given(*validation)
+        if validates and groups is not None:
+            raise ValueError("groups make folds, but with X_val there are none: give one of both.")
+        if data.y is None:
+            name = type(self).__name__
+            raise ValueError(
+                f"This {name} estimator requires y to be passed, but the target y is None."
+            )
+        transformer = TabularPreprocessor(
+            n_bins=self.n_bins, categorical_features=self.categorical_features
+        ).set_output(transform="default")
+        weight = data.sample_weight
+        if weight is None:
+            x = transformer.fit_transform(data.X)
+            rows = np.arange(len(x))
+        else:
+            check_consistent_length(data.X, data.y)
+            n_rows = len(transformer.fit(data.X).transform(data.X))
+            weight = inputs.check_weights(weight, np.empty((n_rows, 0)))
+            rows = np.arange(n_rows) if weight is None else np.flatnonzero(weight)
+            if len(rows) < n_rows:  # a row of weight 0 is as if it were absent
+                transformer.fit(rows_of(data.X, rows))
+            x = transformer.transform(data.X)
+        check_consistent_length(x, data.y)
+        y, labels = self._targets(data.y)
+        weigher = self._weigher(y, weight, labels)
+        full = CheckedData(x, y, weigher(y, weight))
+        random_state = check_random_state(self.random_state)
+        folds: list[Fold] = []
+        checked = None
+        if validates:
+            checked = self._checked_validation(validation, transformer, y, labels)
+            weight = weigher(checked.y, checked.sample_weight)
+            checked = checked._replace(sample_weight=weight)
+        else:
+            if groups is not None:
+                groups = column_or_1d(groups)
+                check_consistent_length(x, groups)
+                groups = groups[rows]
+            classes = None if labels is None else y[rows]
+            folds = folds_of_members(rows, self.n_members, classes, groups, random_state)
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_members).tolist()
+        return Problem(transformer, full, checked, labels, folds, rows, seeds)
+
+    def _checked_validation(
+        self,
+        validation: Data,
+        transformer: TabularPreprocessor,
+        y: NDArray[Any],
+        labels: Labels | None,
+    ) -> CheckedData:
+        """The given validation data, transformed, with checked targets and weights."""
+        with inputs.about("X_val"):
+            x = transformer.transform(validation.X)
+        with inputs.about("y_val"):
+            y_val = self._validation_targets(validation.y, y, labels)
+        if len(x) != len(y_val):
+            raise ValueError(f"X_val has {len(x)} samples, but y_val has {len(y_val)}.")
+        with inputs.about("sample_weight_val"):
+            weight = inputs.check_weights(validation.sample_weight, x)
+        return CheckedData(x, y_val, weight)
+
+    # ---- what was learned
+
+    @property
+    def loss_curves_(self) -> list[list[float]]:
+        """The loss of each epoch of each member."""
+        return [member.loss_curve_ for member in self._members()]
+
+    @property
+    def validation_curves_(self) -> list[list[float]]:
+        """The score on the rows that a member has not seen, after each of its epochs."""
+        return [member.validation_scores_ for member in self._members()]
+
+    def _members(self) -> list[Any]:
+        check_is_fitted(self)
+        return self.members_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "members_" in self.__dict__
+
+    def _transformed(self, X: Any) -> tuple[Any, NDArray[np.float32]]:
+        """A draft of the fitted estimator and the transformed rows, both of the same moment."""
+        draft = inputs.draft_of(self)
+        check_is_fitted(draft)
+        return draft, draft.transformer_.transform(X)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A fitted model goes without callbacks, which may hold anything."""
+        state = super().__getstate__().copy()
+        if "members_" in state:
+            state.pop(CALLBACKS, None)
+        return state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        theirs = get_tags(TabularPreprocessor()).input_tags
+        tags.input_tags.allow_nan = theirs.allow_nan
+        tags.input_tags.categorical, tags.input_tags.string = theirs.categorical, theirs.string
+        tags.non_deterministic = False
+        return tags
