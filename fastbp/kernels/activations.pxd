@@ -192,25 +192,18 @@ cdef inline void silu_forward(floating* z, floating* s, Py_ssize_t n) noexcept n
 
 
 cdef inline void mish_forward(floating* z, floating* s, Py_ssize_t n) noexcept nogil:
-    """a := z t with t = tanh(softplus(z)), s := t + z (1 - t^2) logistic(z) (Misra, 2019).
-
-    Each function has a loop of its own: beside another one it is not rounded alike at all levels.
-    """
-    cdef floating t[64]
-    cdef floating one = 1
-    cdef Py_ssize_t first, i, j, rows
-    for first in range(0, n, 64):
-        rows = min(<Py_ssize_t>64, n - first)
-        for j in range(rows):
-            t[j] = scalar.softplus(z[first + j])
-        for j in range(rows):
-            t[j] = scalar.tanh(t[j])
-        for j in range(rows):
-            s[first + j] = scalar.logistic(z[first + j])
-        for j in range(rows):
-            i = first + j
-            s[i] = (z[i] * (one - t[j] * t[j])) * s[i] + t[j]
-            z[i] *= t[j]
+    """a := z t with t = tanh(softplus(z)), and its slope (Misra, 2019). With e = exp(z) and
+    m = e (e + 2), t is m / (m + 2), and the slope t + 4 z e (e + 1) / (m + 2)^2."""
+    cdef Py_ssize_t i
+    cdef floating one = 1, two = 2, x, e, m, t, rest, most = scalar.expm1_is_exp_above(z[0])
+    for i in range(n):
+        x = most if z[i] > most else z[i]   # beyond it t is 1
+        e = scalar.exp(x)
+        m = e * (e + two)
+        t = m / (m + two)
+        rest = two / (m + two)
+        s[i] = (x * (e * (e + one))) * (rest * rest) + t
+        z[i] *= t
 
 
 cdef inline void slope_backward(floating* delta, const floating* s, Py_ssize_t n) noexcept nogil:

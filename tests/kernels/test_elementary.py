@@ -141,6 +141,24 @@ def test_an_adam_update_is_within_3_ulp(dtype):
         assert ulps(w[usual], 0 - update[usual]).max() <= 3
 
 
+@over_dtypes
+def test_mish_is_within_4_ulp_and_its_slope_within_2_eps(dtype):
+    z = sample(dtype, 50_000)
+    a, slopes, wide = z.copy(), np.empty_like(z), WIDER[np.dtype(dtype)]
+    core.kernel_activate(core.ACTIVATIONS["mish"], a, slopes)
+    usual = (z > np.log(np.finfo(dtype).tiny)) & (z != 0) & (z <= np.finfo(dtype).max)
+    x = z[usual].astype(wide)
+    e = np.exp(np.minimum(x, 50))
+    t = np.where(x < 50, e * (e + 2) / (e * (e + 2) + 2), 1)
+    rest = np.where(x < 50, 2 / (e * (e + 2) + 2), 0)
+    normal = abs(x * t) >= np.finfo(dtype).tiny
+    assert ulps(a[usual][normal], (x * t)[normal]).max() <= 4
+    expected = t + np.minimum(x, 50) * e * (e + 1) * rest**2
+    assert abs(slopes[usual] - expected).max() <= 2 * np.finfo(dtype).eps
+    assert (a[z > 40] == z[z > 40]).all() and (slopes[z > 40] == 1).all()
+    assert np.isnan(a[np.isnan(z)]).all() and np.isnan(slopes[np.isnan(z)]).all()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_is_finite_finds_each_odd_number_at_each_place(dtype):
     """NaN of any bits and infinity; neither the largest number, the smallest, nor -0."""
