@@ -134,6 +134,14 @@ def abort_team(words: NDArray[int32]) -> None: ...
 # ---- doors of single kernels, for the tests (kernel_doors.pxi)
 
 def matmul_scratch(form: str, m: int, n: int, k: int, zeros: bool = False) -> int: ...
+def code_numbers(
+    x: NDArray[float64],
+    columns: NDArray[float64],
+    counts: NDArray[intp],
+    bins: NDArray[float64],
+    marked: NDArray[intp],
+    out: Floating,
+) -> None: ...
 def kernel_matmul(
     a: Floating,
     b: Floating,

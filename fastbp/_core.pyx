@@ -53,6 +53,7 @@ from fastbp.kernels.binding_task cimport (
     bind_rates,
     bind_rule,
 )
+from fastbp.kernels.codes cimport code_row
 from fastbp.kernels.column_phase cimport (
     batch_weight,
     derive_columns,
@@ -527,4 +528,5 @@ def abort_team(int32_t[::1] words):
 
 
 include "kernels/row_door.pxi"
+include "kernels/codes_door.pxi"
 include "kernels/kernel_doors.pxi"

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "schedules": {"training"},
     "expression": {"graph"},
     "ensemble": {"estimators"},
-    "tabular": {"threads", "training", "estimators", "schedules"},
+    "tabular": {"kernels", "threads", "training", "estimators", "schedules"},
     "__init__": {"kernels", "estimators", "gradient_check"},  # other rooms by their names
 }  # end of the import table
 

@@ -279,8 +279,9 @@ class BaseTabularMLP(BaseEstimator):
     def _transformed(self, X: Any) -> tuple[Any, NDArray[np.float32]]:
         """A draft of the fitted estimator and the transformed rows, both of the same moment."""
         draft = inputs.draft_of(self)
-        check_is_fitted(draft)
-        return draft, draft.transformer_.transform(X)
+        if "members_" not in draft.__dict__:
+            check_is_fitted(draft)
+        return draft, draft.transformer_._transform(X)
 
     def __getstate__(self) -> dict[str, Any]:
         """A fitted model goes without callbacks, which may hold anything."""

@@ -47,7 +47,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         member does not see its fold in training. More members predict better, at a cost that grows
         as their number.
 
-    max_iter : int, default=64
+    max_iter : int, default=40
         Number of epochs of a member. The learning rate falls to 0 in the last one.
 
     batch_size : int or 'auto', default='auto'
@@ -179,7 +179,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         activation="auto",
         *,
         n_members=5,
-        max_iter=64,
+        max_iter=40,
         batch_size="auto",
         learning_rate_init="auto",
         weight_decay=0.02,
@@ -421,7 +421,7 @@ def _one_column(y: Any, name: str) -> NDArray[Any]:
 
 def _mean_of(probabilities: list[NDArray[Any]]) -> NDArray[np.float64]:
     """The mean of the members' probabilities."""
-    return np.mean(probabilities, axis=0, dtype=np.float64)
+    return np.add.reduce(probabilities, axis=0, dtype=np.float64) / len(probabilities)
 
 
 def _tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

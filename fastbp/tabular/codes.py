@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.kernels import core
 from fastbp.tabular.scaling import Floats, Scale, quantile, scale_of_sorted
 
 
@@ -28,12 +29,12 @@ class Numbers:
     edges: tuple[Floats, ...]
 
     @cached_property
-    def bins(self) -> tuple[list[int], Floats, Floats]:
-        """Of each column the number of bins; of all bins in a row the left edges and the widths."""
-        parts = [edges for edges in self.edges if len(edges)] or [np.empty(1)]
-        counts = [max(len(edges) - 1, 0) for edges in self.edges]
-        left = np.concatenate([edges[:-1] for edges in parts])
-        return counts, left, np.concatenate([np.diff(edges) for edges in parts])
+    def bins(self) -> tuple[NDArray[np.intp], Floats]:
+        """The number of bins of each column; the left edges and the widths of all of them."""
+        parts = [edges for edges in self.edges if len(edges)]
+        counts = np.array([max(len(edges) - 1, 0) for edges in self.edges], np.intp)
+        left = np.concatenate([np.empty(0), *(edges[:-1] for edges in parts)])
+        return counts, np.array([left, np.concatenate([np.empty(0), *map(np.diff, parts)])])
 
     @cached_property
     def marked(self) -> NDArray[np.intp]:
@@ -50,19 +51,8 @@ class Numbers:
 
     def write(self, x: Floats, out: NDArray[np.floating]) -> None:
         """Write the output for the numbers x, shape (rows, n_columns), to `out`."""
-        counts, left, width = self.bins
-        z = self.scale(x)
-        first, stop = len(counts), len(counts) + len(left)
-        out[:, :first] = z
-        if len(left):
-            t = np.repeat(z, counts, axis=1)
-            t -= left
-            with np.errstate(over="ignore"):  # a bin may be as narrow as a denormal number
-                t /= width
-            np.maximum(t, 0, out=t)
-            out[:, first:stop] = np.minimum(t, 1, out=t)
-        if len(self.marked):
-            out[:, stop:] = np.isnan(x[:, self.marked])
+        x = np.ascontiguousarray(x)
+        core.code_numbers(x, self.scale.columns, *self.bins, self.marked, out)
 
 
 def learn_numbers(x: Floats, n_bins: int) -> Numbers:

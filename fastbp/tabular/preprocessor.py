@@ -263,8 +263,13 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         TypeError
             As in `fit`.
         """
-        check_is_fitted(self)
+        return self._transform(X)
+
+    def _transform(self, X: Any) -> Any:
+        """The result of `transform`, without the frame that `set_output` asks for."""
         draft = inputs.draft_of(self)
+        if "_tables" not in draft.__dict__:
+            check_is_fitted(draft)
         tables, dtype, width = draft._tables, draft._dtype, len(draft.feature_index_)
         read, step = _rows_of(X, draft), max(1, CHUNK // width)
         parts = [slice(i, i + step) for i in range(0, len(read.numbers), step)]

@@ -54,7 +54,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         member does not see its fold in training. More members predict better, at a cost that grows
         as their number.
 
-    max_iter : int, default=64
+    max_iter : int, default=40
         Number of epochs of a member. The learning rate falls to 0 in the last one.
 
     batch_size : int or 'auto', default='auto'
@@ -190,7 +190,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         activation="auto",
         *,
         n_members=5,
-        max_iter=64,
+        max_iter=40,
         batch_size="auto",
         learning_rate_init="auto",
         weight_decay=0.02,
@@ -316,7 +316,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         inputs.check_bool(return_std, "return_std")
         draft, x = self._transformed(X)
         predictions = draft._of_members(x)
-        mean = draft._shaped(predictions.mean(axis=0))
+        mean = draft._shaped(np.add.reduce(predictions, axis=0) / len(predictions))
         if not return_std:
             return mean
         variance = predictions.var(axis=0)
@@ -457,7 +457,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             n_outputs //= 2
         learned: dict[str, Any] = {
             "members_": [fit.member for fit in fits],
-            "_units": [fit.units for fit in fits],
+            "_limits": _limits_of(fits, n_outputs),
             "n_outputs_": n_outputs,
         }
         draft.__dict__.update(learned)
@@ -485,18 +485,18 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     def _of_members(self, x: Any, numbers: list[int] | None = None) -> NDArray[np.float64]:
         """Predictions of members for transformed rows, shape (n_members, n_samples, n_outputs)."""
         numbers = list(range(len(self.members_))) if numbers is None else numbers
-        predictions = [
-            self._units[k].clipped(self.members_[k].predict(x)).reshape(len(x), -1) for k in numbers
-        ]
-        joined = np.array(predictions)
-        levels = len(inputs.check_levels(self.members_[0].quantile))
-        if self.members_[0].loss == "quantile" and levels > 1:
-            order = np.argsort(inputs.check_levels(self.members_[0].quantile))
-            shape = (*joined.shape[:2], -1, levels)
-            joined = joined.reshape(shape)
-            joined[..., order] = np.sort(joined, axis=-1)
-            joined = joined.reshape(*joined.shape[:2], -1)
-        return joined
+        joined = np.array([self.members_[k].predict(x) for k in numbers], np.float64)
+        joined = joined.reshape(len(numbers), len(x), -1)
+        least, most = self._limits[:, numbers]
+        np.maximum(joined, least, out=joined)
+        np.minimum(joined, most, out=joined)
+        if self.members_[0].loss != "quantile":
+            return joined
+        levels = inputs.check_levels(self.members_[0].quantile)
+        shape = joined.shape
+        joined = joined.reshape(*shape[:2], -1, len(levels))
+        joined[..., np.argsort(levels)] = np.sort(joined, axis=-1)
+        return joined.reshape(shape)
 
     def _shaped(self, predictions: NDArray[Any]) -> NDArray[Any]:
         """Predictions without the axis of outputs if there is one."""
@@ -508,3 +508,12 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             return scoring.score_of_stored(self.scoring, scoring.StoredNumbers(prediction), data)
         y = data.y.ravel() if data.y.shape[1] == 1 else data.y
         return float(self.members_[0]._score_of(y, data.sample_weight, lambda: prediction))
+
+
+def _limits_of(fits: list[MemberFit], n_outputs: int) -> NDArray[np.float64]:
+    """The ranges of the members' predictions, shape (2, n_members, 1, n_outputs)."""
+    ranges = []
+    for fit in fits:
+        assert fit.units is not None
+        ranges.append(np.repeat(fit.units[2:4], n_outputs // len(fit.units.mean), axis=1))
+    return np.stack(ranges, axis=1)[:, :, None]

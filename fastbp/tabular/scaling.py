@@ -6,14 +6,14 @@ overflows or becomes denormal.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from fastbp.kernels import core
 
-# The square is finite, and the clip is 3 in float64 from here on.
-LARGE = 1e150
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,27 +34,17 @@ class Scale:
     median: Floats
     scale: Floats
 
+    @cached_property
+    def columns(self) -> Floats:
+        """All three, as the core takes them."""
+        return np.array([self.unit, self.median, self.scale])
+
     def __call__(self, x: Floats) -> Floats:
         """The columns x of shape (rows, n_columns), scaled and clipped. NaN becomes 0."""
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            z = x - self.median if (self.unit == 1).all() else x * self.unit - self.median
-            z /= self.scale
-            # The median is 0. So is a constant column far away: infinity divided by infinity.
-            np.copyto(z, 0.0, where=np.isnan(z))
-            return smooth_clip(z)
-
-
-def smooth_clip(z: Floats) -> Floats:
-    """z / sqrt(1 + (z/3)^2), computed in place: z near 0, and between -3 and 3 everywhere."""
-    np.minimum(z, LARGE, out=z)
-    np.maximum(z, -LARGE, out=z)
-    root = z / 3
-    root *= root
-    root += 1
-    np.sqrt(root, out=root)
-    z /= root
-    np.minimum(z, 3, out=z)  # a rounding error above
-    return np.maximum(z, -3, out=z)
+        out = np.empty(x.shape)
+        none = np.zeros(x.shape[1], np.intp)
+        core.code_numbers(x, self.columns, none, np.empty((2, 0)), none[:0], out)
+        return out
 
 
 def scale_of_sorted(ordered: Floats, counts: NDArray[np.intp]) -> Scale:

@@ -66,12 +66,13 @@ class Units(NamedTuple):
 
     def clipped(self, prediction: NDArray[Any]) -> NDArray[np.float64]:
         """Predictions within the range of y, in float64."""
-        prediction = np.asarray(prediction, np.float64)
-        repeats = (1 if prediction.ndim == 1 else prediction.shape[1]) // len(self.least)
-        least, most = (np.repeat(one, repeats) for one in (self.least, self.most))
+        least, most = self.least, self.most
         if prediction.ndim == 1:
-            return np.clip(prediction, least[0], most[0])
-        return np.clip(prediction, least, most)
+            return np.minimum(np.maximum(prediction, least[0], dtype=np.float64), most[0])
+        repeats = prediction.shape[1] // len(least)
+        if repeats > 1:
+            least, most = np.repeat(least, repeats), np.repeat(most, repeats)
+        return np.minimum(np.maximum(prediction, least, dtype=np.float64), most)
 
 
 def units_of(y: NDArray[Any], weight: NDArray[np.float64] | None, loss: Any) -> Units:
