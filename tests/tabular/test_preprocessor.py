@@ -170,8 +170,8 @@ def test_codes_at_edges_add_up_to_their_place(coded):
     """At the edges the codes are exactly 0 or 1, if the scaled number is exactly an edge."""
     preprocessor, _ = coded
     numbers, edges = preprocessor._tables.numbers, preprocessor.bin_edges_[0]
-    counts, left, width = numbers.bins
-    assert counts == [len(edges) - 1]
+    counts, (left, width) = numbers.bins
+    assert counts.tolist() == [len(edges) - 1]
     found = np.clip((edges[:, None] - left) / width, 0, 1)
     np.testing.assert_array_equal(found, np.tri(len(edges), len(edges) - 1, -1))
 
