@@ -172,6 +172,7 @@ class BaseTabularMLP(BaseEstimator):
             "transformer_": problem.transformer,
             "members_": [fit.member for fit in fits],
             "best_epochs_": np.array([recipe.best_epoch(one) + 1 for one in scores]),
+            "n_iter_": max(fit.member.n_iter_ for fit in fits),
             **draft._learned(problem, fits),
         }
         pop, update = self.__dict__.pop, self.__dict__.update

@@ -126,6 +126,9 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         The number of the epoch, from 1 on, whose weights each member has kept; 0 if no epoch had a
         score that is a number.
 
+    n_iter_ : int
+        Number of epochs of the member that was trained longest.
+
     temperature_ : float
         The temperature; 1 without `calibrate`.
 
@@ -433,19 +436,23 @@ def _tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[n
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def _log_loss(probability: NDArray[np.float64], classes: NDArray[Any], data: CheckedData) -> float:
+    """The mean of minus the logarithms of the true classes' probabilities."""
+    true = classes.searchsorted(data.y)
+    of_true = np.maximum(probability[np.arange(len(true)), true], LEAST_PROBABILITY)
+    return -float(np.average(np.log(of_true), weights=data.sample_weight))
+
+
 def _temperature_of(
     probability: NDArray[np.float64], classes: NDArray[Any], data: CheckedData
 ) -> float:
     """The temperature with the least log loss of the probabilities."""
-    rows, true = np.arange(len(probability)), classes.searchsorted(data.y)
-
-    def loss(log_temperature: float) -> float:
-        tempered = _tempered(probability, float(np.exp(log_temperature)))
-        logs = np.log(np.maximum(tempered[rows, true], LEAST_PROBABILITY))
-        return -float(np.average(logs, weights=data.sample_weight))
-
     most = float(np.log(MOST_TEMPERATURE))
-    found = minimize_scalar(loss, bounds=(-most, most), method="bounded")
+    found = minimize_scalar(
+        lambda log: _log_loss(_tempered(probability, float(np.exp(log))), classes, data),
+        bounds=(-most, most),
+        method="bounded",
+    )
     return float(np.exp(found.x))
 
 
@@ -453,5 +460,7 @@ def _score(
     name: Any, probability: NDArray[np.float64], classes: NDArray[Any], data: CheckedData
 ) -> float:
     """The score of out-of-fold predictions."""
+    if name == "neg_log_loss":  # scikit-learn's scorer wants all classes among the rows
+        return -_log_loss(probability, classes, data)
     stored = scoring.StoredClasses(probability, classes)
     return scoring.score_of_stored("accuracy" if name is None else name, stored, data)

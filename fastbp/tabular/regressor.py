@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
-from sklearn.utils import check_array
+from sklearn.utils import check_array, column_or_1d
 
 from fastbp.estimators import MLPRegressor, inputs
 from fastbp.estimators.held_out import Data
@@ -131,6 +131,9 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     best_epochs_ : ndarray of int of shape (n_members,)
         The number of the epoch, from 1 on, whose weights each member has kept; 0 if no epoch had a
         score that is a number.
+
+    n_iter_ : int
+        Number of epochs of the member that was trained longest.
 
     n_outputs_ : int
         Number of columns of predictions.
@@ -411,6 +414,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         """Finite targets, with a column for each."""
         y = inputs.dense_targets(inputs.sound_targets(y))
         y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
         if y.ndim > 2:
             raise ValueError(f"y must have one or two dimensions, got shape {y.shape}.")
         y = y.reshape(len(y), -1)
