@@ -512,7 +512,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         if self.scoring is not None:
             return scoring.score_of_stored(self.scoring, scoring.StoredNumbers(prediction), data)
         y = data.y.ravel() if data.y.shape[1] == 1 else data.y
-        return float(self.members_[0]._score_of(y, data.sample_weight, lambda: prediction))
+        with np.errstate(over="ignore", invalid="ignore"):  # targets may be huge
+            return float(self.members_[0]._score_of(y, data.sample_weight, lambda: prediction))
 
 
 def _limits_of(fits: list[MemberFit], n_outputs: int) -> NDArray[np.float64]:

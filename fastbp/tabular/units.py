@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastbp.estimators.precision import LEAST_SPREAD, mean_and_spread
 
+MOST_SCALE = 1e30  # that weights of float32 can be multiplied by
 EXPONENTIAL = ("poisson", "gamma", "tweedie")  # losses whose predictions are positive
 
 
@@ -48,7 +49,8 @@ class Units(NamedTuple):
         n_outputs, n_targets = member.n_outputs_, len(self.mean)
         n_means = n_outputs // 2 if member.loss == "gaussian" else n_outputs
         mean, scale = (np.repeat(one, n_means // n_targets) for one in (self.mean, self.scale))
-        if (scale < LEAST_SPREAD * np.abs(mean)).any():  # float32 does not resolve such targets
+        is_coarse = scale < LEAST_SPREAD * np.abs(mean)  # for float32
+        if (is_coarse | (scale > MOST_SCALE) | (scale < 1 / MOST_SCALE)).any():
             member.coefs_ = [one.astype(np.float64) for one in member.coefs_]
             member.intercepts_ = [one.astype(np.float64) for one in member.intercepts_]
         weight, bias = member.coefs_[-1], member.intercepts_[-1]
@@ -87,13 +89,15 @@ def units_of(y: NDArray[Any], weight: NDArray[np.float64] | None, loss: Any) -> 
         Huber's loss has one scale for all targets, so that its threshold is one number.
     """
     least, most = y.min(axis=0).astype(np.float64), y.max(axis=0).astype(np.float64)
-    largest = np.maximum(np.abs(least), np.abs(most)).max(initial=1.0)
-    mean, spread = mean_and_spread(y / largest, weight)  # whose squares are finite
+    largest = np.maximum(np.abs(least), np.abs(most))
+    largest[largest == 0] = 1
+    mean, spread = mean_and_spread(y / largest, weight)  # whose squares are numbers
     mean, spread = mean * largest, spread * largest
     if loss in EXPONENTIAL:
         scale = np.where(mean > 0, mean, 1.0)
         return Units(np.zeros_like(mean), scale, least, most, True)
     if loss == "huber":
-        spread = np.full_like(spread, np.sqrt(np.mean(spread**2)))
+        most_spread = spread.max() or 1.0
+        spread[:] = most_spread * np.sqrt(np.mean((spread / most_spread) ** 2))
     scale = np.where(spread > 0, spread, 1.0)
     return Units(mean, scale, least, most, False)
