@@ -119,7 +119,7 @@ class PandasColumns:
 
     def kind(self, column: int) -> Kind:
         dtype = self.dtypes[column]
-        if self._is_coded(column) or dtype.name.startswith("string"):
+        if self._is_coded(column):
             return "category"
         if dtype.kind == "O":
             return kind_of_objects(self._objects(column))
@@ -129,7 +129,7 @@ class PandasColumns:
         return str(self.dtypes[column])
 
     def floats(self, column: int) -> Floats:
-        if self.dtypes[column].kind not in "fiub" or self._is_coded(column):
+        if self.dtypes[column].kind not in "fiub":
             return floats_of_objects(self._objects(column))
         return self.X.iloc[:, column].to_numpy(dtype=np.float64, na_value=np.nan)
 
@@ -166,7 +166,7 @@ class PolarsColumns:
 
     def kind(self, column: int) -> Kind:
         dtype = self.X.dtypes[column]
-        if dtype.is_numeric() or dtype == sys.modules["polars"].Null:
+        if dtype.is_numeric():
             return "number"
         if dtype.is_temporal():
             return "date"
@@ -181,7 +181,7 @@ class PolarsColumns:
 
     def floats(self, column: int) -> Floats:
         series = self.X.to_series(column)
-        if series.dtype.is_numeric() or series.dtype == sys.modules["polars"].Boolean:
+        if series.dtype.is_numeric():
             return series.cast(float).to_numpy()
         return floats_of_objects(series.to_list())
 
@@ -193,17 +193,21 @@ class PolarsColumns:
 
 
 def kind_of_objects(values: Sequence[Any]) -> Kind:
-    """What Python objects are: numbers, if all are that are present and not all are bools."""
+    """What Python objects are: numbers, if all are that are present and not all are bools.
+
+    Where none is present they are categories: a category may be anything later.
+    """
     present = [value for value in values if not is_missing(value)]
     kinds = set(map(type, present))
     if any(issubclass(kind, DATES) or kind.__name__ in PERIODS for kind in kinds):
         return "date"
     if any(issubclass(kind, Complex) and not issubclass(kind, Real) for kind in kinds):
         return "complex"
-    if kinds and kinds <= {bool, np.bool_}:
+    if kinds <= {bool, np.bool_}:
         return "category"
-    numbers = all(issubclass(kind, (Real, Decimal, np.bool_)) for kind in kinds)
-    return "number" if numbers else "category"
+    if all(issubclass(kind, (Real, Decimal, np.bool_)) for kind in kinds):
+        return "number"
+    return "category"
 
 
 def floats_of_objects(values: Iterable[Any]) -> Floats:

@@ -78,8 +78,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             (n_categorical_features,), or None, default="from_dtype"
         The categorical columns.
 
-        - "from_dtype": columns of category, enum, string and bool dtypes, and columns of objects,
-          unless all of their objects that are present are numbers. So a list or an array of
+        - "from_dtype": columns of category, enum, string and bool dtypes; and columns of objects,
+          unless they have numbers and nothing else but missing values. So a list or an array of
           objects may have columns of both kinds.
         - None: no column is categorical.
         - names, places, or a mask of the columns.

@@ -25,7 +25,7 @@ class Scale:
     unit : ndarray
         Powers of two by which the columns are multiplied first.
     median : ndarray
-        The medians of the multiplied columns; 0 if all values are missing.
+        The medians of the multiplied columns; NaN if all values are missing.
     scale : ndarray
         What the distances from the median are divided by; infinity for constant columns.
     """
@@ -81,7 +81,7 @@ def robust_scale(
     low, high = (quantile(at, counts, level) for level in (0.0, 1.0))
     scale = np.where(q75 == q25, (high - low) / 2, q75 - q25)
     usable = (counts > 0) & (scale > 0)
-    return np.where(counts > 0, median, 0.0), np.where(usable, scale, np.inf)
+    return median, np.where(usable, scale, np.inf)
 
 
 def quantile(

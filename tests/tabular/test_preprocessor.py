@@ -121,6 +121,17 @@ def test_columns_in_order():
     assert preprocessor.transform(X).shape == (4, 10)
 
 
+def test_features_do_not_depend_on_each_other():
+    """Each has the columns that it has alone, in spite of the order of the columns."""
+    X = [[1.0, "x", 0.0, True, "p"], [2.0, "y", nan, False, "q"], [3.0, "z", 5.0, True, None]]
+    X = np.array(X * 3, object)
+    preprocessor = TabularPreprocessor(n_bins=3).fit(X)
+    found = preprocessor.transform(X)
+    for feature in range(5):
+        alone = TabularPreprocessor(n_bins=3).fit_transform(X[:, [feature]])
+        np.testing.assert_array_equal(found[:, preprocessor.feature_index_ == feature], alone)
+
+
 # ---- laws of the codes
 
 
@@ -229,6 +240,13 @@ def test_scaling_does_not_depend_on_the_unit():
         np.testing.assert_array_equal(found, wanted)
 
 
+def test_scaling_of_denormal_numbers():
+    """Quantiles between them would be rounded to one of them."""
+    x = np.arange(96.0).reshape(-1, 2)
+    wanted = TabularPreprocessor().fit_transform(x)
+    np.testing.assert_array_equal(TabularPreprocessor().fit_transform(np.ldexp(x, -1074)), wanted)
+
+
 @pytest.mark.parametrize(
     "x",
     [
@@ -274,6 +292,8 @@ def test_rare_levels_share_a_column():
     found = preprocessor.transform([["d"], ["e"], ["f"], ["c"], ["g"]])
     assert (found[0] == found[1]).all() and (found[1] == found[2]).all()
     assert found[0, 3] > found[3, 3] == found[4, 3]
+    common = preprocessor.transform([["a"], ["b"], ["c"], ["f"]])
+    assert (common.argmax(axis=0) == range(4)).all()
     # The shared column is scaled as the union of its levels.
     joint, _ = levels_of([min(value, "d") for value in values])
     np.testing.assert_array_equal(preprocessor.transform([["f"]]), joint.transform([["d"]]))
