@@ -58,7 +58,7 @@ class _ScorerInUnits:
     """
 
     def __init__(self, scorer: Any, units: Units, data: CheckedData) -> None:
-        self.scorer, self.units, self.y = scorer, units, data.y
+        self.scorer, self.units, self.y = scorer, units, _given(data.y)
         self.kwargs = {}
         if data.sample_weight is not None and takes_weights(scorer):
             self.kwargs["sample_weight"] = data.sample_weight
@@ -114,4 +114,9 @@ def score_of_stored(scoring: Any, stored: Any, data: CheckedData) -> float:
     if data.sample_weight is not None and takes_weights(scorer):
         kwargs["sample_weight"] = data.sample_weight
     rows = np.empty((len(data.y), 0))
-    return float(scorer(stored, rows, data.y, **kwargs))
+    return float(scorer(stored, rows, _given(data.y), **kwargs))
+
+
+def _given(y: NDArray[Any]) -> NDArray[Any]:
+    """Targets as users give them: of one target with one dimension."""
+    return y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y
