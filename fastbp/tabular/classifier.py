@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from fastbp.estimators import MLPClassifier, inputs
 from fastbp.estimators.class_weight import class_weights_of
@@ -411,6 +411,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
 def _one_column(y: Any, name: str) -> NDArray[Any]:
     """Labels with one dimension; ValueError for several targets."""
+    if np.asarray(y).dtype.kind == "f":
+        assert_all_finite(np.asarray(y), input_name=name)
     kind = type_of_target(y, input_name=name)
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
