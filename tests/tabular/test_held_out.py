@@ -96,3 +96,15 @@ def test_rows_of_weight_0_are_left_out_of_all_kinds_of_tables(library):
     model = small("numbers", max_iter=2)[0]
     found = model.fit(table, y, weight).predict(kept)
     np.testing.assert_array_equal(model.fit(kept, y[7:]).predict(kept), found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_groups_of_rows_of_weight_0_are_left_out_too(kind):
+    model, X, y = small(kind, max_iter=2)
+    groups = np.array(list("abcdefghij"))[np.arange(len(y)) % 10]
+    weight = np.ones(len(y))
+    weight[::10] = weight[5:40:7] = 0
+    kept = weight > 0
+    found = output(model.fit(X, y, weight, groups=groups), X)
+    expected = output(model.fit(X[kept], y[kept], weight[kept], groups=groups[kept]), X)
+    np.testing.assert_array_equal(found, expected)
