@@ -258,7 +258,7 @@ def test_levels_of_several_targets(scored):
     model = small("numbers", max_iter=20, **parameters)[0].fit(X, y)
     for found in [model.predict(X), *seen]:
         assert found.shape[1] == model.n_outputs_ == 4
-        assert (found.std(axis=0) > 0).all()
+        assert (np.ptp(found, axis=0) > 0).all()
         assert y[:, 0].min() <= found[:, :2].min() <= found[:, :2].max() <= y[:, 0].max()
         assert y[:, 1].min() <= found[:, 2:].min() <= found[:, 2:].max() <= y[:, 1].max()
     for target in (0, 1):
@@ -268,3 +268,13 @@ def test_levels_of_several_targets(scored):
         assert 0 <= (y[:, target] < low).mean() < 0.5
         assert np.corrcoef(high + low, y[:, target])[0, 1] > 0.7
     assert len(seen) == (20 * 5 + 1 if scored else 0)
+
+
+def test_scores_of_numbers_are_weighted():
+    model, X, y = small("numbers", scoring="neg_mean_absolute_error", max_iter=4)
+    weight = np.random.RandomState(0).uniform(0.1, 5, len(y))
+    model.fit(X, y, weight)
+    for k, scores in enumerate(model.validation_curves_):
+        rows = np.flatnonzero(model.predict_members(X)[k] == model.oof_prediction_)
+        error = np.abs(model.oof_prediction_[rows] - y[rows])
+        assert max(scores) == pytest.approx(-np.average(error, weights=weight[rows]), rel=1e-5)
