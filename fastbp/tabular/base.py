@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
+from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -142,7 +143,7 @@ class BaseTabularMLP(BaseEstimator):
 
     def _fit(self, data: Data, validation: Data, groups: Any) -> Self:
         """Fit all members, then set the fitted attributes in one step, then warn."""
-        draft = inputs.draft_of(self)
+        draft, began = inputs.draft_of(self), perf_counter()
         problem = draft._problem(data, validation, groups)
         hidden = inputs.check_hidden_layer_sizes(self.hidden_layer_sizes)
         scoring, scorer_of = self._chosen_by()
@@ -150,6 +151,7 @@ class BaseTabularMLP(BaseEstimator):
         callbacks = vars(self).get(CALLBACKS, ())
         threads = 1 if callbacks else min(self.n_threads or available_cores(), self.n_members)
         progress = Progress(self.n_members, self.max_iter, threads, self.max_seconds, self.verbose)
+        progress.began = began
         shared = Shared(problem.labels, factor, scorer_of, progress, callbacks)
         fits = [
             MemberFit(

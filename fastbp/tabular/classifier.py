@@ -22,7 +22,7 @@ from fastbp.tabular.base import BaseTabularMLP, Problem, Weigher
 from fastbp.tabular.members import CheckedData, MemberFit
 from fastbp.tabular.recipe import LABEL_SMOOTHING, RATE_OF_CLASSES
 
-MOST_TEMPERATURE = 20.0
+MOST_TEMPERATURE = 4.0  # and 1 / 4 at least
 LEAST_PROBABILITY = 1e-12  # whose logarithm is taken
 
 
@@ -85,8 +85,10 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     calibrate : bool, default=False
         Whether probabilities p become ``p ** (1 / T)``, divided by their sum over the classes. The
-        temperature T gives the out-of-fold predictions, or those of `X_val`, the least log loss
-        [2]_.
+        temperature T, between 1/4 and 4, gives the predictions for `X_val` the least log loss [2]_.
+        Without `X_val` it is that of the out-of-fold predictions, but 1 at most: these are of
+        single members, and the mean is less sure than they are. With `class_weight` probabilities
+        belong to the weighted classes, calibrated or not.
 
     max_seconds : float or None, default=None
         Limit of the time of `fit`. Members share it, and each ends after the first epoch that is
@@ -120,11 +122,12 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     oof_score_ : float or None
         The score of `scoring` for them: an estimate of the score of a member on new rows, a bit too
-        good, since the fold has chosen the epoch. None if `X_val` was given.
+        good, since the fold has chosen the epoch. Rows count with their weights and those of their
+        classes. None if `X_val` was given.
 
     best_epochs_ : ndarray of int of shape (n_members,)
-        The number of the epoch, from 1 on, whose weights each member has kept; 0 if no epoch had a
-        score that is a number.
+        The number of the epoch, from 1 on, whose weights each member has kept: the last of equally
+        good ones; 0 if no epoch had a score that is a number.
 
     n_iter_ : int
         Number of epochs of the member that was trained longest.
@@ -240,7 +243,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative; None: equal weights. A row of weight 0 is as if it
-            were absent.
+            were absent, but its class stays in `classes_`.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are in the same fold, so that no member is validated on a group that
             it was trained on.
@@ -420,6 +423,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         temperature = 1.0
         if self.calibrate and len(classes) > 1:
             temperature = _temperature_of(probability, classes, known)
+            if problem.folds:  # of single members; their mean is less sure than they are
+                temperature = min(temperature, 1.0)
         return {
             "classes_": classes,
             "oof_prediction_": oof,

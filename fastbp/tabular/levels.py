@@ -65,9 +65,9 @@ class Categories:
         rows = [self.rows.get(value, unknown) for value in column.values]
         return np.array([*rows, unknown], np.intp)[column.places]  # -1 takes the last
 
-    def write(self, column: Coded, out: NDArray[np.floating]) -> None:
-        """Write the output for a column to `out`, shape (rows, n_columns)."""
-        out[:] = self.table.astype(out.dtype).take(self.rows_of(column), axis=0)
+    def write(self, rows: NDArray[np.intp], out: NDArray[np.floating]) -> None:
+        """Write the output for samples, by their rows in `table`, to `out`."""
+        out[:] = self.table.take(rows, axis=0)
 
 
 def learn_categories(column: Coded, max_categories: int | None) -> Categories:

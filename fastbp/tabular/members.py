@@ -18,7 +18,7 @@ from fastbp.tabular.progress import Progress
 from fastbp.tabular.recipe import batch_size, initial_weights
 from fastbp.tabular.units import Units, units_of
 from fastbp.threads import available_cores
-from fastbp.training import ranks_that_pay
+from fastbp.training import ranks_that_pay, watches
 
 GIVEN = ("scoring", "n_threads", "max_seconds", "huber_threshold")  # during training others
 FORGOTTEN = ("_optimizer", "_resume", "_random_state", "_no_improvement_count")
@@ -91,7 +91,11 @@ class MemberFit:
         member, shared = self.member, self.shared
         given = {name: getattr(member, name) for name in GIVEN if hasattr(member, name)}
         member.max_seconds = shared.progress.seconds_of_next()
-        self._train(*(one._replace(X=one.X * shared.factor) for one in self.rows()))
+        member.n_threads = self.most_threads
+        data, validation = self.rows()
+        np.multiply(data.X, shared.factor, out=data.X)  # a copy; others may share the second
+        self._train(data, validation._replace(X=validation.X * shared.factor))
+        del data, validation
         member.set_params(init="auto", **given)
         for name in FORGOTTEN:  # a model is its weights
             vars(member).pop(name, None)
@@ -107,7 +111,9 @@ class MemberFit:
             data, validation = self._in_units(data, validation)
         random_state = np.random.RandomState(self.seed)
         widths = [data.X.shape[1], *member.hidden_layer_sizes, self._n_outputs(data.y)]
-        init = initial_weights(data.X, widths, member.activation, random_state)
+        init = initial_weights(
+            data.X, widths, member.activation, random_state, n_threads=self.most_threads
+        )
         order = int(random_state.randint(np.iinfo(np.int32).max))
         member.set_params(init=init, random_state=order)
         if member.batch_size == "auto":
@@ -115,6 +121,9 @@ class MemberFit:
         member._validate_params()
         job = member._job(*data, validation=Data(*validation), labels=shared.labels)
         job.n_threads = ranks_that_pay(job, self.most_threads)
+        # Of equal scores the last: accuracies tie, and later weights are better in what they hide.
+        last = watches.BestWeights(last=True)
+        job.watches = [last if type(one) is watches.BestWeights else one for one in job.watches]
         job.watches += shared.progress.watches
         member.set_callbacks(*shared.callbacks)
         member._adopt(job, member._run(job, Data(*data)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -55,14 +56,20 @@ class _Tables:
         of_kind = iter(values)
         return [next(of_kind) if its == is_categorical else None for its in self.is_categorical]
 
-    def write(self, rows: Table, out: NDArray[np.floating]) -> None:
-        """Write the output for some rows to `out`."""
-        first = len(self.numbers.layout)
-        self.numbers.write(rows.numbers, out[:, :first])
-        for its, column in zip(self.categories, rows.categories, strict=True):
-            stop = first + len(its.suffixes)
-            its.write(column, out[:, first:stop])
-            first = stop
+    def writer(self, read: Table) -> Callable[[slice, NDArray[np.floating]], None]:
+        """The function that writes the output for some rows of a table to an array."""
+        pairs = zip(self.categories, read.categories, strict=True)
+        rows_of = [its.rows_of(column) for its, column in pairs]  # levels are looked up once
+
+        def write(part: slice, out: NDArray[np.floating]) -> None:
+            first = len(self.numbers.layout)
+            self.numbers.write(read.numbers[part], out[:, :first])
+            for its, rows in zip(self.categories, rows_of, strict=True):
+                stop = first + len(its.suffixes)
+                its.write(rows[part], out[:, first:stop])
+                first = stop
+
+        return write
 
 
 class TabularPreprocessor(TransformerMixin, BaseEstimator):
@@ -272,16 +279,16 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         tables, dtype, width = draft._tables, draft._dtype, len(draft.feature_index_)
         read, step = _rows_of(X, draft), max(1, CHUNK // width)
         parts = [slice(i, i + step) for i in range(0, len(read.numbers), step)]
-        n_rows = len(read.numbers)
+        n_rows, write = len(read.numbers), tables.writer(read)
         if not draft.sparse_output:
             out = np.empty((n_rows, width), dtype)
             for part in parts:
-                tables.write(read.part(part), out[part])
+                write(part, out[part])
             return out
         found = []
         for part in parts:
             out = np.empty((min(n_rows - part.start, step), width), dtype)
-            tables.write(read.part(part), out)
+            write(part, out)
             found.append(scipy.sparse.csr_array(out))
         return scipy.sparse.vstack(found, "csr")
 

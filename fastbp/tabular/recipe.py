@@ -77,6 +77,8 @@ def initial_weights(
     units: list[int],
     activation: Any,
     random_state: np.random.RandomState,
+    *,
+    n_threads: int = 1,
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
     """Weights and biases that fit the rows x, layer by layer: "he+5" and "std" of RealMLP.
 
@@ -93,6 +95,8 @@ def initial_weights(
     activation : str, callable, Expression or list of these
         As in the estimators.
     random_state : RandomState
+    n_threads : int, default=1
+        The result does not depend on it.
 
     Returns
     -------
@@ -107,7 +111,10 @@ def initial_weights(
         # fastbp's own products and functions, whose bits are the same on all processors
         several = isinstance(activation, list | tuple)
         network = MLPRegressor.from_weights(
-            coefs, intercepts, activation=activation[:depth] if several else activation
+            coefs,
+            intercepts,
+            activation=activation[:depth] if several else activation,
+            n_threads=n_threads,
         )
         z = network.predict(x).reshape(-1, fan_out).astype(np.float64)
         spread = z.std(axis=0)
@@ -121,9 +128,9 @@ def initial_weights(
 
 
 def best_epoch(scores: list[float]) -> int:
-    """The index of the first of the best scores; -1 if all of them are NaN."""
+    """The index of the last of the best scores; -1 if all of them are NaN."""
     best, most = -1, -math.inf
     for number, score in enumerate(scores):
-        if score > most:
+        if score >= most and score > -math.inf:
             best, most = number, score
     return best

@@ -129,8 +129,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         given.
 
     best_epochs_ : ndarray of int of shape (n_members,)
-        The number of the epoch, from 1 on, whose weights each member has kept; 0 if no epoch had a
-        score that is a number.
+        The number of the epoch, from 1 on, whose weights each member has kept: the last of equally
+        good ones; 0 if no epoch had a score that is a number.
 
     n_iter_ : int
         Number of epochs of the member that was trained longest.
@@ -169,7 +169,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     >>> from fastbp.tabular import TabularMLPRegressor
     >>> x = np.linspace(-1, 1, 300)
     >>> X, y = np.column_stack([x, x > 0]), np.where(x > 0, 2.0, 0.0) + x
-    >>> reg = TabularMLPRegressor(max_iter=16, random_state=0).fit(X, y)
+    >>> reg = TabularMLPRegressor(random_state=0).fit(X, y)
     >>> reg.predict([[-0.5, 0], [0.5, 1]]).round(1)
     array([-0.5,  2.5])
     >>> lower, upper = reg.predict_interval([[0.5, 1]], coverage=0.9)
@@ -351,16 +351,18 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
 
         They come from the errors of out-of-fold predictions (the method CV+ [1]_), or of those of
         `X_val` (split conformal intervals). Nothing is assumed of the law of the targets, only that
-        new rows come from the same source. For each x they are about as wide: what varies with x is
-        only where they lie. ``loss='gaussian'`` and ``loss='quantile'`` model the width.
+        new rows come from the same source. Weights of rows do not matter to them, except 0. For
+        each x they are about as wide: what varies with x is only where they lie.
+        ``loss='gaussian'`` and ``loss='quantile'`` model the width.
 
         Parameters
         ----------
         X : {DataFrame, array-like} of shape (n_samples, n_features)
             A table with the columns of the training data.
         coverage : float, default=0.9
-            The share of targets in their intervals, in (0, 1). CV+ guarantees ``2 * coverage - 1``
-            and reaches `coverage` in practice.
+            The share of targets in their intervals, in (0, 1). It is reached about: for members
+            whose epoch the fold had not chosen, the theory of CV+ has ``2 * coverage - 1`` as the
+            least, and `coverage` as what is usual.
 
         Returns
         -------

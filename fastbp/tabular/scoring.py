@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
+from fastbp.estimators.messages import warn
 from fastbp.estimators.scoring import LOSS, scorer_of, takes_weights
 from fastbp.tabular.members import CheckedData
 from fastbp.tabular.units import Units
@@ -22,7 +23,7 @@ def of_classes(scoring: Any) -> tuple[Any, bool]:
     scorer = _checked(scoring)
     if scoring is None or scoring == "accuracy":
         return None, True
-    if scoring in KNOWN:
+    if isinstance(scoring, str) and scoring in KNOWN:
         return KNOWN[scoring], False
     return scorer, getattr(scorer, "_response_method", None) == "predict"
 
@@ -114,7 +115,11 @@ def score_of_stored(scoring: Any, stored: Any, data: CheckedData) -> float:
     if data.sample_weight is not None and takes_weights(scorer):
         kwargs["sample_weight"] = data.sample_weight
     rows = np.empty((len(data.y), 0))
-    return float(scorer(stored, rows, _given(data.y), **kwargs))
+    try:
+        return float(scorer(stored, rows, _given(data.y), **kwargs))
+    except ValueError as error:  # members have been trained: they are not lost
+        warn(f"oof_score_ is NaN, since scoring failed for the out-of-fold predictions: {error}")
+        return float("nan")
 
 
 def _given(y: NDArray[Any]) -> NDArray[Any]:

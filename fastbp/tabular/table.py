@@ -37,13 +37,6 @@ class Table(NamedTuple):
     numbers: Floats
     categories: list[Coded]
 
-    def part(self, rows: slice) -> "Table":
-        """Some of the rows."""
-        return Table(
-            self.numbers[rows],
-            [Coded(column.values, column.places[rows]) for column in self.categories],
-        )
-
 
 def plain(X: Any, estimator: BaseEstimator) -> Any:
     """X as a frame of pandas or polars, or as an array of two dimensions that is not empty."""

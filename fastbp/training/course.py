@@ -276,13 +276,17 @@ class Course:
         """
         self.kept[len(self.epochs)] = self.evaluated.copy()
 
-    def note_best(self) -> None:
+    def note_best(self, *, or_equal: bool = False) -> None:
         """Make the last epoch the best if its score is; drop the parameters of all others."""
         score = self.epochs[-1].validation_score if self.epochs else None
-        if score is not None and score > self.best_score:
+        if score is not None and self.is_best(score, or_equal=or_equal):
             self.best_epoch = len(self.epochs) - 1
             self.best_score = score
         self.drop_all_but(self.best_epoch)
+
+    def is_best(self, score: float, *, or_equal: bool = False) -> bool:
+        """Whether a score is better than all before it, or as good as the best."""
+        return score > self.best_score or (or_equal and score == self.best_score > -np.inf)
 
     def drop_all_but(self, number: int) -> None:
         """Drop the parameters of all epochs but one."""

@@ -80,17 +80,26 @@ class PrintScore(Watch):
         return epoch
 
 
+@dataclass(frozen=True)
 class BestWeights(Watch):
-    """Keeps the parameters of the epoch with the best validation score."""
+    """Keeps the parameters of the epoch with the best validation score.
+
+    Parameters
+    ----------
+    last : bool, default=False
+        Whether the last of several equal scores is the best. If False the first one is.
+    """
+
+    last: bool = False
 
     def record(self, course: Course, epoch: Epoch, team: Team) -> Epoch:
         score = epoch.validation_score
-        if score is not None and score > course.best_score:
+        if score is not None and course.is_best(score, or_equal=self.last):
             course.keep()
         return epoch
 
     def count(self, course: Course) -> None:
-        course.note_best()
+        course.note_best(or_equal=self.last)
 
 
 @dataclass(frozen=True)

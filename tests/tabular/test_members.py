@@ -5,8 +5,10 @@ import pytest
 from tables import KINDS, output, small
 
 from fastbp import MLPClassifier, MLPRegressor
-from fastbp.tabular import recipe
+from fastbp.estimators.held_out import Data
+from fastbp.tabular import TabularMLPClassifier, recipe
 from fastbp.tabular.folds import folds_of_members
+from fastbp.training import watches
 
 
 def folds_of(estimator, y, kind, weight=None):
@@ -53,15 +55,31 @@ def plain_fit(estimator, x, y, fold, seed, weight=None, **parameters):
             **parameters,
         },
     )
-    weights = {}
-    if weight is not None:
-        weights = {"sample_weight": weight[train], "sample_weight_val": weight[held_out]}
-    member.fit(x[train] * factor, targets, X_val=x[held_out] * factor, y_val=targets_val, **weights)
+    weights = (None, None) if weight is None else (weight[train], weight[held_out])
+    data = Data(x[train] * factor, targets, weights[0])
+    validation = Data(x[held_out] * factor, targets_val, weights[1])
+    if member.scoring == "loss":
+        X_val, y_val, weight_val = validation
+        member.fit(*data, X_val=X_val, y_val=y_val, sample_weight_val=weight_val)
+    else:
+        fit_alone(member, data, validation)
     member.coefs_[0] *= factor
     if is_regressor:
         member.coefs_[-1] *= np.array([scale])
         member.intercepts_[-1][:] = member.intercepts_[-1] * np.array([scale]) + mean
     return member
+
+
+def fit_alone(member, data, validation):
+    """`fit`, but of equal scores the last is the best: accuracies tie."""
+    member._validate_params()
+    job = member._job(*data, validation=validation)
+    assert [type(one) for one in job.watches].count(watches.BestWeights) == 1
+    job.watches = [
+        watches.BestWeights(last=True) if type(one) is watches.BestWeights else one
+        for one in job.watches
+    ]
+    member._adopt(job, member._run(job, data))
 
 
 def assert_same_weights(member, other):
@@ -189,7 +207,7 @@ def test_curves_and_the_mean_of_members(kind):
         estimator.best_epochs_, estimator.loss_curves_, estimator.validation_curves_, strict=True
     ):
         assert len(losses) == len(scores) == estimator.n_iter_ == 8
-        assert best == np.argmax(scores) + 1
+        assert best == len(scores) - np.argmax(scores[::-1])  # the last of equal ones
     kind_of_member = MLPRegressor if kind == "numbers" else MLPClassifier
     assert all(type(member) is kind_of_member for member in estimator.members_)
 
@@ -214,3 +232,16 @@ def test_more_members_than_rows_share_folds():
         numbers = [k for k, fold in enumerate(folds) if row in fold.held_out]
         assert len(numbers) >= 2
         assert estimator.oof_prediction_[row] == pytest.approx(members[numbers, row].mean())
+
+
+def test_of_equal_accuracies_the_last_epoch_is_kept():
+    """The members of an easy problem are all right early, and go on learning."""
+    X = np.repeat([[0.0], [1.0]], 20, axis=0)
+    y = np.repeat(["no", "yes"], 20)
+    settings = dict(hidden_layer_sizes=(16,), max_iter=12, random_state=0, n_members=3)
+    model = TabularMLPClassifier(**settings).fit(X, y)
+    assert [max(scores) for scores in model.validation_curves_] == [1] * 3
+    assert model.best_epochs_.tolist() == [12] * 3
+    sure = model.predict_proba(X).max(axis=1)
+    first = TabularMLPClassifier(**{**settings, "max_iter": 2}).fit(X, y)
+    assert (sure > first.predict_proba(X).max(axis=1)).all()

@@ -103,9 +103,15 @@ def test_shapes_of_networks(kind, shape):
 
 @pytest.mark.parametrize(
     ("scores", "best"),
-    [([1.0, 3.0, 3.0], 1), ([np.nan, 2.0], 1), ([np.nan] * 3, -1), ([-np.inf, -5.0], 1), ([], -1)],
+    [
+        ([1.0, 3.0, 3.0, 2.0], 2),
+        ([np.nan, 2.0], 1),
+        ([np.nan] * 3, -1),
+        ([-np.inf, -5.0], 1),
+        ([], -1),
+    ],
 )
-def test_the_best_epoch_is_the_first_of_the_best(scores, best):
+def test_the_best_epoch_is_the_last_of_the_best(scores, best):
     assert recipe.best_epoch(scores) == best
 
 
