@@ -63,12 +63,12 @@ class Problem(NamedTuple):
     def rows_of_member(self, number: int) -> tuple[CheckedData, CheckedData]:
         """The rows that a member is trained on, and those that it is validated on."""
         if self.validation is not None:
-            return self.data.take(self.rows), self.validation
-        fold = self.folds[number]
-        held_out = fold.held_out
-        if len(held_out) == 1:  # two rows are the least: the mean is the same
-            held_out = held_out.repeat(2)
-        return self.data.take(fold.train), self.data.take(held_out)
+            train, held_out = self.rows, self.validation
+        else:
+            train, held_out = self.folds[number].train, self.data.take(self.folds[number].held_out)
+        if len(held_out.y) == 1:  # two rows are the least: the mean is the same
+            held_out = held_out.take(np.array([0, 0]))
+        return self.data.take(train), held_out
 
     def held_out_of(self) -> list[tuple[list[int], Rows]]:
         """The rows that are held out, and the members that have not seen them, fold by fold."""
@@ -146,9 +146,9 @@ class BaseTabularMLP(BaseEstimator):
         problem = draft._problem(data, validation, groups)
         hidden = inputs.check_hidden_layer_sizes(self.hidden_layer_sizes)
         scoring, scorer_of = self._chosen_by()
-        threads = min(self.n_threads or available_cores(), self.n_members)
         factor = recipe.input_scale(hidden, problem.data.X.shape[1])
         callbacks = vars(self).get(CALLBACKS, ())
+        threads = 1 if callbacks else min(self.n_threads or available_cores(), self.n_members)
         progress = Progress(self.n_members, self.max_iter, threads, self.max_seconds, self.verbose)
         shared = Shared(problem.labels, factor, scorer_of, progress, callbacks)
         fits = [
@@ -245,7 +245,7 @@ class BaseTabularMLP(BaseEstimator):
             raise ValueError(f"X_val has {len(x)} samples, but y_val has {len(y_val)}.")
         with inputs.about("sample_weight_val"):
             weight = inputs.check_weights(validation.sample_weight, x)
-        return CheckedData(x, y_val, weight)
+        return CheckedData(x, y_val, inputs.near_one(weight, 0.0)[0])
 
     # ---- what was learned
 
@@ -302,6 +302,7 @@ def _fit_transform(
     X = table.plain(data.X, transformer)
     check_consistent_length(X, data.y)
     weight = inputs.check_weights(data.sample_weight, np.empty((X.shape[0], 0)))
+    weight = inputs.near_one(weight, 0.0)[0]  # whose sums are numbers
     assert weight is not None
     rows = np.flatnonzero(weight)
     if len(rows) == len(weight):

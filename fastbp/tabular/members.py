@@ -20,6 +20,7 @@ from fastbp.tabular.units import Units, units_of
 from fastbp.threads import available_cores
 from fastbp.training import ranks_that_pay
 
+GIVEN = ("scoring", "n_threads", "max_seconds", "huber_threshold")  # during training others
 FORGOTTEN = ("_optimizer", "_resume", "_random_state", "_no_improvement_count")
 
 
@@ -88,7 +89,7 @@ class MemberFit:
     def __call__(self) -> None:
         """Fit the member; it then takes inputs without the factor, and predicts in units of y."""
         member, shared = self.member, self.shared
-        given = {name: getattr(member, name) for name in ("scoring", "n_threads", "max_seconds")}
+        given = {name: getattr(member, name) for name in GIVEN if hasattr(member, name)}
         member.max_seconds = shared.progress.seconds_of_next()
         self._train(*(one._replace(X=one.X * shared.factor) for one in self.rows()))
         member.set_params(init="auto", **given)
@@ -126,7 +127,8 @@ class MemberFit:
         member, scorer_of = self.member, self.shared.scorer_of
         y, y_val = (one.y.reshape(len(one.y), -1) for one in (data, validation))
         self.units = units = units_of(y, data.sample_weight, member.loss)
-        member.huber_threshold /= units.threshold
+        if member.loss == "huber":
+            member.huber_threshold = units.threshold_of(member.huber_threshold)
         if scorer_of is not None:
             member.scoring = scorer_of(units, validation)
         return data._replace(y=units.of(y)), validation._replace(y=units.of(y_val))

@@ -53,7 +53,7 @@ class Progress:
     def seconds_of_next(self) -> float | None:
         """The limit of the member that begins now: an equal share for each round that is left."""
         with self.lock:
-            rounds = -(-(self.n_members - self.begun) // self.threads)
+            rounds = -(-self.n_members // self.threads) - self.begun // self.threads
             self.begun += 1
         if self.max_seconds is None:
             return None

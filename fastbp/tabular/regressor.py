@@ -322,12 +322,11 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         mean = draft._shaped(np.add.reduce(predictions, axis=0) / len(predictions))
         if not return_std:
             return mean
-        variance = predictions.var(axis=0)
+        noise = None
         if draft.members_[0].loss == "gaussian":
-            noise = [member.predict(x, return_std=True)[1] for member in draft.members_]
-            squares = np.square(noise, dtype=np.float64).mean(axis=0)
-            variance += squares.reshape(variance.shape)
-        return mean, draft._shaped(np.sqrt(variance))
+            stds = [member.predict(x, return_std=True)[1] for member in draft.members_]
+            noise = np.array(stds, np.float64).reshape(predictions.shape)
+        return mean, draft._shaped(_spread(predictions, noise))
 
     def predict_members(self, X: Any) -> NDArray[np.float64]:
         """Predict with each member: their spread shows how much is unknown of the mean.
@@ -517,6 +516,21 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         y = data.y.ravel() if data.y.shape[1] == 1 else data.y
         with np.errstate(over="ignore", invalid="ignore"):  # targets may be huge
             return float(self.members_[0]._score_of(y, data.sample_weight, lambda: prediction))
+
+
+def _spread(
+    predictions: NDArray[np.float64], noise: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """``sqrt(var(predictions) + mean(noise ** 2))`` over the first axis.
+
+    Of numbers divided by a power of two for each output, so that squares are numbers too.
+    """
+    size = np.abs(predictions) if noise is None else np.maximum(np.abs(predictions), noise)
+    exponent = np.frexp(size.max(axis=(0, 1)))[1]
+    variance = np.ldexp(predictions, -exponent).var(axis=0)
+    if noise is not None:
+        variance += np.square(np.ldexp(noise, -exponent)).mean(axis=0)
+    return np.ldexp(np.sqrt(variance), exponent)
 
 
 def _limits_of(fits: list[MemberFit], n_outputs: int) -> NDArray[np.float64]:

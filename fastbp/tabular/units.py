@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastbp.estimators.precision import LEAST_SPREAD, mean_and_spread
 
 MOST_SCALE = 1e30  # that weights of float32 can be multiplied by
+LEAST_THRESHOLD = 1e-5  # or slopes, which are as small, would vanish beside Adam's epsilon
 EXPONENTIAL = ("poisson", "gamma", "tweedie")  # losses whose predictions are positive
 
 
@@ -35,24 +36,23 @@ class Units(NamedTuple):
         u = ((y - self.mean) / self.scale).astype(np.float32)
         return u.ravel() if u.shape[1] == 1 else u
 
-    @property
-    def threshold(self) -> float:
-        """What one unit of the threshold of Huber's loss is, which has one scale for all."""
-        return 1.0 if self.is_exponential else float(self.scale[0])
+    def threshold_of(self, threshold: float) -> float:
+        """A threshold of Huber's loss, which has one scale for all targets, in these units."""
+        scale = max(float(self.scale[0]), threshold / MOST_SCALE)
+        return max(threshold / scale, LEAST_THRESHOLD)
 
     def return_to(self, member: Any) -> None:
         """Let a member that was trained on scaled targets predict in the units of y."""
-        member.huber_threshold *= self.threshold
+        is_coarse = self.scale < LEAST_SPREAD * np.abs(self.mean)  # for float32
+        if (is_coarse | (self.scale > MOST_SCALE) | (self.scale < 1 / MOST_SCALE)).any():
+            member.coefs_ = [one.astype(np.float64) for one in member.coefs_]
+            member.intercepts_ = [one.astype(np.float64) for one in member.intercepts_]
         if self.is_exponential:  # exp(z) scale = exp(z + log(scale))
-            member.intercepts_[-1] += np.log(self.scale).astype(np.float32)
+            member.intercepts_[-1] += np.log(self.scale)
             return
         n_outputs, n_targets = member.n_outputs_, len(self.mean)
         n_means = n_outputs // 2 if member.loss == "gaussian" else n_outputs
         mean, scale = (np.repeat(one, n_means // n_targets) for one in (self.mean, self.scale))
-        is_coarse = scale < LEAST_SPREAD * np.abs(mean)  # for float32
-        if (is_coarse | (scale > MOST_SCALE) | (scale < 1 / MOST_SCALE)).any():
-            member.coefs_ = [one.astype(np.float64) for one in member.coefs_]
-            member.intercepts_ = [one.astype(np.float64) for one in member.intercepts_]
         weight, bias = member.coefs_[-1], member.intercepts_[-1]
         weight[:, :n_means] *= scale
         bias[:n_means] = bias[:n_means] * scale + mean
