@@ -431,8 +431,9 @@ def _one_column(y: Any, name: str) -> NDArray[Any]:
 
 
 def _mean_of(probabilities: list[NDArray[Any]]) -> NDArray[np.float64]:
-    """The mean of the members' probabilities."""
-    return np.add.reduce(probabilities, axis=0, dtype=np.float64) / len(probabilities)
+    """The mean of the members' probabilities, whose sum is one to the precision of float64."""
+    total = np.add.reduce(probabilities, axis=0, dtype=np.float64)
+    return total / total.sum(axis=1, keepdims=True)
 
 
 def _tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
