@@ -303,7 +303,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         """
         draft, x = self._transformed(X)
         probability = _mean_of([member.predict_proba(x) for member in draft.members_])
-        return _tempered(probability, draft.temperature_)
+        return _tempered(_summing_to_one(probability), draft.temperature_)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict the logarithm of the probability of each class.
@@ -394,13 +394,14 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
                 x = data.X[rows]
                 oof[rows] = _mean_of([members[k].predict_proba(x) for k in numbers])
             seen = np.flatnonzero(~np.isnan(oof[:, 0]))
-            known, probability = data.take(seen), oof[seen].astype(np.float64)
+            known, probability = data.take(seen), _summing_to_one(oof[seen])
             stored = scoring.StoredClasses(probability, classes)
             score = scoring.score_of_stored(self.scoring or "accuracy", stored, known)
         else:
             assert problem.validation is not None
             known = problem.validation
-            probability = _mean_of([member.predict_proba(known.X) for member in members])
+            mean = _mean_of([member.predict_proba(known.X) for member in members])
+            probability = _summing_to_one(mean)
         temperature = 1.0
         if self.calibrate and len(classes) > 1:
             temperature = _temperature_of(probability, classes, known)
@@ -431,9 +432,14 @@ def _one_column(y: Any, name: str) -> NDArray[Any]:
 
 
 def _mean_of(probabilities: list[NDArray[Any]]) -> NDArray[np.float64]:
-    """The mean of the members' probabilities, whose sum is one to the precision of float64."""
-    total = np.add.reduce(probabilities, axis=0, dtype=np.float64)
-    return total / total.sum(axis=1, keepdims=True)
+    """The mean of the members' probabilities."""
+    return np.add.reduce(probabilities, axis=0, dtype=np.float64) / len(probabilities)
+
+
+def _summing_to_one(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities of float32 as float64, whose sums scikit-learn checks more closely."""
+    probability = probability.astype(np.float64, copy=False)
+    return probability / probability.sum(axis=1, keepdims=True)
 
 
 def _tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
