@@ -28,6 +28,11 @@ ORDER = (
     "conformal_intervals",
     "activations",
     "grid_search",
+    # 5_tabular
+    "house_prices",
+    "imbalanced_table",
+    "table_intervals",
+    "against_trees",
 )
 
 

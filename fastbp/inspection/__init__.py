@@ -1,4 +1,4 @@
-"""Inspection of fitted networks: activations, derivatives and statistics of layers, and pictures.
+"""Inspection of fitted networks: activations, derivatives, importance of features, and pictures.
 
 >>> from fastbp import inspection
 
@@ -8,17 +8,21 @@ For decision regions, use `sklearn.inspection.DecisionBoundaryDisplay` with thes
 """
 
 from fastbp.inspection.displays import GradientFlowDisplay, LossCurveDisplay, WeightsDisplay
+from fastbp.inspection.importance import feature_importance
+from fastbp.inspection.importance_display import FeatureImportanceDisplay
 from fastbp.inspection.layers import activations, input_gradients
 from fastbp.inspection.network_display import NetworkDisplay
 from fastbp.inspection.statistics import LayerStatistics, layer_statistics
 
 __all__ = [
+    "FeatureImportanceDisplay",
     "GradientFlowDisplay",
     "LayerStatistics",
     "LossCurveDisplay",
     "NetworkDisplay",
     "WeightsDisplay",
     "activations",
+    "feature_importance",
     "input_gradients",
     "layer_statistics",
 ]

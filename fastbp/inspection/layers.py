@@ -8,8 +8,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp.estimators import inputs
 from fastbp.estimators.base import BaseMLP
-from fastbp.estimators.inputs import Matrix
-from fastbp.estimators.model import model_of, of_one_moment
+from fastbp.estimators.inputs import CheckedMatrix, Matrix
+from fastbp.estimators.model import Model, model_of, of_one_moment
 from fastbp.estimators.predict import checked_rows
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.kernels import Task, core
@@ -112,6 +112,11 @@ def fitted_network(estimator: BaseMLP) -> Network:
     return model_of(_fitted(estimator)).network
 
 
+def model_and_rows(estimator: BaseMLP, X: Matrix) -> tuple[Model, CheckedMatrix]:
+    """The model of a fitted fastbp estimator and the checked rows X, as for a prediction."""
+    return checked_rows(_fitted(estimator), X)
+
+
 def _fitted(estimator: BaseMLP) -> CheckedEstimator:
     """A draft of a fitted fastbp estimator that no fit changes."""
     if not isinstance(estimator, BaseMLP):
@@ -127,7 +132,7 @@ def _fitted(estimator: BaseMLP) -> CheckedEstimator:
 
 def _network_and_rows(estimator, X):
     """The network and the rows of X in one dtype, as for a prediction."""
-    model, X = checked_rows(_fitted(estimator), X)
+    model, X = model_and_rows(estimator, X)
     network, dtype = model.network, model.network.dtype_for(X.dtype)
     network = network if dtype == network.params.dtype else network.astype(dtype)
     return network, inputs.as_rows(X, dtype)

@@ -212,6 +212,8 @@ class BaseTabularMLP(BaseEstimator):
         y, labels = self._targets(data.y)
         weigher = self._weigher(y, weight, labels)
         full = CheckedData(x, y, weigher(y, weight))
+        if full.sample_weight is not None:  # that of a class may be 0
+            rows = np.flatnonzero(full.sample_weight)
         random_state = check_random_state(self.random_state)
         folds: list[Fold] = []
         checked = None

@@ -11,12 +11,15 @@ from sklearn.inspection import DecisionBoundaryDisplay
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.inspection import (
+    FeatureImportanceDisplay,
     GradientFlowDisplay,
     LossCurveDisplay,
     NetworkDisplay,
     WeightsDisplay,
+    feature_importance,
     layer_statistics,
 )
+from fastbp.tabular import TabularMLPRegressor
 
 matplotlib = pytest.importorskip("matplotlib", reason="displays draw with matplotlib")
 matplotlib.use("Agg")
@@ -60,6 +63,13 @@ MAKERS = {
     ),
     "weights": lambda estimator, **options: WeightsDisplay.from_estimator(estimator, **options),
     "network": lambda estimator, **options: NetworkDisplay.from_estimator(estimator, **options),
+    "importance": lambda estimator, **options: FeatureImportanceDisplay.from_estimator(
+        estimator, data()[0], **options
+    ),
+}
+DRAWN = {
+    "network": lambda display: display.links_,
+    "importance": lambda display: display.bars_[0],
 }
 over_displays = pytest.mark.parametrize("name", MAKERS)
 
@@ -91,8 +101,8 @@ def test_options_reach_what_is_drawn(name):
     if name == "weights":
         assert display.image_.get_cmap().name == "gray"
     else:
-        drawn = display.links_ if name == "network" else display.lines_[0]
-        assert drawn.get_alpha() == 0.25
+        drawn = DRAWN.get(name, lambda display: display.lines_[0])
+        assert drawn(display).get_alpha() == 0.25
 
 
 @over_displays
@@ -341,3 +351,43 @@ def test_scikit_learn_draws_regions_of_decision(n_classes):
     grid = np.column_stack([display.xx0.ravel(), display.xx1.ravel()])
     np.testing.assert_array_equal(display.response.ravel(), estimator.predict(grid))
     DecisionBoundaryDisplay.from_estimator(estimator, X, grid_resolution=20)
+
+
+# ---- importance
+
+
+def bars(display):
+    """The names and the lengths of the bars, from the top down."""
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert display.ax_.yaxis_inverted()
+    return dict(zip(names, [bar.get_width() for bar in display.bars_], strict=True))
+
+
+def test_the_most_important_feature_is_on_top():
+    X, y = data()
+    model = TabularMLPRegressor((8,), n_members=2, max_iter=3, random_state=0).fit(X, y == "left")
+    display = FeatureImportanceDisplay.from_estimator(model, X)
+    found = feature_importance(model, X)
+    order = np.argsort(-found.importances_mean)
+    np.testing.assert_array_equal(display.importances_std, found.importances_std)
+    assert list(bars(display)) == found.feature_names[order].tolist()
+    assert list(bars(display).values()) == found.importances_mean[order].tolist()
+    (errors,) = display.bars_.errorbar.lines[2]
+    ends = np.ptp([segment[:, 0] for segment in errors.get_segments()], axis=1)
+    np.testing.assert_allclose(ends, 2 * found.importances_std[order])
+
+
+def test_one_network_has_no_error_bars():
+    assert FeatureImportanceDisplay.from_estimator(fitted(), data()[0]).bars_.errorbar is None
+
+
+def test_only_so_many_features():
+    display = FeatureImportanceDisplay(importances_mean=np.arange(30.0)).plot()
+    assert len(bars(display)) == 20
+    assert display.ax_.get_ylabel() == "20 of 30 features"
+    few = display.plot(max_features=2)
+    assert bars(few) == {"x29": 29, "x28": 28}
+    every = display.plot(max_features=None)
+    assert len(bars(every)) == 30 and every.ax_.get_ylabel() == ""
+    with pytest.raises(ValueError, match="max_features must be at least 1 or None, got 0"):
+        display.plot(max_features=0)

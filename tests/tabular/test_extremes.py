@@ -92,6 +92,12 @@ def test_weights_of_any_size(kind, exponent):
         model.fit(table, y, **rows, sample_weight_val=given)
         curves.append(model.validation_curves_)
     assert curves[0] == curves[1]
+    if kind == "binary":
+        found = []
+        for given in (weight[:30], np.ldexp(weight[:30], exponent)):
+            model.set_params(calibrate=True).fit(table, y, **rows, sample_weight_val=given)
+            found.append(model.temperature_)
+        assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "numbers"])

@@ -215,3 +215,21 @@ def test_given_validation_rows_choose_the_epoch():
     calibrated = clone(model).set_params(calibrate=True)
     calibrated.fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
     assert calibrated.temperature_ != 1
+
+
+def test_names_are_those_of_the_last_fit():
+    model, X, y = small("numbers", max_iter=2)
+    assert model.fit(X, y).feature_names_in_.tolist() == ["size", "age", "color"]
+    assert model.n_features_in_ == 3
+    model.fit(X[["size", "age"]].to_numpy(), y)
+    assert not hasattr(model, "feature_names_in_")
+    assert model.n_features_in_ == 2
+    assert np.isfinite(model.predict([[1.0, 2.0], [np.nan, 3.0]])).all()
+
+
+def test_the_transformer_may_make_frames():
+    model, X, y = small("binary", max_iter=2)
+    expected = output(model.fit(X, y), X)
+    model.transformer_.set_output(transform="pandas")
+    assert hasattr(model.transformer_.transform(X), "columns")
+    np.testing.assert_array_equal(output(model, X), expected)
