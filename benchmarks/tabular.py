@@ -4,6 +4,7 @@
     make bench-tabular ARGS="--methods fastbp,hgb --splits 0"
     make bench-tabular ARGS="--methods fastbp --again"     # measure again what is stored
     make bench-tabular ARGS="--table --picture tabular.png"  # of what is stored; nothing runs
+    make bench-tabular ARGS="--table --readme"             # the same into README.md
 
 The folder that FASTBP_DATA names holds the twelve data sets. All methods get the same splits, and
 each run is a process of its own with one thread: preprocessing and fit are on its CPU clock, the
@@ -31,7 +32,7 @@ import tabular_report
 from tabular_methods import METHODS, SETS, describe, path_of
 
 HERE = Path(__file__).resolve().parent
-STORE = HERE.parent / "build" / "tabular.jsonl"
+STORE = HERE / "tabular_results.jsonl"
 WORKER = HERE / "tabular_worker.py"
 SPLITS = (0, 1, 2)
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
@@ -175,6 +176,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=STORE, help="file of the results")
     parser.add_argument("--again", action="store_true", help="repeat runs that are stored")
     parser.add_argument("--table", action="store_true", help="only print the tables")
+    parser.add_argument("--readme", action="store_true", help="write README.md's table")
     parser.add_argument("--picture", type=Path, help="draw errors over CPU seconds to this file")
     options = parser.parse_args()
     methods = chosen(options.methods, list(METHODS), parser)
@@ -199,6 +201,8 @@ def main() -> None:
         if run.method in methods and run.set in sets and run.split in splits
     ]
     print(tabular_report.text(results))
+    if options.readme:
+        tabular_report.write_section(results, HERE.parent / "README.md")
     if options.picture:
         tabular_report.draw(results, options.picture)
         print(f"drawn: {options.picture}")

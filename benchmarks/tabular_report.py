@@ -32,6 +32,7 @@ RIVALS_OF_LOG_LOSS = {
     "realmlp-logloss": ("realmlp", "hgb"),
 }
 PRIOR = "log_loss_of_prior"
+MARK = "<!-- bench-tabular -->"
 
 
 # ---- figures
@@ -173,6 +174,58 @@ def made_with(results: Sequence[Result]) -> list[str]:
             versions.setdefault("commit", set()).add(result["revision"])
     packages = [f"{package} {'/'.join(sorted(found))}" for package, found in versions.items()]
     return [", ".join(packages), "; ".join(sorted({r["cpu"] for r in results}))]
+
+
+# ---- README.md
+
+OF_README = (
+    ("fastbp", "hgb", "error"),
+    ("fastbp", "lightgbm", "error"),
+    ("fastbp", "xgboost", "error"),
+    ("fastbp", "realmlp", "error"),
+    ("fastbp", "tabm", "error"),
+    ("fastbp", "mlp", "error"),
+    ("fastbp-10", "realmlp-cv5", "error"),
+    ("fastbp-logloss", "hgb", "log_loss"),
+    ("fastbp-logloss", "realmlp-logloss", "log_loss"),
+)
+NAMES = {
+    "fastbp": "defaults",
+    "fastbp-10": "`n_members=10`",
+    "fastbp-logloss": '`scoring="neg_log_loss"`',
+    "hgb": "HistGradientBoosting",
+    "lightgbm": "LightGBM",
+    "xgboost": "XGBoost",
+    "realmlp": "RealMLP-TD",
+    "realmlp-cv5": "RealMLP-TD, `n_cv=5`",
+    "realmlp-logloss": "RealMLP-TD, for log loss",
+    "tabm": "TabM",
+    "mlp": "`MLPClassifier`, `MLPRegressor` behind the usual pipeline",
+}
+
+
+def section(results: Sequence[Result]) -> str:
+    """The table of README.md, with what it was measured with."""
+    rows = [
+        "| fastbp | against | of | sets, splits | ratio | better on | ratio of CPU |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    for a, b, key in OF_README:
+        if (found := paired(results, a, b, key)) is None:
+            continue
+        both = by_split(results, a, key).keys() & by_split(results, b, key).keys()
+        error = f" ± {found.standard_error:.2f}" if found.sets > 1 else ""
+        rows.append(
+            f"| {NAMES[a]} | {NAMES[b]} | {key.replace('_', ' ')} | {found.sets}, {len(both)} | "
+            f"{found.ratio:.2f}{error} | {found.better} | {times(found.cpu)} |"
+        )
+    return "\n".join([*rows, "", "; ".join(made_with(results)) + "."])
+
+
+def write_section(results: Sequence[Result], readme: Path) -> None:
+    """Put the table into README.md, between its two marks."""
+    before, _, after = readme.read_text(encoding="utf-8").split(MARK)
+    readme.write_text(f"{before}{MARK}\n{section(results)}\n{MARK}{after}", encoding="utf-8")
 
 
 # ---- the picture

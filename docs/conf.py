@@ -30,7 +30,7 @@ exclude_patterns = ["build", "templates", "gallery/**/*.ipynb", "gallery/**/*.py
 default_role = "code"
 autodoc_default_options = {
     # scikit-learn adds these to every estimator; their docstrings link to scikit-learn's pages.
-    "exclude-members": "get_metadata_routing, get_params, set_params, "
+    "exclude-members": "get_metadata_routing, get_params, set_output, set_params, "
     + ", ".join(
         f"set_{name}_request" for name in ("fit", "partial_fit", "predict", "resume", "score")
     ),

@@ -48,6 +48,8 @@ def runs(request, tmp_path_factory):
 def test_example(script, runs):
     if script.stem == "plot_conformal_intervals":
         pytest.importorskip("mapie")
+    if script.parent.name == "5_tabular":
+        pytest.importorskip("pandas")
     process, folders = runs
     folder, deadline = folders[script], time.monotonic() + 120
     while not (folder / "code").exists():

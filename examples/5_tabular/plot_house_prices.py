@@ -139,6 +139,7 @@ law = [np.std(terms[name]) if name in terms else 0.0 for name in names]
 rings = dict(mfc="none", mec="C1", ms=9, mew=2, clip_on=False)
 left.plot(law, range(len(names)), "o", label="law", **rings)
 left.set(title="importance of the columns")
+left.tick_params(axis="y", pad=9)  # the rings at 0 need room
 left.legend(loc="lower right")
 
 colours = ["0.75", "C0", "C1", "0.45"]

@@ -67,7 +67,6 @@ def feature_importance(estimator: Any, X: Any) -> Bunch:
     --------
     FeatureImportanceDisplay : Draws them.
     input_gradients : The derivatives by themselves.
-    sklearn.inspection.permutation_importance : What a score loses without the feature.
 
     Notes
     -----
@@ -94,8 +93,8 @@ def feature_importance(estimator: Any, X: Any) -> Bunch:
 
     It is of first order: what two features do together only, such as their product, counts for each
     of them in the rows where the other one is not at its mean. It says what the network does with
-    a feature, not how much better the feature makes it. Features that say the same share their
-    importance.
+    a feature, not what a score loses without it, as `sklearn.inspection.permutation_importance`
+    does. Features that say the same share their importance.
 
     References
     ----------

@@ -337,6 +337,25 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         draft, x = self._transformed(X)
         return np.array([member.predict_proba(x) for member in draft.members_])
 
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy: the share of rows with the right label.
+
+        Parameters
+        ----------
+        X : {DataFrame, array-like} of shape (n_samples, n_features)
+            A table with the columns of the training data.
+        y : array-like of shape (n_samples,)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            The accuracy.
+        """
+        return super().score(X, y, sample_weight)
+
     # ---- hooks of BaseTabularMLP
 
     def _targets(self, y: Any) -> tuple[NDArray[Any], Labels]:

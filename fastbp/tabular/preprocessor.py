@@ -116,8 +116,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    sklearn.preprocessing.RobustScaler : Scales by quartiles only.
-    sklearn.preprocessing.OneHotEncoder : Encodes categories only.
+    TabularMLPClassifier, TabularMLPRegressor : The estimators that use it.
 
     Notes
     -----

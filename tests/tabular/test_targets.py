@@ -241,3 +241,40 @@ def test_the_log_loss_is_minus_the_score():
     true = model.classes_.searchsorted(y)
     of_true = model.oof_prediction_[np.arange(len(y)), true]
     assert model.oof_score_ == pytest.approx(np.log(of_true).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_levels_of_several_targets(scored):
+    """The columns are those of the first target first, also for a score, in the units of y."""
+    X, y = frame(150)
+    y = np.column_stack([y, 1000 * y + 50_000])
+    seen = []
+
+    def score(estimator, X, y):
+        seen.append(estimator.predict(X))
+        return -np.abs(seen[-1] - np.repeat(y, 2, axis=1)).sum()
+
+    parameters = dict(loss="quantile", quantile=[0.9, 0.2], scoring=score if scored else None)
+    model = small("numbers", max_iter=20, **parameters)[0].fit(X, y)
+    for found in [model.predict(X), *seen]:
+        assert found.shape[1] == model.n_outputs_ == 4
+        assert (np.ptp(found, axis=0) > 0).all()
+        assert y[:, 0].min() <= found[:, :2].min() <= found[:, :2].max() <= y[:, 0].max()
+        assert y[:, 1].min() <= found[:, 2:].min() <= found[:, 2:].max() <= y[:, 1].max()
+    for target in (0, 1):
+        high, low = model.predict(X)[:, 2 * target : 2 * target + 2].T
+        assert (low <= high).all()
+        assert 0.6 < (y[:, target] < high).mean() <= 1
+        assert 0 <= (y[:, target] < low).mean() < 0.5
+        assert np.corrcoef(high + low, y[:, target])[0, 1] > 0.7
+    assert len(seen) == (20 * 5 + 1 if scored else 0)
+
+
+def test_scores_of_numbers_are_weighted():
+    model, X, y = small("numbers", scoring="neg_mean_absolute_error", max_iter=4)
+    weight = np.random.RandomState(0).uniform(0.1, 5, len(y))
+    model.fit(X, y, weight)
+    for k, scores in enumerate(model.validation_curves_):
+        rows = np.flatnonzero(model.predict_members(X)[k] == model.oof_prediction_)
+        error = np.abs(model.oof_prediction_[rows] - y[rows])
+        assert max(scores) == pytest.approx(-np.average(error, weights=weight[rows]), rel=1e-5)

@@ -165,6 +165,7 @@ def test_callbacks_see_one_member_after_the_other(kind):
     np.testing.assert_array_equal(found, expected)
     assert calls.notes == 2 * ["setup", "epoch", "epoch", "epoch", "fit", "teardown"]
     assert b"Calls" not in pickle.dumps(model)
+    assert not any(vars(member).get("_skl_callbacks") for member in model.members_)
     model.set_callbacks().fit(X, y)
     assert len(calls.notes) == 12
     with pytest.raises(TypeError, match="callbacks must be instances"):
