@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -129,3 +130,32 @@ def test_classes_and_probabilities_are_of_the_same_moment(monkeypatch):
     monkeypatch.setattr(type(model), "_transformed", slowly)
     np.testing.assert_array_equal(model.predict(X), expected)
     assert model.classes_.tolist() == ["not no", "not yes"]
+
+
+class Alone:
+    """A callback that notes how many fits run at the same time."""
+
+    def __init__(self):
+        self.running = self.most = 0
+
+    def setup(self, estimator, context):
+        self.running += 1
+        time.sleep(0.01)
+        self.most = max(self.most, self.running)
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        time.sleep(0.01)
+        return False
+
+    def teardown(self, estimator, context):
+        self.running -= 1
+
+
+def test_callbacks_never_see_two_members_at_once():
+    alone = Alone()
+    model, X, y = small("numbers", n_members=3, n_threads=3, max_iter=2)
+    model.set_callbacks(alone).fit(X, y)
+    assert (alone.most, alone.running) == (1, 0)

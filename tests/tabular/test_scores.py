@@ -36,7 +36,7 @@ OF_CLASSES = {
 @pytest.mark.parametrize("loss", ["auto", "squared_error"])
 def test_members_keep_the_epoch_that_is_best_on_their_fold(loss, scoring, weight):
     """Whatever the loss is: the score of 'neg_log_loss' is that of the log loss."""
-    model, X, y = fitted_with("multiclass", scoring, weight, loss=loss, max_iter=6)
+    model, X, y = fitted_with("multiclass", scoring, weight, loss=loss, max_iter=3)
     members = model.predict_members(X).astype(float)
     members /= members.sum(axis=2, keepdims=True)
     by_hand = OF_CLASSES[scoring]
