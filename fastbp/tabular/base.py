@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
-from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from fastbp.estimators import inputs
 from fastbp.estimators.adopt import at_once
@@ -22,8 +21,8 @@ from fastbp.estimators.labels import Labels
 from fastbp.estimators.messages import warn
 from fastbp.estimators.scikit_learn import Interval, StrOptions, rows_of
 from fastbp.kernels import core
-from fastbp.tabular import recipe
-from fastbp.tabular.folds import Fold, Rows, folds_of_members
+from fastbp.tabular import recipe, table
+from fastbp.tabular.folds import Fold, Rows, folds_of_members, numbers_of_groups
 from fastbp.tabular.members import CheckedData, MemberFit, Shared, fit_members
 from fastbp.tabular.preprocessor import TabularPreprocessor
 from fastbp.tabular.progress import Progress
@@ -143,15 +142,13 @@ class BaseTabularMLP(BaseEstimator):
 
     def _fit(self, data: Data, validation: Data, groups: Any) -> Self:
         """Fit all members, then set the fitted attributes in one step, then warn."""
-        draft, began = inputs.draft_of(self), perf_counter()
+        draft, callbacks = inputs.draft_of(self), vars(self).get(CALLBACKS, ())
+        threads = 1 if callbacks else min(self.n_threads or available_cores(), self.n_members)
+        progress = Progress(self.n_members, self.max_iter, threads, self.max_seconds, self.verbose)
         problem = draft._problem(data, validation, groups)
         hidden = inputs.check_hidden_layer_sizes(self.hidden_layer_sizes)
         scoring, scorer_of = self._chosen_by()
         factor = recipe.input_scale(hidden, problem.data.X.shape[1])
-        callbacks = vars(self).get(CALLBACKS, ())
-        threads = 1 if callbacks else min(self.n_threads or available_cores(), self.n_members)
-        progress = Progress(self.n_members, self.max_iter, threads, self.max_seconds, self.verbose)
-        progress.began = began
         shared = Shared(problem.labels, factor, scorer_of, progress, callbacks)
         fits = [
             MemberFit(
@@ -209,19 +206,7 @@ class BaseTabularMLP(BaseEstimator):
         transformer = TabularPreprocessor(
             n_bins=self.n_bins, categorical_features=self.categorical_features
         ).set_output(transform="default")
-        weight = data.sample_weight
-        if weight is None:
-            x = transformer.fit_transform(data.X)
-            rows = np.arange(len(x))
-        else:
-            check_consistent_length(data.X, data.y)
-            n_rows = len(transformer.fit(data.X).transform(data.X))
-            weight = inputs.check_weights(weight, np.empty((n_rows, 0)))
-            weight = inputs.near_one(weight, 0.0)[0]  # whose sums are numbers
-            rows = np.arange(n_rows) if weight is None else np.flatnonzero(weight)
-            if len(rows) < n_rows:  # a row of weight 0 is as if it were absent
-                transformer.fit(rows_of(data.X, rows))
-            x = transformer.transform(data.X)
+        x, weight, rows = _fit_transform(transformer, data)
         check_consistent_length(x, data.y)
         y, labels = self._targets(data.y)
         weigher = self._weigher(y, weight, labels)
@@ -237,7 +222,7 @@ class BaseTabularMLP(BaseEstimator):
             checked = checked._replace(sample_weight=weight)
         else:
             if groups is not None:
-                groups = column_or_1d(groups)
+                groups = numbers_of_groups(groups)
                 check_consistent_length(x, groups)
                 groups = groups[rows]
             classes = None if labels is None else y[rows]
@@ -303,3 +288,27 @@ class BaseTabularMLP(BaseEstimator):
         tags.input_tags.categorical, tags.input_tags.string = theirs.categorical, theirs.string
         tags.non_deterministic = False
         return tags
+
+
+def _fit_transform(
+    transformer: TabularPreprocessor, data: Data
+) -> tuple[NDArray[np.float32], NDArray[np.float64] | None, Rows]:
+    """Transformed rows, their weights, and the indices of those with a positive weight.
+
+    A row of weight 0 is as if it were absent: nothing is learned from it, and it is not read.
+    """
+    if data.sample_weight is None:
+        x = transformer.fit_transform(data.X)
+        return x, None, np.arange(len(x))
+    X = table.plain(data.X, transformer)
+    check_consistent_length(X, data.y)
+    weight = inputs.check_weights(data.sample_weight, np.empty((X.shape[0], 0)))
+    weight = inputs.near_one(weight, 0.0)[0]  # whose sums are numbers
+    assert weight is not None
+    rows = np.flatnonzero(weight)
+    if len(rows) == len(weight):
+        return transformer.fit_transform(X), weight, rows
+    known = transformer.fit_transform(rows_of(X, rows))
+    x = np.zeros((len(weight), known.shape[1]), known.dtype)
+    x[rows] = known
+    return x, weight, rows

@@ -19,11 +19,11 @@ from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import Interval, StrOptions, meta_fit_context
 from fastbp.tabular import scoring
 from fastbp.tabular.base import BaseTabularMLP, Problem, Weigher
+from fastbp.tabular.levels import is_missing
 from fastbp.tabular.members import CheckedData, MemberFit
 from fastbp.tabular.recipe import LABEL_SMOOTHING, RATE_OF_CLASSES
 
 MOST_TEMPERATURE = 4.0  # and 1 / 4 at least
-LEAST_PROBABILITY = 1e-12  # whose logarithm is taken
 
 
 class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
@@ -164,7 +164,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
     >>> from fastbp.tabular import TabularMLPClassifier
     >>> X = [[None, "red"], [2.5, "green"], [0.5, "red"], [3.0, "green"]] * 10
     >>> y = ["no", "yes", "no", "yes"] * 10
-    >>> clf = TabularMLPClassifier(max_iter=8, random_state=0).fit(X, y)
+    >>> clf = TabularMLPClassifier(random_state=0).fit(X, y)
     >>> clf.predict([[1.0, "red"], [2.0, "green"]])
     array(['no', 'yes'], dtype='<U3')
     """
@@ -287,8 +287,9 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         y : ndarray of shape (n_samples,)
             The labels.
         """
-        probability = self.predict_proba(X)
-        return self.classes_.take(probability.argmax(axis=1))
+        draft = inputs.draft_of(self)  # whose classes are of the same moment
+        probability = draft.predict_proba(X)
+        return draft.classes_.take(probability.argmax(axis=1))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict the probability of each class: the mean over the members.
@@ -305,7 +306,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         """
         draft, x = self._transformed(X)
         probability = _mean_of([member.predict_proba(x) for member in draft.members_])
-        return _tempered(probability, draft.temperature_)
+        return _tempered(_summing_to_one(probability), draft.temperature_)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict the logarithm of the probability of each class.
@@ -362,14 +363,14 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     def _targets(self, y: Any) -> tuple[NDArray[Any], Labels]:
         """Labels of one target, and its classes."""
-        y = _one_column(inputs.sound_targets(y), "y")
+        y = _one_column(inputs.dense_targets(y), "y")
         check_classification_targets(y)
         return y, MLPClassifier()._read_targets(y, None, strict=False)[1]
 
     def _validation_targets(self, y: Any, _: NDArray[Any], labels: Labels | None) -> NDArray[Any]:
         """The labels of the validation rows, which have to be among the classes."""
         assert labels is not None
-        y = _one_column(inputs.sound_targets(y, "y_val"), "y_val")
+        y = _one_column(inputs.dense_targets(y), "y_val")
         MLPClassifier()._read_validation_targets(y, labels, labels.width)
         return y
 
@@ -390,16 +391,19 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     def _chosen_by(self) -> tuple[Any, None]:
         """What chooses the epoch of a member."""
-        return scoring.of_classes(self.scoring)[0], None
+        return scoring.of_classes(self.scoring, self._loss())[0], None
 
     def _of_member(self) -> dict[str, Any]:
         """The loss and its smoothing."""
-        loss = "log_loss" if self.loss == "auto" else self.loss
-        smoothing = self.label_smoothing
+        loss, smoothing = self._loss(), self.label_smoothing
         if smoothing == "auto":
-            of_labels = scoring.of_classes(self.scoring)[1] and loss == "log_loss"
+            of_labels = scoring.of_classes(self.scoring, loss)[1] and loss == "log_loss"
             smoothing = LABEL_SMOOTHING if of_labels else 0.0
         return {"loss": loss, "label_smoothing": smoothing}
+
+    def _loss(self) -> str:
+        """The name of the loss."""
+        return "log_loss" if self.loss == "auto" else self.loss
 
     def _learned(self, problem: Problem, fits: list[MemberFit]) -> dict[str, Any]:
         """Classes, out-of-fold predictions with their score, and the temperature."""
@@ -412,14 +416,14 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
                 x = data.X[rows]
                 oof[rows] = _mean_of([members[k].predict_proba(x) for k in numbers])
             seen = np.flatnonzero(~np.isnan(oof[:, 0]))
-            weight = None if data.sample_weight is None else data.sample_weight[seen]
-            known = CheckedData(data.X[:0], data.y[seen], weight)
-            probability = oof[seen].astype(np.float64)
-            score = _score(self.scoring, probability, classes, known)
+            known, probability = data.take(seen), _summing_to_one(oof[seen])
+            stored = scoring.StoredClasses(probability, classes)
+            score = scoring.score_of_stored(self.scoring or "accuracy", stored, known)
         else:
             assert problem.validation is not None
             known = problem.validation
-            probability = _mean_of([member.predict_proba(known.X) for member in members])
+            mean = _mean_of([member.predict_proba(known.X) for member in members])
+            probability = _summing_to_one(mean)
         temperature = 1.0
         if self.calibrate and len(classes) > 1:
             temperature = _temperature_of(probability, classes, known)
@@ -434,9 +438,12 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
 
 def _one_column(y: Any, name: str) -> NDArray[Any]:
-    """Labels with one dimension; ValueError for several targets."""
-    if np.asarray(y).dtype.kind == "f":
+    """Labels with one dimension; ValueError for several targets, or if some are missing."""
+    kind = np.asarray(y).dtype.kind
+    if kind == "f":
         assert_all_finite(np.asarray(y), input_name=name)
+    if kind == "O" and any(map(is_missing, np.ravel(np.asarray(y)).tolist())):
+        raise ValueError(f"Input {name} contains missing values.")
     kind = type_of_target(y, input_name=name)
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
@@ -453,20 +460,19 @@ def _mean_of(probabilities: list[NDArray[Any]]) -> NDArray[np.float64]:
     return np.add.reduce(probabilities, axis=0, dtype=np.float64) / len(probabilities)
 
 
+def _summing_to_one(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities of float32 as float64, whose sums scikit-learn checks more closely."""
+    probability = probability.astype(np.float64, copy=False)
+    return probability / probability.sum(axis=1, keepdims=True)
+
+
 def _tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
     """``p ** (1 / T)``, divided by its sum over the classes."""
     if temperature == 1.0:
         return probability
-    logs = np.log(np.maximum(probability, LEAST_PROBABILITY)) / temperature
+    logs = np.log(np.maximum(probability, scoring.LEAST_PROBABILITY)) / temperature
     powers = np.exp(logs - logs.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
-
-
-def _log_loss(probability: NDArray[np.float64], classes: NDArray[Any], data: CheckedData) -> float:
-    """The mean of minus the logarithms of the true classes' probabilities."""
-    true = classes.searchsorted(data.y)
-    of_true = np.maximum(probability[np.arange(len(true)), true], LEAST_PROBABILITY)
-    return -float(np.average(np.log(of_true), weights=data.sample_weight))
 
 
 def _temperature_of(
@@ -474,19 +480,14 @@ def _temperature_of(
 ) -> float:
     """The temperature with the least log loss of the probabilities."""
     most = float(np.log(MOST_TEMPERATURE))
+
+    def loss(temperature: float) -> float:
+        stored = scoring.StoredClasses(_tempered(probability, temperature), classes)
+        return -scoring.score_of_stored("neg_log_loss", stored, data)
+
     found = minimize_scalar(
-        lambda log: _log_loss(_tempered(probability, float(np.exp(log))), classes, data),
+        lambda log: loss(float(np.exp(log))),
         bounds=(-most, most),
         method="bounded",
     )
     return float(np.exp(found.x))
-
-
-def _score(
-    name: Any, probability: NDArray[np.float64], classes: NDArray[Any], data: CheckedData
-) -> float:
-    """The score of out-of-fold predictions."""
-    if name == "neg_log_loss":  # scikit-learn's scorer wants all classes among the rows
-        return -_log_loss(probability, classes, data)
-    stored = scoring.StoredClasses(probability, classes)
-    return scoring.score_of_stored("accuracy" if name is None else name, stored, data)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold
+from sklearn.utils.validation import column_or_1d
 
+from fastbp.tabular.levels import is_missing
 from fastbp.tabular.recipe import LEAST_FOLDS
 
 Rows = NDArray[np.intp]
@@ -58,17 +59,62 @@ def folds_of_members(
             f"Found {what}, but members are validated on folds, which need 2 at least."
         )
     wanted = min(wanted, n_groups)
-    largest = 0 if classes is None else int(np.unique(classes, return_counts=True)[1].max())
-    splitter: Any
-    if largest < 2:
-        splitter, classes = KFold if groups is None else GroupKFold, None
-    else:
-        wanted = min(wanted, largest)
-        splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    counts, codes = np.zeros(1, np.intp), None
+    if classes is not None:
+        codes, counts = _numbered(classes)
+        if counts.max() > 1:
+            wanted = min(wanted, int(counts.max()))
     seed = int(random_state.randint(np.iinfo(np.int32).max))
-    make = splitter(wanted, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class")  # known: labels are all seen
-        pairs = list(make.split(np.zeros(len(rows)), classes, groups))
-    folds = [Fold(rows[train], rows[held_out]) for train, held_out in pairs if len(held_out)]
+    if counts.max() > 1 and codes is not None and groups is None:
+        places = _dealt(codes, wanted, seed)
+        folds = [Fold(rows[places != one], rows[places == one]) for one in range(wanted)]
+    else:
+        splitter: Any = KFold if groups is None else GroupKFold
+        if counts.max() > 1 and codes is not None:
+            splitter = StratifiedGroupKFold
+            # scikit-learn warns of classes that are not in every fold
+            codes = np.where(counts[codes] < wanted, counts.argmax(), codes)
+        pairs = splitter(wanted, shuffle=True, random_state=seed).split(rows, codes, groups)
+        folds = [Fold(rows[train], rows[held_out]) for train, held_out in pairs if len(held_out)]
     return [folds[k % len(folds)] for k in range(n_members)]
+
+
+def numbers_of_groups(groups: Any) -> NDArray[np.intp]:
+    """The group of each row as a number.
+
+    Raises
+    ------
+    ValueError
+        If a group is missing.
+    TypeError
+        If groups cannot be compared.
+    """
+    groups = column_or_1d(groups)
+    if groups.dtype.kind not in "biuSU" and any(map(is_missing, groups.tolist())):
+        raise ValueError("groups has missing values: give each row a group.")
+    try:
+        return np.unique(groups, return_inverse=True)[1]
+    except TypeError as error:
+        raise TypeError(f"groups must be numbers or strings, and not both: {error}") from None
+
+
+def _numbered(classes: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The number of each row's class, in the order of their first rows; the rows of each class."""
+    _, first, codes = np.unique(classes, return_index=True, return_inverse=True)
+    codes = first.argsort().argsort()[codes]
+    return codes, np.bincount(codes)
+
+
+def _dealt(codes: NDArray[np.intp], n_folds: int, seed: int) -> NDArray[np.intp]:
+    """The fold of each row: those of scikit-learn's StratifiedKFold, without its warnings.
+
+    It warns of classes that have fewer rows than there are folds; to catch the warning would change
+    the filters of other threads.
+    """
+    random_state, ordered = np.random.RandomState(seed), np.sort(codes)
+    places = np.empty(len(codes), np.intp)
+    for code in range(ordered[-1] + 1):
+        of_class = np.sort(np.flatnonzero(ordered == code) % n_folds)
+        random_state.shuffle(of_class)
+        places[codes == code] = of_class
+    return places

@@ -13,6 +13,9 @@ from fastbp.tabular.recipe import best_epoch
 from fastbp.threads import Team
 from fastbp.training import Course, Watch
 
+# How messages of members begin that are not passed on as they are.
+HEARD = ("Time limit", "Stochastic Optimizer: Maximum iterations", "y has a mean of ")
+
 
 class Progress:
     """What the fits of the members say while they run, in several threads.
@@ -85,14 +88,11 @@ class Progress:
     def warnings(self, said: Said) -> Said:
         """What members have said, without what is no news: that `max_iter` ended them.
 
-        That time has ended several of them is said once.
+        Nor that targets in their units need float64. That time has ended several of them is said
+        once.
         """
         late = sum(message.startswith("Time limit") for message, _ in said)
-        kept = [
-            (message, category)
-            for message, category in said
-            if not message.startswith(("Time limit", "Stochastic Optimizer: Maximum iterations"))
-        ]
+        kept = [(message, category) for message, category in said if not message.startswith(HEARD)]
         if late:
             kept.append(
                 (

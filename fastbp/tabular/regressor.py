@@ -414,6 +414,9 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     def _targets(self, y: Any) -> tuple[NDArray[np.float64], None]:
         """Finite targets, with a column for each."""
         y = inputs.dense_targets(inputs.sound_targets(y))
+        y = check_array(y, dtype=None, ensure_2d=False, input_name="y")
+        if y.dtype.kind not in "buifO":
+            raise TypeError(f"y has dtype {y.dtype}, which is not numeric.")
         y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)

@@ -14,17 +14,18 @@ from fastbp.estimators.scoring import LOSS, scorer_of, takes_weights
 from fastbp.tabular.members import CheckedData
 from fastbp.tabular.units import Units
 
-# Scorers whose values the core computes anyway, by the plain estimators' word for them.
-KNOWN = {"accuracy": None, "neg_log_loss": LOSS}
+LEAST_PROBABILITY = 1e-12  # whose logarithm is taken
 
 
-def of_classes(scoring: Any) -> tuple[Any, bool]:
+def of_classes(scoring: Any, loss: str) -> tuple[Any, bool]:
     """What a classifier's members get as `scoring`, and whether it looks at labels alone."""
     scorer = _checked(scoring)
     if scoring is None or scoring == "accuracy":
         return None, True
-    if isinstance(scoring, str) and scoring in KNOWN:
-        return KNOWN[scoring], False
+    if (
+        isinstance(scoring, str) and scoring == "neg_log_loss"
+    ):  # the core computes it if it is the loss
+        return LOSS if loss == "log_loss" else neg_log_loss, False
     return scorer, getattr(scorer, "_response_method", None) == "predict"
 
 
@@ -110,16 +111,26 @@ class StoredClasses(ClassifierMixin, BaseEstimator):
 
 def score_of_stored(scoring: Any, stored: Any, data: CheckedData) -> float:
     """The score of stored predictions for the targets and weights of some rows."""
-    scorer: Any = scorer_of(scoring)
+    scorer: Any = neg_log_loss if scoring == "neg_log_loss" else scorer_of(scoring)
     kwargs = {}
     if data.sample_weight is not None and takes_weights(scorer):
         kwargs["sample_weight"] = data.sample_weight
-    rows = np.empty((len(data.y), 0))
     try:
-        return float(scorer(stored, rows, _given(data.y), **kwargs))
+        return float(scorer(stored, data.X, _given(data.y), **kwargs))
     except ValueError as error:  # members have been trained: they are not lost
         warn(f"oof_score_ is NaN, since scoring failed for the out-of-fold predictions: {error}")
         return float("nan")
+
+
+def neg_log_loss(estimator: Any, X: Any, y: NDArray[Any], sample_weight: Any = None) -> float:
+    """The mean logarithm of the true classes' probabilities.
+
+    scikit-learn's scorer of this name wants a row of each class.
+    """
+    probability = estimator.predict_proba(X)
+    of_true = probability[np.arange(len(y)), estimator.classes_.searchsorted(y)]
+    logs = np.log(np.maximum(of_true, LEAST_PROBABILITY))
+    return float(np.average(logs, weights=sample_weight))
 
 
 def _given(y: NDArray[Any]) -> NDArray[Any]:
