@@ -23,6 +23,7 @@ the names.
 """
 
 from cython cimport floating
+from libc.math cimport log as libm_log
 from libc.string cimport memcpy
 
 from fastbp.kernels cimport scalar
@@ -357,7 +358,9 @@ cdef inline void smoothed_binary_log_loss(floating* delta, floating* z, floating
     -log(1 + exp(-m)), and log(1 - q) is log(q) - m: so no digits of 1 - q are lost."""
     cdef Py_ssize_t i
     cdef floating y, own, other, half = smoothing / 2, most = 1 - smoothing / 2
-    cdef floating least_loss = scalar.machine_epsilon(z), most_loss = -scalar.log(least_loss)
+    # Once in a call: one more call of scalar.log, and the compiler would inline none of them.
+    cdef floating least_loss = scalar.machine_epsilon(z)
+    cdef floating most_loss = <floating>libm_log(1 / <double>least_loss)
     for i in range(n):
         y = delta[i]
         delta[i] = scalar.logistic(z[i]) - (most if y != 0 else half)
