@@ -11,9 +11,10 @@ each run is a process of its own with one thread: preprocessing and fit are on i
 prediction is on another, imports and a brief fit to a few rows come before. Nothing is tuned. The
 error is 1 - accuracy, or the RMSE over the standard deviation of the target.
 
-Each run becomes one line of JSON in the store, and is not repeated while it is there. A run that
-fails is told, not stored. `realmlp-cv5` and `tabm` take long: they run on three small sets only,
-unless --sets names others.
+Each run becomes one line of JSON in the store, and is not repeated while it is there. The store is
+build/tabular.jsonl; --table reads the runs that README.md shows unless --store names a file. A run
+that fails is told, not stored. `realmlp-cv5` and `tabm` take long: they run on three small sets
+only, unless --sets names others.
 """
 
 import argparse
@@ -32,7 +33,8 @@ import tabular_report
 from tabular_methods import METHODS, SETS, describe, path_of
 
 HERE = Path(__file__).resolve().parent
-STORE = HERE / "tabular_results.jsonl"
+STORE = HERE.parent / "build" / "tabular.jsonl"  # of new runs
+STORED = HERE / "tabular_results.jsonl"  # of the runs that README shows
 WORKER = HERE / "tabular_worker.py"
 SPLITS = (0, 1, 2)
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
@@ -173,7 +175,7 @@ def main() -> None:
     parser.add_argument("--methods", help=f"of {','.join(METHODS)}")
     parser.add_argument("--sets", help=f"of {','.join(SETS)}")
     parser.add_argument("--splits", help="seeds of splits (default 0,1,2)")
-    parser.add_argument("--store", type=Path, default=STORE, help="file of the results")
+    parser.add_argument("--store", type=Path, help="file of the results")
     parser.add_argument("--again", action="store_true", help="repeat runs that are stored")
     parser.add_argument("--table", action="store_true", help="only print the tables")
     parser.add_argument("--readme", action="store_true", help="write README.md's table")
@@ -183,6 +185,7 @@ def main() -> None:
     sets = chosen(options.sets, SETS, parser)
     splits = chosen(options.splits, range(10), parser) if options.splits else list(SPLITS)
 
+    options.store = options.store or (STORED if options.table else STORE)
     failed = False
     if not options.table:
         for name in sets:

@@ -586,3 +586,11 @@ def test_report_on_tables(tables, tmp_path):
     assert seconds == pytest.approx(2.0) and pair.sets == 2
     report.draw(tabular_results(), tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 1000
+
+
+def test_readme_shows_the_stored_runs_on_tables(tables):
+    report, tabular = tables("tabular_report"), tables("tabular")
+    results = list(tabular.read(tabular.STORED).values())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.split(report.MARK)[1].strip("\n") == report.section(results)
+    assert {"fastbp", "hgb", "realmlp"} <= {result["method"] for result in results}

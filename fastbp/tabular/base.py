@@ -165,12 +165,11 @@ class BaseTabularMLP(BaseEstimator):
         if names is not None:
             features["feature_names_in_"] = names
         draft.__dict__.update(features)
-        scores = [fit.member.validation_scores_ for fit in fits]
         learned = {
             **features,
             "transformer_": problem.transformer,
             "members_": [fit.member for fit in fits],
-            "best_epochs_": np.array([recipe.best_epoch(one) + 1 for one in scores]),
+            "best_epochs_": np.array([fit.best_epoch for fit in fits]),
             "n_iter_": max(fit.member.n_iter_ for fit in fits),
             **draft._learned(problem, fits),
         }
@@ -286,7 +285,6 @@ class BaseTabularMLP(BaseEstimator):
         theirs = get_tags(TabularPreprocessor()).input_tags
         tags.input_tags.allow_nan = theirs.allow_nan
         tags.input_tags.categorical, tags.input_tags.string = theirs.categorical, theirs.string
-        tags.non_deterministic = False
         return tags
 
 

@@ -77,6 +77,8 @@ class MemberFit:
         Threads that it may use.
     units : Units
         Of a regressor, after the fit.
+    best_epoch : int, default=0
+        After the fit the number of the epoch, from 1 on, whose weights the member has.
     """
 
     member: Any
@@ -85,6 +87,7 @@ class MemberFit:
     shared: Shared
     most_threads: int = 1
     units: Units | None = None
+    best_epoch: int = 0
 
     def __call__(self) -> None:
         """Fit the member; it then takes inputs without the factor, and predicts in units of y."""
@@ -102,7 +105,7 @@ class MemberFit:
         member.coefs_[0] *= shared.factor
         if self.units is not None:
             self.units.return_to(member)
-        shared.progress.end(member)
+        shared.progress.end(member, self.best_epoch)
 
     def _train(self, data: CheckedData, validation: CheckedData) -> None:
         """Run the job of the member's `fit`, with the labels of all rows."""
@@ -126,8 +129,10 @@ class MemberFit:
         job.watches = [last if type(one) is watches.BestWeights else one for one in job.watches]
         job.watches += shared.progress.watches
         member.set_callbacks(*shared.callbacks)
-        member._adopt(job, member._run(job, Data(*data)))
+        course = member._run(job, Data(*data))
+        member._adopt(job, course)
         member.set_callbacks()
+        self.best_epoch = course.best_epoch + 1
 
     def _in_units(
         self, data: CheckedData, validation: CheckedData

@@ -9,7 +9,6 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 
 from fastbp.estimators.messages import Said
-from fastbp.tabular.recipe import best_epoch
 from fastbp.threads import Team
 from fastbp.training import Course, Watch
 
@@ -70,18 +69,16 @@ class Progress:
             share = self.epochs / (self.n_members * self.max_iter)
             print(f"{done}, {score}, {self._left(share):.0f} s left")
 
-    def end(self, member: Any) -> None:
-        """Print a line about a member that has been trained."""
+    def end(self, member: Any, best: int) -> None:
+        """Print a line about a member that has been trained; `best` is its best epoch, or 0."""
         with self.lock:
             self.ended += 1
             if not self.verbose:
                 return
-            scores = member.validation_scores_
-            best = best_epoch(scores)
-            score = f"{scores[best]:.4g}" if best >= 0 else "none"
+            score = f"{member.validation_scores_[best - 1]:.4g}" if best else "none"
             print(
                 f"member {self.ended} of {self.n_members}: the best of {member.n_iter_} epochs is "
-                f"{best + 1}, with the score {score}; "
+                f"{best}, with the score {score}; "
                 f"{self._left(self.ended / self.n_members):.0f} s left"
             )
 

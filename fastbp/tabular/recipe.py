@@ -125,12 +125,3 @@ def initial_weights(
         mixed = (z[rows, np.arange(fan_out)] * shares / shares.sum(axis=0)).sum(axis=0)
         intercepts[-1] -= (mixed / spread).astype(np.float32)
     return coefs, intercepts
-
-
-def best_epoch(scores: list[float]) -> int:
-    """The index of the last of the best scores; -1 if all of them are NaN."""
-    best, most = -1, -math.inf
-    for number, score in enumerate(scores):
-        if score >= most and score > -math.inf:
-            best, most = number, score
-    return best

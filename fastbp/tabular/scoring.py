@@ -22,9 +22,7 @@ def of_classes(scoring: Any, loss: str) -> tuple[Any, bool]:
     scorer = _checked(scoring)
     if scoring is None or scoring == "accuracy":
         return None, True
-    if (
-        isinstance(scoring, str) and scoring == "neg_log_loss"
-    ):  # the core computes it if it is the loss
+    if scoring == "neg_log_loss":  # the core computes it if it is the loss
         return LOSS if loss == "log_loss" else neg_log_loss, False
     return scorer, getattr(scorer, "_response_method", None) == "predict"
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tables import KINDS, output, small
 
+from fastbp.callbacks import StopWhen
 from fastbp.tabular import recipe
 
 FUNCTIONS = {
@@ -101,18 +102,29 @@ def test_shapes_of_networks(kind, shape):
         np.testing.assert_allclose(member.predict_proba(x)[:, 1], expected, rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:The validation score is nan")
+@pytest.mark.parametrize("kind", ["binary", "numbers"])
 @pytest.mark.parametrize(
     ("scores", "best"),
-    [
-        ([1.0, 3.0, 3.0, 2.0], 2),
-        ([np.nan, 2.0], 1),
-        ([np.nan] * 3, -1),
-        ([-np.inf, -5.0], 1),
-        ([], -1),
-    ],
+    [([1.0, 3, 3, 2], 3), ([np.nan, 2.0], 2), ([np.nan] * 3, 0), ([-np.inf, -5.0], 2)],
 )
-def test_the_best_epoch_is_the_last_of_the_best(scores, best):
-    assert recipe.best_epoch(scores) == best
+def test_the_best_epoch_is_the_last_of_the_best(kind, scores, best):
+    """Its number and its weights, which are those that more epochs at the same rates had then."""
+    given, weights = iter([*scores, 0.0]), []  # the last one is of the out-of-fold predictions
+
+    def score(estimator, X, y):
+        return next(given)
+
+    class Note(StopWhen):
+        def _after_epoch(self, member):
+            weights.append(member.coefs_[1].copy())
+
+    model, X, y = small(kind, scoring=score, n_members=1, max_iter=len(scores))
+    model.set_callbacks(Note(lambda member: False)).fit(X, y)
+    assert model.best_epochs_.tolist() == [best]
+    kept = model.members_[0].coefs_[1]
+    if best:  # else those of the last step
+        np.testing.assert_array_equal(kept, weights[best - 1])
 
 
 @pytest.mark.filterwarnings("ignore")
