@@ -58,9 +58,10 @@ def accepts(flags):
 
 
 # A loop over a scalar function is vectorized only where that function is inlined. GCC stops
-# inlining, without a word, once that has made a file 40 % longer.
-if sys.platform != "win32" and accepts(["--param=inline-unit-growth=400"]):
-    FLAGS += ["--param=inline-unit-growth=400"]
+# inlining, without a word, once that has made a file 40 % longer, or a function too long.
+INLINING = ["--param=inline-unit-growth=400", "--param=large-function-insns=100000"]
+if sys.platform != "win32" and accepts(INLINING):
+    FLAGS += INLINING
 
 
 def levels():

@@ -23,11 +23,10 @@ the names.
 """
 
 from cython cimport floating
-from libc.math cimport log as libm_log
 from libc.string cimport memcpy
 
 from fastbp.kernels cimport scalar
-from fastbp.kernels.activations cimport relu_forward, tanh_forward
+from fastbp.kernels.activations cimport relu_forward, softplus_forward, tanh_forward
 
 cdef enum:
     POISSON, GAMMA, TWEEDIE, BINARY_LOG_LOSS, LOG_LOSS, SOFT_LOG_LOSS
@@ -125,8 +124,7 @@ cdef inline void link_forward(int link, const double* widths, floating* z_bk, Py
         for i in range(B * K):
             z_bk[i] = scalar.logistic(z_bk[i])
     elif link == LINK_SOFTPLUS:
-        for i in range(B * K):
-            z_bk[i] = scalar.softplus(z_bk[i])
+        softplus_forward(z_bk, B * K)
     elif link == LINK_SOFTMAX:
         softmax(z_bk, B, K)
     elif link == LINK_GROUPED:
@@ -338,8 +336,7 @@ cdef inline void binary_log_loss(floating* delta, floating* z, Py_ssize_t n,
             y = delta[i]
             delta[i] = scalar.logistic(z[i]) - y
             z[i] = -z[i] if y != 0 else z[i]
-        for i in range(n):
-            z[i] = scalar.softplus(z[i])
+        softplus_forward(z, n)
         return
     for i in range(n):
         y = delta[i]
@@ -358,16 +355,13 @@ cdef inline void smoothed_binary_log_loss(floating* delta, floating* z, floating
     -log(1 + exp(-m)), and log(1 - q) is log(q) - m: so no digits of 1 - q are lost."""
     cdef Py_ssize_t i
     cdef floating y, own, other, half = smoothing / 2, most = 1 - smoothing / 2
-    # Once in a call: one more call of scalar.log, and the compiler would inline none of them.
-    cdef floating least_loss = scalar.machine_epsilon(z)
-    cdef floating most_loss = <floating>libm_log(1 / <double>least_loss)
+    cdef floating least_loss = scalar.machine_epsilon(z), most_loss = -scalar.log(least_loss)
     for i in range(n):
         y = delta[i]
         delta[i] = scalar.logistic(z[i]) - (most if y != 0 else half)
         scratch[i] = z[i] if y != 0 else -z[i]
         z[i] = -scratch[i]
-    for i in range(n):
-        z[i] = scalar.softplus(z[i])
+    softplus_forward(z, n)
     if exact:
         for i in range(n):
             z[i] += half * scratch[i]
