@@ -3,6 +3,7 @@
     make bench-tabular                                     # all that is not stored yet; for hours
     make bench-tabular ARGS="--methods fastbp,hgb --splits 0"
     make bench-tabular ARGS="--methods fastbp --again"     # measure again what is stored
+    make bench-tabular ARGS="--sets waves,waves-classes,steps --splits 0"  # 100 000 rows
     make bench-tabular ARGS="--table --picture tabular.png"  # of what is stored; nothing runs
     make bench-tabular ARGS="--table --readme"             # the same into README.md
 
@@ -30,7 +31,8 @@ from typing import Any, NamedTuple
 
 import machine
 import tabular_report
-from tabular_methods import METHODS, SETS, describe, path_of
+from tabular_large import LARGE
+from tabular_methods import ALL_SETS, METHODS, SETS, describe, path_of
 
 HERE = Path(__file__).resolve().parent
 STORE = HERE.parent / "build" / "tabular.jsonl"  # of new runs
@@ -173,7 +175,7 @@ def chosen(text: str | None, known: Sequence[Any], parser: argparse.ArgumentPars
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", help=f"of {','.join(METHODS)}")
-    parser.add_argument("--sets", help=f"of {','.join(SETS)}")
+    parser.add_argument("--sets", help=f"of {','.join(ALL_SETS)}")
     parser.add_argument("--splits", help="seeds of splits (default 0,1,2)")
     parser.add_argument("--store", type=Path, help="file of the results")
     parser.add_argument("--again", action="store_true", help="repeat runs that are stored")
@@ -182,13 +184,13 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="draw errors over CPU seconds to this file")
     options = parser.parse_args()
     methods = chosen(options.methods, list(METHODS), parser)
-    sets = chosen(options.sets, SETS, parser)
+    sets = chosen(options.sets, ALL_SETS, parser) if options.sets else list(SETS)
     splits = chosen(options.splits, range(10), parser) if options.splits else list(SPLITS)
 
     options.store = options.store or (STORED if options.table else STORE)
     failed = False
     if not options.table:
-        for name in sets:
+        for name in set(sets) - set(LARGE):
             path_of(name)  # ends the program where data are missing
         runs = planned(methods, sets if options.sets else None, splits)
         todo = [run for run in runs if options.again or run not in read(options.store)]

@@ -16,6 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 import _data
+from tabular_large import LARGE, ROWS
 
 # ---- data
 
@@ -35,6 +36,7 @@ SETS = (
     "housing",
 )
 SMALL = SETS[:3]
+ALL_SETS = (*SETS, *LARGE)
 HOUSING = {"task": "reg", "rows": 13_400, "categorical": ["ocean_proximity"]}
 TARGET = "__target__"
 
@@ -54,6 +56,8 @@ def describe(name: str) -> dict[str, Any]:
     """Task ("bin", "multi" or "reg"), number of rows and categorical columns of a data set."""
     if name == "housing":
         return HOUSING
+    if name in LARGE:
+        return {"task": LARGE[name][0], "rows": ROWS, "categorical": []}
     described: dict[str, dict[str, Any]] = json.loads(path_of("sets").read_text(encoding="utf-8"))
     return described[name]
 
@@ -63,6 +67,8 @@ def load(name: str) -> tuple[Any, np.ndarray, bool]:
     import pandas as pd
 
     about = describe(name)
+    if name in LARGE:
+        return *LARGE[name][1](), about["task"] != "reg"
     # Only empty cells are missing: a level may be called "None" or "NA".
     table = pd.read_csv(
         path_of(name),

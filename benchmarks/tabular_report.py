@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from tabular_methods import METHODS, SETS
+from tabular_methods import ALL_SETS, METHODS, SETS
 
 SHIFT = 0.01
 Result = dict[str, Any]
@@ -121,13 +121,13 @@ def by_set(results: Sequence[Result], key: str, digits: int) -> list[str]:
     """A row for each set with the figure of each method, the mean over the splits."""
     methods = [m for m in methods_of(results) if any(key in r for r in results if r["method"] == m)]
     widths = [max(len(method), 8) + 2 for method in methods]
-    rows = [f"{'':<10}{''.join(f'{m:>{w}}' for m, w in zip(methods, widths, strict=True))}"]
-    for name in SETS:
+    rows = [f"{'':<15}{''.join(f'{m:>{w}}' for m, w in zip(methods, widths, strict=True))}"]
+    for name in ALL_SETS:
         values = [mean_of(results, method, name, key) for method in methods]
         if any(value is not None for value in values):
             cells = ["-" if value is None else f"{value:.{digits}f}" for value in values]
             row = "".join(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))
-            rows.append(f"{name:<10}{row}")
+            rows.append(f"{name:<15}{row}")
     return rows if len(rows) > 1 else []
 
 
@@ -136,7 +136,7 @@ def above_prior(results: Sequence[Result]) -> list[str]:
     rows = []
     for method in methods_of(results):
         worse = []
-        for name in SETS:
+        for name in ALL_SETS:
             loss, prior = (mean_of(results, method, name, key) for key in ("log_loss", PRIOR))
             if loss is not None and prior is not None and loss > prior:
                 worse.append(name)
@@ -158,6 +158,7 @@ def text(results: Sequence[Result]) -> str:
         "Error: 1 - accuracy, or RMSE over the standard deviation": by_set(results, "error", 4),
         "CPU seconds of a fit": by_set(results, "cpu_fit", 2),
         "CPU seconds of a prediction of the test rows": by_set(results, "cpu_predict", 3),
+        "MiB that a fit adds to the largest memory of the process": by_set(results, "mib", 0),
         "Log loss": by_set(results, "log_loss", 4) + above_prior(results),
         "Measured with": made_with(results),
     }

@@ -8,6 +8,7 @@ brings into memory what libraries load late.
 
 import json
 import os
+import resource
 import sys
 import time
 import warnings
@@ -23,6 +24,11 @@ def cpu_seconds() -> float:
     """CPU time of this process and of those that it started and that have ended."""
     times = os.times()
     return time.process_time() + times.children_user + times.children_system
+
+
+def peak_mib() -> float:
+    """The largest memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def few(y: np.ndarray, rows: np.ndarray, classes: bool) -> np.ndarray:
@@ -70,15 +76,18 @@ def measure(method: str, name: str, seed: int) -> dict[str, object]:
 
     X_train, X_test = X.iloc[train].reset_index(drop=True), X.iloc[test].reset_index(drop=True)
     estimator = chosen.estimator(classes, seed)
+    before = peak_mib()
     start = cpu_seconds()
     estimator.fit(X_train, y[train])
     fitted = cpu_seconds()
+    mib = peak_mib() - before
     predicted = estimator.predict_proba(X_test) if classes else estimator.predict(X_test)
     done = cpu_seconds()
     return {
         **errors(y, rows, np.asarray(predicted)),
         "cpu_fit": round(fitted - start, 4),
         "cpu_predict": round(done - fitted, 4),
+        "mib": round(mib, 1),
         "versions": {
             package: version
             for package in chosen.versions()

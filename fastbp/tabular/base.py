@@ -101,7 +101,7 @@ class BaseTabularMLP(BaseEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"auto", *core.ACTIVATIONS}), callable, list, tuple],
         "n_members": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate_init": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -144,15 +144,17 @@ class BaseTabularMLP(BaseEstimator):
         """Fit all members, then set the fitted attributes in one step, then warn."""
         draft, callbacks = inputs.draft_of(self), vars(self).get(CALLBACKS, ())
         threads = 1 if callbacks else min(self.n_threads or available_cores(), self.n_members)
-        progress = Progress(self.n_members, self.max_iter, threads, self.max_seconds, self.verbose)
+        progress = Progress(self.n_members, threads, self.max_seconds, self.verbose)
         problem = draft._problem(data, validation, groups)
+        auto = self.max_iter == "auto"
+        progress.max_iter = recipe.n_epochs(len(problem.rows)) if auto else self.max_iter
         hidden = inputs.check_hidden_layer_sizes(self.hidden_layer_sizes)
         scoring, scorer_of = self._chosen_by()
         factor = recipe.input_scale(hidden, problem.data.X.shape[1])
         shared = Shared(problem.labels, factor, scorer_of, progress, callbacks)
         fits = [
             MemberFit(
-                self._new_member(hidden, scoring),
+                self._new_member(hidden, scoring, progress.max_iter),
                 seed,
                 partial(problem.rows_of_member, number),
                 shared,
@@ -179,13 +181,13 @@ class BaseTabularMLP(BaseEstimator):
             warn(message, category)
         return self
 
-    def _new_member(self, hidden: list[int], scoring: Any) -> Any:
+    def _new_member(self, hidden: list[int], scoring: Any, max_iter: int) -> Any:
         """A member with the parameters that do not depend on its rows."""
         rate = self._rate if self.learning_rate_init == "auto" else self.learning_rate_init
         return self._kind(
             activation="mish" if self.activation == "auto" else self.activation,
             batch_size=self.batch_size,
-            max_iter=self.max_iter,
+            max_iter=max_iter,
             scoring=scoring,
             n_threads=self.n_threads,
             **recipe.member_parameters(hidden, rate, self.weight_decay),

@@ -47,8 +47,10 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         member does not see its fold in training. More members predict better, at a cost that grows
         as their number.
 
-    max_iter : int, default=40
-        Number of epochs of a member. The learning rate falls to 0 in the last one.
+    max_iter : int or 'auto', default='auto'
+        Number of epochs of a member. The learning rate falls to 0 in the last one. 'auto' is 40 for
+        up to 25 000 rows. With more rows it falls as the root of their number, to 20 at 100 000 and
+        10 at 400 000 or more.
 
     batch_size : int or 'auto', default='auto'
         Rows of a mini-batch. 'auto' is about 32, 64, 128 or 256 for up to 512, 1500, 6000 or more
@@ -185,7 +187,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         activation="auto",
         *,
         n_members=5,
-        max_iter=40,
+        max_iter="auto",
         batch_size="auto",
         learning_rate_init="auto",
         weight_decay=0.02,

@@ -21,24 +21,30 @@ class Progress:
 
     Parameters
     ----------
-    n_members, max_iter : int
+    n_members : int
     threads : int
         Members that are trained side by side.
     max_seconds : float or None
         Limit of the time of all members.
     verbose : bool or int
         1 prints a line for each member, 2 also a line for each epoch.
+
+    Attributes
+    ----------
+    max_iter : int
+        Epochs of a member, set before the first one begins.
     """
+
+    max_iter: int
 
     def __init__(
         self,
         n_members: int,
-        max_iter: int,
         threads: int,
         max_seconds: float | None,
         verbose: bool | int,
     ) -> None:
-        self.n_members, self.max_iter, self.threads = n_members, max_iter, threads
+        self.n_members, self.threads = n_members, threads
         self.max_seconds, self.verbose = max_seconds, int(verbose)
         self.begun = self.ended = self.epochs = 0
         self.began = perf_counter()

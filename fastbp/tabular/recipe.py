@@ -23,6 +23,8 @@ LABEL_SMOOTHING = 0.1  # where the accuracy chooses the epoch
 SCHEDULE = Coslog(4)
 BETA_2, EMA_DECAY = 0.95, 0.98
 BATCHES = ((512, 32), (1500, 64), (6000, 128), (math.inf, 256))  # training rows at most, batch
+EPOCHS, LEAST_EPOCHS = 40, 10
+ROWS_OF_ALL_EPOCHS = 25_000  # rows at most; with more, epochs fall as the root of their number
 LEAST_FOLDS = 5  # or members would train on less than 80 % of the rows
 ROWS_OF_INITIAL_WEIGHTS = 2000
 MIXED_ROWS = 5  # whose preactivations a bias mixes
@@ -36,6 +38,15 @@ def batch_size(n_rows: int) -> int:
     """
     rows = next(batch for most, batch in BATCHES if n_rows <= most)
     return math.ceil(n_rows / max(round(n_rows / rows), 1))
+
+
+def n_epochs(n_rows: int) -> int:
+    """Epochs of a member for a number of rows of the table.
+
+    More rows make more steps of an epoch. Fourfold rows get half the epochs, and twice the steps.
+    """
+    share = math.sqrt(min(1.0, ROWS_OF_ALL_EPOCHS / max(n_rows, 1)))
+    return max(round(EPOCHS * share), LEAST_EPOCHS)
 
 
 def typical_width(hidden: list[int]) -> float:

@@ -20,7 +20,7 @@ def clock(monkeypatch):
 @pytest.mark.parametrize("n_members", [1, 2, 5, 6, 12])
 def test_rounds_have_equal_shares_of_the_time(clock, threads, n_members):
     """All members of a round begin together, and each uses up its share."""
-    its = Progress(n_members, 10, min(threads, n_members), 60.0, False)
+    its = Progress(n_members, min(threads, n_members), 60.0, False)
     n_rounds = -(-n_members // threads)
     for first in range(0, n_members, threads):
         shares = [its.seconds_of_next() for _ in range(min(threads, n_members - first))]
@@ -30,13 +30,13 @@ def test_rounds_have_equal_shares_of_the_time(clock, threads, n_members):
 
 
 def test_members_that_end_early_leave_their_time_to_others(clock):
-    its = Progress(3, 10, 1, 30.0, False)
+    its = Progress(3, 1, 30.0, False)
     assert its.seconds_of_next() == pytest.approx(10)
     clock[0] = 2
     assert its.seconds_of_next() == pytest.approx(14)
     clock[0] = 40
     assert 0 < its.seconds_of_next() < 0.01
-    assert Progress(3, 10, 1, None, False).seconds_of_next() is None
+    assert Progress(3, 1, None, False).seconds_of_next() is None
 
 
 def test_with_callbacks_there_is_a_round_for_each_member(monkeypatch, clock):

@@ -75,6 +75,30 @@ def test_batches_of_all_numbers_of_rows():
         assert n_rows - (n_batches - 1) * rows > rows / 2  # the last one
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "expected"),
+    [(1, 40), (25_000, 40), (50_000, 28), (100_000, 20), (400_000, 10), (10**9, 10)],
+)
+def test_epochs_fall_with_the_rows_of_large_tables(n_rows, expected):
+    assert recipe.n_epochs(n_rows) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_auto_counts_the_rows_with_a_weight(kind, monkeypatch):
+    """The epochs of a member, and of the schedule, are those of `max_iter` as a number."""
+    monkeypatch.setattr(recipe, "ROWS_OF_ALL_EPOCHS", 10)
+    monkeypatch.setattr(recipe, "LEAST_EPOCHS", 2)
+    model, X, y = small(kind, max_iter="auto")
+    weight = np.ones(len(y))
+    weight[::3] = 0
+    expected = recipe.n_epochs(int(weight.sum()))
+    assert 2 < expected < 20
+    model.fit(X, y, weight)
+    other = small(kind, max_iter=expected)[0].fit(X, y, weight)
+    assert model.n_iter_ == expected
+    np.testing.assert_array_equal(output(model, X), output(other, X))
+
+
 SHAPES = {
     "linear": dict(hidden_layer_sizes=()),
     "an int": dict(hidden_layer_sizes=5),
