@@ -30,8 +30,9 @@ MAY_IMPORT = {
     "graph": set(),
     "network": {"kernels", "graph"},
     "threads": {"kernels"},
+    "files": {"kernels", "graph", "network"},
     "training": {"kernels", "graph", "network", "threads"},
-    "estimators": {"kernels", "graph", "network", "threads", "training"},
+    "estimators": {"kernels", "graph", "network", "threads", "files", "training"},
     "inspection": {"kernels", "graph", "network", "training", "estimators"},
     "gradient_check": {"threads", "training", "estimators", "inspection"},
     "callbacks": set(),
@@ -39,7 +40,14 @@ MAY_IMPORT = {
     "expression": {"graph"},
     "ensemble": {"estimators"},
     "tabular": {"kernels", "threads", "training", "estimators", "schedules"},
-    "__init__": {"kernels", "estimators", "gradient_check"},  # other rooms by their names
+    "model_files": {"files", "estimators"},
+    "__init__": {
+        "kernels",
+        "files",
+        "estimators",
+        "gradient_check",
+        "model_files",
+    },  # others by name
 }  # end of the import table
 
 MOST_LINES = 450  # of code

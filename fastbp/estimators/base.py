@@ -41,8 +41,10 @@ from fastbp.estimators.model import (
     make_model,
     of_one_moment,
 )
+from fastbp.estimators.model_file import new_estimator, node_of_estimator
 from fastbp.estimators.predict import checked_rows, plain_prediction, predict_rows
 from fastbp.estimators.request import FIT, PARTIAL_FIT, RESUME, EstimatorJob, Request
+from fastbp.estimators.savable import Savable
 from fastbp.estimators.scikit_learn import (
     CheckedEstimator,
     Interval,
@@ -50,6 +52,7 @@ from fastbp.estimators.scikit_learn import (
     StrOptions,
     fit_context,
 )
+from fastbp.files import Reader, Writer
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
 from fastbp.training import FACTORS, SCHEDULES, Course, Optimizer, Samples
@@ -88,7 +91,7 @@ def _has_steps(estimator: BaseMLP) -> bool:
     return estimator._check_solver("resume")
 
 
-class BaseMLP(Guarded, CheckedEstimator):
+class BaseMLP(Savable, Guarded, CheckedEstimator):
     """The base class of MLPClassifier and MLPRegressor.
 
     A subclass has the following hooks. `y` has passed scikit-learn's checks, and `labels` are None
@@ -501,6 +504,17 @@ class BaseMLP(Guarded, CheckedEstimator):
             state = {**state, "_optimizer": Optimizer.from_plain(state["_optimizer"])}
         super().__setstate__(state)
         join_arrays(self)
+
+    # ---- model files
+
+    def _to_node(self, writer: Writer, training: bool) -> dict[str, Any]:
+        check_is_fitted(self)
+        return node_of_estimator(self, writer, training)
+
+    @classmethod
+    def _from_node(cls, node: dict[str, Any], reader: Reader) -> Self:
+        estimator: Self = new_estimator(cls, node, reader)
+        return estimator
 
     # ---- predict
 
