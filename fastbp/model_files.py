@@ -13,11 +13,21 @@ __all__ = ["load", "read_metadata"]
 HEAD = ("crc32", "format", "fastbp", "numpy", "scikit-learn")  # entries that are not the model's
 
 
-def _classes() -> dict[str, Any]:
-    """The classes of models by their names in files."""
-    from fastbp.estimators import MLPClassifier, MLPRegressor
+def _class_of(name: Any) -> Any:
+    """The class of models of this name, or None; its room is imported late."""
+    if name in ("MLPClassifier", "MLPRegressor"):
+        from fastbp import estimators
 
-    return {kind._saved_as: kind for kind in (MLPClassifier, MLPRegressor)}
+        return getattr(estimators, name)
+    if name in ("MLPEnsembleClassifier", "MLPEnsembleRegressor"):
+        from fastbp import ensemble
+
+        return getattr(ensemble, name)
+    if name in ("TabularMLPClassifier", "TabularMLPRegressor"):
+        from fastbp import tabular
+
+        return getattr(tabular, name)
+    return None
 
 
 def load(path: Source, *, mmap: bool = False) -> Any:
@@ -71,7 +81,7 @@ def load(path: Source, *, mmap: bool = False) -> Any:
     with files.refusing(contents.name):
         reader, node = Reader(contents), contents.description
         node = {name: value for name, value in node.items() if name not in HEAD}
-        kind = _classes().get(str(node.get("class")))
+        kind = _class_of(node.get("class"))
         if kind is None:
             raise ValueError(
                 f"it holds a model of the class {described_class(node)}, not known here"

@@ -38,9 +38,9 @@ MAY_IMPORT = {
     "callbacks": set(),
     "schedules": {"training"},
     "expression": {"graph"},
-    "ensemble": {"estimators"},
-    "tabular": {"kernels", "threads", "training", "estimators", "schedules"},
-    "model_files": {"files", "estimators"},
+    "ensemble": {"estimators", "files"},
+    "tabular": {"kernels", "threads", "files", "training", "estimators", "schedules"},
+    "model_files": {"files", "estimators", "ensemble", "tabular"},
     "__init__": {
         "kernels",
         "files",

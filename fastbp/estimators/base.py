@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -41,7 +41,13 @@ from fastbp.estimators.model import (
     make_model,
     of_one_moment,
 )
-from fastbp.estimators.model_file import new_estimator, node_of_estimator
+from fastbp.estimators.model_file import (
+    TRACED,
+    as_formula,
+    check_savable,
+    new_estimator,
+    node_of_estimator,
+)
 from fastbp.estimators.predict import checked_rows, plain_prediction, predict_rows
 from fastbp.estimators.request import FIT, PARTIAL_FIT, RESUME, EstimatorJob, Request
 from fastbp.estimators.savable import Savable
@@ -54,11 +60,11 @@ from fastbp.estimators.scikit_learn import (
 )
 from fastbp.files import Reader, Writer
 from fastbp.kernels import core
-from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
+from fastbp.network import INITIALIZERS, Network
 from fastbp.training import FACTORS, SCHEDULES, Course, Optimizer, Samples
 
 if TYPE_CHECKING:
-    from fastbp.graph.expression import Expression
+    pass
 
 LEARNED = (  # fitted attributes that scikit-learn's estimators have too
     "classes_",
@@ -77,14 +83,6 @@ LEARNED = (  # fitted attributes that scikit-learn's estimators have too
     "n_outputs_",
     "out_activation_",
 )
-TRACED = {"activation": trace_activation, "loss": trace_loss}
-
-
-def _as_formula(value: Any, trace: Callable[[Any], Expression]) -> Any:
-    """The value of a parameter, with an Expression in place of each function."""
-    if isinstance(value, list | tuple):
-        return type(value)(_as_formula(one, trace) for one in value)
-    return trace(value) if callable(value) else value
 
 
 def _has_steps(estimator: BaseMLP) -> bool:
@@ -483,7 +481,7 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
                 )
         for name, trace in TRACED.items():
             if name in state:  # it may have been deleted
-                state[name] = _as_formula(state[name], trace)
+                state[name] = as_formula(state[name], trace)
         return state
 
     def _plain_attributes(self) -> dict[str, Any]:
@@ -506,6 +504,10 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
         join_arrays(self)
 
     # ---- model files
+
+    def _check_savable(self, training: bool) -> None:
+        """Raise TypeError if no file can hold the parameters; the estimator need not be fitted."""
+        check_savable(self, training)
 
     def _to_node(self, writer: Writer, training: bool) -> dict[str, Any]:
         check_is_fitted(self)

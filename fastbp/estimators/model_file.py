@@ -7,7 +7,7 @@ anew (the generator, caches), and what is no part of the model (callbacks, attri
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from reprlib import repr as cut_repr
 from typing import Any
@@ -22,7 +22,7 @@ from fastbp.estimators.guard import guard_of, is_whole
 from fastbp.estimators.labels import Labels, labels_of_targets
 from fastbp.estimators.model import make_model, of_one_moment
 from fastbp.estimators.resume import STATE
-from fastbp.estimators.savable import read_parameters
+from fastbp.estimators.savable import check_class, check_names, read_parameters
 from fastbp.estimators.scikit_learn import label_binarizer, parameter_names
 from fastbp.files import (
     Reader,
@@ -51,12 +51,13 @@ FITTED = (
     "feature_names_in_",
 )
 FOR_TRAINING = ("init", "learning_rate", "scoring")  # words are kept in any case
+TRACED = {"activation": trace_activation, "loss": trace_loss}
 PARTS = {"params", "network", "fitted"}
 PARTS_FOR_TRAINING = {"optimizer", "resume"}
 RECORDS = {kind.__name__: kind for kind in PURE}
 NOT_KEPT = (
-    "{0} is {1}, which a model file cannot hold: save(path, training=False) leaves out what only "
-    "training needs, and a pickle keeps functions of modules."
+    "{0} is {1}, which a model file cannot hold: training=False leaves out what only training "
+    "needs, and a pickle keeps functions of modules."
 )
 
 
@@ -69,8 +70,7 @@ def node_of_estimator(estimator: Any, writer: Writer, training: bool) -> dict[st
     attributes: dict[str, Any] = draft.__dict__
     model = attributes["_model"]
     draft.activation = _traced(draft.activation, model.network)
-    if callable(getattr(draft, "loss", None)):
-        draft.loss = trace_loss(draft.loss)
+    draft.loss = as_formula(draft.loss, trace_loss)
     draft._validate_params()
     if not model.network.is_finite():
         raise ValueError("coefs_ and intercepts_ must be finite, or the model cannot be saved.")
@@ -78,7 +78,7 @@ def node_of_estimator(estimator: Any, writer: Writer, training: bool) -> dict[st
     labels = _saved_labels(attributes, model.labels)
     _check_sound(draft, model.network, labels)
     node = {
-        "params": _parameters_node(draft, writer, training),
+        "params": parameters_node(draft, writer, training),
         "network": network_node(model.network, model.link, labels, writer),
         "fitted": _fitted_node(attributes, writer),
     }
@@ -93,6 +93,17 @@ def node_of_estimator(estimator: Any, writer: Writer, training: bool) -> dict[st
         check_resume(draft, state, model.network.params.size)
         node["resume"] = writer.value(state, "resume")
     return node
+
+
+def check_savable(estimator: Any, training: bool) -> None:
+    """Raise TypeError if a file cannot hold the parameters of an estimator that will be fitted."""
+    node_of_unfitted(estimator, Writer(), training)
+
+
+def node_of_unfitted(estimator: Any, writer: Writer, training: bool) -> dict[str, Any]:
+    """The description of the parameters of an estimator alone."""
+    name = check_class(estimator, writer.prefix)
+    return {"class": name, "params": parameters_node(estimator, writer, training)}
 
 
 def _of_one_moment(estimator: Any) -> Any:
@@ -113,6 +124,13 @@ def _of_one_moment(estimator: Any) -> Any:
         time.sleep(0)
 
 
+def as_formula(value: Any, trace: Callable[[Any], Any]) -> Any:
+    """The value of a parameter, with an Expression in place of each function."""
+    if isinstance(value, list | tuple):
+        return type(value)(as_formula(one, trace) for one in value)
+    return trace(value) if callable(value) else value
+
+
 def _traced(activation: Any, network: Network) -> Any:
     """The parameter with the formulas of the fitted network in place of functions."""
     if isinstance(activation, list | tuple):
@@ -122,18 +140,21 @@ def _traced(activation: Any, network: Network) -> Any:
     return network.activations[0] if network.activations else trace_activation(activation)
 
 
-def _parameters_node(draft: Any, writer: Writer, training: bool) -> dict[str, Any]:
-    """The values of all parameters."""
+def parameters_node(estimator: Any, writer: Writer, training: bool) -> dict[str, Any]:
+    """The values of all parameters, with formulas in place of functions."""
+    draft = inputs.draft_of(estimator)
+    for parameter, trace in TRACED.items():
+        setattr(draft, parameter, as_formula(getattr(draft, parameter), trace))
     kind: Any = type(draft)
     node = {}
     for name in parameter_names(kind):
         value = getattr(draft, name)
-        if name in FOR_TRAINING and not isinstance(value, str | None):
+        if type(value) in PURE:
+            value = Record(type(value).__name__, asdict(value))
+        elif name in FOR_TRAINING and not isinstance(value, str | None):
             if not training:
                 continue
-            if type(value) in PURE:
-                value = Record(type(value).__name__, asdict(value))
-            elif callable(value):
+            if callable(value):
                 raise TypeError(NOT_KEPT.format(f"{writer.prefix}{name}", cut_repr(value)))
         node[name] = writer.value(value, name)
     return node
@@ -217,15 +238,20 @@ def fill_estimator(estimator: Any, node: Any, reader: Reader) -> Any:
 
 
 def new_estimator(kind: Any, node: Any, reader: Reader) -> Any:
-    """The estimator of a description."""
+    """The fitted estimator of a description."""
     reader.fields(node, "the model", PARTS, PARTS_FOR_TRAINING)
-    given = read_parameters(kind, node["params"], reader)
+    return fill_estimator(new_unfitted(kind, node["params"], reader), node, reader)
+
+
+def new_unfitted(kind: Any, params: Any, reader: Reader) -> Any:
+    """An estimator with the parameters of a description."""
+    given = read_parameters(kind, params, reader)
     for name, value in given.items():
         if isinstance(value, Record):
             given[name] = _of_record(name, value)
     estimator = kind(**given)
     estimator._validate_params()
-    return fill_estimator(estimator, node, reader)
+    return estimator
 
 
 def _of_record(name: str, record: Record) -> Any:
@@ -268,13 +294,8 @@ def _fitted(node: Any, network: Network, reader: Reader) -> dict[str, Any]:
             learned[name] = list(curve) if name == "loss_curve_" else curve.tolist()
     if "loss_curve_" in learned and isinstance(learned.get("loss_"), float):
         learned["loss_"] = np.float64(learned["loss_"])
-    names = learned.get("feature_names_in_")
-    if names is not None and (
-        not isinstance(names, np.ndarray)
-        or names.shape != (network.units[0],)
-        or not all(isinstance(one, str) for one in names.tolist())
-    ):
-        raise ValueError(f"feature_names_in_ must be {network.units[0]} strings")
+    if learned.get("feature_names_in_") is not None:
+        check_names(learned["feature_names_in_"], network.units[0])
     if not isinstance(learned.get("stop_reason_", ""), str):
         raise ValueError("stop_reason_ must be a string")
     return learned
