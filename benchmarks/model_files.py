@@ -3,8 +3,8 @@
     make bench-files                                  # ARGS="--rounds 51"
 
 A fitted network is saved to a file and loaded, after one step of adam, whose state is twice the
-size of the weights. What waits for the disk (fsync) is left out: a pickle does not wait. Numbers are
-CPU time, least of all rounds, in which the ways take turns.
+size of the weights. What waits for the disk (fsync) is left out: a pickle does not wait. Numbers
+are CPU time, least of all rounds, in which the ways take turns.
 
 The loader that copies does what a first sketch of the format did: it reads all bytes, compares the
 checksum, and copies weights, moments and curves into arrays of their own. `fastbp.load` must not

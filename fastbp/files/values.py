@@ -18,6 +18,7 @@ from fastbp.files.container import DTYPES, Contents, Tensors, version
 
 MOST_STEPS = 1000  # of a formula: the time to compile it grows with their square
 MOST_STEPS_OF_ALL = 10_000  # formulas of a file
+OF_DERIVATIVES = "place"  # an operation that no traced function has
 MOST_DEPTH = 20  # of lists in lists
 MOST_TEXT = 2**28  # bytes of an array of strings, which are as wide as the longest
 LONG = 32  # numbers: as many or more become a tensor
@@ -294,6 +295,8 @@ class Reader:
         for step in steps:
             if not isinstance(step, list) or len(step) != 3 or not isinstance(step[1], list):
                 raise ValueError(f"{name} must be a formula, got the step {cut_repr(step)}")
+            if step[0] == OF_DERIVATIVES:
+                raise ValueError(f"{name} has the operation {step[0]!r}, which functions do not")
             found.append((step[0], tuple(step[1]), self.value(step[2], name, depth)))
         from fastbp.graph.expression import Expression
 
