@@ -70,12 +70,12 @@ class Contents(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """An open file whose header is sound."""
+    """An open file whose header is sound; or, without specs, a pipe that is still to be read."""
 
     name: str
     file: BinaryIO
     text: str | None  # the description
-    specs: Specs
+    specs: Specs | None
 
 
 def version() -> str:
@@ -161,10 +161,12 @@ def read(source: Source, *, mmap: bool = False) -> Contents:
     OSError
         If there is no such file, or it cannot be read.
     """
-    opened = _opened(source)
-    if opened is None:
+    if not isinstance(source, str | os.PathLike):
         return _read_stream(source, mmap)
-    name, file, text, specs = opened
+    name, file, text, specs = _opened(source)
+    if specs is None:
+        with file:
+            return _read_stream(file, mmap)
     with file, refusing(name):
         data: Any = _mapped(file) if mmap else _bytes_of(file)
         description = _checked(text, memoryview(data))
@@ -176,12 +178,14 @@ def read_description(source: Source) -> tuple[dict[str, Any], dict[str, tuple[st
 
     What follows the header is not read, so the checksum is not looked at.
     """
-    opened = _opened(source)
-    if opened is not None:
-        name, file, text, specs = opened
+    if isinstance(source, str | os.PathLike):
+        name, file, text, specs = _opened(source)
         with file, refusing(name):
-            return _described(text), {key: (dtype, shape) for key, dtype, shape in specs}
-    contents = _read_stream(source, False)
+            if specs is not None:
+                return _described(text), {key: (dtype, shape) for key, dtype, shape in specs}
+            contents = _read_stream(file, False)
+    else:
+        contents = _read_stream(source, False)
     names = {np.dtype(code): name for name, code in DTYPES.items()}
     tensors = contents.tensors.items()
     return contents.description, {
@@ -189,18 +193,15 @@ def read_description(source: Source) -> tuple[dict[str, Any], dict[str, tuple[st
     }
 
 
-def _opened(source: Source) -> Opened | None:
-    """An open file of this path, after a look at its header; None if it is no regular file."""
-    if not isinstance(source, str | os.PathLike):
-        return None
+def _opened(source: str | os.PathLike[str]) -> Opened:
+    """An open file of this path, after a look at its header if it is a regular file."""
     name = os.fsdecode(source)
     for _ in range(TRIES):
         file = open(name, "rb")  # the caller closes it
         try:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                file.close()
-                return None
+                return Opened(name, file, None, None)
             with refusing(name):
                 _read_header(file, status.st_size)
             text, specs = _ask_package(name)
@@ -213,12 +214,8 @@ def _opened(source: Source) -> Opened | None:
     raise ModelFileError(f"{name}: other files have taken its place while it was read")
 
 
-def _read_stream(source: Any, mmap: bool) -> Contents:
-    """The contents of the rest of a binary file object, or of what a path names, such as a pipe."""
-    if isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
-            return _read_stream(file, mmap)
-    file = source
+def _read_stream(file: Any, mmap: bool) -> Contents:
+    """The contents of the rest of a binary file object."""
     name = str(getattr(file, "name", type(file).__name__))
     if not hasattr(file, "read"):
         raise TypeError(f"path must be a path or a binary file object, got {type(file).__name__}")

@@ -1,6 +1,6 @@
 """Make the model files of tests/files/format_1, and what their models predict.
 
-    python make_fixtures.py format_1        # once for each format, with the version that is released
+    python make_fixtures.py format_1        # once for each format
 
 Predictions are kept for each kind of arithmetic: with fused multiply-adds (v3, v4) and without
 (baseline, with FASTBP_ISA=baseline FASTBP_MATMUL=native). Files that are there are kept.

@@ -45,6 +45,7 @@ def test_every_format_and_every_kind_of_model_has_a_file():
     assert len(kinds) == 6
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_training_goes_on_from_a_file():
     path = FOLDER / "format_1" / "regressor.safetensors"
     model = fastbp.load(path)

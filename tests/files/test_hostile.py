@@ -37,9 +37,7 @@ def models():
         "regressor": lambda: MLPRegressor(
             **SMALL, activation=lambda z: z * fg.sigmoid(z), loss=lambda r, y: abs(r - y)
         ).fit(X, X[:, 0]),
-        "ensemble": lambda: MLPEnsembleRegressor(MLPRegressor(**SMALL), n_members=2).fit(
-            X, X[:, 0]
-        ),
+        "ensemble": lambda: MLPEnsembleRegressor(MLPRegressor(**SMALL), n_members=2).fit(X, Y),
         "tabular classifier": lambda: TabularMLPClassifier(**tab).fit(table, Y),
         "tabular regressor": lambda: TabularMLPRegressor(**tab).fit(table, X[:, 1]),
     }
@@ -310,7 +308,7 @@ EDITS = [
     (TC, ("tensors", "transformer_.n_edges"), with_number(10**12)),
     (TC, ("tensors", "transformer_.scale"), with_number(0)),
     (TC, ("tensors", "transformer_.scale"), lambda array: array[:, :0]),
-    (TC, ("tensors", "transformer_.is_categorical"), np.ones_like),
+    (TC, ("tensors", "transformer_.is_categorical"), lambda array: array | True),
     (TC, ("tensors", "transformer_.is_categorical"), lambda array: array[:1]),
     (TC, ("tensors", "best_epochs_"), with_number(-1)),
     (TR, ("tensors", "limits"), with_number(np.nan)),
