@@ -69,7 +69,7 @@ def load(path: Source, *, mmap: bool = False) -> Any:
     >>> import fastbp
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = fastbp.MLPClassifier((10,), solver="lbfgs", alpha=1, random_state=0).fit(X, y)
+    >>> model = fastbp.MLPClassifier((10,), solver="lbfgs", alpha=1, max_iter=1000).fit(X, y)
     >>> file = io.BytesIO()  # or a path
     >>> model.save(file)
     >>> _ = file.seek(0)
