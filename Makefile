@@ -49,7 +49,7 @@ test-torch: .venv-bench/test ## activations, losses and formulas beside PyTorch
 parity: .venv/test ## every configuration against scikit-learn
 	@.venv/bin/python tests/estimators/parity.py
 test-files: .venv/test ## every cut and every flipped bit of model files, which the suite samples
-	@cd tests && FASTBP_ALL_FILES=1 PYTHONSAFEPATH=1 ../.venv/bin/python -P -m pytest -q files
+	@cd tests && FASTBP_ALL_FILES=1 PYTHONSAFEPATH=1 ../.venv/bin/python -P -m pytest -q --timeout 1800 files
 exhaustive: .venv/test ## the elementary functions on every float32, at every level
 	@.venv/bin/python tests/kernels/exhaustive.py
 

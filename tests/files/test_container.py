@@ -13,6 +13,7 @@ import fastbp
 from fastbp import MLPClassifier, MLPRegressor, ModelFileError
 from fastbp import graph as fg
 from fastbp.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from fastbp.estimators import model_file
 from fastbp.files import container
 from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor
 
@@ -163,6 +164,43 @@ def test_readers_beside_a_writer_see_whole_files(model, tmp_path):
         stop.set()
         writer.join()
     assert not errors
+
+
+def test_a_file_that_is_replaced_while_it_is_opened(model, tmp_path, monkeypatch):
+    """The package opens the path by itself, and perhaps another file than was opened here."""
+    path, other = tmp_path / "model", MLPClassifier(**{**SMALL, "hidden_layer_sizes": (9,)})
+    model.save(path)
+    other.fit(X, Y)
+    ask, calls = container._ask_package, []
+
+    def replaced_first(name):
+        calls.append(name)
+        if len(calls) == 1:
+            other.save(path)
+        return ask(name)
+
+    monkeypatch.setattr(container, "_ask_package", replaced_first)
+    assert same(fastbp.load(path), other) and len(calls) == 2
+
+
+def test_a_save_that_a_fit_overtakes_is_of_the_later_moment(monkeypatch):
+    model = MLPClassifier(**SMALL).partial_fit(X, Y, classes=[0, 1, 2])
+    take, calls = model_file.of_one_moment, []
+
+    def overtaken_first(estimator):
+        draft = take(estimator)
+        calls.append(draft)
+        if len(calls) == 1:
+            estimator.partial_fit(X, Y)
+        return draft
+
+    monkeypatch.setattr(model_file, "of_one_moment", overtaken_first)
+    file = io.BytesIO()
+    model.save(file)
+    file.seek(0)
+    loaded = fastbp.load(file)
+    assert same(loaded, model) and loaded._optimizer.t == model._optimizer.t == 2
+    assert loaded.loss_curve_ == model.loss_curve_
 
 
 def test_a_save_beside_training_is_of_one_moment():
