@@ -48,6 +48,8 @@ test-torch: .venv-bench/test ## activations, losses and formulas beside PyTorch
 	@$(call pytest,.venv-bench) $(CURDIR)/tests/test_torch.py
 parity: .venv/test ## every configuration against scikit-learn
 	@.venv/bin/python tests/estimators/parity.py
+test-files: .venv/test ## every cut and every flipped bit of model files, which the suite samples
+	@cd tests && FASTBP_ALL_FILES=1 PYTHONSAFEPATH=1 ../.venv/bin/python -P -m pytest -q --timeout 1800 files
 exhaustive: .venv/test ## the elementary functions on every float32, at every level
 	@.venv/bin/python tests/kernels/exhaustive.py
 
@@ -74,6 +76,8 @@ bench-expressions: .venv-bench/installed ## time traced expressions beside NumPy
 	@.venv-bench/bin/python benchmarks/expressions.py $(ARGS)
 bench-ensemble: .venv-bench/installed ## time an ensemble in one and in two threads, beside bare fits
 	@.venv-bench/bin/python benchmarks/ensemble.py $(ARGS)
+bench-files: .venv-bench/installed ## time and size of model files, beside pickles
+	@.venv-bench/bin/python benchmarks/model_files.py $(ARGS)
 bench-zeros: .venv-bench/installed ## time products with the zeros of X left out, beside full loops
 	@.venv-bench/bin/python benchmarks/zeros.py $(ARGS)
 # FASTBP_DATA names the folder with the data. ARGS="--table" prints what is stored, and runs nothing.
@@ -109,9 +113,9 @@ annotate: .venv/made ## Cython's page of the core: a yellow line in a kernel is 
 clean: ## remove everything that make has made
 	rm -rf build dist $(PAGES) $(ENVIRONMENTS) .venv-wheel *.egg-info .*_cache
 
-.PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch parity \
+.PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch test-files parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
-  bench-ensemble bench-zeros bench-tabular wheel test-wheel docs lint annotate clean
+  bench-ensemble bench-files bench-zeros bench-tabular wheel test-wheel docs lint annotate clean
 
 # ---- environments
 # .venv/made: has the requirements of the build; .venv/built: there is a wheel of the checkout in

@@ -10,12 +10,22 @@ from fastbp import kernels as _kernels  # noqa: F401  chooses the core, or raise
 
 if TYPE_CHECKING:
     from fastbp.estimators import MLPClassifier, MLPRegressor
+    from fastbp.files import ModelFileError
     from fastbp.gradient_check import GradientCheck, check_gradient
+    from fastbp.model_files import load, read_metadata
 
 __version__ = "0.1.0"
 # Imported when they are first used.
 ROOMS = ("callbacks", "ensemble", "graph", "inspection", "schedules", "tabular")
-__all__ = ["GradientCheck", "MLPClassifier", "MLPRegressor", "check_gradient"]
+__all__ = [
+    "GradientCheck",
+    "MLPClassifier",
+    "MLPRegressor",
+    "ModelFileError",
+    "check_gradient",
+    "load",
+    "read_metadata",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -28,6 +38,12 @@ def __getattr__(name: str) -> Any:
         from fastbp import gradient_check
 
         value = getattr(gradient_check, name)
+    elif name in ("load", "read_metadata"):
+        from fastbp import model_files
+
+        value = getattr(model_files, name)
+    elif name == "ModelFileError":
+        from fastbp.files import ModelFileError as value
     elif name in ROOMS:
         value = importlib.import_module(f"fastbp.{name}")
     else:

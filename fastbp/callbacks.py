@@ -7,8 +7,6 @@ rate, a limit of time.
 """
 
 import os
-import pickle
-import threading
 from collections.abc import Callable
 from numbers import Integral
 from pathlib import Path
@@ -49,49 +47,68 @@ class _AfterEpoch:
 class Checkpoint(_AfterEpoch):
     """Saves the estimator after each epoch, as it would be if the fit ended there.
 
-    `resume` of the loaded estimator goes on with the fit, with the same bits. A file is whole at
-    any time: it is written beside its place, and then takes the place of the last one.
+    `fastbp.load` loads the file, and `resume` of the loaded estimator goes on with the fit, with
+    the same bits. A file is whole at any time: it is written beside its place, and then takes the
+    place of the last one.
 
     Parameters
     ----------
     path : str or Path
-        The file, a pickle. ``{epoch}`` in it stands for the number of the epoch.
+        The file, as the method `save` of the estimator writes it. ``{epoch}`` in it stands for the
+        number of the epoch.
     every : int, default=1
         Number of epochs from one file to the next.
     best_only : bool, default=False
         Whether to write only after an epoch that is the best so far: by its validation score, or
         without validation samples by its loss.
+    training : bool, default=True
+        Whether to keep what `resume` needs, as of the method `save`. Without it `scoring`,
+        `learning_rate` and `init` may be functions, and the file is smaller.
 
     Examples
     --------
-    >>> import pickle, tempfile
+    >>> import tempfile
     >>> from pathlib import Path
+    >>> import fastbp
     >>> from sklearn.datasets import load_iris
     >>> from fastbp import MLPClassifier
     >>> from fastbp.callbacks import Checkpoint
     >>> X, y = load_iris(return_X_y=True)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "model.pickle")
+    ...     path = Path(folder, "model.safetensors")
     ...     model = MLPClassifier(random_state=0, max_iter=2000).set_callbacks(
     ...         Checkpoint(path, every=50)
     ...     ).fit(X, y)
-    ...     saved = pickle.loads(path.read_bytes())
+    ...     saved = fastbp.load(path)
     >>> saved.n_iter_ % 50
     0
     >>> bool((saved.resume(X, y).coefs_[0] == model.coefs_[0]).all())
     True
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, every: int = 1, best_only: bool = False):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        every: int = 1,
+        best_only: bool = False,
+        training: bool = True,
+    ):
         if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
             raise ValueError(f"every must be an integer of at least 1, got {every!r}")
         self.path, self.every, self.best_only = path, every, best_only
+        self.training = training
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Raise TypeError before the fit if its file could not hold a parameter."""
+        if hasattr(estimator, "_check_savable"):
+            estimator._check_savable(self.training)
 
     def _after_epoch(self, estimator: Any) -> None:
         epoch = estimator.n_iter_
         if epoch % self.every == 0 and (not self.best_only or _is_best(estimator)):
             path = Path(str(self.path).replace("{epoch}", str(epoch)))
-            _replace_file(path, pickle.dumps(estimator._live.as_if_ended(), protocol=5))
+            estimator._live.as_if_ended().save(path, training=self.training)
 
 
 def _is_best(estimator: Any) -> bool:
@@ -100,26 +117,6 @@ def _is_best(estimator: Any) -> bool:
     values = [-loss for loss in estimator.loss_curve_] if scores is None else scores
     before = [value for value in values[:-1] if value == value]  # NaN is never the best
     return not before or bool(values[-1] > max(before))
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that at any time, even of a crash, the old or the new one is there whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # or the new name may be lost
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 class StopWhen(_AfterEpoch):

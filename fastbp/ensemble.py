@@ -28,9 +28,20 @@ from fastbp.estimators.adopt import at_once
 from fastbp.estimators.held_out import Data
 from fastbp.estimators.inputs import CheckedMatrix, Matrix
 from fastbp.estimators.messages import warn
+from fastbp.estimators.model_file import new_unfitted, node_of_unfitted
+from fastbp.estimators.savable import (
+    Savable,
+    check_class_of,
+    members_node,
+    names_node,
+    read_members,
+    read_names,
+    read_parameters,
+)
 from fastbp.estimators.scikit_learn import Interval, meta_fit_context
 from fastbp.estimators.side_by_side import side_by_side
 from fastbp.estimators.targets import join_columns
+from fastbp.files import Reader, Writer
 
 __all__ = ["MLPEnsembleClassifier", "MLPEnsembleRegressor"]
 
@@ -64,7 +75,7 @@ class _Fit:
         estimator.n_threads = n_threads
 
 
-class _MLPEnsemble(MetaEstimatorMixin, BaseEstimator):
+class _MLPEnsemble(Savable, MetaEstimatorMixin, BaseEstimator):
     """The base class of both ensembles: the fits of the members."""
 
     _kind: ClassVar[Any]  # the class of the members
@@ -127,6 +138,45 @@ class _MLPEnsemble(MetaEstimatorMixin, BaseEstimator):
         draft = inputs.draft_of(self)
         check_is_fitted(draft)
         return draft.estimators_, inputs.check_prediction_data(draft, X)
+
+    # ---- model files
+
+    def _to_node(self, writer: Writer, training: bool) -> dict[str, Any]:
+        draft = inputs.draft_of(self)
+        check_is_fitted(draft)
+        params = {
+            name: writer.value(getattr(draft, name), name)
+            for name in self._get_param_names()
+            if name != "estimator"
+        }
+        own = writer.within("estimator")
+        template = draft.estimator
+        params["estimator"] = template and node_of_unfitted(template, own, training)
+        return {
+            "params": params,
+            "fitted": names_node(draft, writer),
+            "members": members_node(draft.estimators_, writer, training),
+        }
+
+    @classmethod
+    def _from_node(cls, node: dict[str, Any], reader: Reader) -> Self:
+        reader.fields(node, "the ensemble", {"params", "fitted", "members"})
+        params = reader.fields(node["params"], "params", {"estimator"}, set(cls._get_param_names()))
+        template, params = params["estimator"], {**params, "estimator": None}
+        ensemble = cls(**read_parameters(cls, params, reader))
+        if template is not None:
+            reader.fields(template, "estimator", {"class", "params"})
+            check_class_of(cls._kind, template)
+            ensemble.estimator = new_unfitted(cls._kind, template["params"], reader)
+        ensemble._validate_params()
+        members = read_members(cls._kind, node["members"], reader)
+        n_features = members[0].n_features_in_
+        learned = {"estimators_": members, "n_features_in_": n_features}
+        learned.update(read_names(node["fitted"], n_features, reader))
+        if hasattr(members[0], "classes_"):
+            learned["classes_"] = members[0].classes_
+        ensemble.__dict__.update(learned)
+        return ensemble
 
     def __sklearn_tags__(self):
         tags, theirs = super().__sklearn_tags__(), get_tags(self._kind())
@@ -222,6 +272,7 @@ class MLPEnsembleClassifier(ClassifierMixin, _MLPEnsemble):
     """
 
     _kind = MLPClassifier
+    _saved_as = "MLPEnsembleClassifier"
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [MLPClassifier, None],
         **_MLPEnsemble._parameter_constraints,
@@ -431,6 +482,7 @@ class MLPEnsembleRegressor(RegressorMixin, _MLPEnsemble):
     """
 
     _kind = MLPRegressor
+    _saved_as = "MLPEnsembleRegressor"
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [MLPRegressor, None],
         **_MLPEnsemble._parameter_constraints,

@@ -30,16 +30,24 @@ MAY_IMPORT = {
     "graph": set(),
     "network": {"kernels", "graph"},
     "threads": {"kernels"},
+    "files": {"kernels", "graph", "network"},
     "training": {"kernels", "graph", "network", "threads"},
-    "estimators": {"kernels", "graph", "network", "threads", "training"},
+    "estimators": {"kernels", "graph", "network", "threads", "files", "training"},
     "inspection": {"kernels", "graph", "network", "training", "estimators"},
     "gradient_check": {"threads", "training", "estimators", "inspection"},
     "callbacks": set(),
     "schedules": {"training"},
     "expression": {"graph"},
-    "ensemble": {"estimators"},
-    "tabular": {"kernels", "threads", "training", "estimators", "schedules"},
-    "__init__": {"kernels", "estimators", "gradient_check"},  # other rooms by their names
+    "ensemble": {"estimators", "files"},
+    "tabular": {"kernels", "threads", "files", "training", "estimators", "schedules"},
+    "model_files": {"files", "estimators", "ensemble", "tabular"},
+    "__init__": {
+        "kernels",
+        "files",
+        "estimators",
+        "gradient_check",
+        "model_files",
+    },  # others by name
 }  # end of the import table
 
 MOST_LINES = 450  # of code

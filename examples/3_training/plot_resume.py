@@ -11,7 +11,6 @@ is that of a fit that was never stopped, to the last bit.
 # A fit that is stopped
 # ---------------------
 
-import pickle
 import tempfile
 import warnings
 from pathlib import Path
@@ -22,6 +21,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
+import fastbp
 from fastbp import MLPClassifier
 from fastbp.callbacks import Checkpoint, StopWhen
 
@@ -41,12 +41,12 @@ settings = dict(
 whole = MLPClassifier(**settings).fit(X_train, y_train, X_val=X_test, y_val=y_test)
 
 with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder, "digits.pickle")
+    path = Path(folder, "digits.safetensors")
     stopped = MLPClassifier(**settings).set_callbacks(
         Checkpoint(path), StopWhen(lambda estimator: estimator.n_iter_ == 12)
     )
     stopped.fit(X_train, y_train, X_val=X_test, y_val=y_test)
-    saved = pickle.loads(path.read_bytes())
+    saved = fastbp.load(path)
     print(f"the file has {path.stat().st_size / 1000:.0f} kB")
 print(f"stopped after epoch {saved.n_iter_}: {stopped.stop_reason_}")
 assert saved.n_iter_ == 12

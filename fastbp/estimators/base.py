@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -41,8 +41,16 @@ from fastbp.estimators.model import (
     make_model,
     of_one_moment,
 )
+from fastbp.estimators.model_file import (
+    TRACED,
+    as_formula,
+    check_savable,
+    new_estimator,
+    node_of_estimator,
+)
 from fastbp.estimators.predict import checked_rows, plain_prediction, predict_rows
 from fastbp.estimators.request import FIT, PARTIAL_FIT, RESUME, EstimatorJob, Request
+from fastbp.estimators.savable import Savable
 from fastbp.estimators.scikit_learn import (
     CheckedEstimator,
     Interval,
@@ -50,12 +58,13 @@ from fastbp.estimators.scikit_learn import (
     StrOptions,
     fit_context,
 )
+from fastbp.files import Reader, Writer
 from fastbp.kernels import core
-from fastbp.network import INITIALIZERS, Network, trace_activation, trace_loss
+from fastbp.network import INITIALIZERS, Network
 from fastbp.training import FACTORS, SCHEDULES, Course, Optimizer, Samples
 
 if TYPE_CHECKING:
-    from fastbp.graph.expression import Expression
+    pass
 
 LEARNED = (  # fitted attributes that scikit-learn's estimators have too
     "classes_",
@@ -74,21 +83,13 @@ LEARNED = (  # fitted attributes that scikit-learn's estimators have too
     "n_outputs_",
     "out_activation_",
 )
-TRACED = {"activation": trace_activation, "loss": trace_loss}
-
-
-def _as_formula(value: Any, trace: Callable[[Any], Expression]) -> Any:
-    """The value of a parameter, with an Expression in place of each function."""
-    if isinstance(value, list | tuple):
-        return type(value)(_as_formula(one, trace) for one in value)
-    return trace(value) if callable(value) else value
 
 
 def _has_steps(estimator: BaseMLP) -> bool:
     return estimator._check_solver("resume")
 
 
-class BaseMLP(Guarded, CheckedEstimator):
+class BaseMLP(Savable, Guarded, CheckedEstimator):
     """The base class of MLPClassifier and MLPRegressor.
 
     A subclass has the following hooks. `y` has passed scikit-learn's checks, and `labels` are None
@@ -480,7 +481,7 @@ class BaseMLP(Guarded, CheckedEstimator):
                 )
         for name, trace in TRACED.items():
             if name in state:  # it may have been deleted
-                state[name] = _as_formula(state[name], trace)
+                state[name] = as_formula(state[name], trace)
         return state
 
     def _plain_attributes(self) -> dict[str, Any]:
@@ -501,6 +502,21 @@ class BaseMLP(Guarded, CheckedEstimator):
             state = {**state, "_optimizer": Optimizer.from_plain(state["_optimizer"])}
         super().__setstate__(state)
         join_arrays(self)
+
+    # ---- model files
+
+    def _check_savable(self, training: bool) -> None:
+        """Raise TypeError if no file can hold the parameters; the estimator need not be fitted."""
+        check_savable(self, training)
+
+    def _to_node(self, writer: Writer, training: bool) -> dict[str, Any]:
+        check_is_fitted(self)
+        return node_of_estimator(self, writer, training)
+
+    @classmethod
+    def _from_node(cls, node: dict[str, Any], reader: Reader) -> Self:
+        estimator: Self = new_estimator(cls, node, reader)
+        return estimator
 
     # ---- predict
 

@@ -363,6 +363,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     True
     """
 
+    _saved_as = "MLPClassifier"
     _y_is_numeric = False
     _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,

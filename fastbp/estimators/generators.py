@@ -12,6 +12,8 @@ from sklearn.utils import check_random_state
 from fastbp.network import Network
 
 MOST_SEED = 2**32 - 1
+BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+DAMAGED = "'random_state' of the fit (_resume) is damaged: {0!r}"
 
 
 class _NoEntropy(ISeedSequence):
@@ -62,22 +64,41 @@ def restarted(start: Mapping[str, Any], network: Network, init: Any) -> np.rando
 
     `network` has the widths and activations of the fitted one, `init` its initial weights.
     """
+    if "seed" not in start:
+        return _of_state(start)
+    _check_seed(start)
+    random_state = seeded(start["seed"])
+    if start["initializes"]:
+        drawn = Network(network.units, network.activation, np.float32, network.activations)
+        drawn.initialize(random_state, init)
+    return random_state
+
+
+def check_start(start: Mapping[str, Any]) -> None:
+    """Raise ValueError if the start of a fit is damaged."""
+    if "seed" in start:
+        _check_seed(start)
+    else:
+        _of_state(start)
+
+
+def _check_seed(start: Mapping[str, Any]) -> None:
+    seed, initializes = start["seed"], start.get("initializes")
+    if type(seed) is not int or not 0 <= seed <= MOST_SEED or type(initializes) is not bool:
+        raise ValueError(DAMAGED.format(start))
+
+
+def _of_state(start: Mapping[str, Any]) -> np.random.RandomState:
+    """The generator that had this state."""
     try:
-        if "seed" in start:
-            seed, initializes = start["seed"], start["initializes"]
-            if type(seed) is not int or not 0 <= seed <= MOST_SEED or type(initializes) is not bool:
-                raise ValueError(f"{start!r}")
-            random_state = seeded(seed)
-            if initializes:
-                drawn = Network(network.units, network.activation, np.float32, network.activations)
-                drawn.initialize(random_state, init)
-            return random_state
+        if start["bit_generator"] not in BIT_GENERATORS:  # the state may come from a file
+            raise ValueError(f"there is no generator {start['bit_generator']!r}")
         inner = start["state"]
         # NumPy does not check where in its key the generator stands.
         if "key" in inner and not (type(inner["pos"]) is int and 0 <= inner["pos"] <= 624):
             raise ValueError(f"pos is {inner['pos']!r}")
         random_state = np.random.RandomState(getattr(np.random, start["bit_generator"])())
         random_state.set_state(dict(start))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"'random_state' of the fit (_resume) is damaged: {error!r}") from None
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(DAMAGED.format(error)) from None
     return random_state

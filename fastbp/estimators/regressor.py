@@ -354,6 +354,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     True
     """
 
+    _saved_as = "MLPRegressor"
     _y_is_numeric = True
     _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,

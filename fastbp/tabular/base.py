@@ -19,11 +19,15 @@ from fastbp.estimators.callbacks import check_callbacks
 from fastbp.estimators.held_out import Data
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.messages import warn
+from fastbp.estimators.model_file import new_unfitted, parameters_node
+from fastbp.estimators.savable import Savable, members_node, read_members, save_model
 from fastbp.estimators.scikit_learn import Interval, StrOptions, rows_of
+from fastbp.files import Reader, Source, Writer
 from fastbp.kernels import core
 from fastbp.tabular import recipe, table
 from fastbp.tabular.folds import Fold, Rows, folds_of_members, numbers_of_groups
 from fastbp.tabular.members import CheckedData, MemberFit, Shared, fit_members
+from fastbp.tabular.model_file import oof_node, read_transformer, transformer_node
 from fastbp.tabular.preprocessor import TabularPreprocessor
 from fastbp.tabular.progress import Progress
 from fastbp.threads import available_cores
@@ -82,7 +86,7 @@ class Problem(NamedTuple):
         return found
 
 
-class BaseTabularMLP(BaseEstimator):
+class BaseTabularMLP(Savable, BaseEstimator):
     """The base class of TabularMLPClassifier and TabularMLPRegressor.
 
     A subclass has the following hooks.
@@ -93,10 +97,14 @@ class BaseTabularMLP(BaseEstimator):
     - ``_chosen_by()``: what members get as `scoring`, and what makes it anew for each of them.
     - ``_of_member()``: the parameters of a member that are not the recipe's.
     - ``_learned(problem, fits)``: attributes from the members' predictions.
+    - ``_fitted_node(writer, out_of_fold)``: these attributes in a model file, besides those of all
+      tabular models; ``_fitted_names`` are their names there.
+    - ``_read_fitted(node, members, reader)``: a class method that makes the attributes of them.
     """
 
     _kind: ClassVar[Any]  # the class of the members
     _rate: ClassVar[float]
+    _fitted_names: ClassVar[frozenset[str]]
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"auto", *core.ACTIVATIONS}), callable, list, tuple],
@@ -281,6 +289,85 @@ class BaseTabularMLP(BaseEstimator):
         if "members_" in state:
             state.pop(CALLBACKS, None)
         return state
+
+    # ---- model files
+
+    def save(self, path: Source, *, training: bool = True, out_of_fold: bool = True) -> None:
+        """Save the fitted model to a file, from which `fastbp.load` makes it again, bit for bit.
+
+        The file is in the format safetensors and has the preprocessing too. Nothing in it is run
+        when it is loaded. A file that was there is replaced in one step. It stays as it was if
+        anything fails.
+
+        Parameters
+        ----------
+        path : str, PathLike or binary file object
+            Where to write. By convention a name ends with ``.safetensors``.
+        training : bool, default=True
+            Whether to keep what only training needs: without it, `scoring` may be a function.
+        out_of_fold : bool, default=True
+            Whether to keep `oof_prediction_` and the errors that `predict_interval` needs. They
+            have numbers for each row of the training data.
+
+        Raises
+        ------
+        TypeError
+            If the file cannot hold the value of a parameter or a level of a categorical column,
+            which the message names. Own activations are kept as formulas, other functions are not.
+            Or if the model is of a subclass.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        fastbp.load : Make the model of a file.
+        """
+        save_model(self, path, training=training, out_of_fold=out_of_fold)
+
+    def _to_node(self, writer: Writer, training: bool, out_of_fold: bool = True) -> dict[str, Any]:
+        draft = inputs.draft_of(self)
+        check_is_fitted(draft)
+        draft._validate_params()
+        transformer = transformer_node(draft.transformer_, writer.within("transformer_"))
+        return {
+            "params": parameters_node(draft, writer, training),
+            "fitted": {
+                "best_epochs_": writer.value(draft.best_epochs_, "best_epochs_"),
+                "n_iter_": writer.value(draft.n_iter_, "n_iter_"),
+                **oof_node(draft, writer, out_of_fold),
+                **draft._fitted_node(writer, out_of_fold),
+            },
+            "transformer": transformer,
+            "members": members_node(draft.members_, writer, training=False),
+        }
+
+    @classmethod
+    def _from_node(cls, node: dict[str, Any], reader: Reader) -> Self:
+        reader.fields(node, "the model", {"params", "fitted", "transformer", "members"})
+        model: Self = new_unfitted(cls, node["params"], reader)
+        transformer = read_transformer(node["transformer"], reader)
+        members = read_members(cls._kind, node["members"], reader)
+        if members[0].n_features_in_ != len(transformer.feature_index_):
+            raise ValueError("the members do not have the features that the transformer makes")
+        of_all = {"best_epochs_", "n_iter_", "oof_prediction_", "oof_score_"}
+        fitted = reader.fields(node["fitted"], "fitted", of_all | cls._fitted_names)
+        epochs = reader.value(fitted["best_epochs_"], "best_epochs_")
+        is_right = isinstance(epochs, np.ndarray) and epochs.shape == (len(members),)
+        if not is_right or epochs.dtype.kind != "i" or epochs.min() < 0:
+            raise ValueError("best_epochs_ must be a number of epochs for each member")
+        if type(fitted["n_iter_"]) is not int or fitted["n_iter_"] < 0:
+            raise ValueError("n_iter_ must be a number of epochs")
+        names = getattr(transformer, "feature_names_in_", None)
+        model.__dict__.update(
+            transformer_=transformer,
+            members_=members,
+            n_features_in_=transformer.n_features_in_,
+            n_iter_=fitted["n_iter_"],
+            best_epochs_=epochs,
+            **({} if names is None else {"feature_names_in_": names}),
+            **cls._read_fitted(fitted, members, reader),
+        )
+        return model
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

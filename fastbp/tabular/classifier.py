@@ -17,10 +17,12 @@ from fastbp.estimators.class_weight import class_weights_of
 from fastbp.estimators.held_out import Data
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import Interval, StrOptions, meta_fit_context
+from fastbp.files import Reader, Writer
 from fastbp.tabular import scoring
 from fastbp.tabular.base import BaseTabularMLP, Problem, Weigher
 from fastbp.tabular.levels import is_missing
 from fastbp.tabular.members import CheckedData, MemberFit
+from fastbp.tabular.model_file import read_oof
 from fastbp.tabular.recipe import LABEL_SMOOTHING, RATE_OF_CLASSES
 
 MOST_TEMPERATURE = 4.0  # and 1 / 4 at least
@@ -173,6 +175,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     _kind = MLPClassifier
     _rate = RATE_OF_CLASSES
+    _saved_as = "TabularMLPClassifier"
+    _fitted_names = frozenset({"temperature_"})
     _parameter_constraints: ClassVar[dict] = {
         **BaseTabularMLP._parameter_constraints,
         "label_smoothing": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
@@ -437,6 +441,20 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
             "oof_score_": score,
             "temperature_": temperature,
         }
+
+    def _fitted_node(self, writer: Writer, out_of_fold: bool) -> dict[str, Any]:
+        if not np.array_equal(self.classes_, self.members_[0].classes_):
+            raise ValueError("classes_ must be those of the fit, or the model cannot be saved.")
+        return {"temperature_": writer.value(self.temperature_, "temperature_")}
+
+    @classmethod
+    def _read_fitted(cls, node: Any, members: list[Any], reader: Reader) -> dict[str, Any]:
+        temperature, classes = node["temperature_"], members[0].classes_
+        if type(temperature) is not float or not 0 < temperature <= MOST_TEMPERATURE * (1 + 1e-9):
+            raise ValueError(f"temperature_ must be a positive number, got {temperature!r}")
+        shape = None, len(classes)
+        oof = read_oof(node, np.float32, shape, reader)
+        return {"classes_": classes, "temperature_": temperature, **oof}
 
 
 def _one_column(y: Any, name: str) -> NDArray[Any]:

@@ -26,7 +26,7 @@ CHUNK = 65536
 
 
 @dataclass(frozen=True)
-class _Tables:
+class Tables:
     """What a fit learns.
 
     Parameters
@@ -225,21 +225,12 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         names = getattr(draft, "feature_names_in_", None)
         is_categorical = table.categorical_mask(columns, self.categorical_features, names)
         found = table.read(columns, is_categorical)
-        tables = _Tables(
+        tables = Tables(
             is_categorical,
             learn_numbers(found.numbers, draft.n_bins or 0),
             tuple(learn_categories(column, draft.max_categories) for column in found.categories),
         )
-        layout = tables.layout()
-        learned = {
-            "n_features_in_": draft.n_features_in_,
-            "is_categorical_": is_categorical,
-            "categories_": tables.by_feature([its.levels for its in tables.categories], True),
-            "bin_edges_": tables.by_feature([*map(_or_none, tables.numbers.edges)], False),
-            "feature_index_": np.array([feature for feature, _ in layout], np.intp),
-            "_tables": tables,
-            "_dtype": dtype,
-        }
+        learned = learned_of(tables, dtype)
         if names is None:
             self.__dict__.pop("feature_names_in_", None)
         else:
@@ -330,6 +321,19 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def learned_of(tables: Tables, dtype: np.dtype) -> dict[str, Any]:
+    """The fitted attributes of a transformer, but for the names of features."""
+    return {
+        "n_features_in_": len(tables.is_categorical),
+        "is_categorical_": tables.is_categorical,
+        "categories_": tables.by_feature([its.levels for its in tables.categories], True),
+        "bin_edges_": tables.by_feature([*map(_or_none, tables.numbers.edges)], False),
+        "feature_index_": np.array([feature for feature, _ in tables.layout()], np.intp),
+        "_tables": tables,
+        "_dtype": dtype,
+    }
 
 
 def _or_none(edges: NDArray[Any]) -> NDArray[Any] | None:

@@ -14,10 +14,12 @@ from fastbp.estimators import MLPRegressor, inputs
 from fastbp.estimators.held_out import Data
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import Interval, StrOptions, meta_fit_context
+from fastbp.files import Reader, Writer
 from fastbp.tabular import scoring
 from fastbp.tabular.base import BaseTabularMLP, Problem, Weigher
 from fastbp.tabular.intervals import Errors, cross_conformal
 from fastbp.tabular.members import CheckedData, MemberFit
+from fastbp.tabular.model_file import array_of, errors_node, read_errors, read_oof
 from fastbp.tabular.recipe import RATE_OF_NUMBERS
 
 LOSSES = (
@@ -181,6 +183,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
 
     _kind = MLPRegressor
     _rate = RATE_OF_NUMBERS
+    _saved_as = "TabularMLPRegressor"
+    _fitted_names = frozenset({"limits", "errors"})
     _parameter_constraints: ClassVar[dict] = {
         **BaseTabularMLP._parameter_constraints,
         "loss": [StrOptions({"auto", *LOSSES})],
@@ -388,6 +392,11 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
                 "predict_interval needs a loss of means, but loss='quantile' predicts ends of "
                 "intervals itself: fit the levels that you need."
             )
+        if not draft._errors:
+            raise ValueError(
+                "predict_interval needs the errors of out-of-fold predictions, but the model comes "
+                "from a file that was saved with out_of_fold=False."
+            )
         lower, upper = cross_conformal(draft._of_members(x), draft._errors, coverage)
         return draft._shaped(lower), draft._shaped(upper)
 
@@ -520,6 +529,30 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         y = data.y.ravel() if data.y.shape[1] == 1 else data.y
         with np.errstate(over="ignore", invalid="ignore"):  # targets may be huge
             return float(self.members_[0]._score_of(y, data.sample_weight, lambda: prediction))
+
+    def _fitted_node(self, writer: Writer, out_of_fold: bool) -> dict[str, Any]:
+        return {
+            "limits": writer.tensor(self._limits, "limits"),
+            "errors": errors_node(self._errors if out_of_fold else [], writer),
+        }
+
+    @classmethod
+    def _read_fitted(cls, node: Any, members: list[Any], reader: Reader) -> dict[str, Any]:
+        n_outputs, n_members = members[0].n_outputs_, len(members)
+        if {member.loss for member in members} != {members[0].loss}:
+            raise ValueError("the members have different losses")
+        if members[0].loss == "gaussian":
+            n_outputs //= 2
+        limits = array_of(node["limits"], "limits", reader, np.float64, 2, n_members, 1, n_outputs)
+        if not (limits[0] <= limits[1]).all():
+            raise ValueError("limits must be the least and the largest target of each member")
+        shape = (None,) if n_outputs == 1 else (None, n_outputs)
+        return {
+            "_limits": limits,
+            "n_outputs_": n_outputs,
+            "_errors": read_errors(node["errors"], n_members, n_outputs, reader),
+            **read_oof(node, np.float64, shape, reader),
+        }
 
 
 def _spread(

@@ -22,6 +22,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import fastbp
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.callbacks import Checkpoint, LogTo, StopWhen
 from fastbp.estimators import callbacks as own
@@ -423,12 +424,12 @@ def test_a_checkpoint_is_the_fit_that_ended_there(cls, dtype, early_stopping, tm
     options = dict(SMALL, max_iter=8, early_stopping=early_stopping, learning_rate_init=0.05)
     options |= dict(ema_decay=0.7) if dtype == np.float64 else {}
     model = cls(**options)
-    model.set_callbacks(Checkpoint(tmp_path / "at-{epoch}.pickle")).fit(x, y)
+    model.set_callbacks(Checkpoint(tmp_path / "at-{epoch}.safetensors")).fit(x, y)
     whole = cls(**options).fit(x, y)
     assert all_of(model) == all_of(whole)
     assert len(list(tmp_path.iterdir())) == 8
     for k in range(1, 9):
-        saved = pickle.loads((tmp_path / f"at-{k}.pickle").read_bytes())
+        saved = fastbp.load(tmp_path / f"at-{k}.safetensors")
         twin = clone(whole).set_params(max_iter=k).fit(x, y)
         assert all_of(saved) == all_of(twin)
         assert saved.stop_reason_ == "callback"
@@ -443,10 +444,10 @@ def next_score(estimator, X, y):
 
 
 def test_a_checkpoint_of_lbfgs(tmp_path):
-    path = tmp_path / "at-{epoch}.pickle"
+    path = tmp_path / "at-{epoch}.safetensors"
     model = MLPClassifier(**SMALL, solver="lbfgs").set_callbacks(Checkpoint(path)).fit(X, Y)
     for k in range(1, 5):
-        saved = pickle.loads((tmp_path / f"at-{k}.pickle").read_bytes())
+        saved = fastbp.load(tmp_path / f"at-{k}.safetensors")
         twin = clone(model).set_callbacks().set_params(max_iter=k).fit(X, Y)
         np.testing.assert_array_equal(saved.predict_proba(X), twin.predict_proba(X))
         assert saved.n_iter_ == k
@@ -454,15 +455,22 @@ def test_a_checkpoint_of_lbfgs(tmp_path):
 
 
 def test_every_and_best_only(tmp_path):
-    path = tmp_path / "at-{epoch}.pickle"
+    path = tmp_path / "at-{epoch}.safetensors"
     MLPClassifier(**{**SMALL, "max_iter": 7}).set_callbacks(Checkpoint(path, every=3)).fit(X, Y)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["at-3.pickle", "at-6.pickle"]
-    path = tmp_path / "best.pickle"
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        "at-3.safetensors",
+        "at-6.safetensors",
+    ]
+    path = tmp_path / "best.safetensors"
     SCORES[:] = [0.1, 0.5, 0.3, 0.5, 0.2]
     model = MLPClassifier(**{**SMALL, "max_iter": 5}, scoring=next_score)
     model.set_callbacks(Checkpoint(path, best_only=True))
+    with pytest.raises(TypeError, match=r"scoring is .*training=False"):
+        model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+    assert len(SCORES) == 5  # it was said before the first epoch
+    model.set_callbacks(Checkpoint(path, best_only=True, training=False))
     model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
-    assert pickle.loads(path.read_bytes()).n_iter_ == 2
+    assert fastbp.load(path).n_iter_ == 2
 
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, None])
@@ -510,7 +518,7 @@ model.set_callbacks(Checkpoint(sys.argv[1])).fit(X, X[:, :3].argmax(axis=1))
 def test_kill_9_leaves_a_whole_file_that_can_be_resumed(tmp_path, support):
     if support == "older":
         pytest.skip("once is enough")
-    path = tmp_path / "model.pickle"
+    path = tmp_path / "model.safetensors"
     x = np.random.RandomState(0).randn(100, 4)
     y = x[:, :3].argmax(axis=1)
     for delay in (0.01, 0.06):
@@ -521,7 +529,7 @@ def test_kill_9_leaves_a_whole_file_that_can_be_resumed(tmp_path, support):
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        saved = pickle.loads(path.read_bytes())
+        saved = fastbp.load(path)
         n = saved.n_iter_ + 3
         whole = clone(saved).set_params(max_iter=n).fit(x, y)
         assert bits(saved.set_params(max_iter=n).resume(x, y)) == bits(whole)

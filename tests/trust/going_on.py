@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+import fastbp
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.callbacks import Checkpoint, StopWhen
 from fits import bits
@@ -126,7 +127,7 @@ def kills(number, rng):
     model, x, y = drawn(rng)
     model.set_params(max_iter=10**6, tol=0.0, n_iter_no_change=10**6, learning_rate="constant")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.pickle")
+        path = Path(folder, "model.safetensors")
         child = os.fork()
         if child == 0:
             try:
@@ -139,7 +140,7 @@ def kills(number, rng):
         time.sleep(rng.uniform(0, 0.03))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        saved = pickle.loads(path.read_bytes())
+        saved = fastbp.load(path)
     n = saved.n_iter_
     saved.set_params(max_iter=n + 2).resume(x, y)
     whole = model.set_callbacks().set_params(max_iter=n + 2).fit(x, y)

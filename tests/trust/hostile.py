@@ -1,14 +1,18 @@
 """Damaged pickles, states and attributes."""
 
 import copy
+import io
+import json
 import pickle
 import resource
 from functools import cache
 
 import numpy as np
 
+import fastbp
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
+from fastbp.files import container
 from trust.common import data, is_of_the_core
 from trust.harness import Row
 
@@ -102,8 +106,86 @@ def truncated(number, rng):
     assert load(text[: rng.randint(len(text))]) is None, "a part of a pickle was loaded"
 
 
+# ---- model files
+
+
+def described(value, rng):
+    """JSON with a wrong value somewhere, or with an entry less."""
+    places = list(value) if isinstance(value, dict) else list(range(len(value)))
+    place = places[rng.randint(len(places))]
+    inner = value[place]
+    if isinstance(inner, dict | list) and inner and rng.randint(5):
+        described(inner, rng)
+    elif rng.randint(6) == 0:
+        del value[place]
+    else:
+        value[place] = copy.deepcopy(OF_JSON[rng.randint(len(OF_JSON))])
+
+
+def model_files(number, rng):
+    """A model file that is damaged, or forged with a right checksum."""
+    limit_room()
+    file = io.BytesIO()
+    models()[number % 5].save(file)
+    data = bytearray(file.getvalue())
+    kind = rng.randint(3)
+    if kind == 0:
+        data[rng.randint(len(data))] ^= 1 << rng.randint(8)
+    elif kind == 1:
+        del data[rng.randint(len(data)) :]
+    else:
+        data = forged(data, rng)
+    try:
+        model = fastbp.load(io.BytesIO(bytes(data)))
+    except fastbp.ModelFileError:
+        return {"refused files": 1}
+    assert kind == 2, "a damaged file was loaded"
+    return {"refused calls": use(model)}
+
+
+def forged(data, rng):
+    """A file with another value in its description, or another bit in a tensor."""
+    size = int.from_bytes(data[:8], "little")
+    head = json.loads(data[8 : 8 + size])
+    if rng.randint(3):
+        about = json.loads(head["__metadata__"]["fastbp"])
+        described(about, rng)
+        about = {"crc32": "00000000", **{k: v for k, v in about.items() if k != "crc32"}}
+        head["__metadata__"]["fastbp"] = json.dumps(about, separators=(",", ":"))
+        text = json.dumps(head, separators=(",", ":")).encode()
+        data = len(text).to_bytes(8, "little") + text + bytes(data[8 + size :])
+    else:
+        data[8 + size + rng.randint(len(data) - 8 - size)] ^= 1 << rng.randint(8)
+    at = container.DIGITS
+    data = bytearray(data)
+    data[at] = container._checksum(memoryview(data))
+    return data
+
+
 # ---- states
 
+OF_JSON = [
+    None,
+    "x",
+    "params",
+    -1,
+    0,
+    3.0,
+    10**30,
+    True,
+    [],
+    {},
+    [0] * 5,
+    {"float": "nan"},
+    {"tuple": [1]},
+    {"array": "params"},
+    {"array": "optimizer.state"},
+    {"list": "params"},
+    {"dict": []},
+    {"strings": ["a"], "width": 10**9},
+    {"record": "Cosine", "fields": {}},
+    {"formula": [["input", [], 0]], "inputs": ["z"]},
+]
 WRONG = [
     None,
     "x",
@@ -269,6 +351,15 @@ ROWS = [
         truncated,
         full=500,
         short=10,
+        limit=30,
+    ),
+    Row(
+        "hostile",
+        "model files",
+        "A damaged model file is refused by ModelFileError; a forged one too, or its model works.",
+        model_files,
+        full=1_500,
+        short=30,
         limit=30,
     ),
     Row(
