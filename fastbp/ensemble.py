@@ -40,8 +40,9 @@ from fastbp.estimators.savable import (
 )
 from fastbp.estimators.scikit_learn import Interval, meta_fit_context
 from fastbp.estimators.side_by_side import side_by_side
-from fastbp.estimators.targets import join_columns
 from fastbp.files import Reader, Writer
+from fastbp.runtime.averages import mean_and_deviation, mean_of_arrays
+from fastbp.runtime.decoding import join_columns
 
 __all__ = ["MLPEnsembleClassifier", "MLPEnsembleRegressor"]
 
@@ -360,16 +361,8 @@ class MLPEnsembleClassifier(ClassifierMixin, _MLPEnsemble):
             In the order of `classes_`. Multilabel probabilities need not sum to 1. A list with the
             probabilities of each target if there are several.
         """
-        (first, *others), X = self._checked(X)
-        total = first.predict_proba(X)
-        for member in others:
-            probability = member.predict_proba(X)
-            if isinstance(total, list):
-                total = [one + other for one, other in zip(total, probability, strict=True)]
-            else:
-                total += probability
-        n_members = 1 + len(others)
-        return [one / n_members for one in total] if isinstance(total, list) else total / n_members
+        members, X = self._checked(X)
+        return mean_of_arrays(member.predict_proba(X) for member in members)
 
     def predict_log_proba(self, X: Matrix) -> Any:
         """Predict the logarithm of the probability of each class.
@@ -576,15 +569,12 @@ class MLPEnsembleRegressor(RegressorMixin, _MLPEnsemble):
         members, X = self._checked(X)
         if not return_std:
             return np.mean([member.predict(X) for member in members], axis=0)
-        noise: Any = 0.0
         if all(member.loss == "gaussian" for member in members):
-            pairs = [member.predict(X, return_std=True) for member in members]
-            means = np.array([mean for mean, _ in pairs])
-            noise = np.mean([np.square(std, dtype=np.float64) for _, std in pairs], axis=0)
-        else:
-            means = np.array([member.predict(X) for member in members])
-        std = np.sqrt(noise + means.var(axis=0, dtype=np.float64))
-        return means.mean(axis=0), std.astype(means.dtype)
+            means, stds = zip(
+                *(member.predict(X, return_std=True) for member in members), strict=True
+            )
+            return mean_and_deviation(means, stds)
+        return mean_and_deviation([member.predict(X) for member in members], None)
 
     def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R^2 of the predictions; for ``loss='quantile'`` D^2, its analogue with the pinball loss.

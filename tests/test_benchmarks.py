@@ -389,6 +389,14 @@ def test_ensembles_take_turns(benchmarks, monkeypatch):
     assert all(len(times) == 3 and min(min(times)) > 0 for times in found.values())
 
 
+def test_starts_of_processes_are_measured(benchmarks, tmp_path):
+    cold_start = benchmarks("cold_start")
+    cold_start.save_models(tmp_path)
+    found = cold_start.start("fastbp.runtime", tmp_path)
+    assert found.cpu > 0 and 0 < found.modules <= 250
+    assert found.memory < cold_start.start("estimator, pickle", tmp_path).memory
+
+
 # ---- tables of data
 
 

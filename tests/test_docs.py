@@ -44,7 +44,7 @@ class Runner(doctest.DocTestRunner):
 
 def public_modules():
     rooms = [fastbp.callbacks, fastbp.ensemble, fastbp.graph, fastbp.inspection]
-    return [fastbp, *rooms, fastbp.schedules, fastbp.tabular]
+    return [fastbp, *rooms, fastbp.runtime, fastbp.schedules, fastbp.tabular]
 
 
 @needs_docs

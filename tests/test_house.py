@@ -31,23 +31,34 @@ MAY_IMPORT = {
     "network": {"kernels", "graph"},
     "threads": {"kernels"},
     "files": {"kernels", "graph", "network"},
+    "tables": {"kernels", "files"},
+    "runtime": {"kernels", "network", "tables", "threads", "files"},
     "training": {"kernels", "graph", "network", "threads"},
-    "estimators": {"kernels", "graph", "network", "threads", "files", "training"},
+    "estimators": {"kernels", "graph", "network", "threads", "files", "runtime", "training"},
     "inspection": {"kernels", "graph", "network", "training", "estimators"},
     "gradient_check": {"threads", "training", "estimators", "inspection"},
     "callbacks": set(),
     "schedules": {"training"},
     "expression": {"graph"},
-    "ensemble": {"estimators", "files"},
-    "tabular": {"kernels", "threads", "files", "training", "estimators", "schedules"},
+    "ensemble": {"files", "runtime", "estimators"},
+    "tabular": {
+        "kernels",
+        "tables",
+        "threads",
+        "files",
+        "runtime",
+        "training",
+        "estimators",
+        "schedules",
+    },
     "model_files": {"files", "estimators", "ensemble", "tabular"},
-    "__init__": {
+    "__init__": {  # other rooms by their names
         "kernels",
         "files",
         "estimators",
         "gradient_check",
         "model_files",
-    },  # others by name
+    },
 }  # end of the import table
 
 MOST_LINES = 450  # of code
@@ -466,6 +477,34 @@ def test_import_does_not_load_modules_that_few_fits_need():
         assert module not in done.stdout.split()
 
 
+LIGHT_ROOMS = (
+    "kernels",
+    "graph",
+    "network",
+    "tables",
+    "threads",
+    "files",
+    "runtime",
+)  # below training
+
+
+def test_rooms_below_training_import_numpy_alone():
+    """SciPy, joblib and threadpoolctl are imported at their first use: a prediction needs none."""
+    program = (
+        "import sys, numpy; before = set(sys.modules)\n"
+        f"import {', '.join(f'fastbp.{room}' for room in LIGHT_ROOMS)}\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    packages = {name.split(".")[0] for name in loaded} - set(sys.stdlib_module_names)
+    types = {name for name in packages if name.startswith(("_cython_", "cython_"))}
+    assert packages - types == {"fastbp", "numpy"}
+    assert "numpy.random" not in loaded
+    assert all(f"fastbp.{room}" in loaded for room in LIGHT_ROOMS)
+
+
 BARE_IMPORTS = """
 import os, sys, warnings
 import sklearn.base, sklearn.metrics, sklearn.preprocessing  # once for all forks
@@ -488,6 +527,7 @@ def test_rooms_are_there_after_a_bare_import():
         "ensemble.MLPEnsembleRegressor",
         "graph.exp",
         "inspection.activations",
+        "runtime.load",
         "tabular.TabularPreprocessor",
         "MLPRegressor",
         "check_gradient",
@@ -496,7 +536,7 @@ def test_rooms_are_there_after_a_bare_import():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert len(lines) == len(attributes)
-    rooms = {"callbacks", "ensemble", "graph", "inspection", "schedules", "tabular"}
+    rooms = {"callbacks", "ensemble", "graph", "inspection", "runtime", "schedules", "tabular"}
     for line in lines:
         shown = {name for name in line.split() if not name.startswith("__")}
         assert shown == {*importlib.import_module("fastbp").__all__, *rooms}

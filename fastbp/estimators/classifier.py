@@ -42,6 +42,7 @@ from fastbp.estimators.scikit_learn import (
     label_binarizer,
 )
 from fastbp.network import trace_loss
+from fastbp.runtime.decoding import of_each_class
 from fastbp.training import Objective
 
 if TYPE_CHECKING:
@@ -640,9 +641,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         labels = model.labels
         if not labels.targets:
             several = len(labels.classes) > 2  # one output for each
-            return probability if several else _of_each_class(labels, probability)
+            return probability if several else of_each_class(len(labels.classes), probability)
         pairs = zip(labels.targets, targets.blocks_of(labels, probability), strict=True)
-        return [_of_each_class(one, block.copy()) for one, block in pairs]
+        return [of_each_class(len(one.classes), block.copy()) for one, block in pairs]
 
     def predict_log_proba(self, X: Matrix) -> Any:
         """Predict the logarithm of the probability of each class.
@@ -914,15 +915,3 @@ def _names_of_outputs(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]
     if names.shape != (n_classes,) or (names[1:] <= names[:-1]).any():
         raise ValueError(f"classes must be {n_classes} labels in rising order, got {classes!r}")
     return names
-
-
-def _of_each_class(labels: Labels, probability: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The probabilities of all classes of a target, of which two have one output."""
-    if len(labels.classes) == 1:
-        return np.ones_like(probability)
-    if probability.shape[1] == 1:
-        both = np.empty((len(probability), 2), probability.dtype)
-        np.subtract(1, probability, out=both[:, :1])
-        both[:, 1:] = probability
-        return both
-    return probability

@@ -17,12 +17,11 @@ from fastbp.estimators import sparse
 from fastbp.estimators.scikit_learn import CheckedEstimator, check_sample_weight
 from fastbp.estimators.sparse import FLOATS, Sparse
 from fastbp.kernels import CSR, Rows
+from fastbp.runtime.rows import cast
 
 Matrix: TypeAlias = ArrayLike | Sparse  # X as users give it
 CheckedMatrix: TypeAlias = NDArray[np.floating] | Sparse  # X after scikit-learn's checks
 Estimator = TypeVar("Estimator", bound=CheckedEstimator)
-
-TOO_LARGE = "float32, the dtype of X: convert X to float64."
 
 
 class Features(NamedTuple):
@@ -289,7 +288,7 @@ def as_rows(X: CheckedMatrix, dtype: DTypeLike) -> Rows:
     It is copied only if necessary, apart from the row pointers of CSR.
     """
     if isinstance(X, np.ndarray):
-        return _cast(X, dtype, "X")
+        return cast(X, dtype, "X")
     return _cast_csr(sparse.checked_rows(X), dtype)
 
 
@@ -299,7 +298,7 @@ def rows_by_part(X: CheckedMatrix, dtype: DTypeLike) -> Callable[[slice], Rows]:
     CSR is checked once, now. Copies are made slice by slice.
     """
     if isinstance(X, np.ndarray):
-        return lambda part: _cast(X[part], dtype, "X")
+        return lambda part: cast(X[part], dtype, "X")
     checked = sparse.checked_rows(X)
     return lambda part: _cast_csr(checked.slice(part.start, part.stop), dtype)
 
@@ -307,7 +306,7 @@ def rows_by_part(X: CheckedMatrix, dtype: DTypeLike) -> Callable[[slice], Rows]:
 def as_targets(y: ArrayLike, dtype: DTypeLike) -> NDArray[np.floating]:
     """y as aligned C-ordered rows of dtype, shape (n_samples, n_outputs)."""
     y = np.asarray(y)
-    return _cast(y.reshape(len(y), -1), dtype, "y")
+    return cast(y.reshape(len(y), -1), dtype, "y")
 
 
 def check_target_range(
@@ -332,17 +331,6 @@ def check_target_range(
         )
 
 
-def check_levels(quantile: ArrayLike) -> NDArray[np.float64]:
-    """The levels of a quantile loss as float64, shape (n_levels,)."""
-    levels = np.asarray(quantile)
-    if levels.ndim > 1 or levels.size == 0 or levels.dtype.kind not in "fiu":
-        raise ValueError(f"quantile must be a level or a list of levels, got {quantile!r}.")
-    levels = np.atleast_1d(levels).astype(np.float64)
-    if not ((levels > 0) & (levels < 1)).all():
-        raise ValueError(f"quantile must lie between 0 and 1, both excluded, got {quantile!r}.")
-    return levels
-
-
 def check_hidden_layer_sizes(hidden_layer_sizes: int | Iterable[int]) -> list[int]:
     """The sizes as a list of positive Python ints."""
     if isinstance(hidden_layer_sizes, Iterable):
@@ -356,24 +344,11 @@ def check_hidden_layer_sizes(hidden_layer_sizes: int | Iterable[int]) -> list[in
     return [int(size) for size in sizes]
 
 
-def _cast(array: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
-    """The array aligned, in C order and in dtype; ValueError if float32 cannot hold it."""
-    flags = array.flags
-    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
-        return array
-    with np.errstate(over="ignore"):
-        cast = np.require(array, dtype, ("C", "A"))
-    if dtype == np.float32 and array.dtype != np.float32 and not np.isfinite(cast).all():
-        what = "float32, the dtype of the fitted model." if name == "X" else TOO_LARGE
-        raise ValueError(f"{name} has values too large for {what}")
-    return cast
-
-
 def _cast_csr(x: CSR, dtype: DTypeLike) -> CSR:
     """The CSR with its own entries only, in dtype and with int32 indices."""
     first, stop = x.indptr[0], x.indptr[-1]
     return CSR(
-        _cast(x.data[first:stop], dtype, "X"),
+        cast(x.data[first:stop], dtype, "X"),
         np.require(x.indices[first:stop], np.int32, ("C", "A")),
         x.indptr - first,
         x.n_features,

@@ -10,6 +10,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from fastbp.estimators.scikit_learn import label_binarizer
+from fastbp.runtime.decoding import is_above_half, largest_column
 from fastbp.training.state_checks import described
 
 SUM_TOLERANCE = 1e-6  # of a row of soft labels
@@ -108,16 +109,6 @@ def choice_of(binarizer: Any) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
         if binarizer.y_type_ == "binary" and len(binarizer.classes_) == 2:
             return is_above_half
     return None
-
-
-def largest_column(columns: NDArray[Any]) -> NDArray[np.intp]:
-    """The index of the largest number of each row."""
-    return columns.argmax(1)
-
-
-def is_above_half(column: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether each number of a column is above 1/2."""
-    return column.ravel() > 0.5
 
 
 # ---- labels that need no checks

@@ -22,7 +22,7 @@ from fastbp.estimators.guard import guard_of, is_whole
 from fastbp.estimators.labels import Labels, labels_of_targets
 from fastbp.estimators.model import make_model, of_one_moment
 from fastbp.estimators.resume import STATE
-from fastbp.estimators.savable import check_class, check_names, read_parameters
+from fastbp.estimators.savable import check_class, read_parameters
 from fastbp.estimators.scikit_learn import label_binarizer, parameter_names
 from fastbp.files import (
     Reader,
@@ -30,6 +30,7 @@ from fastbp.files import (
     SavedLabels,
     SavedNetwork,
     Writer,
+    check_names,
     network_node,
     read_network,
 )

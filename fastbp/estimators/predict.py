@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +12,8 @@ from fastbp.estimators.inputs import CheckedMatrix, Matrix
 from fastbp.estimators.model import Model, current_model, model_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.estimators.targets import LINK
-from fastbp.kernels import backend
-from fastbp.network import LEAST_CHUNK, chunk_rows, predict_chunks
-from fastbp.threads import call_cost, team
+from fastbp.runtime.rows import is_small, predict_many
 
-# OpenBLAS uses one thread for products of fewer multiply-adds than this (its least limit, that of
-# matrix times vector). Larger products are limited to one thread, so that predictions do not depend
-# on the number of threads.
-SMALL_PRODUCT = 9216
 IS_FITTED = CheckedEstimator.__sklearn_is_fitted__  # a subclass may have another
 
 
@@ -90,19 +83,11 @@ def predict_rows(
         predict = partial(predict, widths=model.labels.widths)
     n_samples = X.shape[0]
     shape = n_samples, network.units[-1]
-    if n_samples <= LEAST_CHUNK and (
-        backend == "native" or n_samples * max(network.products) < SMALL_PRODUCT
-    ):
+    if is_small(network, n_samples):
         x = inputs.as_rows(X, dtype)
         out = np.empty(shape, dtype)
         return out, predict(x, model.link, out)
     rows = inputs.rows_by_part(X, dtype)  # copies and conversions are made chunk by chunk
     out = np.empty(shape, dtype)
     work = sum(network.row_work(None if isinstance(X, np.ndarray) else X.nnz / n_samples))
-    chunk = chunk_rows(work)
-    n_chunks = -(-n_samples // chunk)
-    if not (n_threads is None or (isinstance(n_threads, Integral) and n_threads > 0)):
-        raise ValueError(f"n_threads must be None or an integer of at least 1, got {n_threads!r}.")
-    n_threads = 1 if n_chunks == 1 else n_threads and min(n_threads, n_chunks)
-    with team(n_threads, call_cost(n_samples * work), n_samples, 0) as ranks:
-        return out, predict_chunks(predict, rows, chunk, model.link, out, ranks)
+    return out, predict_many(predict, rows, work, model.link, out, n_threads)

@@ -26,8 +26,9 @@ from fastbp.estimators.scikit_learn import (
     StrOptions,
     fit_context,
 )
-from fastbp.kernels import core
 from fastbp.network import trace_loss
+from fastbp.runtime.averages import check_levels
+from fastbp.runtime.decoding import deviations_of, numbers_of
 from fastbp.training import Objective, Samples
 
 LINKS_OF_LOSSES = {
@@ -635,9 +636,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y = self._decode(model.labels, prediction)
         if not return_std:
             return y
-        std = _log_variances(prediction) / 2
-        core.kernel_link(core.LINKS["exp"], std)  # whose bits are the same on all processors
-        return y, std.reshape(y.shape)
+        return y, deviations_of(prediction).reshape(y.shape)
 
     def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R^2 of the predictions; for ``loss='quantile'`` D^2, its analogue with the pinball loss.
@@ -716,7 +715,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         if self.loss == "gaussian":
             return np.tile(y.reshape(len(y), -1), 2)
-        n_levels = len(inputs.check_levels(self.quantile)) if self.loss == "quantile" else 1
+        n_levels = len(check_levels(self.quantile)) if self.loss == "quantile" else 1
         return np.repeat(y.reshape(len(y), -1), n_levels, axis=1) if n_levels > 1 else y
 
     def _objective(self, n_outputs: int, labels: Labels) -> Objective:
@@ -733,7 +732,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             _check_is_even(n_outputs)
         parameters = None
         if self.loss == "quantile":
-            levels = inputs.check_levels(self.quantile)
+            levels = check_levels(self.quantile)
             if n_outputs % len(levels):
                 raise ValueError(
                     f"quantile has {len(levels)} levels, but there are {n_outputs} "
@@ -764,19 +763,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """R^2, or D^2 of the pinball losses."""
         if self.loss != "quantile":
             return R2(y_true, sample_weight)
-        return D2Pinball(y_true, sample_weight, inputs.check_levels(self.quantile))
+        return D2Pinball(y_true, sample_weight, check_levels(self.quantile))
 
     def _decode(self, labels: Labels, prediction: NDArray[Any]) -> NDArray[Any]:
         """The predictions, or the means among them, with one dimension if there is one column."""
-        if self.__dict__.get("loss") == "gaussian":  # predictions need no parameter
+        is_gaussian = self.__dict__.get("loss") == "gaussian"  # predictions need no parameter
+        if is_gaussian:
             _check_is_even(prediction.shape[1])
-            prediction = np.ascontiguousarray(prediction[:, : prediction.shape[1] // 2])
-        return prediction.ravel() if prediction.shape[1] == 1 else prediction
-
-
-def _log_variances(prediction: NDArray[Any]) -> NDArray[Any]:
-    """The second half of the columns that a Gaussian model predicts."""
-    return np.ascontiguousarray(prediction[:, prediction.shape[1] // 2 :])
+        return numbers_of(prediction, is_gaussian=is_gaussian)
 
 
 def _check_is_even(n_outputs: int) -> None:

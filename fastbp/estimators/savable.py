@@ -10,7 +10,7 @@ import sklearn
 
 from fastbp import files
 from fastbp.estimators import inputs
-from fastbp.files import Reader, Source, Writer
+from fastbp.files import Reader, Source, Writer, check_names
 
 
 class Savable:
@@ -160,10 +160,3 @@ def read_names(node: Any, n_features: int, reader: Reader) -> dict[str, Any]:
     names = reader.value(node["feature_names_in_"], "feature_names_in_")
     check_names(names, n_features)
     return {"feature_names_in_": names}
-
-
-def check_names(names: Any, n_features: int) -> None:
-    """Raise ValueError unless these are the names of so many features."""
-    is_array = isinstance(names, np.ndarray) and names.shape == (n_features,)
-    if not is_array or not all(isinstance(one, str) for one in names.tolist()):
-        raise ValueError(f"feature_names_in_ must be {n_features} strings")

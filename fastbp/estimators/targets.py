@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from fastbp.estimators.inputs import sound_targets
 from fastbp.estimators.labels import Labels, TargetBinarizers, labels_of_targets
 from fastbp.estimators.metrics import Accuracy
+from fastbp.runtime.decoding import blocks_of_widths, join_columns
 
 LINK = "grouped_softmax"
 LOSS = "grouped_log_loss"
@@ -83,8 +84,7 @@ def check_width(labels: Labels, n_outputs: int) -> None:
 
 def blocks_of(labels: Labels, outputs: NDArray[Any]) -> list[NDArray[Any]]:
     """The outputs of each target."""
-    ends = np.cumsum([one.width for one in labels.targets])
-    return np.split(outputs, ends[:-1], axis=1)
+    return blocks_of_widths(outputs, [one.width for one in labels.targets])
 
 
 def read_targets(
@@ -142,19 +142,6 @@ def decode_targets(
     """What `decode` makes of the outputs of each target, a column for each."""
     blocks = blocks_of(labels, outputs)
     return join_columns([decode(*pair) for pair in zip(labels.targets, blocks, strict=True)])
-
-
-def join_columns(columns: list[NDArray[Any]]) -> NDArray[Any]:
-    """Labels of each target side by side; of objects if there are strings and others."""
-    kinds = {column.dtype.kind in "US" for column in columns}
-    is_mixed = len(kinds) > 1 or any(column.dtype.kind == "O" for column in columns)
-    joined = np.empty(
-        (len(columns[0]), len(columns)),
-        object if is_mixed else np.result_type(*(column.dtype for column in columns)),
-    )
-    for number, column in enumerate(columns):
-        joined[:, number] = column
-    return joined
 
 
 # ---- the score

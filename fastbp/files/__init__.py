@@ -8,7 +8,13 @@ It needs NumPy and the package safetensors, and for a network the core; scikit-l
 from fastbp.files.atomic import replace_file
 from fastbp.files.container import Contents, Source, read, read_description, version, write
 from fastbp.files.errors import ModelFileError, refusing
-from fastbp.files.network import SavedLabels, SavedNetwork, network_node, read_network
+from fastbp.files.network import (
+    SavedLabels,
+    SavedNetwork,
+    check_names,
+    network_node,
+    read_network,
+)
 from fastbp.files.values import Reader, Record, Writer
 
 __all__ = [
@@ -20,6 +26,7 @@ __all__ = [
     "SavedNetwork",
     "Source",
     "Writer",
+    "check_names",
     "network_node",
     "read",
     "read_description",

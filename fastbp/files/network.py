@@ -149,3 +149,10 @@ def _read_single(node: Any, reader: Reader) -> SavedLabels:
     if kind == ONE_OUTPUT and len(classes) > 2:
         raise ValueError(f"two classes at most have one output, got {len(classes)}")
     return SavedLabels(kind, classes, sparse)
+
+
+def check_names(names: Any, n_features: int) -> None:
+    """Raise ValueError unless these are the names of so many features."""
+    is_array = isinstance(names, np.ndarray) and names.shape == (n_features,)
+    if not is_array or not all(isinstance(one, str) for one in names.tolist()):
+        raise ValueError(f"feature_names_in_ must be {n_features} strings")

@@ -16,7 +16,6 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 __all__ = [  # without abs and sum, which would hide Python's: __init__.py names them
     "add",
@@ -236,6 +235,18 @@ def _softplus(x: Any) -> Any:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
+def _expit(x: Any) -> Any:
+    from scipy import special  # imported late: it takes longer than all of fastbp's graphs
+
+    return special.expit(x)
+
+
+def _erf(x: Any) -> Any:
+    from scipy import special
+
+    return special.erf(x)
+
+
 def _power_by_base(g: Any, out: Any, x: Any, y: Any) -> Any:
     # At x = y = 0 the product is 0 times infinity.
     return g * where(equal(y, 0.0), 0.0, y * power(x, y - 1))
@@ -280,16 +291,14 @@ cos: Unary = _unary("cos", "The cosine of x, in radians.", np.cos, lambda g, out
 sinh = _unary("sinh", "(exp(x) - exp(-x)) / 2.", np.sinh, lambda g, out, x: g * cosh(x))
 cosh: Unary = _unary("cosh", "(exp(x) + exp(-x)) / 2.", np.cosh, lambda g, out, x: g * sinh(x))
 tanh = _unary("tanh", "sinh(x) / cosh(x).", np.tanh, lambda g, out, x: g * (1 - out * out))
-sigmoid = _unary(
-    "sigmoid", "1 / (1 + exp(-x)).", special.expit, lambda g, out, x: g * (out * (1 - out))
-)
+sigmoid = _unary("sigmoid", "1 / (1 + exp(-x)).", _expit, lambda g, out, x: g * (out * (1 - out)))
 softplus = _unary(
     "softplus", "log(1 + exp(x)), without overflow.", _softplus, lambda g, out, x: g * sigmoid(x)
 )
 erf = _unary(
     "erf",
     "The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
-    special.erf,
+    _erf,
     lambda g, out, x: g * (TWO_OVER_ROOT_PI * exp(-(x * x))),
 )
 relu = _unary("relu", "max(x, 0).", lambda x: np.maximum(x, 0), IF, condition=lambda x: x > 0)

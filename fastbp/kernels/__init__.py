@@ -3,10 +3,12 @@
 backend = what computes matrix products: "native", the core's own tiles, or "blas", that of SciPy;
 FASTBP_MATMUL forces one. Where multiply and add are one instruction the tiles are ahead of BLAS at
 every shape; elsewhere BLAS is, which detects by itself what the CPU has. `core.BACKENDS` has the
-better one first.
+better one first. Without SciPy, which `fastbp.runtime` does not need, products go through the
+tiles.
 """
 
 import importlib
+import importlib.util
 import os
 from types import ModuleType
 from typing import Any
@@ -79,8 +81,15 @@ def choose_backend(core: ModuleType, forced: str) -> str:
             f"FASTBP_MATMUL must be one of {', '.join(core.BACKENDS)} here, got {forced!r}"
         )
     backend = forced or core.BACKENDS[0]
+    if not forced and backend == "blas" and not _has_blas():
+        backend = core.BACKENDS[-1]
     core.use_backend(backend)
     return backend
+
+
+def _has_blas() -> bool:
+    """Whether SciPy is installed, and what limits its threads; nothing is imported."""
+    return all(map(importlib.util.find_spec, ("scipy", "threadpoolctl")))
 
 
 def variant(door: Any, dtype: Any) -> Any:

@@ -165,7 +165,7 @@ class Network:
         tapes = [*self.tapes, compiled(loss, self.units[-1], "loss")]
         return assemble(self.plan, tapes), core.TAPES + len(self.tapes)
 
-    def initialize(self, random_state: np.random.RandomState, init: Any = "auto") -> None:
+    def initialize(self, random_state: "np.random.RandomState", init: Any = "auto") -> None:
         """Set all layers' parameters, from the input to the output.
 
         `init` is a name, a pair (coefs, intercepts), or a function (fan_in, fan_out, random_state)

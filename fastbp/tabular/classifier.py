@@ -18,14 +18,19 @@ from fastbp.estimators.held_out import Data
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import Interval, StrOptions, meta_fit_context
 from fastbp.files import Reader, Writer
+from fastbp.runtime.averages import (
+    MOST_TEMPERATURE,
+    check_temperature,
+    mean_probability,
+    summing_to_one,
+    tempered,
+)
+from fastbp.tables import is_missing
 from fastbp.tabular import scoring
 from fastbp.tabular.base import BaseTabularMLP, Problem, Weigher
-from fastbp.tabular.levels import is_missing
 from fastbp.tabular.members import CheckedData, MemberFit
 from fastbp.tabular.model_file import read_oof
 from fastbp.tabular.recipe import LABEL_SMOOTHING, RATE_OF_CLASSES
-
-MOST_TEMPERATURE = 4.0  # and 1 / 4 at least
 
 
 class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
@@ -311,8 +316,8 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
             In the order of `classes_`.
         """
         draft, x = self._transformed(X)
-        probability = _mean_of([member.predict_proba(x) for member in draft.members_])
-        return _tempered(_summing_to_one(probability), draft.temperature_)
+        probability = mean_probability([member.predict_proba(x) for member in draft.members_])
+        return tempered(summing_to_one(probability), draft.temperature_)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict the logarithm of the probability of each class.
@@ -420,16 +425,16 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
             oof = np.full((len(data.y), len(classes)), np.nan, np.float32)
             for numbers, rows in problem.held_out_of():
                 x = data.X[rows]
-                oof[rows] = _mean_of([members[k].predict_proba(x) for k in numbers])
+                oof[rows] = mean_probability([members[k].predict_proba(x) for k in numbers])
             seen = np.flatnonzero(~np.isnan(oof[:, 0]))
-            known, probability = data.take(seen), _summing_to_one(oof[seen])
+            known, probability = data.take(seen), summing_to_one(oof[seen])
             stored = scoring.StoredClasses(probability, classes)
             score = scoring.score_of_stored(self.scoring or "accuracy", stored, known)
         else:
             assert problem.validation is not None
             known = problem.validation
-            mean = _mean_of([member.predict_proba(known.X) for member in members])
-            probability = _summing_to_one(mean)
+            mean = mean_probability([member.predict_proba(known.X) for member in members])
+            probability = summing_to_one(mean)
         temperature = 1.0
         if self.calibrate and len(classes) > 1:
             temperature = _temperature_of(probability, classes, known)
@@ -449,9 +454,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     @classmethod
     def _read_fitted(cls, node: Any, members: list[Any], reader: Reader) -> dict[str, Any]:
-        temperature, classes = node["temperature_"], members[0].classes_
-        if type(temperature) is not float or not 0 < temperature <= MOST_TEMPERATURE * (1 + 1e-9):
-            raise ValueError(f"temperature_ must be a positive number, got {temperature!r}")
+        temperature, classes = check_temperature(node["temperature_"]), members[0].classes_
         shape = None, len(classes)
         oof = read_oof(node, np.float32, shape, reader)
         return {"classes_": classes, "temperature_": temperature, **oof}
@@ -475,26 +478,6 @@ def _one_column(y: Any, name: str) -> NDArray[Any]:
     return y
 
 
-def _mean_of(probabilities: list[NDArray[Any]]) -> NDArray[np.float64]:
-    """The mean of the members' probabilities."""
-    return np.add.reduce(probabilities, axis=0, dtype=np.float64) / len(probabilities)
-
-
-def _summing_to_one(probability: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Probabilities of float32 as float64, whose sums scikit-learn checks more closely."""
-    probability = probability.astype(np.float64, copy=False)
-    return probability / probability.sum(axis=1, keepdims=True)
-
-
-def _tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """``p ** (1 / T)``, divided by its sum over the classes."""
-    if temperature == 1.0:
-        return probability
-    logs = np.log(np.maximum(probability, scoring.LEAST_PROBABILITY)) / temperature
-    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 def _temperature_of(
     probability: NDArray[np.float64], classes: NDArray[Any], data: CheckedData
 ) -> float:
@@ -502,7 +485,7 @@ def _temperature_of(
     most = float(np.log(MOST_TEMPERATURE))
 
     def loss(temperature: float) -> float:
-        stored = scoring.StoredClasses(_tempered(probability, temperature), classes)
+        stored = scoring.StoredClasses(tempered(probability, temperature), classes)
         return -scoring.score_of_stored("neg_log_loss", stored, data)
 
     found = minimize_scalar(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold
 from sklearn.utils.validation import column_or_1d
 
-from fastbp.tabular.levels import is_missing
+from fastbp.tables import is_missing
 from fastbp.tabular.recipe import LEAST_FOLDS
 
 Rows = NDArray[np.intp]

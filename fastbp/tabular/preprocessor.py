@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -15,61 +13,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastbp.estimators import inputs
 from fastbp.estimators.scikit_learn import Interval, fit_context
+from fastbp.tables import Encoding, Table, check_not_infinite, columns_of, read
 from fastbp.tabular import table
-from fastbp.tabular.codes import Numbers, learn_numbers
-from fastbp.tabular.columns import columns_of
-from fastbp.tabular.levels import Categories, learn_categories
-from fastbp.tabular.table import Table
-
-# Numbers of the output that are computed together: they stay in the cache.
-CHUNK = 65536
-
-
-@dataclass(frozen=True)
-class Tables:
-    """What a fit learns.
-
-    Parameters
-    ----------
-    is_categorical : ndarray of bool of shape (n_features,)
-        Which columns are categories.
-    numbers : Numbers
-        The tables of all columns of numbers.
-    categories : tuple of Categories
-        The tables of each categorical column.
-    """
-
-    is_categorical: NDArray[np.bool_]
-    numbers: Numbers
-    categories: tuple[Categories, ...]
-
-    def layout(self) -> list[tuple[int, str]]:
-        """Of each column of the output: the feature it is made of, and the end of its name."""
-        number = np.flatnonzero(~self.is_categorical)
-        found = [(int(number[column]), suffix) for column, suffix in self.numbers.layout]
-        for feature, its in zip(np.flatnonzero(self.is_categorical), self.categories, strict=True):
-            found += [(int(feature), suffix) for suffix in its.suffixes]
-        return found
-
-    def by_feature(self, values: list[Any], is_categorical: bool) -> list[Any]:
-        """The values of the columns of one kind as a list for all features, None for others."""
-        of_kind = iter(values)
-        return [next(of_kind) if its == is_categorical else None for its in self.is_categorical]
-
-    def writer(self, read: Table) -> Callable[[slice, NDArray[np.floating]], None]:
-        """The function that writes the output for some rows of a table to an array."""
-        pairs = zip(self.categories, read.categories, strict=True)
-        rows_of = [its.rows_of(column) for its, column in pairs]  # levels are looked up once
-
-        def write(part: slice, out: NDArray[np.floating]) -> None:
-            first = len(self.numbers.layout)
-            self.numbers.write(read.numbers[part], out[:, :first])
-            for its, rows in zip(self.categories, rows_of, strict=True):
-                stop = first + len(its.suffixes)
-                its.write(rows[part], out[:, first:stop])
-                first = stop
-
-        return write
+from fastbp.tabular.codes import learn_numbers
+from fastbp.tabular.levels import learn_categories
 
 
 class TabularPreprocessor(TransformerMixin, BaseEstimator):
@@ -224,8 +171,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         columns = columns_of(X)
         names = getattr(draft, "feature_names_in_", None)
         is_categorical = table.categorical_mask(columns, self.categorical_features, names)
-        found = table.read(columns, is_categorical)
-        tables = Tables(
+        found = read(columns, is_categorical)
+        tables = Encoding(
             is_categorical,
             learn_numbers(found.numbers, draft.n_bins or 0),
             tuple(learn_categories(column, draft.max_categories) for column in found.categories),
@@ -267,18 +214,12 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         draft = inputs.draft_of(self)
         if "_tables" not in draft.__dict__:
             check_is_fitted(draft)
-        tables, dtype, width = draft._tables, draft._dtype, len(draft.feature_index_)
-        read, step = _rows_of(X, draft), max(1, CHUNK // width)
-        parts = [slice(i, i + step) for i in range(0, len(read.numbers), step)]
-        n_rows, write = len(read.numbers), tables.writer(read)
+        tables, dtype, rows = draft._tables, draft._dtype, _rows_of(X, draft)
         if not draft.sparse_output:
-            out = np.empty((n_rows, width), dtype)
-            for part in parts:
-                write(part, out[part])
-            return out
-        found = []
-        for part in parts:
-            out = np.empty((min(n_rows - part.start, step), width), dtype)
+            return tables.array(rows, dtype)
+        found, write = [], tables.writer(rows)
+        for part in tables.parts(len(rows.numbers)):
+            out = np.empty((part.stop - part.start, len(tables.layout)), dtype)
             write(part, out)
             found.append(scipy.sparse.csr_array(out))
         return scipy.sparse.vstack(found, "csr")
@@ -307,7 +248,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         """
         names = OneToOneFeatureMixin.get_feature_names_out(self, input_features)
         found: dict[str, None] = {}
-        for feature, suffix in self._tables.layout():
+        for feature, suffix in self._tables.layout:
             name = f"{names[feature]}{suffix}"
             while name in found:
                 name += "_"
@@ -323,14 +264,14 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         return tags
 
 
-def learned_of(tables: Tables, dtype: np.dtype) -> dict[str, Any]:
+def learned_of(tables: Encoding, dtype: np.dtype) -> dict[str, Any]:
     """The fitted attributes of a transformer, but for the names of features."""
     return {
         "n_features_in_": len(tables.is_categorical),
         "is_categorical_": tables.is_categorical,
         "categories_": tables.by_feature([its.levels for its in tables.categories], True),
         "bin_edges_": tables.by_feature([*map(_or_none, tables.numbers.edges)], False),
-        "feature_index_": np.array([feature for feature, _ in tables.layout()], np.intp),
+        "feature_index_": np.array([feature for feature, _ in tables.layout], np.intp),
         "_tables": tables,
         "_dtype": dtype,
     }
@@ -348,7 +289,7 @@ def _rows_of(X: Any, fitted: Any) -> Table:
         return Table(numbers, [])
     X = table.plain(X, fitted)
     validate_data(fitted, X, reset=False, skip_check_array=True)
-    return table.read(columns_of(X), is_categorical)
+    return read(columns_of(X), is_categorical)
 
 
 def _plain_numbers(X: Any, fitted: Any) -> NDArray[np.float64] | None:
@@ -361,5 +302,5 @@ def _plain_numbers(X: Any, fitted: Any) -> NDArray[np.float64] | None:
     if not inputs.is_numeric(X) or X.shape[1] != fitted.n_features_in_:
         return None
     numbers = X.astype(np.float64, copy=False)
-    table.check_not_infinite(numbers, str if names is None else lambda column: repr(names[column]))
+    check_not_infinite(numbers, str if names is None else lambda column: repr(names[column]))
     return numbers

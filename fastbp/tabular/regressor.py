@@ -15,6 +15,7 @@ from fastbp.estimators.held_out import Data
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import Interval, StrOptions, meta_fit_context
 from fastbp.files import Reader, Writer
+from fastbp.runtime.averages import check_levels, mean_of_numbers, spread, within
 from fastbp.tabular import scoring
 from fastbp.tabular.base import BaseTabularMLP, Problem, Weigher
 from fastbp.tabular.intervals import Errors, cross_conformal
@@ -325,14 +326,14 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         inputs.check_bool(return_std, "return_std")
         draft, x = self._transformed(X)
         predictions = draft._of_members(x)
-        mean = draft._shaped(np.add.reduce(predictions, axis=0) / len(predictions))
+        mean = draft._shaped(mean_of_numbers(predictions))
         if not return_std:
             return mean
         noise = None
         if draft.members_[0].loss == "gaussian":
             stds = [member.predict(x, return_std=True)[1] for member in draft.members_]
             noise = np.array(stds, np.float64).reshape(predictions.shape)
-        return mean, draft._shaped(_spread(predictions, noise))
+        return mean, draft._shaped(spread(predictions, noise))
 
     def predict_members(self, X: Any) -> NDArray[np.float64]:
         """Predict with each member: their spread shows how much is unknown of the mean.
@@ -507,16 +508,10 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         numbers = list(range(len(self.members_))) if numbers is None else numbers
         joined = np.array([self.members_[k].predict(x) for k in numbers], np.float64)
         joined = joined.reshape(len(numbers), len(x), -1)
-        least, most = self._limits[:, numbers]
-        np.maximum(joined, least, out=joined)
-        np.minimum(joined, most, out=joined)
-        if self.members_[0].loss != "quantile":
-            return joined
-        levels = inputs.check_levels(self.members_[0].quantile)
-        shape = joined.shape
-        joined = joined.reshape(*shape[:2], -1, len(levels))
-        joined[..., np.argsort(levels)] = np.sort(joined, axis=-1)
-        return joined.reshape(shape)
+        levels = None
+        if self.members_[0].loss == "quantile":
+            levels = check_levels(self.members_[0].quantile)
+        return within(joined, self._limits[:, numbers], levels)
 
     def _shaped(self, predictions: NDArray[Any]) -> NDArray[Any]:
         """Predictions without the axis of outputs if there is one."""
@@ -553,21 +548,6 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             "_errors": read_errors(node["errors"], n_members, n_outputs, reader),
             **read_oof(node, np.float64, shape, reader),
         }
-
-
-def _spread(
-    predictions: NDArray[np.float64], noise: NDArray[np.float64] | None
-) -> NDArray[np.float64]:
-    """``sqrt(var(predictions) + mean(noise ** 2))`` over the first axis.
-
-    Of numbers divided by a power of two for each output, so that squares are numbers too.
-    """
-    size = np.abs(predictions) if noise is None else np.maximum(np.abs(predictions), noise)
-    exponent = np.frexp(size.max(axis=(0, 1)))[1]
-    variance = np.ldexp(predictions, -exponent).var(axis=0)
-    if noise is not None:
-        variance += np.square(np.ldexp(noise, -exponent)).mean(axis=0)
-    return np.ldexp(np.sqrt(variance), exponent)
 
 
 def _limits_of(fits: list[MemberFit], n_outputs: int) -> NDArray[np.float64]:

@@ -11,10 +11,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from fastbp.estimators.messages import warn
 from fastbp.estimators.scoring import LOSS, scorer_of, takes_weights
+from fastbp.runtime.averages import LEAST_PROBABILITY
 from fastbp.tabular.members import CheckedData
 from fastbp.tabular.units import Units
-
-LEAST_PROBABILITY = 1e-12  # whose logarithm is taken
 
 
 def of_classes(scoring: Any, loss: str) -> tuple[Any, bool]:

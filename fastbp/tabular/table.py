@@ -1,7 +1,6 @@
-"""A table as users give it, checked and read: numbers as float64, categories encoded."""
+"""A table as users give it, checked; and which of its columns are categories."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -9,33 +8,7 @@ from numpy.typing import DTypeLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
-from fastbp.tabular.columns import Columns, frame_kind
-from fastbp.tabular.levels import Coded
-from fastbp.tabular.scaling import Floats
-
-WHAT_TO_DO = {
-    "date": (
-        "It holds dates or times, which have no scale. Convert it to numbers that matter to the "
-        "target, such as days since a date, the month or the hour; or drop it."
-    ),
-    "complex": "Complex data not supported.",
-    "unknown": "Convert it to numbers, strings or categories, or drop it.",
-}
-
-
-class Table(NamedTuple):
-    """The values of a table.
-
-    Parameters
-    ----------
-    numbers : ndarray of float64 of shape (n_rows, n_numbers)
-        The columns of numbers; NaN is missing.
-    categories : list of Coded
-        The categorical columns.
-    """
-
-    numbers: Floats
-    categories: list[Coded]
+from fastbp.tables import Columns, frame_kind, refusal
 
 
 def plain(X: Any, estimator: BaseEstimator) -> Any:
@@ -146,71 +119,5 @@ def _is_category(columns: Columns, column: int) -> bool:
     """Whether a column is a category by its dtype; an error if it can be nothing."""
     kind = columns.kind(column)
     if kind not in ("number", "category"):
-        raise _refusal(columns, column, kind)
+        raise refusal(columns, column, kind)
     return kind == "category"
-
-
-def _refusal(columns: Columns, column: int, kind: str) -> Exception:
-    """The exception for a column that is neither numbers nor categories."""
-    error = ValueError if kind == "complex" else TypeError
-    where = f"column {columns.name(column)} of dtype {columns.dtype(column)}"
-    return error(f"X cannot be read in {where}. {WHAT_TO_DO[kind]}")
-
-
-def read(columns: Columns, is_categorical: NDArray[np.bool_]) -> Table:
-    """The values of columns.
-
-    Raises
-    ------
-    ValueError
-        If a number is infinite, or what should be a number is none.
-    TypeError
-        If a column is neither numbers nor categories, such as dates.
-    """
-    number, category = (np.flatnonzero(mask).tolist() for mask in (~is_categorical, is_categorical))
-    with np.errstate(over="ignore"):  # of wider floats
-        numbers = columns.block(number)
-        if numbers is None:
-            numbers = np.empty((columns.shape[0], len(number)))
-            for place, column in enumerate(number):
-                numbers[:, place] = _floats(columns, column)
-    check_not_infinite(numbers, lambda place: columns.name(number[place]))
-    return Table(numbers, [_coded(columns, column) for column in category])
-
-
-def check_not_infinite(numbers: Floats, name: Callable[[int], str]) -> None:
-    """Raise ValueError if a number is infinite; `name` gives the names of columns."""
-    finite = np.isfinite(numbers)
-    if finite.all():
-        return
-    infinite = ~(finite | np.isnan(numbers)).all(axis=0)
-    if infinite.any():
-        column = name(int(np.flatnonzero(infinite)[0]))
-        raise ValueError(
-            f"Input X contains infinity in column {column}, or a value too large for float64."
-        )
-
-
-def _floats(columns: Columns, column: int) -> Floats:
-    """A column of numbers as float64."""
-    kind = columns.kind(column)
-    if kind not in ("number", "category"):
-        raise _refusal(columns, column, kind)
-    try:
-        return columns.floats(column)
-    except (OverflowError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"X has something in column {columns.name(column)} that is not a number: {error}. "
-            "Columns of categories are those of such a dtype, or named in categorical_features."
-        ) from error
-
-
-def _coded(columns: Columns, column: int) -> Coded:
-    """A categorical column, encoded."""
-    try:
-        return columns.coded(column)
-    except TypeError as error:
-        raise TypeError(
-            f"X has something in column {columns.name(column)} that cannot be a category, which "
-            f"must be a string, a number or another value that can be hashed: {error}."
-        ) from error

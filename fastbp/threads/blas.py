@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from threadpoolctl import ThreadpoolController
-
 _lock = threading.RLock()  # an RLock: its release() raises if it is not held
 _users: set[object] = set()  # tokens of the running users of single-threaded BLAS
 _thread_counts: list[tuple[Any, int]] = []  # (library, its thread count before the first user)
@@ -38,6 +36,8 @@ def limit_own_thread() -> None:
 def _limit(token):
     global _libraries, _thread_counts
     if _libraries is None:
+        from threadpoolctl import ThreadpoolController  # imported late: the tiles need none
+
         _libraries = ThreadpoolController().select(user_api="blas").lib_controllers
     if not _thread_counts:  # not `_users`: an interrupted _restore leaves counts
         _thread_counts = [(library, library.num_threads) for library in _libraries]

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-import joblib
-
 from fastbp.kernels import backend, core
 
 # Costs are counted in multiply-adds, some 50 to a nanosecond. Measured on two cores with nets of 20
@@ -26,6 +24,8 @@ _cores_taken: dict[object, int] = {}  # token of a running fit -> number of its 
 
 def available_cores() -> int:
     """The cores that affinity, cgroup quota and OMP_NUM_THREADS allow this process."""
+    import joblib  # imported late: a prediction in one thread needs no number of cores
+
     cores = joblib.cpu_count()
     try:
         cores = min(cores, int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0]))

@@ -108,6 +108,24 @@ def test_kernels_and_network_import_no_scipy(backend):
     assert not {"scipy", "joblib", "sklearn"} & {*run(program)}
 
 
+@pytest.mark.parametrize("missing", ["scipy", "threadpoolctl"])
+def test_without_scipy_products_go_through_the_tiles(missing):
+    program = (
+        "import os, sys\n"
+        "os.environ['FASTBP_ISA'] = 'baseline'\n"
+        "os.environ.pop('FASTBP_MATMUL', None)\n"
+        f"sys.modules[{missing!r}] = None\n"
+        "import numpy as np\n"
+        "from fastbp.kernels import backend, core\n"
+        "from fastbp.network import Network\n"
+        "network, out = Network((3, 4, 1), 'tanh', np.float64), np.empty((1, 1))\n"
+        "network.predict(np.ones((1, 3)), 'exp', out)\n"
+        "print(backend, core.BACKENDS[0], *out.ravel())"
+    )
+    backend, best, value = run(program)
+    assert (backend, value) == ("native", "1.0") and best in core.BACKENDS
+
+
 def test_blas_is_bound_when_it_is_first_needed():
     program = RUN + (
         "from fastbp.network import Network\n"

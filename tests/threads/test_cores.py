@@ -4,6 +4,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import joblib
 import pytest
 
 from fastbp.kernels import backend, core
@@ -12,7 +13,7 @@ from fastbp.threads.cores import reserved_cores
 
 
 def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
-    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     small, large = step_cost(1e6, 1000), step_cost(1e12, 1000)
     for n_threads, cost, expected in (
@@ -49,7 +50,7 @@ def test_n_threads_is_taken_at_its_word_and_none_decides(monkeypatch):
     ],
 )
 def test_a_second_thread_is_taken_where_it_was_measured_to_pay(work, params, expected, monkeypatch):
-    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with reserved_cores(None, step_cost(work, params), 1000) as size:
         assert size == expected
@@ -69,14 +70,14 @@ def test_a_second_thread_is_taken_where_it_was_measured_to_pay(work, params, exp
 def test_many_cores_are_taken_only_as_far_as_they_pay(
     work, params, available, expected, monkeypatch
 ):
-    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: available)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: available)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with reserved_cores(None, step_cost(work, params), 10_000) as size:
         assert size == expected
 
 
 def test_fits_side_by_side_share_the_cores(monkeypatch):
-    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 4)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cost = step_cost(1e12, 1000)
     with reserved_cores(3, cost, 1000) as first:
@@ -92,7 +93,7 @@ ROW = re.compile(r"\| ([\d(] ?[^|]+-\d+), (\d+) \|([ \d.|]+)\| (\d+) \|")
 
 def test_the_guide_shows_the_model(monkeypatch):
     """The gains of its table, and the threads that are taken of 64."""
-    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 64)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 64)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     guide = Path(__file__).parents[2] / "docs" / "guide" / "speed.md"
     rows = ROW.findall(guide.read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 from scipy import sparse
@@ -396,7 +397,7 @@ def test_a_slow_epoch_moves_to_a_thread_of_its_own():
 
 
 def test_a_fit_gets_the_threads_that_its_work_pays_for(monkeypatch):
-    monkeypatch.setattr(cores.joblib, "cpu_count", lambda: 4)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     sizes, made = [], Team.__init__
 

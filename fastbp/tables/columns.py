@@ -4,7 +4,7 @@ Neither pandas nor polars is imported: a frame brings its library with it.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from numbers import Complex, Real
@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.tabular.levels import Coded, code, is_missing
-from fastbp.tabular.scaling import Floats
+from fastbp.tables.levels import Coded, code, is_missing
+from fastbp.tables.scaling import Floats
 
 Kind: TypeAlias = Literal["number", "category", "date", "complex", "unknown"]
 KINDS_OF_NUMPY: dict[str, Kind] = {
@@ -104,6 +104,33 @@ class ArrayColumns:
 
     def coded(self, column: int) -> Coded:
         return code(self.X[:, column].tolist(), len(self.X))
+
+
+class NamedColumns:
+    """Columns that each have a name and an array of their own, of one dimension."""
+
+    def __init__(self, columns: Mapping[str, NDArray[Any]]):
+        self.names = list(columns)
+        self.parts = [ArrayColumns(column[:, None]) for column in columns.values()]
+        self.shape = (self.parts[0].shape[0], len(self.parts)) if self.parts else (0, 0)
+
+    def name(self, column: int) -> str:
+        return repr(self.names[column])
+
+    def kind(self, column: int) -> Kind:
+        return self.parts[column].kind(0)
+
+    def dtype(self, column: int) -> str:
+        return self.parts[column].dtype(0)
+
+    def floats(self, column: int) -> Floats:
+        return self.parts[column].floats(0)
+
+    def block(self, columns: list[int]) -> Floats | None:
+        return None
+
+    def coded(self, column: int) -> Coded:
+        return self.parts[column].coded(0)
 
 
 class PandasColumns:
