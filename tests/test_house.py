@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "schedules": {"training"},
     "expression": {"graph"},
     "ensemble": {"estimators"},
+    "export": {"kernels", "network", "estimators", "ensemble", "__init__"},
     "tabular": {"kernels", "threads", "training", "estimators", "schedules"},
     "__init__": {"kernels", "estimators", "gradient_check"},  # other rooms by their names
 }  # end of the import table
