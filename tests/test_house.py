@@ -454,6 +454,7 @@ def test_import_does_not_load_modules_that_few_fits_need():
         "sklearn.model_selection",
         "sklearn.preprocessing",
         "fastbp.ensemble",
+        "fastbp.export",
         "fastbp.inspection",
     ):
         assert module not in done.stdout.split()
@@ -479,6 +480,7 @@ def test_rooms_are_there_after_a_bare_import():
     """Each in a process of its own, in which nothing else has imported it."""
     attributes = [
         "ensemble.MLPEnsembleRegressor",
+        "export.to_c",
         "graph.exp",
         "inspection.activations",
         "tabular.TabularPreprocessor",
@@ -489,7 +491,7 @@ def test_rooms_are_there_after_a_bare_import():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert len(lines) == len(attributes)
-    rooms = {"callbacks", "ensemble", "graph", "inspection", "schedules", "tabular"}
+    rooms = {"callbacks", "ensemble", "export", "graph", "inspection", "schedules", "tabular"}
     for line in lines:
         shown = {name for name in line.split() if not name.startswith("__")}
         assert shown == {*importlib.import_module("fastbp").__all__, *rooms}

@@ -183,9 +183,10 @@ def to_c(
 
     Notes
     -----
-    Numbers are those of `predict` up to their last few bits: at most 16 units in the last place of
-    the row's largest output in the tests. They are not the same bits, since compilers choose
-    whether to fuse a product with a sum. NaN in `x` gives NaN, not an error.
+    Numbers are those of `predict` up to their last few bits. In the tests they differ by at most 16
+    units in the last place of the row's largest probability, or of a regressor's usual prediction.
+    They are not the same bits, since compilers choose whether to fuse a product with a sum. NaN in
+    `x` gives NaN, not an error.
 
     The file may be compiled by itself. Another file that includes it after
     ``#define model_declarations_only`` gets the declarations alone.

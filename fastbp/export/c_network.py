@@ -149,8 +149,12 @@ def half_precision(w: NDArray[Any]) -> tuple[NDArray[np.float16], float]:
 
 
 def eight_bits(w: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """Weights as integers from -127 to 127, and the number that each column is multiplied by."""
-    scale = np.abs(w).max(axis=0).astype(np.float64) / 127
+    """Weights as integers from -127 to 127, and the number that each column is multiplied by.
+
+    These numbers have 16 bits, so that their products with the integers are exact in float32 too.
+    """
+    mantissa, exponent = np.frexp(np.abs(w).max(axis=0).astype(np.float64) / 127)
+    scale = np.ldexp(np.ceil(np.ldexp(mantissa, 16)), exponent - 16)
     quotients = np.divide(w, scale, out=np.zeros(w.shape), where=scale > 0)
     return np.rint(quotients).astype(np.int8), scale
 

@@ -256,7 +256,7 @@ static double NAME_quarter_turns(double x, uint64_t *turns) {
 /* sin(x + turns pi / 2); NaN for |x| > 2^30. */
 static REAL NAME_sine(REAL x, unsigned turns) {
     uint64_t quarter;
-    const REAL r = (REAL)NAME_quarter_turns(x, &quarter), z = r * r;
+    const REAL r = (REAL)NAME_quarter_turns((double)x, &quarter), z = r * r;
     REAL s, c;
     s := SINE(z)
     c := COSINE(z)

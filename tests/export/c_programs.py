@@ -4,6 +4,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ COMPILERS = {
     "aarch64-linux-gnu-g++": ("-x", "c++"),
     "arm-none-eabi-gcc": ("-x", "c", C, "-mcpu=cortex-m4"),
 }
-NATIVE = ("gcc", "clang", "g++", "clang++")
+NUMBERS = count()  # a library is not loaded again under a name that it had
 
 
 def compiler():
@@ -39,7 +40,7 @@ def run(*command):
 def library(text, folder, flags=("-O2", C), program=None):
     """The functions of a C file, compiled with strict warnings as errors."""
     folder = Path(folder)
-    source, target = folder / "models.c", folder / "models.so"
+    source, target = folder / "models.c", folder / f"models{next(NUMBERS)}.so"
     source.write_text(text, encoding="ascii")
     run(program or compiler(), *STRICT, *flags, "-shared", "-fPIC", source, "-o", target)
     return ctypes.CDLL(str(target))
@@ -64,12 +65,20 @@ def indices(function, X):
     return np.array([function(pointer(x)) for x in X])
 
 
-def ulps(found, expected):
-    """The greatest distance in units in the last place of the row's largest output."""
+def ulps(found, expected, is_regressor=False):
+    """The greatest distance in units in the last place of the row's largest output.
+
+    Of regressors, of the root mean square of all outputs where that is larger: a prediction near
+    zero is the sum of terms that are not, and so is the rounding of `predict` itself.
+    """
     found = np.asarray(found).reshape(len(found), -1)
     expected = np.asarray(expected).reshape(found.shape)
     assert found.dtype == expected.dtype
     assert np.isfinite(found).all()
-    unit = np.spacing(np.abs(expected).max(axis=1, keepdims=True))
+    largest = np.abs(expected).max(axis=1, keepdims=True)
+    if is_regressor:
+        usual = np.sqrt(np.mean(np.square(expected, dtype=np.float64)))
+        largest = np.maximum(largest, usual.astype(expected.dtype))
     wide = np.longdouble
-    return float((np.abs(found.astype(wide) - expected.astype(wide)) / unit).max())
+    distance = np.abs(found.astype(wide) - expected.astype(wide))
+    return float((distance / np.spacing(largest)).max())
