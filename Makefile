@@ -48,6 +48,8 @@ test-torch: .venv-bench/test ## activations, losses and formulas beside PyTorch
 	@$(call pytest,.venv-bench) $(CURDIR)/tests/test_torch.py
 parity: .venv/test ## every configuration against scikit-learn
 	@.venv/bin/python tests/estimators/parity.py
+test-c: .venv/test ## exported C files by every compiler that is installed, also by emulation
+	@.venv/bin/python tests/export/matrix.py $(ARGS)
 exhaustive: .venv/test ## the elementary functions on every float32, at every level
 	@.venv/bin/python tests/kernels/exhaustive.py
 
@@ -109,7 +111,7 @@ annotate: .venv/made ## Cython's page of the core: a yellow line in a kernel is 
 clean: ## remove everything that make has made
 	rm -rf build dist $(PAGES) $(ENVIRONMENTS) .venv-wheel *.egg-info .*_cache
 
-.PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch parity \
+.PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch test-c parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
   bench-ensemble bench-zeros bench-tabular wheel test-wheel docs lint annotate clean
 

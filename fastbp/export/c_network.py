@@ -106,9 +106,9 @@ STORED = {
 }
 
 AFFINE = """/* z = b + a w; w has a row of n_out weights for each of the n_in numbers of a. */
-static void NAME_affine(REAL *NAME_restrict z, const REAL *NAME_restrict a,
-                        const {kind} *NAME_restrict w, const REAL *NAME_restrict b,
-                        {scale}int n_in, int n_out) {{
+static inline void NAME_affine(REAL *NAME_restrict z, const REAL *NAME_restrict a,
+                               const {kind} *NAME_restrict w, const REAL *NAME_restrict b,
+                               {scale}int n_in, int n_out) {{
     int i, j;
     for (j = 0; j < n_out; j++) z[j] = {start};
     for (i = 0; i + 4 <= n_in; i += 4) {{ /* four rows at once: z is read and written less often */

@@ -125,11 +125,12 @@ static REAL NAME_copysign(REAL x, REAL sign) {
 }
 
 /* A number of half precision, by its bits; infinity and NaN do not occur. */
-static float NAME_half(uint16_t h) {
+static REAL NAME_half(uint16_t h) {
     const uint32_t u = (uint32_t)(h & 0x7FFFu) << 13 | (uint32_t)(h & 0x8000u) << 16;
     float x;
     memcpy(&x, &u, sizeof x);
-    return x * 5.192296858534828e+33f; /* 2^112, the difference of the exponents */
+    x *= 5.192296858534828e+33f; /* 2^112, the difference of the exponents */
+    return (REAL)x;
 }
 
 /* p 2^n; the argument is n + ROUNDER. */

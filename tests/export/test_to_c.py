@@ -56,11 +56,17 @@ def models():
 @pytest.fixture(scope="module")
 def everything(models):
     """All models in both types, in one file: each has names of its own."""
-    return "\n".join(
+    texts = [
         to_c(model, label(case, dtype), dtype=dtype)
         for case, model in models.items()
         for dtype in DTYPES
-    )
+    ]
+    texts += [
+        to_c(models["classes"], f"stored_{weights}_{dtype.__name__}", dtype=dtype, weights=weights)
+        for weights in STORED
+        for dtype in DTYPES
+    ]
+    return "\n".join(texts)
 
 
 @pytest.fixture(scope="module")
