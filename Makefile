@@ -50,6 +50,8 @@ parity: .venv/test ## every configuration against scikit-learn
 	@.venv/bin/python tests/estimators/parity.py
 test-files: .venv/test ## every cut and every flipped bit of model files, which the suite samples
 	@cd tests && FASTBP_ALL_FILES=1 PYTHONSAFEPATH=1 ../.venv/bin/python -P -m pytest -q --timeout 1800 files
+test-c: .venv/test ## exported C files by every compiler that is installed, also by emulation
+	@.venv/bin/python tests/export/matrix.py $(ARGS)
 exhaustive: .venv/test ## the elementary functions on every float32, at every level
 	@.venv/bin/python tests/kernels/exhaustive.py
 
@@ -115,7 +117,7 @@ annotate: .venv/made ## Cython's page of the core: a yellow line in a kernel is 
 clean: ## remove everything that make has made
 	rm -rf build dist $(PAGES) $(ENVIRONMENTS) .venv-wheel *.egg-info .*_cache
 
-.PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch test-files parity \
+.PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch test-files test-c parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
   bench-ensemble bench-files bench-zeros bench-cold-start bench-tabular wheel test-wheel docs lint \
   annotate clean

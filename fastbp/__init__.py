@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 # Imported when they are first used.
-ROOMS = ("callbacks", "ensemble", "graph", "inspection", "runtime", "schedules", "tabular")
+ROOMS = (
+    "callbacks",
+    "ensemble",
+    "export",
+    "graph",
+    "inspection",
+    "runtime",
+    "schedules",
+    "tabular",
+)
 __all__ = [
     "GradientCheck",
     "MLPClassifier",

@@ -43,7 +43,7 @@ class Runner(doctest.DocTestRunner):
 
 
 def public_modules():
-    rooms = [fastbp.callbacks, fastbp.ensemble, fastbp.graph, fastbp.inspection]
+    rooms = [fastbp.callbacks, fastbp.ensemble, fastbp.export, fastbp.graph, fastbp.inspection]
     return [fastbp, *rooms, fastbp.runtime, fastbp.schedules, fastbp.tabular]
 
 

@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "schedules": {"training"},
     "expression": {"graph"},
     "ensemble": {"files", "runtime", "estimators"},
+    "export": {"kernels", "network", "estimators", "ensemble", "__init__"},
     "tabular": {
         "kernels",
         "tables",
@@ -472,6 +473,7 @@ def test_import_does_not_load_modules_that_few_fits_need():
         "sklearn.model_selection",
         "sklearn.preprocessing",
         "fastbp.ensemble",
+        "fastbp.export",
         "fastbp.inspection",
     ):
         assert module not in done.stdout.split()
@@ -525,6 +527,7 @@ def test_rooms_are_there_after_a_bare_import():
     """Each in a process of its own, in which nothing else has imported it."""
     attributes = [
         "ensemble.MLPEnsembleRegressor",
+        "export.to_c",
         "graph.exp",
         "inspection.activations",
         "runtime.load",
@@ -536,7 +539,16 @@ def test_rooms_are_there_after_a_bare_import():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert len(lines) == len(attributes)
-    rooms = {"callbacks", "ensemble", "graph", "inspection", "runtime", "schedules", "tabular"}
+    rooms = {
+        "callbacks",
+        "ensemble",
+        "export",
+        "graph",
+        "inspection",
+        "runtime",
+        "schedules",
+        "tabular",
+    }
     for line in lines:
         shown = {name for name in line.split() if not name.startswith("__")}
         assert shown == {*importlib.import_module("fastbp").__all__, *rooms}
