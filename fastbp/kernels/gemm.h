@@ -31,17 +31,21 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include "compiler.h"
 
 static int matmul_native = 0; /* whether products go through the tiles, or through BLAS */
 
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-#define gemm_has_fma 1
-#else
-#define gemm_has_fma 0
-#endif
-
-#if defined(__GNUC__)
+#if fastbp_gnu
 #define gemm_has_tiles 1
+
+#if defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
+#define NEON 1
+#else
+#define NEON 0
+#endif
 
 #if defined(__AVX512F__)
 #define TILE_BYTES 64
@@ -196,8 +200,9 @@ INLINE void F(tile)(const int rows, const int vectors, const int whole, const in
         UNROLL for (int j = 0; j < vectors; j++)
             row[j] = j < last ? F(load)(b + j * LANES) : F(load_part)(b + j * LANES, tail);
         UNROLL for (int r = 0; r < rows; r++) {
-            REAL scalar = a_trans ? a[i * lda + r] : a[r * lda + i];
-            UNROLL for (int j = 0; j < vectors; j++) sum[r][j] += scalar * row[j];
+            const F(vector) scalar = F(spread)(a_trans ? a[i * lda + r] : a[r * lda + i]);
+            UNROLL for (int j = 0; j < vectors; j++)
+                sum[r][j] = F(add_product)(sum[r][j], scalar, row[j]);
         }
         b += ldb;
     }
