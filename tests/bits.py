@@ -3,8 +3,8 @@
     python tests/bits.py          # a line for each, of the fastbp that is imported
 
 Where multiply and add are one instruction, the lines are the same on every platform. So only what
-the core computes is hashed, and the inputs are made of random bits by exact operations: NumPy's sums
-and functions differ between platforms. `make test-arm64` compares; lbfgs, which is SciPy's, is out.
+the core computes is hashed, and inputs are made of random bits by exact operations: NumPy's sums and
+functions differ between platforms. `make test-arm64` compares; lbfgs, which is SciPy's, is out.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
 
 import digests  # noqa: E402
+
 import fastbp  # noqa: E402
 from fastbp.kernels import core  # noqa: E402
 from problems import DTYPES, LOSSES, Problem, rule_of  # noqa: E402
@@ -99,7 +100,7 @@ def of_losses(dtype) -> Iterator[tuple]:
         problem.y[...] = coarse(problem.y)
         if problem.y.min() > 0:  # targets that have to stay so
             problem.y[...] += dtype(1 / 1024)
-        yield f"loss {loss}", *problem.loss_gradient(chunk=32)
+        yield f"loss {loss}", *map(np.asarray, problem.loss_gradient(chunk=32))
 
 
 def of_steps(dtype) -> Iterator[tuple]:
@@ -136,14 +137,14 @@ def of_fits() -> Iterator[tuple]:
         given = {name: digests.resolve(value) for name, value in parameters.items()}
         estimator = fastbp.MLPRegressor if kind in digests.REAL else fastbp.MLPClassifier
         model = digests.train(estimator(**{**defaults, **given}), X, y, call, kind)
-        facts = [fact for name in FITTED for fact in getattr(model, name)]
+        facts = [np.asarray(fact) for name in FITTED for fact in getattr(model, name)]
         found = model.predict(X) if kind in digests.REAL else model.predict_proba(X)
         yield f"fit {configuration}", *facts, found
 
 
 def lines() -> Iterator[str]:
     """A hash and a name a line."""
-    made = [
+    made: list = [
         (np.dtype(dtype), found)
         for kind in (of_functions, of_products, of_losses, of_steps)
         for dtype in DTYPES
@@ -151,8 +152,8 @@ def lines() -> Iterator[str]:
     ]
     for dtype, (name, *arrays) in [*made, *(("", found) for found in of_fits())]:
         total = hashlib.sha256()
-        for array in arrays:
-            total.update(np.ascontiguousarray(array).tobytes())
+        for array in arrays:  # the NaN of a processor may have a sign
+            total.update(np.where(np.isnan(array), np.nan, array).astype(array.dtype).tobytes())
         yield f"{total.hexdigest()}  {name} {dtype}".rstrip()
 
 

@@ -1,7 +1,8 @@
-/* What Python.h has to know of 64-bit Windows, for cross builds with the headers of another system;
-   CPython's own file is made by its installer. */
+/* What Python.h has to know of 64-bit Windows, for cross builds with the headers of a Python for Linux:
+   included before all, it keeps the pyconfig.h beside them out. */
 #ifndef Py_CONFIG_H
 #define Py_CONFIG_H
+#define Py_PYCONFIG_H
 
 #define MS_WINDOWS
 #define MS_WIN32
