@@ -3,8 +3,9 @@
     python tests/bits.py          # a line for each, of the fastbp that is imported
 
 Where multiply and add are one instruction, the lines are the same on every platform. So only what
-the core computes is hashed, and inputs are made of random bits by exact operations: NumPy's sums and
-functions differ between platforms. `make test-arm64` compares; lbfgs, which is SciPy's, is out.
+the core computes is hashed, and inputs are made of random bits by exact operations: sums and
+functions of NumPy differ between platforms. lbfgs is SciPy's, and not here. `make test-arm64`
+compares.
 """
 
 import hashlib

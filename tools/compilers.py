@@ -2,9 +2,9 @@
 
     python tools/compilers.py .venv/dist    # the folder of the wheel, for its platform tag
 
-Compiles and does not link; nothing is run. Of a compiler that is missing, the line says so. Headers of
-Python are those of this system; for Windows they are read with tools/windows/pyconfig.h, for aarch64
-and macOS with this system's sizes, which are the same there.
+Compiles and does not link; nothing is run. Of a compiler that is missing, the line says so. Headers
+of Python are those of this system; for Windows they are read with tools/windows/pyconfig.h, for
+aarch64 and macOS with the sizes of this system, which are theirs.
 """
 
 import argparse

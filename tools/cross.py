@@ -4,8 +4,8 @@
     python tools/cross.py windows build/windows      # Windows on x86-64, by Wine
 
 All hashes of tests/bits.py have to equal those of the fastbp that is imported here, at level v3.
-Then the named tests run, or a fast part of the suite. The folder keeps a Python for that platform and
-the packages it needs. On Debian: apt-get install gcc-aarch64-linux-gnu qemu-user, or
+Then the named tests run, or a fast part of the suite. The folder keeps a Python for that platform
+and the packages it needs. On Debian: apt-get install gcc-aarch64-linux-gnu qemu-user, or
 gcc-mingw-w64-x86-64 wine64. An emulator says nothing about time.
 """
 
@@ -48,9 +48,10 @@ OUR_MATH = MATH.replace("api", "xpi")
 def run(command: Iterable[str | Path], **options) -> str:
     """What a command prints; where it fails, so does this program."""
     command = [str(word) for word in command]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, **options)
+    # Wine's Python starts only where all three streams are pipes.
+    done = subprocess.run(command, capture_output=True, text=True, **{"input": "\n", **options})
     if done.returncode:
-        sys.exit(f"{done.stdout}\nfailed: {' '.join(command)}")
+        sys.exit(f"{done.stdout}{done.stderr}\nfailed: {' '.join(command)}")
     return done.stdout
 
 
@@ -244,9 +245,8 @@ def start(platform: Platform, folder: Path, arguments: list[str], **environment:
     """What a Python program prints on that platform."""
     path = platform.path([folder / "package", folder / "site"])
     more = dict(PYTHONPATH=path, WINEPREFIX=str(folder / "wine"), WINEDEBUG="-all", **environment)
-    # Wine's Python wants an open standard input.
     command = [*platform.command(folder), *arguments]
-    return run(command, env={**os.environ, **more}, input="\n", cwd=TESTS)
+    return run(command, env={**os.environ, **more}, cwd=TESTS)
 
 
 def compare(platform: Platform, folder: Path) -> bool:
@@ -279,6 +279,7 @@ def main() -> None:
     parser.add_argument("platform", choices=PLATFORMS)
     parser.add_argument("folder", type=lambda text: Path(text).resolve())
     parser.add_argument("tests", nargs="*", default=FAST)
+    parser.add_argument("--no-build", action="store_true", help="run what was built before")
     parser.add_argument("--compile", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     platform, folder = PLATFORMS[options.platform], options.folder
@@ -291,7 +292,8 @@ def main() -> None:
         platform.prepare(folder)
         install(platform, folder)
         (folder / "made").touch()
-    build(options.platform, folder)
+    if not options.no_build:
+        build(options.platform, folder)
     equal = compare(platform, folder)
     print(test(platform, folder, list(options.tests)))
     sys.exit(not equal)

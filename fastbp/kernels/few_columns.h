@@ -81,25 +81,21 @@ static void F(turned)(int columns, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdif
             for (int r = 0; r < rows; r++)
                 turned[j][r] = init ? init[(i + r) * init_step + j] : 0;
         F(panel)(vectors, 1, turned[0], TILE_VECTORS * LANES, b, ldb, a + i, lda, columns, k,
-                 turned[0], TILE_VECTORS * LANES, tail, turned[columns - 1] + rows);
+                 turned[0], TILE_VECTORS * LANES, tail, turned[columns - 1] + rows, 0);
         for (int j = 0; j < columns; j++)
             for (int r = 0; r < rows; r++) c[(i + r) * ldc + j] = turned[j][r];
     }
 }
 
-/* sum + a b of four columns. */
-INLINE F(four) F(add_to_four)(F(four) sum, REAL a, const REAL *b) {
+/* sum := sum + a b of four columns. */
+INLINE void F(add_to_four)(F(four) *sum, REAL a, const REAL *b) {
 #if NEON
-    F(four) result;
     UNROLL for (int j = 0; j < 4; j += LANES) {
-        F(vector) part;
-        memcpy(&part, (const char *)&sum + j * sizeof(REAL), sizeof part);
-        part = F(add_product)(part, F(spread)(a), F(load)(b + j));
-        memcpy((char *)&result + j * sizeof(REAL), &part, sizeof part);
+        F(unaligned) *const part = (F(unaligned) *)sum + j / LANES;
+        *part = F(add_product)(*part, F(spread)(a), F(load)(b + j));
     }
-    return result;
 #else
-    return sum + a * *(const F(unaligned_four) *)b;
+    *sum += a * *(const F(unaligned_four) *)b;
 #endif
 }
 
@@ -111,8 +107,8 @@ static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t
     ptrdiff_t i = 0;
     for (; i + CHAINS <= k; i += CHAINS)
         UNROLL for (int l = 0; l < CHAINS; l++)
-            chain[l] = F(add_to_four)(chain[l], a[i + l], b + (i + l) * ldb);
-    for (int l = 0; i < k; i++, l++) chain[l] = F(add_to_four)(chain[l], a[i], b + i * ldb);
+            F(add_to_four)(chain + l, a[i + l], b + (i + l) * ldb);
+    for (int l = 0; i < k; i++, l++) F(add_to_four)(chain + l, a[i], b + i * ldb);
     UNROLL for (int h = CHAINS / 2; h; h /= 2)
         UNROLL for (int l = 0; l < h; l++) chain[l] += chain[l + h];
     for (int j = 0; j < few; j++) c[j] = (init ? init[j] : 0) + chain[0][FEW_COLUMNS - few + j];
