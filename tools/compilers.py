@@ -53,7 +53,7 @@ def generate() -> None:
     )
     options = [word for directive in directives for word in ("-X", directive)]
     command = [sys.executable, "-m", "cython", "-3", "-I", ".", *options]
-    subprocess.run([*command, "fastbp/_core.pyx", "-o", GENERATED], cwd=ROOT, check=True)
+    subprocess.run([*command, "fastbp/_core.pyx", "-o", str(GENERATED)], cwd=ROOT, check=True)
 
 
 def check(name: str, compiler: str) -> bool:
@@ -63,9 +63,9 @@ def check(name: str, compiler: str) -> bool:
         print(f"{name:20} not tried: {words[0]} is missing", flush=True)
         return True
     headers = [f"-I{sysconfig.get_path('include')}", "-Ifastbp/kernels"]
-    output = [] if "-fsyntax-only" in words else ["-o", GENERATED.with_suffix(".o")]
+    output = [] if "-fsyntax-only" in words else ["-o", str(GENERATED.with_suffix(".o"))]
     begun = time.monotonic()
-    command = [*words, *FLAGS.split(), *headers, "-c", GENERATED, *output]
+    command = [*words, *FLAGS.split(), *headers, "-c", str(GENERATED), *output]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     result = "failed" if done.returncode else "checked" if not output else "compiled"
     print(f"{name:20} {result} in {time.monotonic() - begun:.0f} s", flush=True)

@@ -20,7 +20,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
@@ -45,9 +45,9 @@ MATH = "api-ms-win-crt-math-l1-1-0.dll"
 OUR_MATH = MATH.replace("api", "xpi")
 
 
-def run(command: Iterable[str | Path], **options) -> str:
+def run(arguments: Iterable[Any], **options: Any) -> str:
     """What a command prints; where it fails, so does this program."""
-    command = [str(word) for word in command]
+    command = [str(word) for word in arguments]
     # Wine's Python starts only where all three streams are pipes.
     done = subprocess.run(command, capture_output=True, text=True, **{"input": "\n", **options})
     if done.returncode:
