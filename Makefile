@@ -44,6 +44,15 @@ test-oldest: .venv-oldest/test ## the suite with the oldest versions allowed, bu
 	@$(call pytest,.venv-oldest) $(CURDIR)/tests/test_house.py $(CURDIR)/tests/kernels/test_backend.py
 	@$(call install,.venv-oldest,.venv-oldest/dist)
 
+# In emulators: no such machine is needed. What they need on Debian stands in the script.
+test-arm64: .venv/test ## the bits of x86-64 and a fast part of the suite on Linux aarch64, by QEMU
+	@FASTBP_LEVELS=baseline .venv/bin/python -P tools/cross.py arm64 build/arm64 $(ARGS)
+test-windows: .venv/test ## the same on Windows, by MinGW and Wine
+	@FASTBP_LEVELS=v3 .venv/bin/python -P tools/cross.py windows build/windows $(ARGS)
+test-compilers: .venv/test ## whether all compilers at hand take the core, for all platforms
+	@.venv/bin/python -P $(PIP) install auditwheel ziglang
+	@.venv/bin/python -P tools/compilers.py .venv/dist
+
 test-torch: .venv-bench/test ## activations, losses and formulas beside PyTorch
 	@$(call pytest,.venv-bench) $(CURDIR)/tests/test_torch.py
 parity: .venv/test ## every configuration against scikit-learn
@@ -117,7 +126,8 @@ annotate: .venv/made ## Cython's page of the core: a yellow line in a kernel is 
 clean: ## remove everything that make has made
 	rm -rf build dist $(PAGES) $(ENVIRONMENTS) .venv-wheel *.egg-info .*_cache
 
-.PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-torch test-files test-c parity \
+.PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-arm64 \
+  test-windows test-compilers test-torch test-files test-c parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
   bench-ensemble bench-files bench-zeros bench-cold-start bench-tabular wheel test-wheel docs lint \
   annotate clean

@@ -8,19 +8,36 @@ FASTBP_SANITIZE=address,undefined or thread with these sanitizers of GCC (make t
 """
 
 import os
-import platform
 import shlex
+import shutil
 import subprocess
-import sys
 import sysconfig
 from glob import glob
+from pathlib import Path, PureWindowsPath
+from tempfile import TemporaryDirectory
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("FASTBP_DEBUG") == "1"  # bounds checks, and scratch poisoned with NaN
 
-if sys.platform == "win32":
+# What is built for, such as linux-x86_64, macosx-11.0-arm64 or win-amd64. In a cross build this is
+# not what runs here.
+TARGET = sysconfig.get_platform()
+# CC names the compiler on Windows, too: clang-cl, or the gcc or clang of MinGW.
+COMPILER = shlex.split(
+    os.environ.get("CC") or sysconfig.get_config_var("CC") or "cl", posix=os.name == "posix"
+)
+NAME = PureWindowsPath(COMPILER[0]).stem  # a path with / is one there, too
+STYLE = "cl" if NAME == "cl" else "clang-cl" if NAME.startswith("clang-cl") else "gnu"  # of flags
+
+
+def spelled(flags):
+    """GCC's flags as this compiler takes them."""
+    return [f"/clang:{flag}" for flag in flags] if STYLE == "clang-cl" else flags
+
+
+if STYLE == "cl":
     # team.h wants C11 atomics, which this compiler still calls an experiment.
     FLAGS = ["/O2", "/std:c11", "/experimental:c11atomics"]
 else:
@@ -29,6 +46,7 @@ else:
     FLAGS = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
     FLAGS += ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
     FLAGS += ["-Wframe-larger-than=4096"]  # the core runs in threads with small stacks
+    FLAGS = spelled(FLAGS)
 
 SANITIZERS = os.environ.get("FASTBP_SANITIZE")
 WATCHED = []  # flags of compiler and linker
@@ -49,31 +67,42 @@ DIRECTIVES = {
 
 def accepts(flags):
     """Whether the C compiler knows `flags`: GCC before 11 does not know these levels."""
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC"))
-    command = [*compiler, *flags, "-E", "-x", "c", os.devnull]
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False  # no compiler at all: the build itself will say so
+    if STYLE != "gnu":
+        return STYLE == "clang-cl"  # which has them since version 12; cl has other flags
+    with TemporaryDirectory() as folder:
+        source = Path(folder, "empty.c")
+        source.touch()
+        command = [*COMPILER, *flags, "-c", source, "-o", source.with_suffix(".o")]
+        try:
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except OSError:
+            return False  # no compiler at all: the build itself will say so
 
 
 # A loop over a scalar function is vectorized only where that function is inlined. GCC stops
 # inlining, without a word, once that has made a file 40 % longer, or a function too long.
 INLINING = ["--param=inline-unit-growth=400", "--param=large-function-insns=100000"]
-if sys.platform != "win32" and accepts(INLINING):
+if STYLE == "gnu" and accepts(INLINING):
     FLAGS += INLINING
+# GCC for Windows aligns stacks to 16 bytes only, and takes vectors of 32 and 64 there for aligned.
+UNALIGNED = ["-Wa,-muse-unaligned-vector-move"]
+if not (TARGET.startswith(("win", "mingw")) and STYLE == "gnu" and accepts(UNALIGNED)):
+    UNALIGNED = []
 
 
 def levels():
-    """Suffix of the module -> flags. The one without a suffix runs everywhere."""
+    """Suffix of the module -> flags. The one without a suffix runs everywhere.
+
+    A library for two architectures, as macOS has it, gets that one only.
+    """
     built = {"": []}
-    if sys.platform == "linux" and platform.machine() == "x86_64" and not (DEBUG or SANITIZERS):
+    if TARGET.endswith(("x86_64", "amd64")) and not (DEBUG or SANITIZERS):
         for suffix, flags in {
             "_v3": ["-march=x86-64-v3"],
             "_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
         }.items():
             if accepts(flags):
-                built[suffix] = flags
+                built[suffix] = spelled(flags) + UNALIGNED
             else:
                 print(f"fastbp._core{suffix} is left out: the C compiler rejects {flags[0]}")
     wanted = os.environ.get("FASTBP_LEVELS", "baseline,v3,v4").split(",")
@@ -101,6 +130,14 @@ class BuildCore(build_ext):
     def finalize_options(self):
         super().finalize_options()
         self.build_base = self.get_finalized_command("build").build_base
+        if os.name == "nt" and STYLE == "gnu":
+            self.compiler = "mingw32"
+
+    def build_extensions(self):
+        if STYLE == "clang-cl":  # all but the compiler is Visual Studio's
+            self.compiler.initialize()
+            self.compiler.cc = shutil.which(COMPILER[0]) or COMPILER[0]
+        super().build_extensions()
 
 
 OPTIONS = {"build_ext": {"parallel": 2}}

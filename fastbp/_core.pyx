@@ -165,7 +165,7 @@ TAPE_OPERATIONS = {
     "erf": tape.T_ERF, "sum": tape.T_SUM, "largest": tape.T_LARGEST,
     "spread": tape.T_SPREAD, "item": tape.T_ITEM, "place": tape.T_PLACE,
 }
-BACKENDS = ("native", "blas") if matmul.gemm_has_fma else ("blas", "native")
+BACKENDS = ("native", "blas") if scalar.fastbp_fma else ("blas", "native")
 matmul.gemm_start()
 if not matmul.gemm_has_tiles:
     BACKENDS = ("blas",)

@@ -18,7 +18,8 @@ INLINE void F(dot_step)(const int rows, const int columns, F(vector) (*sum)[FEW_
     UNROLL for (int j = 0; j < columns; j++) {
         const F(vector) column =
             count == LANES ? F(load)(b + j * ldb) : F(load_part)(b + j * ldb, count);
-        UNROLL for (int r = 0; r < rows; r++) sum[r][j] += row[r] * column;
+        UNROLL for (int r = 0; r < rows; r++)
+            sum[r][j] = F(add_product)(sum[r][j], row[r], column);
     }
 }
 
@@ -80,10 +81,22 @@ static void F(turned)(int columns, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdif
             for (int r = 0; r < rows; r++)
                 turned[j][r] = init ? init[(i + r) * init_step + j] : 0;
         F(panel)(vectors, 1, turned[0], TILE_VECTORS * LANES, b, ldb, a + i, lda, columns, k,
-                 turned[0], TILE_VECTORS * LANES, tail, turned[columns - 1] + rows);
+                 turned[0], TILE_VECTORS * LANES, tail, turned[columns - 1] + rows, 0);
         for (int j = 0; j < columns; j++)
             for (int r = 0; r < rows; r++) c[(i + r) * ldc + j] = turned[j][r];
     }
+}
+
+/* sum := sum + a b of four columns. */
+INLINE void F(add_to_four)(F(four) *sum, REAL a, const REAL *b) {
+#if NEON
+    UNROLL for (int j = 0; j < 4; j += LANES) {
+        F(unaligned) *const part = (F(unaligned) *)sum + j / LANES;
+        *part = F(add_product)(*part, F(spread)(a), F(load)(b + j));
+    }
+#else
+    *sum += a * *(const F(unaligned_four) *)b;
+#endif
 }
 
 /* The same products for one row of a and rows of b as they lie, without turning them first: a chain of
@@ -94,8 +107,8 @@ static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t
     ptrdiff_t i = 0;
     for (; i + CHAINS <= k; i += CHAINS)
         UNROLL for (int l = 0; l < CHAINS; l++)
-            chain[l] += a[i + l] * *(const F(unaligned_four) *)(b + (i + l) * ldb);
-    for (int l = 0; i < k; i++, l++) chain[l] += a[i] * *(const F(unaligned_four) *)(b + i * ldb);
+            F(add_to_four)(chain + l, a[i + l], b + (i + l) * ldb);
+    for (int l = 0; i < k; i++, l++) F(add_to_four)(chain + l, a[i], b + i * ldb);
     UNROLL for (int h = CHAINS / 2; h; h /= 2)
         UNROLL for (int l = 0; l < h; l++) chain[l] += chain[l + h];
     for (int j = 0; j < few; j++) c[j] = (init ? init[j] : 0) + chain[0][FEW_COLUMNS - few + j];

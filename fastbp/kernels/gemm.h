@@ -32,16 +32,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 static int matmul_native = 0; /* whether products go through the tiles, or through BLAS */
 
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-#define gemm_has_fma 1
-#else
-#define gemm_has_fma 0
-#endif
-
-#if defined(__GNUC__)
+#if fastbp_gnu
 #define gemm_has_tiles 1
+
+#if defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
+#define NEON 1
+#else
+#define NEON 0
+#endif
 
 #if defined(__AVX512F__)
 #define TILE_BYTES 64
@@ -53,7 +56,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define MASKED 1
 #else
 #define TILE_BYTES 16
-#define TILE_ROWS 4
+#define TILE_ROWS (NEON ? 8 : 4)
 #define MASKED 0 /* parts of vectors are loaded number by number: not in a loop */
 #endif
 #define gemm_tile_rows (MASKED ? TILE_ROWS : 0) /* of tiles that may leave out zeros; 0: none may */
@@ -172,8 +175,8 @@ NO_TILES(double)
 #include "vectors.h"
 
 /* One tile: c[r][j] := init[r][j] + sum_k a[r][k] b[k][j], for `rows` rows and `vectors` vectors, of
-   the last of which `tail` lanes are c's; all of them if `whole`. Constants at every call, so that the
-   sums are registers. k runs over the numbers of `list`, unless it is NULL, which is a constant, too.
+   the last of which `tail` lanes are c's; all of them if `whole` is 1, and all may be read of b if it is
+   2. Constants at every call, so that the sums are registers. k runs over the numbers of `list`, unless it is NULL, which is a constant, too.
    c ends at `end`. */
 INLINE void F(tile)(const int rows, const int vectors, const int whole, const int a_trans, REAL *c,
                     ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb,
@@ -181,7 +184,7 @@ INLINE void F(tile)(const int rows, const int vectors, const int whole, const in
                     const uint8_t *list) {
     F(vector) sum[TILE_ROWS][ROW_VECTORS];
     const REAL *const from = b;
-    const int last = vectors - !whole;
+    const int last = vectors - (whole != 1);
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < vectors; j++) {
             const ptrdiff_t at = r * init_step + j * LANES;
@@ -194,10 +197,12 @@ INLINE void F(tile)(const int rows, const int vectors, const int whole, const in
         F(vector) row[ROW_VECTORS];
         if (list) b = from + i * ldb;
         UNROLL for (int j = 0; j < vectors; j++)
-            row[j] = j < last ? F(load)(b + j * LANES) : F(load_part)(b + j * LANES, tail);
+            row[j] = j < last || whole == 2 ? F(load)(b + j * LANES)
+                                            : F(load_part)(b + j * LANES, tail);
         UNROLL for (int r = 0; r < rows; r++) {
-            REAL scalar = a_trans ? a[i * lda + r] : a[r * lda + i];
-            UNROLL for (int j = 0; j < vectors; j++) sum[r][j] += scalar * row[j];
+            const F(vector) scalar = F(spread)(a_trans ? a[i * lda + r] : a[r * lda + i]);
+            UNROLL for (int j = 0; j < vectors; j++)
+                sum[r][j] = F(add_product)(sum[r][j], scalar, row[j]);
         }
         b += ldb;
     }
@@ -238,8 +243,9 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
 #undef TILES
 }
 
-/* Whether masks are left away where no vector is cut off: they take registers, but on AVX-512. */
-#define IS_WHOLE(tail) (TILE_BYTES == 32 && (tail) == LANES)
+/* Whether masks are left away where no vector is cut off: they take registers, but on AVX-512. NEON has
+   none. */
+#define IS_WHOLE(tail) ((TILE_BYTES == 32 || NEON) && (tail) == LANES)
 
 /* panel_of for a width and a form that are no constants. */
 #define PANEL(vectors, whole, a_trans, k, lists)                                                  \
@@ -253,12 +259,16 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
     if (IS_WHOLE(tail)) {                                               \
         if (a_trans) { PANELS(1, 1, k, lists) }                         \
         else { PANELS(1, 0, k, lists) }                                 \
+    } else if (NEON && padded) {                                        \
+        if (a_trans) { PANELS(2, 1, k, lists) }                         \
+        else { PANELS(2, 0, k, lists) }                                 \
     } else if (a_trans) { PANELS(0, 1, k, lists) }                      \
     else { PANELS(0, 0, k, lists) }
 
 static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,
                      const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
-                     ptrdiff_t init_step, int tail, const REAL *end) {
+                     ptrdiff_t init_step, int tail, const REAL *end, int padded) {
+    (void)padded; /* only asked where there are no masks */
 #define ROW(vectors) \
     F(tile)(1, vectors, 0, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail, end, NULL)
     if (vectors == 4) ROW(4);
@@ -320,7 +330,7 @@ INLINE int F(row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t ldb, ptrdiff_
     const int few = F(few_columns)(0, ldb, 0, n, k), wide = (int)((n + LANES - 1) / LANES);
     if (wide > MOST_IN_ROW || (few && few < n)) return 0;
     if (few) F(dots)(few, c, n, a, k, b, ldb, 1, k, init, 0);
-    else F(panel)(wide, 0, c, n, a, k, b, ldb, 1, k, init, 0, (int)(n - (wide - 1) * LANES), c + n);
+    else F(panel)(wide, 0, c, n, a, k, b, ldb, 1, k, init, 0, (int)(n - (wide - 1) * LANES), c + n, 0);
     return 1;
 }
 
@@ -387,7 +397,9 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
     zeros = zeros && MASKED;
     scratch = F(aligned)(scratch);
+#if MASKED
     uint8_t *const lists = (uint8_t *)scratch;
+#endif
     if (zeros) scratch += BYTES_OF_LISTS(m) / sizeof(REAL);
     if (few) {
         n -= few;
@@ -446,7 +458,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                 else
 #endif
                     F(panel)((int)width / LANES, trans, to, ldc, a_i, a_step, panel, b_step, rows,
-                             depth, from, init_step, tail, end);
+                             depth, from, init_step, tail, end, packed || copy_b);
             }
         }
         top += depth;

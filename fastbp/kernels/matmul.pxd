@@ -21,7 +21,7 @@ from fastbp.kernels.blas cimport (
 )
 
 cdef extern from "gemm.h" nogil:
-    const int gemm_has_tiles, gemm_has_fma
+    const int gemm_has_tiles
     int matmul_native  # whether products go through the tiles, or through BLAS
     void gemm_start()  # once, before the first product
     void gemm_float(float* c, Py_ssize_t ldc, const float* a, Py_ssize_t lda, int a_trans,

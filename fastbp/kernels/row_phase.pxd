@@ -45,7 +45,8 @@ cdef extern from "team.h" nogil:
 
 cdef extern from * nogil:
     """
-    #if defined(__GNUC__)
+    #include "compiler.h"
+    #if fastbp_gnu
     /* Ask for the row that is read next: no processor foresees a random order. Of a long row only
        for its beginning: the rest is foreseen, and might be lost again before it is read. */
     static inline void fastbp_fetch(const void *memory, Py_ssize_t bytes) {

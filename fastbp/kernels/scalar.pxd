@@ -33,17 +33,14 @@ cdef extern from * nogil:
     static inline double fastbp_number_d(uint64_t x) {
         union { double number; uint64_t bits; } u; u.bits = x; return u.number;
     }
-    #ifdef __FMA__
-    #define fastbp_fma 1
-    #else
-    #define fastbp_fma 0
-    #endif
     """
     uint32_t fastbp_bits_f(float x)
     uint64_t fastbp_bits_d(double x)
     float fastbp_number_f(uint32_t x)
     double fastbp_number_d(uint64_t x)
-    const bint fastbp_fma
+
+cdef extern from "compiler.h" nogil:
+    const bint fastbp_fma  # whether multiply and add are one instruction
 
 
 cdef inline floating ldexp(floating p, floating n) noexcept nogil:

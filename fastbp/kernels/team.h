@@ -6,7 +6,16 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "compiler.h"
+
 #if defined(_WIN32)
+#ifndef WIN32_LEAN_AND_MEAN /* the whole header makes macros of common words, such as `hyper` */
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
 #include <windows.h>
 #define team_yield() SwitchToThread()
 #else
@@ -67,10 +76,10 @@ static inline int team_barrier(int32_t *words, int size) {
 /* Ask for memory that other ranks have read, to write it soon: each of its lines has to be taken away
    from them first, which takes longer than the step itself. */
 static inline void team_own(const void *memory, ptrdiff_t bytes) {
-#if defined(__GNUC__) && defined(__x86_64__)
+#if fastbp_gnu && defined(__x86_64__)
     for (ptrdiff_t at = 0; at < bytes; at += 64)
         __asm__ __volatile__("prefetchw %0" : : "m"(*((const char *)memory + at)));
-#elif defined(__GNUC__)
+#elif fastbp_gnu
     for (ptrdiff_t at = 0; at < bytes; at += 64)
         __builtin_prefetch((const char *)memory + at, 1);
 #else

@@ -81,6 +81,25 @@ INLINE void F(store_part)(REAL *p, F(vector) v, int count, const REAL *end) {
 
 INLINE F(vector) F(load)(const REAL *p) { return *(const F(unaligned) *)p; }
 
+/* x in all lanes; of -0, too. */
+INLINE F(vector) F(spread)(REAL x) { return x - (F(vector)){0}; }
+
+/* sum + a b, rounded once. By name: a compiler that may contract the two operations need not do it, and
+   GCC does not where they have come to stand in two branches. AVX-512 has masks in place of those. */
+INLINE F(vector) F(add_product)(F(vector) sum, F(vector) a, F(vector) b) {
+#if TILE_BYTES == 32 && fastbp_fma
+    return sizeof(REAL) == 4
+               ? (F(vector))_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)sum)
+               : (F(vector))_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)sum);
+#elif NEON
+    return sizeof(REAL) == 4
+               ? (F(vector))vfmaq_f32((float32x4_t)sum, (float32x4_t)a, (float32x4_t)b)
+               : (F(vector))vfmaq_f64((float64x2_t)sum, (float64x2_t)a, (float64x2_t)b);
+#else
+    return sum + a * b;
+#endif
+}
+
 /* Lane l of the result is lane from[l] of a followed by b. */
 INLINE F(vector) F(shuffle)(F(vector) a, F(vector) b, F(lanes) from) {
 #if defined(__clang__)
