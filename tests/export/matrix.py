@@ -126,7 +126,7 @@ def programs(models):
 
 
 def worst(output, expected):
-    """Of named and of random models the largest distance in units in the last place, and its name."""
+    """Of named and of random models the largest distance in ulps, and the name of its model."""
     found, start = {False: [], True: []}, 0
     for name, numbers, is_regressor in expected:
         part = np.frombuffer(output, numbers.dtype, numbers.size, start).reshape(numbers.shape)
