@@ -77,7 +77,7 @@ def check(name: str, compiler: str) -> bool:
 def audit(folder: Path) -> bool:
     """Whether the wheel runs on every Linux of the policy, as auditwheel finds."""
     (wheel,) = folder.glob("*.whl")
-    command = [sys.executable, "-m", "auditwheel", "show", wheel]
+    command = [sys.executable, "-m", "auditwheel", "show", str(wheel)]
     shown = subprocess.run(command, capture_output=True, text=True)
     good = POLICY in shown.stdout
     print(f"{'auditwheel':20} {POLICY if good else 'failed: ' + shown.stdout + shown.stderr}")

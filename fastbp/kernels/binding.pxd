@@ -57,8 +57,8 @@ cdef enum:
 
 cdef extern from *:
     """
-    /* Numbers of any memory, at most: bytes, and sums of a few such sizes, do not overflow. A power of
-       two, which is the same in double. */
+    /* Numbers of any memory, at most: bytes, and sums of a few such sizes, do not overflow. A power
+       of two, which is the same in double. */
     #define fastbp_most_numbers (PY_SSIZE_T_MAX / 16 + 1)
     """
     const Py_ssize_t MOST_NUMBERS "fastbp_most_numbers"
