@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 # Imported when they are first used.
-ROOMS = ("callbacks", "ensemble", "graph", "inspection", "schedules", "tabular")
+ROOMS = ("callbacks", "ensemble", "graph", "inspection", "onnx", "schedules", "tabular")
 __all__ = ["GradientCheck", "MLPClassifier", "MLPRegressor", "check_gradient"]
 
 
