@@ -34,7 +34,11 @@ def _gelu(z: Tensor) -> Tensor:
 def _gelu_tanh(z: Tensor) -> Tensor:
     """z (1 + tanh(t)) / 2 = z logistic(2 t); beyond |z| = 100 it is z or 0."""
     square = (z * z).op("Min", 1e4) * GELU_CUBE
-    return z * logistic((square * z + z) * (2 * GELU_RATE))
+    return z / (exp((square * z + z) * (-2 * GELU_RATE)) + 1.0)
+
+
+def _silu(z: Tensor) -> Tensor:
+    return z / (exp(-z) + 1.0)
 
 
 def _mish(z: Tensor) -> Tensor:
@@ -57,7 +61,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "step": _step,
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
-    "silu": lambda z: z * logistic(z),
+    "silu": _silu,
     "mish": _mish,
 }
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -101,9 +105,7 @@ OTHERS: dict[str, Callable[..., Tensor]] = {
     "less": lambda x, y: (x < y).cast(x.dtype),
     "less_equal": lambda x, y: (x <= y).cast(x.dtype),
     "equal": lambda x, y: x.equals(y).cast(x.dtype),
-    "where": lambda condition, x, y: where(
-        condition.equals(0.0).op("Not", dtype=np.bool_), x, y
-    ),
+    "where": lambda condition, x, y: where(condition.equals(0.0).op("Not", dtype=np.bool_), x, y),
 }
 
 

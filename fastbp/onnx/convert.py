@@ -132,7 +132,11 @@ def to_onnx(
 def _checked_opset(opset: Any) -> int:
     """The version of the operators; ValueError if it is none that the graphs can have."""
     newest = onnx_package().defs.onnx_opset_version()
-    if isinstance(opset, bool) or not isinstance(opset, Integral) or not LEAST_OPSET <= opset <= newest:
+    if (
+        isinstance(opset, bool)
+        or not isinstance(opset, Integral)
+        or not LEAST_OPSET <= opset <= newest
+    ):
         raise ValueError(f"opset must be an integer from {LEAST_OPSET} to {newest}, got {opset!r}.")
     return int(opset)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.model import Model, model_of, of_one_moment
 from fastbp.estimators.targets import LINK
@@ -13,6 +16,9 @@ from fastbp.onnx.classes import Target, classes_in_tensors
 from fastbp.onnx.functions import exp
 from fastbp.onnx.graph import Tensor
 from fastbp.onnx.moments import Moments
+
+# Terms of a sum that ONNX Runtime does not divide.
+BLOCK = 256
 
 
 def frozen_model(estimator: Any) -> Model:
@@ -71,5 +77,19 @@ def _raw_prediction(network: Network, x: Tensor) -> Tensor:
     for number, (weight, bias) in enumerate(arrays):
         if number:
             a = activation(network.activations[number - 1], a)
-        a = a.op("Gemm", weight, bias)
+        a = _affine(a, weight, bias)
     return a
+
+
+def _affine(a: Tensor, weight: NDArray[Any], bias: NDArray[Any]) -> Tensor:
+    """The map a w + b.
+
+    The core begins each sum with the bias, Gemm ends with it. As weights of a column of ones before
+    the others it comes first too, and ONNX Runtime's sums then have the bits of the core's: where
+    all terms are one block for it, and where the core does not sum a single column by parts.
+    """
+    fan_in, fan_out = weight.shape
+    if fan_out == 1 or fan_in >= BLOCK:
+        return a.op("Gemm", weight, bias)
+    ones = a.op("Pad", a.graph.integers(0, 1, 0, 0), 1.0)
+    return ones.op("MatMul", np.vstack([bias, weight]))
