@@ -28,7 +28,7 @@ ML_OPSET = 2
 def to_onnx(
     model: Any,
     *,
-    dtype: DTypeLike = None,
+    dtype: DTypeLike | None = None,
     zipmap: bool = False,
     opset: int = 17,
     input_name: str = "X",
@@ -132,11 +132,8 @@ def to_onnx(
 def _checked_opset(opset: Any) -> int:
     """The version of the operators; ValueError if it is none that the graphs can have."""
     newest = onnx_package().defs.onnx_opset_version()
-    if (
-        isinstance(opset, bool)
-        or not isinstance(opset, Integral)
-        or not LEAST_OPSET <= opset <= newest
-    ):
+    is_integer = isinstance(opset, Integral) and not isinstance(opset, bool)
+    if not is_integer or not LEAST_OPSET <= int(opset) <= newest:
         raise ValueError(f"opset must be an integer from {LEAST_OPSET} to {newest}, got {opset!r}.")
     return int(opset)
 

@@ -126,7 +126,9 @@ class Tensor:
     def __init__(self, graph: Graph, name: str, dtype: DTypeLike) -> None:
         self.graph, self.name, self.dtype = graph, name, np.dtype(dtype)
 
-    def op(self, kind: str, *others: Any, dtype: DTypeLike = None, **attributes: Any) -> Tensor:
+    def op(
+        self, kind: str, *others: Any, dtype: Any = None, **attributes: Any
+    ) -> Tensor:
         """The result of a node whose first input is this tensor.
 
         Numbers and arrays among `others` become constants of this dtype. The result has it too,
@@ -154,6 +156,12 @@ class Tensor:
     def take_columns(self, places: NDArray[np.integer]) -> Tensor:
         """The columns at these places."""
         return self.op("Gather", self.graph.integers(*map(int, places)), axis=1)
+
+    def smallest_first(self, n: int, axis: int) -> Tensor:
+        """The n numbers along an axis, sorted."""
+        rising = self.op("TopK", self.graph.integers(n), axis=axis, largest=0, sorted=1)
+        self.graph.nodes[-1].output.append(self.graph.new_name("fastbp_places"))
+        return rising
 
     def __add__(self, other: Any) -> Tensor:
         return self.op("Add", other)

@@ -8,18 +8,22 @@ from numpy.typing import DTypeLike
 
 from fastbp.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from fastbp.estimators import MLPClassifier, MLPRegressor
-from fastbp.onnx import rows
+from fastbp.onnx import rows, tabular
 from fastbp.onnx.plan import Export
+from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor, TabularPreprocessor
 
 EXPORTS = {
     MLPClassifier: rows.export_classifier,
     MLPRegressor: rows.export_regressor,
     MLPEnsembleClassifier: rows.export_classifiers,
     MLPEnsembleRegressor: rows.export_regressors,
+    TabularMLPClassifier: tabular.export_classifier,
+    TabularMLPRegressor: tabular.export_regressor,
+    TabularPreprocessor: tabular.export_preprocessor,
 }
 
 
-def export_of(model: Any, dtype: DTypeLike, input_name: str) -> Export:
+def export_of(model: Any, dtype: DTypeLike | None, input_name: str) -> Export:
     """The export of a fitted model; `dtype` None is that of its weights."""
     for kind, export in EXPORTS.items():
         if isinstance(model, kind):

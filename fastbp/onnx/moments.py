@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,15 +25,20 @@ class Moments(NamedTuple):
         return found
 
 
-def mixture(members: Sequence[Moments]) -> Moments:
-    """The mean of the members' predictions, and ``sqrt(mean(std ** 2) + var(mean))``, in double."""
+def mixture(members: Sequence[Moments], size: Any = 1.0) -> Moments:
+    """The mean of the members' predictions, and ``sqrt(mean(std ** 2) + var(mean))``, in double.
+
+    `size` is about that of the predictions. They are divided by a power of two near it, so that
+    their squares are numbers.
+    """
     means = [member.mean for member in members]
-    graph = means[0].graph
-    doubles = [mean.cast(np.float64) for mean in means]
+    graph, unit = means[0].graph, np.ldexp(1.0, -np.clip(np.frexp(size)[1], -1000, 1000))
+    doubles = [mean.cast(np.float64) * unit for mean in means]
     center = graph.mean(doubles)
     distances = [mean - center for mean in doubles]
     variance = graph.mean([distance * distance for distance in distances])
-    noises = [member.std.cast(np.float64) for member in members if member.std is not None]
+    noises = [member.std.cast(np.float64) * unit for member in members if member.std is not None]
     if len(noises) == len(members):
         variance = graph.mean([noise * noise for noise in noises]) + variance
-    return Moments(graph.mean(means), variance.op("Sqrt").cast(means[0].dtype))
+    std = variance.op("Sqrt") / unit
+    return Moments(graph.mean(means), std.cast(means[0].dtype))

@@ -18,14 +18,14 @@ from fastbp.onnx.networks import frozen_model, moments_of, targets_of, width_of_
 from fastbp.onnx.plan import Export, Input, Output
 
 
-def export_classifier(model: Any, dtype: DTypeLike, name: str) -> Export:
+def export_classifier(model: Any, dtype: DTypeLike | None, name: str) -> Export:
     """The export of an MLPClassifier."""
     check_is_fitted(model)
     one = frozen_model(model)
     return _export([one], dtype, name, lambda x: outputs_of_targets(targets_of(one, x)))
 
 
-def export_regressor(model: Any, dtype: DTypeLike, name: str) -> Export:
+def export_regressor(model: Any, dtype: DTypeLike | None, name: str) -> Export:
     """The export of an MLPRegressor."""
     check_is_fitted(model)
     one, loss = frozen_model(model), model.loss
@@ -33,7 +33,7 @@ def export_regressor(model: Any, dtype: DTypeLike, name: str) -> Export:
     return _export([one], dtype, name, lambda x: moments_of(one, loss, x).outputs(width))
 
 
-def export_classifiers(model: Any, dtype: DTypeLike, name: str) -> Export:
+def export_classifiers(model: Any, dtype: DTypeLike | None, name: str) -> Export:
     """The export of an MLPEnsembleClassifier."""
     models = [frozen_model(member) for member in _members(model)]
 
@@ -43,7 +43,7 @@ def export_classifiers(model: Any, dtype: DTypeLike, name: str) -> Export:
     return _export(models, dtype, name, write)
 
 
-def export_regressors(model: Any, dtype: DTypeLike, name: str) -> Export:
+def export_regressors(model: Any, dtype: DTypeLike | None, name: str) -> Export:
     """The export of an MLPEnsembleRegressor."""
     members = _members(model)
     models, losses = [frozen_model(one) for one in members], [one.loss for one in members]
@@ -64,7 +64,10 @@ def _members(ensemble: Any) -> list[Any]:
 
 
 def _export(
-    models: Sequence[Model], dtype: DTypeLike, name: str, write: Callable[[Tensor], list[Output]]
+    models: Sequence[Model],
+    dtype: DTypeLike | None,
+    name: str,
+    write: Callable[[Tensor], list[Output]],
 ) -> Export:
     """The export of models that take the same rows; `dtype` None is that of the weights."""
     own = np.result_type(*(one.network.params.dtype for one in models))
