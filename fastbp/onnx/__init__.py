@@ -6,8 +6,9 @@ It needs the package of the same name, the extra `onnx`.
 """
 
 from fastbp.onnx.convert import to_onnx
+from fastbp.onnx.pipelines import register
 
-__all__ = ["to_onnx"]
+__all__ = ["register", "to_onnx"]
 
 for _public in map(globals().get, __all__):
     _public.__module__ = __name__

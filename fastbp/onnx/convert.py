@@ -21,6 +21,7 @@ from fastbp.tabular.table import check_dtype
 if TYPE_CHECKING:
     import onnx
 
+OPSET = 17
 LEAST_OPSET = 13  # before it, operators have other inputs
 ML_OPSET = 2
 
@@ -30,7 +31,7 @@ def to_onnx(
     *,
     dtype: DTypeLike | None = None,
     zipmap: bool = False,
-    opset: int = 17,
+    opset: int = OPSET,
     input_name: str = "X",
 ) -> onnx.ModelProto:
     """Convert a fitted model to a graph of ONNX.

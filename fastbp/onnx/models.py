@@ -22,6 +22,8 @@ EXPORTS = {
     TabularPreprocessor: tabular.export_preprocessor,
 }
 
+OF_TABLES = (TabularMLPClassifier, TabularMLPRegressor, TabularPreprocessor)
+
 
 def export_of(model: Any, dtype: DTypeLike | None, input_name: str) -> Export:
     """The export of a fitted model; `dtype` None is that of its weights."""
