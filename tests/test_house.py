@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "expression": {"graph"},
     "ensemble": {"estimators"},
     "tabular": {"kernels", "threads", "training", "estimators", "schedules"},
+    "onnx": {"estimators", "network", "ensemble", "tabular", "__init__"},  # of which the version
     "__init__": {"kernels", "estimators", "gradient_check"},  # other rooms by their names
 }  # end of the import table
 
@@ -480,6 +481,7 @@ def test_rooms_are_there_after_a_bare_import():
         "ensemble.MLPEnsembleRegressor",
         "graph.exp",
         "inspection.activations",
+        "onnx.to_onnx",
         "tabular.TabularPreprocessor",
         "MLPRegressor",
         "check_gradient",
@@ -488,7 +490,7 @@ def test_rooms_are_there_after_a_bare_import():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert len(lines) == len(attributes)
-    rooms = {"callbacks", "ensemble", "graph", "inspection", "schedules", "tabular"}
+    rooms = {"callbacks", "ensemble", "graph", "inspection", "onnx", "schedules", "tabular"}
     for line in lines:
         shown = {name for name in line.split() if not name.startswith("__")}
         assert shown == {*importlib.import_module("fastbp").__all__, *rooms}

@@ -126,9 +126,7 @@ class Tensor:
     def __init__(self, graph: Graph, name: str, dtype: DTypeLike) -> None:
         self.graph, self.name, self.dtype = graph, name, np.dtype(dtype)
 
-    def op(
-        self, kind: str, *others: Any, dtype: Any = None, **attributes: Any
-    ) -> Tensor:
+    def op(self, kind: str, *others: Any, dtype: Any = None, **attributes: Any) -> Tensor:
         """The result of a node whose first input is this tensor.
 
         Numbers and arrays among `others` become constants of this dtype. The result has it too,

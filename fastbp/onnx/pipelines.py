@@ -95,7 +95,10 @@ def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> A
 
 def _set_types(operator: Any) -> None:
     """Set the types of the declared outputs."""
-    rows, outputs = operator.inputs[0].get_first_dimension(), _rehearsed(operator.scope_inst, operator)
+    rows, outputs = (
+        operator.inputs[0].get_first_dimension(),
+        _rehearsed(operator.scope_inst, operator),
+    )
     for variable, output in zip(operator.outputs, outputs, strict=True):
         variable.set_type(_type_of(output, rows))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.onnx.graph import INTEGER, ML, Graph, Tensor, where
+from fastbp.onnx.graph import INTEGER, ML, Tensor, where
 from fastbp.onnx.plan import Input
 from fastbp.tabular.codes import Numbers
 from fastbp.tabular.levels import Categories
@@ -131,9 +131,7 @@ def _one_hot(its: Categories, column: Tensor) -> Tensor:
     return graph.constant(its.table, DOUBLE).op("Gather", row, axis=0)
 
 
-def _row_of_number(
-    column: Tensor, levels: list[Any], rows: list[int], unknown: int
-) -> Tensor:
+def _row_of_number(column: Tensor, levels: list[Any], rows: list[int], unknown: int) -> Tensor:
     """For each number the row of the level that it is; a bool is the number 0 or 1."""
     graph = column.graph
     is_level = column.equals(np.array([levels], np.float64))
