@@ -5,7 +5,7 @@ import json
 import formulas
 import numpy as np
 import pytest
-from runtime import DTYPES, MOST, assert_predicts, gap, onnx, rows, run, session
+from onnx_runs import DTYPES, MOST, assert_predicts, gap, onnx, rows, run, session
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from runtime import DTYPES, assert_predicts, gap, run, session, table, target_of
+from onnx_runs import DTYPES, assert_predicts, gap, run, session, table, target_of
 from sklearn.exceptions import NotFittedError
 
 from fastbp.kernels import backend

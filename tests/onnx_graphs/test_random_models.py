@@ -6,8 +6,7 @@ from typing import Any
 import formulas
 import numpy as np
 import pytest
-from runtime import MOST, assert_predicts, gap, rows, run, table, target_of
-from sklearn.base import is_classifier
+from onnx_runs import MOST, assert_predicts, gap, rows, run, table, target_of
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
@@ -108,13 +107,26 @@ def tabular_case(random, seed):
     return Case(model.fit(frame[chosen], y), far[chosen], 1e-6, has_std)
 
 
+def limit_of(case):
+    """The largest difference that is allowed.
+
+    Predictions that are exponentials multiply the rounding errors of float32 by raw predictions of
+    any size, in `predict` as well. There it is three times what `predict` errs, if that is more.
+    """
+    members = getattr(case.model, "estimators_", [case.model])
+    if case.most != 1e-6 or getattr(members[0], "out_activation_", "") != "exp":
+        return case.most
+    exact = case.model.predict(case.far.astype(np.float64))  # by the same weights
+    return max(case.most, 3 * gap(case.model.predict(case.far), exact))
+
+
 @pytest.mark.parametrize("seed", range(200))
 def test_random_model(seed):
     random = np.random.RandomState(seed)
     case = (tabular_case if seed % 4 == 3 else plain_case)(random, seed)
-    found = run(case.model, case.far)
-    assert_predicts(found, case.model, case.far, case.most)
-    assert ("std" in found) == (case.has_std and not is_classifier(case.model))
+    found, most = run(case.model, case.far), limit_of(case)
+    assert_predicts(found, case.model, case.far, most)
+    assert ("std" in found) == case.has_std
     if case.has_std:
         mean, std = case.model.predict(case.far, return_std=True)
-        assert gap(found["std"], std, mean) <= case.most
+        assert gap(found["std"], std, mean) <= most

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from runtime import DTYPES, MOST, assert_predicts, gap, rows, run, session, table, target_of
+from onnx_runs import DTYPES, MOST, assert_predicts, gap, rows, run, session, table, target_of
 from sklearn.compose import make_column_transformer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
