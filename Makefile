@@ -55,6 +55,9 @@ test-compilers: .venv/test ## whether all compilers at hand take the core, for a
 
 test-torch: .venv-bench/test ## activations, losses and formulas beside PyTorch
 	@$(call pytest,.venv-bench) $(CURDIR)/tests/test_torch.py
+test-onnx: .venv-onnx/test ## exported graphs in ONNX Runtime, beside predictions
+	@$(call pytest,.venv-onnx) $(CURDIR)/tests/onnx_graphs
+	@$(call pytest,.venv-onnx) $(CURDIR)/tests/test_docs.py -k onnx
 parity: .venv/test ## every configuration against scikit-learn
 	@.venv/bin/python tests/estimators/parity.py
 test-files: .venv/test ## every cut and every flipped bit of model files, which the suite samples
@@ -127,7 +130,7 @@ clean: ## remove everything that make has made
 	rm -rf build dist $(PAGES) $(ENVIRONMENTS) .venv-wheel *.egg-info .*_cache
 
 .PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-arm64 \
-  test-windows test-compilers test-torch test-files test-c parity \
+  test-windows test-compilers test-torch test-files test-c test-onnx parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
   bench-ensemble bench-files bench-zeros bench-cold-start bench-tabular wheel test-wheel docs lint \
   annotate clean
@@ -137,7 +140,7 @@ clean: ## remove everything that make has made
 # .venv/dist; .venv/installed: it is installed; .venv/test: the extra "test" is installed as well.
 
 BUILDERS := .venv .venv-debug .venv-oldest .venv-asan .venv-tsan
-ENVIRONMENTS := $(BUILDERS) .venv-bench .venv-tabular
+ENVIRONMENTS := $(BUILDERS) .venv-bench .venv-tabular .venv-onnx
 # By environment: Pythons to try (else .venv's), newest allowed, more requirements, kind of wheel.
 python.venv := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 python.venv-oldest := $(PYTHON) python3.11 python3.12 python3
@@ -158,7 +161,7 @@ make_venv = $(1)/bin/python -c "import pip" 2> /dev/null || { \
 install = $(1)/bin/python -P $(PIP) install $(2)/*.whl \
   && $(1)/bin/python -P $(PIP) install --no-deps --force-reinstall $(2)/*.whl
 
-.venv-debug/made .venv-asan/made .venv-tsan/made .venv-bench/made .venv-tabular/made: .venv/made
+.venv-debug/made .venv-asan/made .venv-tsan/made .venv-bench/made .venv-tabular/made .venv-onnx/made: .venv/made
 $(BUILDERS:%=%/made): %/made: pyproject.toml
 	@$(call make_venv,$*)
 	@$*/bin/python tools/requirements.py build $(more$*) > $*/base.txt
@@ -167,7 +170,8 @@ $(BUILDERS:%=%/made): %/made: pyproject.toml
 # One by one: a peer that cannot be installed does not keep out the others.
 .venv-bench/made: benchmarks/requirements.txt
 .venv-tabular/made: benchmarks/tabular_requirements.txt
-.venv-bench/made .venv-tabular/made:
+.venv-onnx/made: tests/onnx_graphs/requirements.txt
+.venv-bench/made .venv-tabular/made .venv-onnx/made:
 	@$(call make_venv,$(@D))
 	@sed '/^#/d' $(filter %.txt,$^) > $(@D)/base.txt
 	@xargs -n 1 $(@D)/bin/python -P $(PIP) install -c $(@D)/base.txt \
@@ -179,6 +183,7 @@ $(BUILDERS:%=%/built): %/built: build/sources %/made
 $(BUILDERS:%=%/installed): %/installed: %/built
 .venv-bench/installed: .venv/built .venv-bench/made
 .venv-tabular/installed: .venv/built .venv-tabular/made
+.venv-onnx/installed: .venv/built .venv-onnx/made
 $(ENVIRONMENTS:%=%/installed):
 	@$(call install,$(@D),$(<D)/dist) && touch $@
 

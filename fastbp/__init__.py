@@ -22,6 +22,7 @@ ROOMS = (
     "export",
     "graph",
     "inspection",
+    "onnx",
     "runtime",
     "schedules",
     "tabular",

@@ -44,7 +44,7 @@ class Runner(doctest.DocTestRunner):
 
 def public_modules():
     rooms = [fastbp.callbacks, fastbp.ensemble, fastbp.export, fastbp.graph, fastbp.inspection]
-    return [fastbp, *rooms, fastbp.runtime, fastbp.schedules, fastbp.tabular]
+    return [fastbp, *rooms, fastbp.onnx, fastbp.runtime, fastbp.schedules, fastbp.tabular]
 
 
 @needs_docs
@@ -56,6 +56,9 @@ def public_modules():
 def test_code_of_pages_runs(page, monkeypatch, tmp_path):
     """The blocks of a page run in one namespace, and the results after a prompt are right."""
     pytest.importorskip("matplotlib", reason="some pages draw").use("Agg")
+    if page.name == "onnx.md":  # `make test-onnx` has these
+        for package in ("onnx", "onnxruntime", "skl2onnx"):
+            pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     names, runner = {"__name__": "__main__"}, Runner()
     for line, code in blocks(page.read_text(encoding="utf-8")):
@@ -72,6 +75,8 @@ def test_code_of_pages_runs(page, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("module", public_modules(), ids=lambda module: module.__name__)
 def test_examples_of_docstrings(module):
+    if module is fastbp.onnx:
+        pytest.importorskip("onnx")
     runner, names = Runner(), {name: getattr(module, name) for name in module.__all__}
     for name, public in names.items():
         for test in doctest.DocTestFinder().find(public, name, module=False, globs=names):

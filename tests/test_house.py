@@ -52,6 +52,7 @@ MAY_IMPORT = {
         "estimators",
         "schedules",
     },
+    "onnx": {"network", "runtime", "estimators", "ensemble", "tables", "tabular", "__init__"},
     "model_files": {"files", "estimators", "ensemble", "tabular"},
     "__init__": {  # other rooms by their names
         "kernels",
@@ -530,6 +531,7 @@ def test_rooms_are_there_after_a_bare_import():
         "export.to_c",
         "graph.exp",
         "inspection.activations",
+        "onnx.to_onnx",
         "runtime.load",
         "tabular.TabularPreprocessor",
         "MLPRegressor",
@@ -545,6 +547,7 @@ def test_rooms_are_there_after_a_bare_import():
         "export",
         "graph",
         "inspection",
+        "onnx",
         "runtime",
         "schedules",
         "tabular",
