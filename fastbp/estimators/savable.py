@@ -10,6 +10,7 @@ import sklearn
 
 from fastbp import files
 from fastbp.estimators import inputs
+from fastbp.estimators.scikit_learn import parameter_names
 from fastbp.files import Reader, Source, Writer, check_names
 
 
@@ -107,7 +108,7 @@ def described_class(node: Any) -> str:
 
 def read_parameters(kind: Any, node: Any, reader: Reader) -> dict[str, Any]:
     """Values of constructor parameters; those that are missing have their defaults."""
-    names = set(kind._get_param_names())
+    names = set(parameter_names(kind))
     if not isinstance(node, dict):
         raise ValueError("params must be an object")
     if unknown := node.keys() - names:

@@ -5,7 +5,6 @@ It needs NumPy and the package safetensors, and for a network the core; scikit-l
     Writer -> description, tensors -> write(path) ... read(path) -> Contents -> Reader -> values
 """
 
-from fastbp.files.atomic import replace_file
 from fastbp.files.container import Contents, Source, read, read_description, version, write
 from fastbp.files.errors import ModelFileError, refusing
 from fastbp.files.network import (
@@ -32,7 +31,6 @@ __all__ = [
     "read_description",
     "read_network",
     "refusing",
-    "replace_file",
     "version",
     "write",
 ]

@@ -3,37 +3,38 @@
 import os
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 
-def replace_file(path: str | os.PathLike[str], parts: Sequence[Any]) -> None:
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether there is something other than a file or a folder, such as a pipe."""
+    old = _status(Path(path))
+    return old is not None and not (stat.S_ISREG(old.st_mode) or stat.S_ISDIR(old.st_mode))
+
+
+def replace_file(path: str | os.PathLike[str], write: Callable[[str], None]) -> None:
     """Write a file so that at any time, even of a crash, the old or the new one is there whole.
 
-    A link stays a link to the new file. The new file has the permissions of the old one. What is no
-    regular file, such as a pipe, is written as it is.
+    A link stays a link to the new file. The new file has the permissions of the old one.
 
     Parameters
     ----------
     path : str or PathLike
-    parts : sequence of bytes-like
-        The content.
+    write : callable
+        Writes the file at the path that it is given, where an empty one is.
     """
-    target = Path(os.path.realpath(os.fspath(path)))
+    target = Path(os.path.realpath(os.fsdecode(path)))
     old = _status(target)
-    if old is not None and not (stat.S_ISREG(old.st_mode) or stat.S_ISDIR(old.st_mode)):
-        with open(target, "wb") as file:
-            file.writelines(parts)
-        return
     beside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        with open(beside, "wb") as file:
-            file.writelines(parts)
-            file.flush()
+        with open(beside, "wb") as file:  # or an error that tells why not
+            mode = os.fstat(file.fileno()).st_mode
+        write(str(beside))
+        with open(beside, "rb+") as file:
             os.fsync(file.fileno())
-        if old is not None and os.name == "posix":
-            os.chmod(beside, stat.S_IMODE(old.st_mode))
+        if os.name == "posix":
+            os.chmod(beside, stat.S_IMODE(mode if old is None else old.st_mode))
         os.replace(beside, target)
     except BaseException:
         beside.unlink(missing_ok=True)

@@ -13,14 +13,14 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.files.atomic import replace_file
+from fastbp.files.atomic import is_stream, replace_file
 from fastbp.files.errors import ModelFileError, refusing
 
 FORMAT = 1
@@ -102,30 +102,58 @@ def write(target: Source, description: Mapping[str, Any], tensors: Tensors) -> N
     """
     if not isinstance(target, str | os.PathLike) and not hasattr(target, "write"):
         raise TypeError(f"path must be a path or a binary file object, got {type(target).__name__}")
-    data = memoryview(_serialized(description, tensors))
-    parts = data[: DIGITS.start], _checksum(data), data[DIGITS.stop :]
-    if isinstance(target, str | os.PathLike):
-        replace_file(target, parts)
-    else:
-        for part in parts:
-            target.write(part)
-
-
-def _serialized(description: Mapping[str, Any], tensors: Tensors) -> bytes:
-    """The file, with zeros for the digits of the checksum."""
-    from safetensors.numpy import save  # imported late: most programs save nothing
-
     head = {"crc32": NO_DIGITS, "format": FORMAT, "fastbp": version(), "numpy": np.__version__}
     text = json.dumps({**head, **description}, allow_nan=False, separators=(",", ":"))
     # The package wants arrays in C order, and does not check it.
-    data = save({name: _plain(array) for name, array in tensors.items()}, {ENTRY: text})
-    if not data.startswith(START, 8):
+    tensors = {name: _plain(array) for name, array in tensors.items()}
+    if isinstance(target, str | os.PathLike) and is_stream(target):
+        with open(target, "wb") as file:
+            file.write(_serialized(text, tensors))
+    elif isinstance(target, str | os.PathLike):
+        replace_file(target, lambda path: _write_file(path, text, tensors))
+    else:
+        target.write(_serialized(text, tensors))
+
+
+def _write_file(path: str, text: str, tensors: Tensors) -> None:
+    """Write a file, from the arrays where they lie, and then the digits of its checksum."""
+    from safetensors import SafetensorError  # imported late: most programs save nothing
+    from safetensors.numpy import save_file
+
+    try:
+        save_file(tensors, path, {ENTRY: text})
+    except SafetensorError as error:  # a full disk
+        raise OSError(str(error)) from None
+    with open(path, "rb+") as file:
+        first = file.read(8)
+        head = file.read(int.from_bytes(first, "little"))
+        _check_written(head)
+        table = json.loads(head)
+        del table["__metadata__"]
+        names = sorted(table, key=lambda name: table[name]["data_offsets"])
+        pieces = [tensors[name].reshape(-1).view(np.uint8) for name in names]
+        file.seek(DIGITS.start)
+        file.write(_digits([first, head, *pieces]))
+
+
+def _serialized(text: str, tensors: Tensors) -> bytes:
+    """The bytes of a file."""
+    from safetensors.numpy import save
+
+    data = bytearray(save(tensors, {ENTRY: text}))
+    _check_written(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    data[DIGITS] = _digits([data])
+    return bytes(data)
+
+
+def _check_written(head: bytes | bytearray) -> None:
+    """Raise an error unless `read` takes this header."""
+    if not head.startswith(START):
         raise RuntimeError("the package safetensors has written another header than is expected")
     try:
-        _check_header(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        _check_header(head)
     except ValueError as error:
         raise ValueError(f"the model is too large for a model file: {error}") from None
-    return data
 
 
 def _plain(array: NDArray[Any]) -> NDArray[Any]:
@@ -135,10 +163,16 @@ def _plain(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _checksum(data: memoryview) -> bytes:
-    """The eight digits of the CRC-32 of a whole file."""
-    crc = zlib.crc32(data[: DIGITS.start])
-    crc = zlib.crc32(NO_DIGITS.encode(), crc)
-    return b"%08x" % zlib.crc32(data[DIGITS.stop :], crc)
+    """The checksum of a whole file, whatever its own digits are."""
+    return _digits([data[: DIGITS.start], NO_DIGITS.encode(), data[DIGITS.stop :]])
+
+
+def _digits(pieces: Sequence[Any]) -> bytes:
+    """The eight digits of the CRC-32 of bytes."""
+    crc = 0
+    for piece in pieces:
+        crc = zlib.crc32(piece, crc)
+    return b"%08x" % crc
 
 
 # ---- reading
@@ -255,7 +289,7 @@ def _read_header(file: Any, size: int) -> bytes:
     return head
 
 
-def _check_header(head: bytes) -> None:
+def _check_header(head: bytes | bytearray) -> None:
     """Raise ValueError if the header has so many values that they would fill the memory."""
     n_values = sum(map(head.count, (b",", b"[", b"{")))
     if n_values > MOST_VALUES or len(head) > MOST_HEADER:

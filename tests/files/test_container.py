@@ -45,12 +45,31 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(name, model, tmp_pat
         raise KeyboardInterrupt
 
     if name == "write":
-        monkeypatch.setattr(container, "_checksum", fails)
+        monkeypatch.setattr(container, "_digits", fails)
     else:
         monkeypatch.setattr(os, name, fails)
     with pytest.raises(KeyboardInterrupt):
         model.save(path)
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["model"]
+
+
+@posix
+def test_a_new_file_has_the_permissions_of_any_new_file(model, tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    model.save(tmp_path / "model")
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_an_error_of_the_package_is_an_oserror(model, tmp_path, monkeypatch):
+    import safetensors.numpy
+
+    def fails(*_):
+        raise safetensors.SafetensorError("No space left on device")
+
+    monkeypatch.setattr(safetensors.numpy, "save_file", fails)
+    with pytest.raises(OSError, match="No space"):
+        model.save(tmp_path / "model")
+    assert not os.listdir(tmp_path)
 
 
 @posix
