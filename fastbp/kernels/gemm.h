@@ -176,8 +176,8 @@ NO_TILES(double)
 
 /* One tile: c[r][j] := init[r][j] + sum_k a[r][k] b[k][j], for `rows` rows and `vectors` vectors, of
    the last of which `tail` lanes are c's; all of them if `whole` is 1, and all may be read of b if it is
-   2. Constants at every call, so that the sums are registers. k runs over the numbers of `list`, unless it is NULL, which is a constant, too.
-   c ends at `end`. */
+   2. Constants at every call, so that the sums are registers. k runs over the numbers of `list`, unless
+   it is NULL, which is a constant, too. c ends at `end`. */
 INLINE void F(tile)(const int rows, const int vectors, const int whole, const int a_trans, REAL *c,
                     ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb,
                     ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int tail, const REAL *end,
@@ -330,7 +330,8 @@ INLINE int F(row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t ldb, ptrdiff_
     const int few = F(few_columns)(0, ldb, 0, n, k), wide = (int)((n + LANES - 1) / LANES);
     if (wide > MOST_IN_ROW || (few && few < n)) return 0;
     if (few) F(dots)(few, c, n, a, k, b, ldb, 1, k, init, 0);
-    else F(panel)(wide, 0, c, n, a, k, b, ldb, 1, k, init, 0, (int)(n - (wide - 1) * LANES), c + n, 0);
+    else
+        F(panel)(wide, 0, c, n, a, k, b, ldb, 1, k, init, 0, (int)(n - (wide - 1) * LANES), c + n, 0);
     return 1;
 }
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from kinds_of_models import FEATURES, MODELS, PARAMS, N, X, Y, fitted
 from sklearn.exceptions import NotFittedError
 from test_predict import FRAME, Derived, outcome, pd, put, unaligned
 
@@ -19,49 +20,11 @@ from fastbp.network import Network
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 needs_door = pytest.mark.skipif(backend != "native", reason="BLAS has no door of a single row")
 
-PARAMS = dict(hidden_layer_sizes=(7,), max_iter=3, random_state=0)
-N, FEATURES = 30, 5
-rng = np.random.RandomState(0)
-X = rng.randn(N, FEATURES)
-Y = np.arange(N)
 ROW = X[:1].copy()
-
-
-def two_columns(classes):
-    return np.column_stack([Y % classes, -(Y % (classes + 1))])
-
-
-MODELS = {
-    "3 classes": (MLPClassifier, Y % 3, {}),
-    "2 classes": (MLPClassifier, Y % 2, {}),
-    "1 class": (MLPClassifier, 0 * Y, {}),
-    "names": (MLPClassifier, np.array(["c", "a", "bb"])[Y % 3], {}),
-    "bools": (MLPClassifier, Y % 2 == 0, {}),
-    "multilabel": (MLPClassifier, rng.rand(N, 4) > 0.5, {}),
-    "two labels": (MLPClassifier, rng.rand(N, 2) > 0.5, {}),
-    "several targets": (MLPClassifier, two_columns(3), {}),
-    "several targets of two classes": (MLPClassifier, two_columns(2), {}),
-    "soft labels": (MLPClassifier, rng.dirichlet([1, 1, 1], N), {}),
-    "no hidden layer": (MLPClassifier, Y % 3, {"hidden_layer_sizes": ()}),
-    "deep": (MLPClassifier, Y % 3, {"hidden_layer_sizes": (70, 3, 33), "activation": "tanh"}),
-    "own activation": (MLPClassifier, Y % 3, {"activation": lambda z: z / (1 + abs(z))}),
-    "list of activations": (MLPClassifier, Y % 3, {"activation": ["selu"]}),
-    "regressor": (MLPRegressor, X[:, 0], {}),
-    "regressor of two": (MLPRegressor, X[:, :2], {}),
-    "poisson": (MLPRegressor, Y, {"loss": "poisson"}),
-    "gaussian": (MLPRegressor, X[:, 0], {"loss": "gaussian"}),
-    "quantile": (MLPRegressor, X[:, 0], {"loss": "quantile", "quantile": [0.1, 0.9]}),
-    "lbfgs": (MLPRegressor, X[:, 0], {"solver": "lbfgs"}),
-}
 METHODS = {
     MLPClassifier: ("predict", "predict_proba", "predict_log_proba"),
     MLPRegressor: ("predict",),
 }
-
-
-def fitted(name="3 classes", dtype="f8"):
-    cls, y, params = MODELS[name]
-    return cls(**{**PARAMS, **params}).fit(X.astype(dtype), y)
 
 
 def flat(result):

@@ -1,4 +1,4 @@
-"""What the tests of the runtime share: data, predictors through files, comparisons to the bit."""
+"""What the tests of the runtime share: predictors through files, comparisons to the bit."""
 
 import io
 
@@ -6,15 +6,7 @@ import numpy as np
 
 from fastbp import runtime
 
-N, FEATURES = 40, 5
-rng = np.random.RandomState(0)
-X = rng.randn(N, FEATURES)
-Y = np.arange(N)
 PACKAGES = ("sklearn", "scipy", "joblib", "threadpoolctl", "pandas")
-
-
-def two_columns(classes):
-    return np.column_stack([Y % classes, -(Y % (classes + 1))])
 
 
 def load(model, **options):

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from predictors import PACKAGES, X, Y, assert_same, assert_same_predictions, load, two_columns
+from kinds_of_models import X, Y, two_columns
+from predictors import PACKAGES, assert_same, assert_same_predictions, load
 
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor, runtime

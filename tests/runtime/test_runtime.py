@@ -12,62 +12,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from predictors import (
-    FEATURES,
-    PACKAGES,
-    N,
-    X,
-    Y,
-    assert_same,
-    assert_same_predictions,
-    load,
-    rng,
-    two_columns,
-)
+from kinds_of_models import FEATURES, MODELS, PARAMS, X, Y, fitted, rng
+from predictors import PACKAGES, assert_same, assert_same_predictions, load
 from sklearn.base import clone
 
 import fastbp
-from fastbp import MLPClassifier, MLPRegressor, runtime
+from fastbp import MLPClassifier, runtime
 from fastbp.kernels import backend
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-PARAMS = dict(hidden_layer_sizes=(7,), max_iter=3, random_state=0)
-
-
-MODELS = {
-    "3 classes": (MLPClassifier, Y % 3, {}),
-    "2 classes": (MLPClassifier, Y % 2, {}),
-    "1 class": (MLPClassifier, 0 * Y, {}),
-    "names": (MLPClassifier, np.array(["c", "a", "bb"])[Y % 3], {}),
-    "objects": (MLPClassifier, np.array(["c", "a", "bb"], object)[Y % 3], {}),
-    "1 name": (MLPClassifier, np.array(["c"], object)[0 * Y], {}),
-    "bools": (MLPClassifier, Y % 2 == 0, {}),
-    "multilabel": (MLPClassifier, rng.rand(N, 4) > 0.5, {}),
-    "two labels": (MLPClassifier, rng.rand(N, 2) > 0.5, {}),
-    "several targets": (MLPClassifier, two_columns(3), {}),
-    "several targets of two classes": (MLPClassifier, two_columns(2), {}),
-    "soft labels": (MLPClassifier, rng.dirichlet([1, 1, 1], N), {}),
-    "squared error": (MLPClassifier, Y % 3, {"loss": "squared_error"}),
-    "no hidden layer": (MLPClassifier, Y % 3, {"hidden_layer_sizes": ()}),
-    "deep": (MLPClassifier, Y % 3, {"hidden_layer_sizes": (70, 3, 33), "activation": "tanh"}),
-    "own activation": (MLPClassifier, Y % 3, {"activation": lambda z: z / (1 + abs(z))}),
-    "list of activations": (MLPClassifier, Y % 3, {"activation": ["selu"]}),
-    "own loss": (MLPRegressor, X[:, 0], {"loss": lambda raw, y: abs(raw - y)}),
-    "regressor": (MLPRegressor, X[:, 0], {}),
-    "regressor of two": (MLPRegressor, X[:, :2], {}),
-    "poisson": (MLPRegressor, Y, {"loss": "poisson"}),
-    "gaussian": (MLPRegressor, X[:, 0], {"loss": "gaussian"}),
-    "gaussian of two": (MLPRegressor, X[:, :2], {"loss": "gaussian"}),
-    "quantile": (MLPRegressor, X[:, 0], {"loss": "quantile", "quantile": [0.1, 0.9]}),
-}
 
 
 @functools.cache
 def pair(name, dtype):
     """A fitted estimator and its predictor; nobody changes them."""
-    kind, y, params = MODELS[name]
-    model = kind(**{**PARAMS, **params}).fit(X.astype(dtype), y)
+    model = fitted(name, dtype)
     return model, load(model)
 
 
