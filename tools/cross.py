@@ -24,7 +24,9 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
-PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "pytest", "pytest-timeout")
+PACKAGES = (
+    *("numpy", "scipy", "scikit-learn", "safetensors", "pandas", "pytest", "pytest-timeout"),
+)
 FAST = (
     *("kernels/test_matmul.py", "kernels/test_elementary.py", "kernels/test_tape.py"),
     *("kernels/test_single.py", "kernels/test_zeros.py", "kernels/test_steps.py"),

@@ -109,16 +109,17 @@ AFFINE = """/* z = b + a w; w has a row of n_out weights for each of the n_in nu
 static inline void NAME_affine(REAL *NAME_restrict z, const REAL *NAME_restrict a,
                                const {kind} *NAME_restrict w, const REAL *NAME_restrict b,
                                {scale}int n_in, int n_out) {{
+    const int fours = n_in - n_in % 4;
     int i, j;
     for (j = 0; j < n_out; j++) z[j] = {start};
-    for (i = 0; i + 4 <= n_in; i += 4) {{ /* four rows at once: z is read and written less often */
+    for (i = 0; i < fours; i += 4) {{ /* four rows at once: z is read and written less often */
         const REAL a0 = a[i], a1 = a[i + 1], a2 = a[i + 2], a3 = a[i + 3];
         const {kind} *const w1 = w + n_out, *const w2 = w1 + n_out, *const w3 = w2 + n_out;
         for (j = 0; j < n_out; j++)
             z[j] = z[j] + a0 * {r0} + a1 * {r1} + a2 * {r2} + a3 * {r3};
         w = w3 + n_out;
     }}
-    for (; i < n_in; i++) {{
+    for (i = fours; i < n_in; i++) {{
         const REAL a0 = a[i];
         for (j = 0; j < n_out; j++) z[j] += a0 * {r0};
         w += n_out;

@@ -15,6 +15,7 @@ from fastbp.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from fastbp.kernels import core
 from fastbp.onnx import register
 from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor, TabularPreprocessor
+from ids import plain
 
 skl2onnx = pytest.importorskip("skl2onnx")
 data_types = pytest.importorskip("skl2onnx.common.data_types")
@@ -40,7 +41,7 @@ def labels(X, kind="strings"):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("activation", [*core.ACTIVATIONS, lambda z: z * fg.sigmoid(z)], ids=str)
+@pytest.mark.parametrize("activation", [*core.ACTIVATIONS, lambda z: z * fg.sigmoid(z)], ids=plain)
 def test_pipeline_with_each_activation(activation, dtype):
     X, far = rows(dtype)
     model = make_pipeline(StandardScaler(), MLPClassifier((9,), activation=activation, **FEW))
