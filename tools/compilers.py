@@ -17,14 +17,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = ROOT / "build/compilers/_core.c"
+HEADERS = ROOT / "build/compilers/python"
 ZIG = f"{sys.executable} -m ziglang cc"
 FLAGS = "-O1 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wall -Werror"
 # Cython writes casts that drop `const`, and functions that one build does not use.
 CYTHON = "-Wno-discarded-qualifiers -Wno-unused-function"
 CLANG = "-Wno-incompatible-pointer-types-discards-qualifiers -Wno-unused-function"
-SYNTAX = f"{CLANG} -fsyntax-only"
 WINDOWS = f"-include {ROOT}/tools/windows/pyconfig.h"
-# Whether a line is only checked or compiled, is what its flags say.
 COMPILERS = {
     "gcc, x86-64": f"gcc {CYTHON}",
     "gcc, x86-64-v3": f"gcc -march=x86-64-v3 {CYTHON}",
@@ -34,17 +33,25 @@ COMPILERS = {
     "clang, x86-64-v4": f"clang -march=x86-64-v4 {CLANG}",
     "gcc, aarch64": f"aarch64-linux-gnu-gcc {CYTHON}",
     "mingw, Windows": f"x86_64-w64-mingw32-gcc -march=x86-64-v3 {CYTHON} {WINDOWS}",
-    "zig, Windows": f"{ZIG} -target x86_64-windows-gnu -mcpu=x86_64_v3 {SYNTAX} {WINDOWS}",
-    "zig, macOS arm64": f"{ZIG} -target aarch64-macos {SYNTAX}",
-    "zig, macOS x86-64": f"{ZIG} -target x86_64-macos -mcpu=x86_64_v3 {SYNTAX}",
-    "zig, musl": f"{ZIG} -target x86_64-linux-musl -mcpu=x86_64_v3 {SYNTAX}",
+    "zig, Windows": f"{ZIG} -target x86_64-windows-gnu -mcpu=x86_64_v3 {CLANG} {WINDOWS}",
+    "zig, macOS arm64": f"{ZIG} -target aarch64-macos {CLANG}",
+    "zig, macOS x86-64": f"{ZIG} -target x86_64-macos -mcpu=x86_64_v3 {CLANG}",
+    "zig, musl": f"{ZIG} -target x86_64-linux-musl -mcpu=x86_64_v3 {CLANG}",
 }
 POLICY = "manylinux_2_17"
 
 
 def generate() -> None:
-    """The core in C; this needs no compiler."""
-    GENERATED.parent.mkdir(parents=True, exist_ok=True)
+    """The core in C, which needs no compiler, and the headers of Python.
+
+    Debian's pyconfig.h asks for the platform and includes the one of that; here it is replaced.
+    """
+    include = Path(sysconfig.get_path("include"))
+    shutil.copytree(include, HEADERS, dirs_exist_ok=True)
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    own = include.parent / multiarch / include.name / "pyconfig.h"
+    if own.exists():
+        shutil.copy(own, HEADERS)
     directives = (
         "boundscheck=False",
         "wraparound=False",
@@ -62,12 +69,12 @@ def check(name: str, compiler: str) -> bool:
     if not shutil.which(words[0]):
         print(f"{name:20} not tried: {words[0]} is missing", flush=True)
         return True
-    headers = [f"-I{sysconfig.get_path('include')}", "-Ifastbp/kernels"]
-    output = [] if "-fsyntax-only" in words else ["-o", str(GENERATED.with_suffix(".o"))]
+    headers = [f"-I{HEADERS}", "-Ifastbp/kernels"]
     begun = time.monotonic()
-    command = [*words, *FLAGS.split(), *headers, "-c", str(GENERATED), *output]
+    output = GENERATED.with_suffix(".o")
+    command = [*words, *FLAGS.split(), *headers, "-c", str(GENERATED), "-o", str(output)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    result = "failed" if done.returncode else "checked" if not output else "compiled"
+    result = "failed" if done.returncode else "compiled"
     print(f"{name:20} {result} in {time.monotonic() - begun:.0f} s", flush=True)
     if done.returncode:
         print(*done.stderr.splitlines()[:30], sep="\n")

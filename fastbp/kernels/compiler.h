@@ -17,4 +17,17 @@
 #define fastbp_gnu 0
 #endif
 
+/* sum + a b, rounded once where that is one instruction. */
+#if fastbp_fma && fastbp_gnu
+static inline float fastbp_add_product_f(float sum, float a, float b) {
+    return __builtin_fmaf(a, b, sum);
+}
+static inline double fastbp_add_product_d(double sum, double a, double b) {
+    return __builtin_fma(a, b, sum);
+}
+#else
+static inline float fastbp_add_product_f(float sum, float a, float b) { return sum + a * b; }
+static inline double fastbp_add_product_d(double sum, double a, double b) { return sum + a * b; }
+#endif
+
 #endif

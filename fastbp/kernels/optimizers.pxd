@@ -80,13 +80,13 @@ cdef inline void sgd_step(floating* w, const floating* dw, floating* velocity, P
     if rule.nesterovs_momentum:
         for i in range(n):
             g = (dw[i] + alpha * w[i]) * scale
-            v = momentum * velocity[i] - rate * g
+            v = scalar.add_product(-(rate * g), momentum, velocity[i])
             velocity[i] = v
-            w[i] += momentum * v - rate * g
+            w[i] += scalar.add_product(-(rate * g), momentum, v)
     else:
         for i in range(n):
             g = (dw[i] + alpha * w[i]) * scale
-            v = momentum * velocity[i] - rate * g
+            v = scalar.add_product(-(rate * g), momentum, velocity[i])
             velocity[i] = v
             w[i] += v
 
@@ -100,8 +100,8 @@ cdef inline void adam_step(floating* w, const floating* dw, floating* first, flo
     cdef floating fresh_1 = 1 - rule.beta_1, fresh_2 = 1 - rule.beta_2
     for i in range(n):
         g = (dw[i] + alpha * w[i]) * scale
-        m = beta_1 * first[i] + fresh_1 * g
-        v = beta_2 * second[i] + fresh_2 * (g * g)
+        m = scalar.add_product(fresh_1 * g, beta_1, first[i])
+        v = scalar.add_product(fresh_2 * (g * g), beta_2, second[i])
         first[i] = m
         second[i] = v
         w[i] -= rate * m * scalar.reciprocal(scalar.sqrt(v) + epsilon)

@@ -41,6 +41,16 @@ cdef extern from * nogil:
 
 cdef extern from "compiler.h" nogil:
     const bint fastbp_fma  # whether multiply and add are one instruction
+    float fastbp_add_product_f(float sum, float a, float b)
+    double fastbp_add_product_d(double sum, double a, double b)
+
+
+cdef inline floating add_product(floating sum, floating a, floating b) noexcept nogil:
+    """sum + a b, rounded once. For a sum of two products, which could be fused in two ways."""
+    if floating is double:
+        return fastbp_add_product_d(sum, a, b)
+    else:
+        return fastbp_add_product_f(sum, a, b)
 
 
 cdef inline floating ldexp(floating p, floating n) noexcept nogil:

@@ -1,5 +1,7 @@
 """What a step does besides the optimizer: decay of the weights, clipping, the moving average."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -210,3 +212,40 @@ def test_a_state_without_the_row_of_the_average_is_refused():
     arguments[5] = problem.task()
     with pytest.raises(ValueError, match="numbers of scratch are needed"):
         core.train_epochs(*arguments, problem.alone())
+
+
+FMA = core.BACKENDS[0] == "native"  # where multiply and add are one instruction
+
+
+def sum_of_products(a, b, product):
+    """a b + product in float64, the first product exact if there are multiply-adds."""
+    exact = Fraction(a) * Fraction(b) if FMA else Fraction(a * b)
+    return float(exact + Fraction(product))
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 37])
+def test_a_sum_of_two_products_is_rounded_in_one_way(nesterov, n):
+    """The state's product is fused, in whole vectors and behind them; the gradient's is rounded."""
+    rng = np.random.RandomState(n)
+    w, dw, velocity, moments = rng.randn(n), rng.randn(n), rng.randn(1, n), rng.rand(2, n)
+    rate, scale = 0.123, 1 / 7
+    grads = (dw * scale).tolist()
+    rule = rule_of("sgd", momentum=0.9, nesterovs_momentum=nesterov)
+    taken = [-(rate * g) for g in grads]
+    state = [sum_of_products(0.9, v, t) for v, t in zip(velocity[0].tolist(), taken, strict=True)]
+    ahead = [sum_of_products(0.9, v, t) for v, t in zip(state, taken, strict=True)]
+    expected = w + (ahead if nesterov else state)
+    core.kernel_step(w, dw, velocity, rule, rate, 0.0, scale)
+    np.testing.assert_array_equal(velocity[0], state)
+    np.testing.assert_array_equal(w, expected)
+
+    rule = rule_of("adam", beta_1=0.9, beta_2=0.999)
+    new = [(1 - 0.9) * g for g in grads], [(1 - 0.999) * (g * g) for g in grads]
+    pairs = zip((0.9, 0.999), moments.tolist(), new, strict=True)
+    expected = [
+        [sum_of_products(beta, m, part) for m, part in zip(row, parts, strict=True)]
+        for beta, row, parts in pairs
+    ]
+    core.kernel_step(w, dw, moments, rule, rate, 0.0, scale)
+    np.testing.assert_array_equal(moments, expected)
