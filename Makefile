@@ -64,6 +64,9 @@ test-files: .venv/test ## every cut and every flipped bit of model files, which 
 	@cd tests && FASTBP_ALL_FILES=1 PYTHONSAFEPATH=1 ../.venv/bin/python -P -m pytest -q --timeout 1800 files
 test-c: .venv/test ## exported C files by every compiler that is installed, also by emulation
 	@.venv/bin/python tests/export/matrix.py $(ARGS)
+test-browser: .venv/test ## the network of the page "A model in a browser", in Chromium
+	@.venv/bin/python -P $(PIP) install selenium ziglang
+	@$(call pytest,.venv) $(CURDIR)/tests/browser
 exhaustive: .venv/test ## the elementary functions on every float32, at every level
 	@.venv/bin/python tests/kernels/exhaustive.py
 
@@ -130,7 +133,7 @@ clean: ## remove everything that make has made
 	rm -rf build dist $(PAGES) $(ENVIRONMENTS) .venv-wheel *.egg-info .*_cache
 
 .PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-arm64 \
-  test-windows test-compilers test-torch test-files test-c test-onnx parity \
+  test-windows test-compilers test-torch test-files test-c test-browser test-onnx parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
   bench-ensemble bench-files bench-zeros bench-cold-start bench-tabular wheel test-wheel docs lint \
   annotate clean

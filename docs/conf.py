@@ -24,6 +24,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "mathml",
     "fit_picture",
+    "browser_page",
 ]
 templates_path = ["templates"]
 exclude_patterns = ["build", "templates", "gallery/**/*.ipynb", "gallery/**/*.py"]
