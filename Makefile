@@ -97,8 +97,8 @@ bench-files: .venv-bench/installed ## time and size of model files, beside pickl
 	@.venv-bench/bin/python benchmarks/model_files.py $(ARGS)
 bench-zeros: .venv-bench/installed ## time products with the zeros of X left out, beside full loops
 	@.venv-bench/bin/python benchmarks/zeros.py $(ARGS)
-bench-cold-start: .venv-bench/installed ## from the start of a process to its first prediction
-	@.venv-bench/bin/python benchmarks/cold_start.py $(ARGS)
+bench-deploying: .venv-bench/installed ## one model through all ways to ship it: size, start, time, exactness
+	@.venv-bench/bin/python benchmarks/deploying.py $(ARGS)
 # FASTBP_DATA names the folder with the data. ARGS="--table" prints what is stored, and runs nothing.
 bench-tabular: .venv-tabular/installed ## errors and CPU time on tables, beside boosted trees and RealMLP
 	@.venv-tabular/bin/python benchmarks/tabular.py $(ARGS)
@@ -135,7 +135,7 @@ clean: ## remove everything that make has made
 .PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-arm64 \
   test-windows test-compilers test-torch test-files test-c test-browser test-onnx parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
-  bench-ensemble bench-files bench-zeros bench-cold-start bench-tabular wheel test-wheel docs lint \
+  bench-ensemble bench-files bench-zeros bench-deploying bench-tabular wheel test-wheel docs lint \
   annotate clean
 
 # ---- environments

@@ -389,12 +389,30 @@ def test_ensembles_take_turns(benchmarks, monkeypatch):
     assert all(len(times) == 3 and min(min(times)) > 0 for times in found.values())
 
 
-def test_starts_of_processes_are_measured(benchmarks, tmp_path):
-    cold_start = benchmarks("cold_start")
-    cold_start.save_models(tmp_path)
-    found = cold_start.start("fastbp.runtime", tmp_path)
-    assert found.cpu > 0 and 0 < found.modules <= 250
-    assert found.memory < cold_start.start("estimator, pickle", tmp_path).memory
+def test_ways_to_ship_a_model_are_measured(benchmarks, tmp_path, monkeypatch):
+    """The figures are of this model: the runtime predicts its bits, C nearly."""
+    deploying = benchmarks("deploying")
+    monkeypatch.setattr(deploying, "WRITERS", (deploying.write_python, deploying.write_c))
+    model, ways = deploying.prepare(tmp_path)
+    starts = {
+        name: deploying.start(ways[name], tmp_path)
+        for name in ("NumPy alone", "estimator, pickle", "fastbp.runtime")
+    }
+    memory = [one.memory for one in starts.values()]
+    assert memory[0] < memory[2] < memory[1]
+    rows = np.fromfile(tmp_path / "rows", np.float32).reshape(-1, deploying.FEATURES)
+    expected = model.predict_proba(rows)
+    for name in set(ways) & {"fastbp.runtime", "C", 'C, weights="int8"'}:
+        row, all_rows = deploying.times(ways[name], tmp_path, 1)
+        assert 0 < row < all_rows
+        error, ulps = deploying.distances(expected, tmp_path)
+        assert error == 0 if name == "fastbp.runtime" else 0 < error < 0.02
+        assert ulps <= 16 or "int8" in name
+    figures = {name: one._replace(row=2, rows=3000, error=0) for name, one in starts.items()}
+    lines = list(deploying.table(figures, ways, tmp_path))
+    assert lines[2].startswith("| NumPy alone |  |")
+    assert lines[4].startswith("| fastbp.runtime | 3")
+    assert lines[4].endswith("| 2.0 µs | 3 ms | the same bits |")
 
 
 # ---- tables of data
