@@ -19,7 +19,7 @@ import fastbp
 from fastbp import MLPClassifier, MLPRegressor, ModelFileError
 from fastbp import graph as fg
 from fastbp.ensemble import MLPEnsembleRegressor
-from fastbp.files import container
+from fastbp.files import container, values
 from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -366,6 +366,18 @@ def test_a_generator_of_a_file_is_one_of_a_closed_table():
     est._resume["random_state"]["bit_generator"] = "test"
     with pytest.raises(ValueError, match="there is no generator 'test'"):
         est.save(io.BytesIO())
+
+
+def test_wide_strings_take_little_memory(monkeypatch):
+    """A short file with many arrays of short strings, each of them as wide as one may be."""
+    width = 2**21
+    arrays = [{"strings": ["a"], "width": width}] * 100
+    data = edited(C, ("params", "hidden_layer_sizes"), arrays)
+    monkeypatch.setattr(values, "MOST_TEXT", 2 * 4 * width)
+    tracemalloc.start()
+    assert "bytes in all" in refused(data)
+    assert tracemalloc.get_traced_memory()[1] < 4 * 4 * width
+    tracemalloc.stop()
 
 
 def test_formulas_of_the_most_steps_take_little_time():
