@@ -7,7 +7,7 @@ has one key that tells its kind: "tuple", "float", "array" and so on; see KINDS.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from reprlib import repr as cut_repr
 from typing import Any, NamedTuple
 
@@ -201,8 +201,8 @@ class Reader:
         self,
         node: Any,
         what: str,
-        required: set[str],
-        optional: set[str] = frozenset(),  # type: ignore[assignment]
+        required: Set[str],
+        optional: Set[str] = frozenset(),
     ) -> dict[str, Any]:
         """An object of JSON with these keys and no others."""
         if not isinstance(node, dict):
