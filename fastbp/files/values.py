@@ -172,7 +172,7 @@ class Reader:
         self._left = dict(contents.tensors)
         self._steps = 0
         self._text = 0
-        self._formulas: dict[Any, Any] = {}
+        self._formulas: dict[str, Any] = {}  # each is compiled once
 
     def tensor(self, node: Any, name: str) -> NDArray[Any]:
         """The array of a reference. Each tensor has one."""
@@ -307,12 +307,13 @@ class Reader:
         from fastbp.graph.expression import Expression
 
         expression = Expression(tuple(found), tuple(inputs))
-        if expression not in self._formulas:
-            self._formulas[expression] = expression
+        text = repr((found, inputs))  # in which -0.0 is not 0.0
+        if text not in self._formulas:
+            self._formulas[text] = expression
             self._steps += len(found)
         if self._steps > MOST_STEPS_OF_ALL:
             raise ValueError(f"the formulas have more than {MOST_STEPS_OF_ALL} steps in all")
-        return self._formulas[expression]
+        return self._formulas[text]
 
 
 Kind = Callable[[Reader, Mapping[str, Any], str, int], Any]

@@ -19,7 +19,9 @@ import fastbp
 from fastbp import MLPClassifier, MLPRegressor, ModelFileError, runtime
 from fastbp import graph as fg
 from fastbp.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
-from fastbp.files import container, names, values
+from fastbp.files import Reader, Writer, container, names, values
+from fastbp.graph import tape
+from fastbp.graph.expression import Expression
 from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor, TabularPreprocessor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -433,6 +435,28 @@ def test_a_generator_of_a_file_is_one_of_a_closed_table():
     est._resume["random_state"]["bit_generator"] = "test"
     with pytest.raises(ValueError, match="there is no generator 'test'"):
         est.save(io.BytesIO())
+
+
+@pytest.mark.parametrize("load", [fastbp.load, runtime.load])
+def test_a_formula_of_many_members_is_compiled_once(load, monkeypatch):
+    """Else a short file with many members takes minutes."""
+    model = MLPEnsembleRegressor(MLPRegressor(**SMALL, activation=lambda z: z * z), n_members=3)
+    file, calls = io.BytesIO(), []
+    model.fit(X, Y).save(file)
+    file.seek(0)
+    compile_tape = tape.compile_tape
+    monkeypatch.setattr(tape, "compile_tape", lambda *a: calls.append(a) or compile_tape(*a))
+    load(file)
+    assert len(calls) == 1
+
+
+def test_formulas_that_differ_in_the_sign_of_zero():
+    formulas = [Expression.trace(lambda z, c=c: c / z, ("z",)) for c in (0.0, -0.0)]
+    writer = Writer()
+    nodes = [writer.value(one, "activation") for one in formulas]
+    reader = Reader(container.Contents("", {}, writer.tensors))
+    found = [reader.value(json.loads(json.dumps(one)), "activation") for one in nodes]
+    assert [np.signbit(one(1.0)) for one in found] == [False, True]
 
 
 def test_wide_strings_take_little_memory(monkeypatch):
