@@ -1,15 +1,15 @@
 """Files that are written whole or not at all."""
 
 import os
+import secrets
 import stat
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
     """Whether there is something other than a file or a folder, such as a pipe."""
-    old = _status(Path(path))
+    old = _status(Path(os.fsdecode(path)))
     return old is not None and not (stat.S_ISREG(old.st_mode) or stat.S_ISDIR(old.st_mode))
 
 
@@ -26,10 +26,11 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[str], None]) -> 
     """
     target = Path(os.path.realpath(os.fsdecode(path)))
     old = _status(target)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    # A new name, so that no other file is written, nor one that a link of this name leads to.
+    beside = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    with open(beside, "xb") as file:  # or an error that tells why not
+        mode = os.fstat(file.fileno()).st_mode
     try:
-        with open(beside, "wb") as file:  # or an error that tells why not
-            mode = os.fstat(file.fileno()).st_mode
         write(str(beside))
         with open(beside, "rb+") as file:
             os.fsync(file.fileno())

@@ -112,7 +112,20 @@ def write(target: Source, description: Mapping[str, Any], tensors: Tensors) -> N
     elif isinstance(target, str | os.PathLike):
         replace_file(target, lambda path: _write_file(path, text, tensors))
     else:
-        target.write(_serialized(text, tensors))
+        _write_all(target, _serialized(text, tensors))
+
+
+def _write_all(file: Any, data: bytes) -> None:
+    """Write bytes to a file object; one without a buffer may take a part of them at a time."""
+    if not isinstance(file, io.RawIOBase):
+        file.write(data)
+        return
+    rest = memoryview(data)
+    while len(rest):
+        n_written = file.write(rest)
+        if n_written is None:
+            raise BlockingIOError("the file object takes no bytes now: the model was not saved")
+        rest = rest[n_written:]
 
 
 def _write_file(path: str, text: str, tensors: Tensors) -> None:

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import secrets
 import stat
 import threading
 
@@ -104,6 +105,50 @@ def test_a_model_too_large_for_a_header(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="too large for a model file"):
         model.save(tmp_path / "model")
     assert not os.listdir(tmp_path)
+
+
+@posix
+@pytest.mark.parametrize("length", [1, 250, 255])
+def test_names_of_all_lengths(length, model, tmp_path):
+    model.save(tmp_path / ("a" * length))
+    assert same(fastbp.load(tmp_path / ("a" * length)), model)
+
+
+@posix
+def test_the_file_beside_is_always_a_new_one(model, tmp_path, monkeypatch):
+    """Whoever may write the folder could have put a link to another file there."""
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"old")
+    monkeypatch.setattr(secrets, "token_hex", lambda n: "known")
+    (tmp_path / ".known.tmp").symlink_to(precious)
+    with pytest.raises(FileExistsError):
+        model.save(tmp_path / "model")
+    assert precious.read_bytes() == b"old" and (tmp_path / ".known.tmp").is_symlink()
+
+
+class Slow(io.RawIOBase):
+    """A file without a buffer that takes some bytes at a time."""
+
+    def __init__(self, most):
+        self.most, self.data = most, b""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        if self.most is None:
+            return None
+        self.data += bytes(data[: self.most])
+        return min(len(data), self.most)
+
+
+def test_a_file_object_that_takes_a_part_at_a_time(model):
+    file, whole = Slow(1000), io.BytesIO()
+    model.save(file)
+    model.save(whole)
+    assert file.data == whole.getvalue()
+    with pytest.raises(BlockingIOError, match="was not saved"):
+        model.save(Slow(None))
 
 
 # ---- reading

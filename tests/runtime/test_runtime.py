@@ -186,6 +186,8 @@ def test_a_predictor_cannot_be_changed_or_pickled():
     _, predictor = pair("names", "float64")
     with pytest.raises(AttributeError, match="'classes_' cannot be set"):
         predictor.classes_ = None
+    with pytest.raises(AttributeError, match="'_model' cannot be deleted"):
+        del predictor._model
     predictor.classes_[:] = "z"  # a copy
     assert predictor.classes_.tolist() == ["a", "bb", "c"]
     with pytest.raises(TypeError, match="load the file where it is needed"):
