@@ -523,6 +523,18 @@ for attribute in sys.argv[1:]:
 """
 
 
+def test_type_checkers_know_all_names_and_no_others():
+    """Names that are imported late stand in a block that type checkers alone read."""
+    tree = ast.parse((SOURCE / "__init__.py").read_text())
+    blocks = [node for node in tree.body if isinstance(node, ast.If)]
+    assert [ast.unparse(block.test) for block in blocks] == ["TYPE_CHECKING", "not TYPE_CHECKING"]
+    names = {one.name for line in blocks[0].body for one in line.names}
+    package = importlib.import_module("fastbp")
+    assert names == {*package.__all__, *package.ROOMS}
+    always = {getattr(node, "name", "") for node in tree.body}
+    assert "__getattr__" not in always and "__getattr__" in vars(package)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_rooms_are_there_after_a_bare_import():
     """Each in a process of its own, in which nothing else has imported it."""
