@@ -160,6 +160,8 @@ def includes_of_c(text):
 def imports(path):
     """Modules of fastbp that a file imports."""
     text = path.read_text(encoding="utf-8")
+    if path == SOURCE / "__init__.py":  # lines that type checkers alone read
+        text = re.sub(r"^ +from fastbp import (\w+) as \1\n", "", text, flags=re.M)
     if path.suffix in {".py", ".pyi"}:
         return imports_of_python(text)
     if path.suffix in {".pyx", ".pxd", ".pxi"}:
@@ -533,6 +535,8 @@ def test_type_checkers_know_all_names_and_no_others():
     assert names == {*package.__all__, *package.ROOMS}
     always = {getattr(node, "name", "") for node in tree.body}
     assert "__getattr__" not in always and "__getattr__" in vars(package)
+    late = {one.name for line in blocks[0].body for one in line.names if line.module == "fastbp"}
+    assert late == {*package.ROOMS}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
