@@ -247,6 +247,26 @@ def test_a_file_that_is_replaced_while_it_is_opened(model, tmp_path, monkeypatch
     assert same(fastbp.load(path), other) and len(calls) == 2
 
 
+def test_a_file_that_is_written_in_place_while_it_is_opened(tmp_path, monkeypatch):
+    """The description of one model is not taken for the weights of the next."""
+    path = tmp_path / "model"
+    MLPClassifier(**SMALL).fit(X, np.array(["a", "b", "c"])[Y]).save(path)
+    other = path.read_bytes().replace(b'[\\"a\\",', b'[\\"A\\",')
+    at, ask = container.DIGITS, container._ask_package
+    other = other[: at.start] + container._checksum(memoryview(other)) + other[at.stop :]
+
+    def written_then(name):
+        found = ask(name)
+        path.write_bytes(other)
+        return found
+
+    monkeypatch.setattr(container, "_ask_package", written_then)
+    with pytest.raises(ModelFileError, match="changed while it was read"):
+        fastbp.load(path, mmap=True)
+    monkeypatch.undo()
+    assert fastbp.load(path).classes_.tolist() == ["A", "b", "c"]
+
+
 def test_a_save_that_a_fit_overtakes_is_of_the_later_moment(monkeypatch):
     model = MLPClassifier(**SMALL).partial_fit(X, Y, classes=[0, 1, 2])
     take, calls = model_file.of_one_moment, []
