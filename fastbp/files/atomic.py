@@ -1,7 +1,6 @@
 """Files that are written whole or not at all."""
 
 import os
-import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,7 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[str], None]) -> 
     target = Path(os.path.realpath(os.fsdecode(path)))
     old = _status(target)
     # A new name, so that no other file is written, nor one that a link of this name leads to.
-    beside = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    beside = target.with_name(f".{os.urandom(8).hex()}.tmp")
     with open(beside, "xb") as file:  # or an error that tells why not
         mode = os.fstat(file.fileno()).st_mode
     try:

@@ -3,7 +3,6 @@
 import io
 import os
 import pickle
-import secrets
 import stat
 import threading
 
@@ -119,11 +118,12 @@ def test_the_file_beside_is_always_a_new_one(model, tmp_path, monkeypatch):
     """Whoever may write the folder could have put a link to another file there."""
     precious = tmp_path / "precious"
     precious.write_bytes(b"old")
-    monkeypatch.setattr(secrets, "token_hex", lambda n: "known")
-    (tmp_path / ".known.tmp").symlink_to(precious)
+    monkeypatch.setattr(os, "urandom", bytes)
+    link = tmp_path / f".{bytes(8).hex()}.tmp"
+    link.symlink_to(precious)
     with pytest.raises(FileExistsError):
         model.save(tmp_path / "model")
-    assert precious.read_bytes() == b"old" and (tmp_path / ".known.tmp").is_symlink()
+    assert precious.read_bytes() == b"old" and link.is_symlink()
 
 
 class Slow(io.RawIOBase):
