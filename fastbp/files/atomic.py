@@ -27,8 +27,12 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[str], None]) -> 
     old = _status(target)
     # A new name, so that no other file is written, nor one that a link of this name leads to.
     beside = target.with_name(f".{os.urandom(8).hex()}.tmp")
-    with open(beside, "xb") as file:  # or an error that tells why not
-        mode = os.fstat(file.fileno()).st_mode
+    try:
+        with open(beside, "xb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+    except OSError as error:
+        error.filename = os.fsdecode(path)  # the one that the user knows
+        raise
     try:
         write(str(beside))
         with open(beside, "rb+") as file:

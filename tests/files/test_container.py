@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 import stat
 import threading
 
@@ -85,7 +86,7 @@ def test_links_and_permissions_stay(model, tmp_path):
 
 def test_folders_and_missing_folders(model, tmp_path):
     for path in (tmp_path, tmp_path / "no" / "model"):
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match=re.escape(str(path))):
             model.save(path)
         with pytest.raises(OSError):
             fastbp.load(path)
