@@ -238,6 +238,8 @@ def new_unfitted(kind: Any, params: Any, reader: Reader) -> Any:
     for name, value in given.items():
         if isinstance(value, Record):
             given[name] = _of_record(name, value)
+        elif name in FOR_TRAINING and callable(value):  # a formula
+            raise ValueError(f"{name} cannot be {cut_repr(value)}")
     estimator = kind(**given)
     estimator._validate_params()
     return estimator

@@ -56,6 +56,7 @@ def read_transformer(node: Any, reader: Reader) -> TabularPreprocessor:
         given["dtype"] = np.dtype(kind.fields["name"]).type
     transformer = TabularPreprocessor(**given)
     transformer._validate_params()
+    check_dtype(transformer.dtype)
     if node["dtype"] not in ("float32", "float64"):
         raise ValueError("dtype of the transformer must be float32 or float64")
     if node["output"] is not None:
