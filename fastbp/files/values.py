@@ -165,11 +165,14 @@ class Reader:
     Parameters
     ----------
     contents : Contents
+    copies : bool, default=False
+        Whether arrays are copies. Views keep the bytes of the whole file in memory.
     """
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: Contents, *, copies: bool = False) -> None:
         self.written_by = str(contents.description.get("fastbp"))
         self._left = dict(contents.tensors)
+        self._copies = copies
         self._steps = 0
         self._text = 0
         self._formulas: dict[str, Any] = {}  # each is compiled once
@@ -183,7 +186,8 @@ class Reader:
     def _take(self, key: Any, name: str) -> NDArray[Any]:
         if not isinstance(key, str) or key not in self._left:
             raise ValueError(f"{name} refers to the tensor {cut_repr(key)}, which is not there")
-        return self._left.pop(key)
+        array = self._left.pop(key)
+        return array.copy() if self._copies else array
 
     def finish(self) -> None:
         """Raise ValueError unless all tensors were read."""

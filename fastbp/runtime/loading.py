@@ -29,6 +29,7 @@ from fastbp.runtime.models import (
     Regressor,
 )
 
+STATE = "optimizer.state"  # two thirds of a file, and of no use here
 Model: TypeAlias = Any  # has predict, and predict_proba or predict_with_std
 
 
@@ -41,8 +42,10 @@ def read_model(path: Source, *, mmap: bool, n_threads: int) -> Model:
         If it is no sound model file.
     """
     contents = read(path, mmap=mmap)
+    has_state = any(name.endswith(STATE) for name in contents.tensors)
     with refusing(contents.name):
-        return _Loading(Reader(contents), n_threads).model(contents.description)
+        reader = Reader(contents, copies=has_state and not mmap)
+        return _Loading(reader, n_threads).model(contents.description)
 
 
 class _Loading(NamedTuple):

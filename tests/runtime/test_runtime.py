@@ -120,6 +120,22 @@ def test_optimizer_state_is_not_needed(tmp_path):
     assert_same_predictions(runtime.load(file), model, X)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("mmap", [True, False])
+def test_a_predictor_does_not_keep_the_state_of_the_optimizer(training, mmap, tmp_path):
+    """Nor what else only training needs; unless the memory is that of the mapped file."""
+    path, (model, _) = tmp_path / "model", pair("names", "float64")
+    model.save(path, training=training)
+    predictor = runtime.load(path, mmap=mmap)
+    params = predictor._model.outputs.network.params
+    whole = params
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    is_view = mmap or not training
+    assert whole.nbytes == (path.stat().st_size if is_view else params.nbytes)
+    assert_same_predictions(predictor, model, X)
+
+
 # ---- errors
 
 BAD = {
