@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Any
 from fastbp import kernels as _kernels  # noqa: F401  chooses the core, or raises
 
 if TYPE_CHECKING:
+    from fastbp import callbacks as callbacks
+    from fastbp import ensemble as ensemble
+    from fastbp import export as export
+    from fastbp import graph as graph
+    from fastbp import inspection as inspection
+    from fastbp import onnx as onnx
+    from fastbp import runtime as runtime
+    from fastbp import schedules as schedules
+    from fastbp import tabular as tabular
     from fastbp.estimators import MLPClassifier, MLPRegressor
     from fastbp.files import ModelFileError
     from fastbp.gradient_check import GradientCheck, check_gradient
@@ -38,7 +47,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def _get(name: str) -> Any:
     """Import a public name when it is first used."""
     if name in ("MLPClassifier", "MLPRegressor"):
         from fastbp import estimators
@@ -60,6 +69,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # or type checkers take any name for one of the package
+    __getattr__ = _get
 
 
 def __dir__() -> list[str]:

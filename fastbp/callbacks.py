@@ -107,7 +107,7 @@ class Checkpoint(_AfterEpoch):
     def _after_epoch(self, estimator: Any) -> None:
         epoch = estimator.n_iter_
         if epoch % self.every == 0 and (not self.best_only or _is_best(estimator)):
-            path = Path(str(self.path).replace("{epoch}", str(epoch)))
+            path = Path(os.fspath(self.path).replace("{epoch}", str(epoch)))
             estimator._live.as_if_ended().save(path, training=self.training)
 
 

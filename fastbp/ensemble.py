@@ -41,6 +41,7 @@ from fastbp.estimators.savable import (
 from fastbp.estimators.scikit_learn import Interval, meta_fit_context
 from fastbp.estimators.side_by_side import side_by_side
 from fastbp.files import Reader, Writer
+from fastbp.files.names import PARTS_OF_ENSEMBLE
 from fastbp.runtime.averages import mean_and_deviation, mean_of_arrays
 from fastbp.runtime.decoding import join_columns
 
@@ -161,7 +162,7 @@ class _MLPEnsemble(Savable, MetaEstimatorMixin, BaseEstimator):
 
     @classmethod
     def _from_node(cls, node: dict[str, Any], reader: Reader) -> Self:
-        reader.fields(node, "the ensemble", {"params", "fitted", "members"})
+        reader.fields(node, "the ensemble", PARTS_OF_ENSEMBLE)
         params = reader.fields(node["params"], "params", {"estimator"}, set(cls._get_param_names()))
         template, params = params["estimator"], {**params, "estimator": None}
         ensemble = cls(**read_parameters(cls, params, reader))

@@ -7,10 +7,9 @@ from typing import Any
 from fastbp import files
 from fastbp.estimators.savable import described_class, model_of_node
 from fastbp.files import Reader, Source
+from fastbp.files.names import HEAD
 
 __all__ = ["load", "read_metadata"]
-
-HEAD = ("crc32", "format", "fastbp", "numpy", "scikit-learn")  # entries that are not the model's
 
 
 def _class_of(name: Any) -> Any:

@@ -279,7 +279,11 @@ def _plain_frame(X: Any, names: Any) -> NDArray[Any] | None:
 
 def check_prediction_data(estimator: CheckedEstimator, X: Matrix) -> CheckedMatrix:
     """Validated X of `predict`, in its own dtype and layout."""
-    return validate_data(estimator, _sound(X), accept_sparse="csr", reset=False)
+    checked = validate_data(estimator, _sound(X), accept_sparse="csr", reset=False)
+    if checked.dtype.kind == "O":  # of a list with None, which scikit-learn takes for a number
+        checked = checked.astype(np.float64)
+        assert_all_finite(checked, input_name="X")
+    return checked
 
 
 def as_rows(X: CheckedMatrix, dtype: DTypeLike) -> Rows:

@@ -34,27 +34,15 @@ from fastbp.files import (
     network_node,
     read_network,
 )
+from fastbp.files.names import CURVES, FITTED, PARTS, PARTS_FOR_TRAINING
 from fastbp.kernels import core
 from fastbp.network import Network, trace_activation, trace_loss
 from fastbp.training import Optimizer
 from fastbp.training.factors import PURE
 from fastbp.training.state_checks import check_fields, floats
 
-CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
-FITTED = (
-    "n_iter_",
-    "t_",
-    "loss_",
-    "best_loss_",
-    "best_validation_score_",
-    "stop_reason_",
-    "_no_improvement_count",
-    "feature_names_in_",
-)
 FOR_TRAINING = ("init", "learning_rate", "scoring")  # words are kept in any case
 TRACED = {"activation": trace_activation, "loss": trace_loss}
-PARTS = {"params", "network", "fitted"}
-PARTS_FOR_TRAINING = {"optimizer", "resume"}
 RECORDS = {kind.__name__: kind for kind in PURE}
 NOT_KEPT = (
     "{0} is {1}, which a model file cannot hold: training=False leaves out what only training "
@@ -250,6 +238,8 @@ def new_unfitted(kind: Any, params: Any, reader: Reader) -> Any:
     for name, value in given.items():
         if isinstance(value, Record):
             given[name] = _of_record(name, value)
+        elif name in FOR_TRAINING and callable(value):  # a formula
+            raise ValueError(f"{name} cannot be {cut_repr(value)}")
     estimator = kind(**given)
     estimator._validate_params()
     return estimator

@@ -2,14 +2,13 @@
 
 import os
 import stat
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
     """Whether there is something other than a file or a folder, such as a pipe."""
-    old = _status(Path(path))
+    old = _status(Path(os.fsdecode(path)))
     return old is not None and not (stat.S_ISREG(old.st_mode) or stat.S_ISDIR(old.st_mode))
 
 
@@ -26,10 +25,15 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[str], None]) -> 
     """
     target = Path(os.path.realpath(os.fsdecode(path)))
     old = _status(target)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    # A new name, so that no other file is written, nor one that a link of this name leads to.
+    beside = target.with_name(f".{os.urandom(8).hex()}.tmp")
     try:
-        with open(beside, "wb") as file:  # or an error that tells why not
+        with open(beside, "xb") as file:
             mode = os.fstat(file.fileno()).st_mode
+    except OSError as error:
+        error.filename = os.fsdecode(path)  # the one that the user knows
+        raise
+    try:
         write(str(beside))
         with open(beside, "rb+") as file:
             os.fsync(file.fileno())

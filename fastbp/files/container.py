@@ -74,6 +74,7 @@ class Opened(NamedTuple):
 
     name: str
     file: BinaryIO
+    head: bytes
     text: str | None  # the description
     specs: Specs | None
 
@@ -112,7 +113,20 @@ def write(target: Source, description: Mapping[str, Any], tensors: Tensors) -> N
     elif isinstance(target, str | os.PathLike):
         replace_file(target, lambda path: _write_file(path, text, tensors))
     else:
-        target.write(_serialized(text, tensors))
+        _write_all(target, _serialized(text, tensors))
+
+
+def _write_all(file: Any, data: bytes) -> None:
+    """Write bytes to a file object; one without a buffer may take a part of them at a time."""
+    if not isinstance(file, io.RawIOBase):
+        file.write(data)
+        return
+    rest = memoryview(data)
+    while len(rest):
+        n_written = file.write(rest)
+        if n_written is None:
+            raise BlockingIOError("the file object takes no bytes now: the model was not saved")
+        rest = rest[n_written:]
 
 
 def _write_file(path: str, text: str, tensors: Tensors) -> None:
@@ -197,12 +211,14 @@ def read(source: Source, *, mmap: bool = False) -> Contents:
     """
     if not isinstance(source, str | os.PathLike):
         return _read_stream(source, mmap)
-    name, file, text, specs = _opened(source)
+    name, file, head, text, specs = _opened(source)
     if specs is None:
         with file:
             return _read_stream(file, mmap)
     with file, refusing(name):
         data: Any = _mapped(file) if mmap else _bytes_of(file)
+        if memoryview(data)[8 : 8 + len(head)] != head:
+            raise ValueError("the file was changed while it was read")
         description = _checked(text, memoryview(data))
         return Contents(name, description, _views(data, specs))
 
@@ -213,7 +229,7 @@ def read_description(source: Source) -> tuple[dict[str, Any], dict[str, tuple[st
     What follows the header is not read, so the checksum is not looked at.
     """
     if isinstance(source, str | os.PathLike):
-        name, file, text, specs = _opened(source)
+        name, file, _, text, specs = _opened(source)
         with file, refusing(name):
             if specs is not None:
                 return _described(text), {key: (dtype, shape) for key, dtype, shape in specs}
@@ -235,12 +251,12 @@ def _opened(source: str | os.PathLike[str]) -> Opened:
         try:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                return Opened(name, file, None, None)
+                return Opened(name, file, b"", None, None)
             with refusing(name):
-                _read_header(file, status.st_size)
+                head = _read_header(file, status.st_size)
             text, specs = _ask_package(name)
             if os.path.samestat(os.stat(name), status):  # the package opens the path by itself
-                return Opened(name, file, text, specs)
+                return Opened(name, file, head, text, specs)
         except BaseException:
             file.close()
             raise

@@ -84,6 +84,7 @@ def _labels_node(labels: SavedLabels, writer: Writer, name: str) -> dict[str, An
     if labels.targets:
         pairs = enumerate(labels.targets)
         return {"targets": [_labels_node(one, writer, f"{name}.{k}") for k, one in pairs]}
+    _check_classes(labels.classes, name)
     classes = writer.value(labels.classes, name)
     return {"kind": labels.kind, "classes": classes, "sparse": labels.sparse}
 
@@ -142,13 +143,18 @@ def _read_single(node: Any, reader: Reader) -> SavedLabels:
     classes = reader.value(node["classes"], "classes_")
     if kind not in (ONE_OUTPUT, *EACH_CLASS) or type(sparse) is not bool:
         raise ValueError(f"labels are of no known kind: {cut_repr(kind)}, {cut_repr(sparse)}")
-    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not len(classes):
-        raise ValueError(f"classes_ must be an array of labels, got {cut_repr(classes)}")
-    if not (classes[1:] > classes[:-1]).all():
-        raise ValueError("classes_ must be in rising order, each once")
+    _check_classes(classes, "classes_")
     if kind == ONE_OUTPUT and len(classes) > 2:
         raise ValueError(f"two classes at most have one output, got {len(classes)}")
     return SavedLabels(kind, classes, sparse)
+
+
+def _check_classes(classes: Any, name: str) -> None:
+    """Raise ValueError unless these are the labels of one target."""
+    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not len(classes):
+        raise ValueError(f"{name} must be an array of labels, got {cut_repr(classes)}")
+    if not (classes[1:] > classes[:-1]).all():
+        raise ValueError(f"{name} must be in rising order, each once, got {cut_repr(classes)}")
 
 
 def check_names(names: Any, n_features: int) -> None:

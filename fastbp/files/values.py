@@ -7,7 +7,7 @@ has one key that tells its kind: "tuple", "float", "array" and so on; see KINDS.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from reprlib import repr as cut_repr
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ MOST_STEPS = 1000  # of a formula: the time to compile it grows with their squar
 MOST_STEPS_OF_ALL = 10_000  # formulas of a file
 OF_DERIVATIVES = "place"  # an operation that no traced function has
 MOST_DEPTH = 20  # of lists in lists
-MOST_TEXT = 2**28  # bytes of an array of strings, which are as wide as the longest
+MOST_TEXT = 2**28  # bytes of all arrays of strings: each string takes the width of the longest
 LONG = 32  # numbers: as many or more become a tensor
 DTYPES_OF_TENSORS = {np.dtype(code).newbyteorder("=") for code in DTYPES.values()}
 PLAIN = bool | int | float | str | tuple | None  # entries of an array of objects
@@ -44,17 +44,18 @@ class Writer:
     ----------
     prefix : str, default=""
         The begin of all names, in the file and in messages.
-    tensors : dict, default=None
-        Those of the whole file.
+    file : Writer, default=None
+        Another writer to the same file.
     """
 
-    def __init__(self, prefix: str = "", tensors: Tensors | None = None) -> None:
+    def __init__(self, prefix: str = "", file: Writer | None = None) -> None:
         self.prefix = prefix
-        self.tensors: Tensors = {} if tensors is None else tensors
+        self.tensors: Tensors = {} if file is None else file.tensors
+        self._text: list[int] = [] if file is None else file._text  # bytes of arrays of strings
 
     def within(self, prefix: str) -> Writer:
         """A writer to the same file, whose names begin with another word."""
-        return Writer(f"{self.prefix}{prefix}.", self.tensors)
+        return Writer(f"{self.prefix}{prefix}.", self)
 
     def tensor(self, array: NDArray[Any], name: str) -> dict[str, str]:
         """The reference to an array of numbers or bools; TypeError for other dtypes."""
@@ -67,12 +68,14 @@ class Writer:
 
     def value(self, value: Any, name: str, depth: int = 0) -> Any:
         """A value as JSON; TypeError, with its name, if a model file cannot hold it."""
-        if isinstance(value, np.generic):
+        if isinstance(value, np.generic) and value.dtype.kind not in "mM":  # dates become integers
             value = value.item()
         if value is None or isinstance(value, bool):
             return value
-        if isinstance(value, int | str):  # or of a subclass
-            return int(value) if isinstance(value, int) else str(value)
+        if isinstance(value, int):  # or of a subclass
+            return int(value)
+        if isinstance(value, str):  # members of an Enum have their own `__str__`
+            return str.__str__(value)
         if isinstance(value, float):
             return float(value) if math.isfinite(value) else {"float": repr(float(value))}
         if depth > MOST_DEPTH:
@@ -100,8 +103,9 @@ class Writer:
         if array.ndim != 1:
             self._refuse(name, f"has {array.ndim} dimensions of dtype {array.dtype}")
         if array.dtype.kind == "U":
-            if array.nbytes > MOST_TEXT:
-                self._refuse(name, f"has {array.nbytes} bytes of text, more than {MOST_TEXT}")
+            self._text.append(array.nbytes)
+            if sum(self._text) > MOST_TEXT:
+                self._refuse(name, f"has {array.nbytes} bytes of text: all have over {MOST_TEXT}")
             return {"strings": array.tolist(), "width": array.dtype.itemsize // 4}
         objects: list[Any] = array.tolist()
         for one in objects:
@@ -161,13 +165,17 @@ class Reader:
     Parameters
     ----------
     contents : Contents
+    copies : bool, default=False
+        Whether arrays are copies. Views keep the bytes of the whole file in memory.
     """
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: Contents, *, copies: bool = False) -> None:
         self.written_by = str(contents.description.get("fastbp"))
         self._left = dict(contents.tensors)
+        self._copies = copies
         self._steps = 0
-        self._formulas: dict[Any, Any] = {}
+        self._text = 0
+        self._formulas: dict[str, Any] = {}  # each is compiled once
 
     def tensor(self, node: Any, name: str) -> NDArray[Any]:
         """The array of a reference. Each tensor has one."""
@@ -178,7 +186,8 @@ class Reader:
     def _take(self, key: Any, name: str) -> NDArray[Any]:
         if not isinstance(key, str) or key not in self._left:
             raise ValueError(f"{name} refers to the tensor {cut_repr(key)}, which is not there")
-        return self._left.pop(key)
+        array = self._left.pop(key)
+        return array.copy() if self._copies else array
 
     def finish(self) -> None:
         """Raise ValueError unless all tensors were read."""
@@ -196,8 +205,8 @@ class Reader:
         self,
         node: Any,
         what: str,
-        required: set[str],
-        optional: set[str] = frozenset(),  # type: ignore[assignment]
+        required: Set[str],
+        optional: Set[str] = frozenset(),
     ) -> dict[str, Any]:
         """An object of JSON with these keys and no others."""
         if not isinstance(node, dict):
@@ -253,8 +262,9 @@ class Reader:
             raise ValueError(f"{name} must have strings")
         if type(width) is not int or width < max(map(len, strings), default=0):
             raise ValueError(f"{name} has strings that are longer than {cut_repr(width)}")
-        if 4 * width * len(strings) > MOST_TEXT:
-            raise ValueError(f"{name} has more than {MOST_TEXT} bytes of text")
+        self._text += 4 * width * len(strings)
+        if self._text > MOST_TEXT:
+            raise ValueError(f"with {name}, the strings have more than {MOST_TEXT} bytes in all")
         return np.array(strings, f"<U{width}")
 
     def _objects(self, node: Any, name: str, depth: int) -> Any:
@@ -301,12 +311,13 @@ class Reader:
         from fastbp.graph.expression import Expression
 
         expression = Expression(tuple(found), tuple(inputs))
-        if expression not in self._formulas:
-            self._formulas[expression] = expression
+        text = repr((found, inputs))  # in which -0.0 is not 0.0
+        if text not in self._formulas:
+            self._formulas[text] = expression
             self._steps += len(found)
         if self._steps > MOST_STEPS_OF_ALL:
             raise ValueError(f"the formulas have more than {MOST_STEPS_OF_ALL} steps in all")
-        return self._formulas[expression]
+        return self._formulas[text]
 
 
 Kind = Callable[[Reader, Mapping[str, Any], str, int], Any]

@@ -63,11 +63,17 @@ def trace_loss(function: Callable[..., Any], parameter: str = "loss") -> "Expres
 
 
 def compiled(expression: "Expression", n_outputs: int, parameter: str) -> "Tape":
-    """The tape of an Expression that is the value of an estimator's parameter."""
+    """The tape of an Expression that is the value of an estimator's parameter.
+
+    The Expression keeps it: the members of an ensemble have one in common.
+    """
     from fastbp.graph.tape import compile_tape
 
-    with _naming(parameter):
-        return compile_tape(expression, n_outputs, core.TAPE_OPERATIONS)
+    tapes: dict[int, Tape] = vars(expression).setdefault("_tapes", {})
+    if n_outputs not in tapes:
+        with _naming(parameter):
+            tapes[n_outputs] = compile_tape(expression, n_outputs, core.TAPE_OPERATIONS)
+    return tapes[n_outputs]
 
 
 @contextmanager

@@ -31,12 +31,14 @@ def check_rows(X: Any, features: Features) -> NDArray[Any]:
 
     Whether all numbers are finite is not looked at.
     """
-    columns = getattr(X, "columns", None)  # of a frame
+    columns = getattr(X, "column_names", getattr(X, "columns", None))  # of pyarrow, of a frame
     if columns is not None:
         check_names(list(columns), features)
     try:
         array = np.asarray(X)
-    except ValueError as error:  # rows of different lengths
+        if array.dtype.kind == "O" and array.ndim:
+            array = array.astype(_common_dtype(X))
+    except (TypeError, ValueError) as error:  # rows of different lengths
         raise ValueError(f"X must be an array of real numbers: {error}") from None
     if array.dtype.kind not in "fiub":
         raise ValueError(
@@ -44,6 +46,14 @@ def check_rows(X: Any, features: Features) -> NDArray[Any]:
         )
     check_shape(array, features)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _common_dtype(X: Any) -> Any:
+    """The dtype of numbers that are objects: a frame makes objects of columns that differ."""
+    dtypes = list(getattr(X, "dtypes", ()))
+    if dtypes and all(isinstance(one, np.dtype) and one.kind in "fiub" for one in dtypes):
+        return np.result_type(*dtypes)
+    return np.float64
 
 
 def check_shape(array: NDArray[Any], features: Features) -> None:

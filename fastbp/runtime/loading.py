@@ -7,6 +7,18 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from fastbp.files import Reader, Source, check_names, read, read_network, refusing
+from fastbp.files.names import (
+    CURVES,
+    FITTED,
+    FITTED_OF_CLASS,
+    HEAD,
+    PARAMETERS,
+    PARTS,
+    PARTS_FOR_TRAINING,
+    PARTS_OF_ENSEMBLE,
+    PARTS_OF_TABULAR,
+    PARTS_OF_TRANSFORMER,
+)
 from fastbp.runtime.averages import check_levels, check_temperature
 from fastbp.runtime.checks import Features
 from fastbp.runtime.models import (
@@ -17,6 +29,7 @@ from fastbp.runtime.models import (
     Regressor,
 )
 
+STATE = "optimizer.state"  # two thirds of a file, and of no use here
 Model: TypeAlias = Any  # has predict, and predict_proba or predict_with_std
 
 
@@ -29,8 +42,10 @@ def read_model(path: Source, *, mmap: bool, n_threads: int) -> Model:
         If it is no sound model file.
     """
     contents = read(path, mmap=mmap)
+    has_state = any(name.endswith(STATE) for name in contents.tensors)
     with refusing(contents.name):
-        return _Loading(Reader(contents), n_threads).model(contents.description)
+        reader = Reader(contents, copies=has_state and not mmap)
+        return _Loading(reader, n_threads).model(contents.description)
 
 
 class _Loading(NamedTuple):
@@ -59,7 +74,9 @@ class _Loading(NamedTuple):
 
     def single(self, node: dict[str, Any]) -> Any:
         """A network, as `estimators/model_file.py` describes it."""
-        params, reader = node["params"], self.reader
+        reader = self.reader
+        params = self.parameters(node, PARTS, HEAD | PARTS_FOR_TRAINING)
+        reader.fields(node["fitted"], "fitted", set(), {*FITTED, *CURVES})
         saved = read_network(
             node["network"], reader.value(params["activation"], "activation"), reader
         )
@@ -70,6 +87,13 @@ class _Loading(NamedTuple):
         if saved.labels is not None:
             return Classifier(outputs, saved.labels)
         return Regressor(outputs, reader.value(params["loss"], "loss"))
+
+    def parameters(
+        self, node: dict[str, Any], parts: frozenset[str], optional: frozenset[str] = HEAD
+    ) -> dict[str, Any]:
+        """The parameters in the description of a model, which has these parts and no others."""
+        self.reader.fields(node, "the model", parts | {"class"}, optional)
+        return self.reader.fields(node["params"], "params", set(), PARAMETERS[node["class"]])
 
     def features(self, name: str, n_features: int, fitted: dict[str, Any]) -> Features:
         """The features of a model, with their names if it has them."""
@@ -94,6 +118,8 @@ class _Loading(NamedTuple):
     def ensemble(self, node: dict[str, Any]) -> Any:
         """Several networks, as `ensemble.py` describes them."""
         name = node["class"]
+        self.parameters(node, PARTS_OF_ENSEMBLE)
+        self.reader.fields(node["fitted"], "fitted", set(), {"feature_names_in_"})
         members = self.members(node, name.replace("Ensemble", ""))
         features = self.features(name, members[0].features.n_features, node["fitted"])
         kind = EnsembleClassifier if name == "MLPEnsembleClassifier" else EnsembleRegressor
@@ -102,9 +128,13 @@ class _Loading(NamedTuple):
     def tabular(self, node: dict[str, Any]) -> Any:
         """Members with their preprocessing, as `tabular/base.py` describes them."""
         from fastbp.runtime import tabular_models  # imported late: most models need no tables
-        from fastbp.tables import array_of, read_encoding
+        from fastbp.tables import read_encoding, read_limits
 
-        name, transformer, fitted = node["class"], node["transformer"], node["fitted"]
+        self.parameters(node, PARTS_OF_TABULAR)
+        name, transformer = node["class"], node["transformer"]
+        self.parameters(transformer, PARTS_OF_TRANSFORMER)
+        self.reader.fields(transformer["fitted"], "fitted", set(), {"feature_names_in_"})
+        fitted = self.reader.fields(node["fitted"], "fitted", FITTED_OF_CLASS[name])
         encoding = read_encoding(transformer["tables"], self.reader)
         features = self.features(name, len(encoding.is_categorical), transformer["fitted"])
         if transformer["dtype"] not in ("float32", "float64"):
@@ -113,6 +143,8 @@ class _Loading(NamedTuple):
             features, encoding, np.dtype(transformer["dtype"])
         )
         members = self.members(node, name.replace("Tabular", ""))
+        if name == "TabularMLPClassifier" and members[0].labels.classes is None:
+            raise ValueError("a model of tables has one target")
         if members[0].features.n_features != len(encoding.layout):
             raise ValueError("the members do not have the features that the transformer makes")
         if name == "TabularMLPClassifier":
@@ -122,8 +154,7 @@ class _Loading(NamedTuple):
         n_outputs = first.n_outputs // 2 if first.is_gaussian else first.n_outputs
         if any(member.loss != first.loss for member in members):
             raise ValueError("the members have different losses")
-        shape = 2, len(members), 1, n_outputs
-        limits = array_of(fitted["limits"], "limits", self.reader, np.float64, *shape)
+        limits = read_limits(fitted["limits"], len(members), n_outputs, self.reader)
         levels = None
         if first.loss == "quantile":
             quantile = node["members"][0]["params"]["quantile"]

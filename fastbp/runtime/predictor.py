@@ -146,6 +146,9 @@ class Predictor:
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"a Predictor cannot be changed: {name!r} cannot be set")
 
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a Predictor cannot be changed: {name!r} cannot be deleted")
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Predictor cannot be pickled: load the file where it is needed")
 

@@ -70,6 +70,8 @@ def _names_of(X: Any) -> list[Any] | None:
 
 def _array(values: Any) -> NDArray[Any]:
     """An array in which numbers beside strings stay numbers."""
+    if str(getattr(values, "type", "")).startswith("dictionary"):  # of pyarrow, which NumPy
+        values = values.to_pylist()  # gets without what is missing
     masked: Any = sys.modules.get("numpy.ma")
     if masked is not None and masked.isMaskedArray(values):
         kind = float if values.dtype.kind in "fiu" else object

@@ -7,7 +7,7 @@ from fastbp.tables.codes import Numbers
 from fastbp.tables.columns import ArrayColumns, Columns, NamedColumns, columns_of, frame_kind
 from fastbp.tables.encoding import Encoding
 from fastbp.tables.levels import Categories, Coded, code, is_missing
-from fastbp.tables.model_file import array_of, encoding_node, read_encoding
+from fastbp.tables.model_file import array_of, encoding_node, read_encoding, read_limits
 from fastbp.tables.scaling import Floats, Scale
 from fastbp.tables.table import Table, check_not_infinite, read, refusal
 
@@ -31,5 +31,6 @@ __all__ = [
     "is_missing",
     "read",
     "read_encoding",
+    "read_limits",
     "refusal",
 ]

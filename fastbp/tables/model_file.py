@@ -27,6 +27,14 @@ def array_of(node: Any, name: str, reader: Reader, dtype: Any, *shape: int | Non
     return array
 
 
+def read_limits(node: Any, n_members: int, n_outputs: int, reader: Reader) -> NDArray[np.float64]:
+    """The least and the largest prediction of each member of a regressor."""
+    limits = array_of(node, "limits", reader, np.float64, 2, n_members, 1, n_outputs)
+    if not (limits[0] <= limits[1]).all():
+        raise ValueError("limits must be the least and the largest target of each member")
+    return limits
+
+
 def encoding_node(tables: Encoding, writer: Writer) -> dict[str, Any]:
     """The description of the tables of all columns."""
     numbers = tables.numbers

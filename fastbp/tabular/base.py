@@ -23,6 +23,7 @@ from fastbp.estimators.model_file import new_unfitted, parameters_node
 from fastbp.estimators.savable import Savable, members_node, read_members, save_model
 from fastbp.estimators.scikit_learn import Interval, StrOptions, rows_of
 from fastbp.files import Reader, Source, Writer
+from fastbp.files.names import FITTED_OF_CLASS, PARTS_OF_TABULAR
 from fastbp.kernels import core
 from fastbp.tabular import recipe, table
 from fastbp.tabular.folds import Fold, Rows, folds_of_members, numbers_of_groups
@@ -98,13 +99,12 @@ class BaseTabularMLP(Savable, BaseEstimator):
     - ``_of_member()``: the parameters of a member that are not the recipe's.
     - ``_learned(problem, fits)``: attributes from the members' predictions.
     - ``_fitted_node(writer, out_of_fold)``: these attributes in a model file, besides those of all
-      tabular models; ``_fitted_names`` are their names there.
+      tabular models.
     - ``_read_fitted(node, members, reader)``: a class method that makes the attributes of them.
     """
 
     _kind: ClassVar[Any]  # the class of the members
     _rate: ClassVar[float]
-    _fitted_names: ClassVar[frozenset[str]]
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"auto", *core.ACTIVATIONS}), callable, list, tuple],
@@ -343,14 +343,13 @@ class BaseTabularMLP(Savable, BaseEstimator):
 
     @classmethod
     def _from_node(cls, node: dict[str, Any], reader: Reader) -> Self:
-        reader.fields(node, "the model", {"params", "fitted", "transformer", "members"})
+        reader.fields(node, "the model", PARTS_OF_TABULAR)
         model: Self = new_unfitted(cls, node["params"], reader)
         transformer = read_transformer(node["transformer"], reader)
         members = read_members(cls._kind, node["members"], reader)
         if members[0].n_features_in_ != len(transformer.feature_index_):
             raise ValueError("the members do not have the features that the transformer makes")
-        of_all = {"best_epochs_", "n_iter_", "oof_prediction_", "oof_score_"}
-        fitted = reader.fields(node["fitted"], "fitted", of_all | cls._fitted_names)
+        fitted = reader.fields(node["fitted"], "fitted", FITTED_OF_CLASS[cls._saved_as])
         epochs = reader.value(fitted["best_epochs_"], "best_epochs_")
         is_right = isinstance(epochs, np.ndarray) and epochs.shape == (len(members),)
         if not is_right or epochs.dtype.kind != "i" or epochs.min() < 0:

@@ -181,7 +181,6 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
     _kind = MLPClassifier
     _rate = RATE_OF_CLASSES
     _saved_as = "TabularMLPClassifier"
-    _fitted_names = frozenset({"temperature_"})
     _parameter_constraints: ClassVar[dict] = {
         **BaseTabularMLP._parameter_constraints,
         "label_smoothing": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],

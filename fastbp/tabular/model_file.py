@@ -9,6 +9,7 @@ import numpy as np
 from fastbp.estimators import inputs
 from fastbp.estimators.savable import names_node, read_names, read_parameters
 from fastbp.files import Reader, Record, Writer
+from fastbp.files.names import PARTS_OF_TRANSFORMER
 from fastbp.tables import array_of, encoding_node, read_encoding
 from fastbp.tabular.intervals import Errors
 from fastbp.tabular.preprocessor import TabularPreprocessor, learned_of
@@ -44,8 +45,7 @@ def transformer_node(transformer: TabularPreprocessor, writer: Writer) -> dict[s
 
 def read_transformer(node: Any, reader: Reader) -> TabularPreprocessor:
     """The transformer of a description; ValueError if it is not sound."""
-    parts = {"class", "params", "fitted", "output", "dtype", "tables"}
-    reader.fields(node, "transformer", parts)
+    reader.fields(node, "transformer", PARTS_OF_TRANSFORMER)
     if node["class"] != TRANSFORMER or node["output"] not in (None, *OUTPUTS):
         raise ValueError("transformer is of an unknown class, or has an unknown output")
     given = read_parameters(TabularPreprocessor, node["params"], reader)
@@ -56,6 +56,7 @@ def read_transformer(node: Any, reader: Reader) -> TabularPreprocessor:
         given["dtype"] = np.dtype(kind.fields["name"]).type
     transformer = TabularPreprocessor(**given)
     transformer._validate_params()
+    check_dtype(transformer.dtype)
     if node["dtype"] not in ("float32", "float64"):
         raise ValueError("dtype of the transformer must be float32 or float64")
     if node["output"] is not None:

@@ -16,11 +16,12 @@ from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import Interval, StrOptions, meta_fit_context
 from fastbp.files import Reader, Writer
 from fastbp.runtime.averages import check_levels, mean_of_numbers, spread, within
+from fastbp.tables import read_limits
 from fastbp.tabular import scoring
 from fastbp.tabular.base import BaseTabularMLP, Problem, Weigher
 from fastbp.tabular.intervals import Errors, cross_conformal
 from fastbp.tabular.members import CheckedData, MemberFit
-from fastbp.tabular.model_file import array_of, errors_node, read_errors, read_oof
+from fastbp.tabular.model_file import errors_node, read_errors, read_oof
 from fastbp.tabular.recipe import RATE_OF_NUMBERS
 
 LOSSES = (
@@ -185,7 +186,6 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     _kind = MLPRegressor
     _rate = RATE_OF_NUMBERS
     _saved_as = "TabularMLPRegressor"
-    _fitted_names = frozenset({"limits", "errors"})
     _parameter_constraints: ClassVar[dict] = {
         **BaseTabularMLP._parameter_constraints,
         "loss": [StrOptions({"auto", *LOSSES})],
@@ -538,9 +538,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
             raise ValueError("the members have different losses")
         if members[0].loss == "gaussian":
             n_outputs //= 2
-        limits = array_of(node["limits"], "limits", reader, np.float64, 2, n_members, 1, n_outputs)
-        if not (limits[0] <= limits[1]).all():
-            raise ValueError("limits must be the least and the largest target of each member")
+        limits = read_limits(node["limits"], n_members, n_outputs, reader)
         shape = (None,) if n_outputs == 1 else (None, n_outputs)
         return {
             "_limits": limits,

@@ -454,6 +454,15 @@ def test_a_checkpoint_of_lbfgs(tmp_path):
     assert saved.loss_ == model.loss_
 
 
+def test_a_path_of_any_class(tmp_path):
+    class Place:
+        def __fspath__(self):
+            return str(tmp_path / "at-{epoch}")
+
+    MLPClassifier(**{**SMALL, "max_iter": 2}).set_callbacks(Checkpoint(Place())).fit(X, Y)
+    assert sorted(os.listdir(tmp_path)) == ["at-1", "at-2"]
+
+
 def test_every_and_best_only(tmp_path):
     path = tmp_path / "at-{epoch}.safetensors"
     MLPClassifier(**{**SMALL, "max_iter": 7}).set_callbacks(Checkpoint(path, every=3)).fit(X, Y)

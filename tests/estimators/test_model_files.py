@@ -1,5 +1,6 @@
 """Models that were saved to a file and loaded have the same bits, and train on with them."""
 
+import enum
 import io
 import os
 
@@ -25,6 +26,7 @@ from sklearn.exceptions import NotFittedError
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp import graph as fg
+from fastbp.files import Writer, values
 from fastbp.schedules import Cosine, Exponential
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -158,6 +160,31 @@ def test_labels(name, tmp_path):
     assert ((a != b).nnz == 0) if sp.issparse(a) else (a == b).all()
 
 
+class Color(str, enum.Enum):  # noqa: UP042  whose `__str__` is another
+    RED, GREEN = "r", "g"
+
+
+def test_strings_of_an_enum_are_kept_as_strings():
+    """`str` of a member is its name, `Color.RED`; levels are found by `r`."""
+    names = np.array([*Color, "a"], object)
+    assert Writer().value(names, "levels") == {"objects": ["r", "g", "a"]}
+
+
+@pytest.mark.parametrize("kind", [np.datetime64, np.timedelta64])
+def test_dates_among_objects_are_refused(kind):
+    """Their `item` is a number of nanoseconds."""
+    with pytest.raises(TypeError, match="levels"):
+        Writer().value(np.array([kind(3, "ns")], object), "levels")
+
+
+def test_arrays_of_strings_have_a_limit_in_all(monkeypatch):
+    monkeypatch.setattr(values, "MOST_TEXT", 100)
+    writer = Writer()
+    writer.within("members.0").value(np.array(["abcdefghij"]), "classes_")
+    with pytest.raises(TypeError, match=r"members\.1\.classes_ has 80 bytes of text"):
+        writer.within("members.1").value(np.array(["abcdefghij"] * 2), "classes_")
+
+
 def test_feature_names():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(X, columns=[*"abc", "déjà", "𝒳"])
@@ -289,6 +316,11 @@ REFUSED = {
         lambda: fitted("classes").set_params(class_weight={0: 1, 1: 1, 2: 1j}),
         (TypeError, ValueError),
         "class_weight",
+    ),
+    "classes of a fit that confused them": (  # of NumPy's, which scikit-learn calls
+        lambda: MLPClassifier(**PARAMS).fit(X, np.array([*Color], object)[Y % 2]),
+        ValueError,
+        "classes_ must be in rising order, each once",
     ),
     "generator": (
         lambda: fitted("classes").set_params(random_state=np.random.RandomState(np.random.PCG64())),

@@ -187,6 +187,15 @@ def test_refused(row, cls, on):
     check_refused(row, cls, on)
 
 
+@pytest.mark.parametrize("cls", CLF + REG)
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_none_in_a_list(cls, n_rows):
+    """scikit-learn takes it for a number, and fails in the product. It is no number here either."""
+    est = cls(**DEFAULTS).fit(X, Y)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        est.predict([[1.0, None, 2.0, 3.0, 4.0]] * n_rows)
+
+
 def test_broken_row_pointers():
     """Row pointers out of range are refused, tried in a process that may crash."""
     program = """

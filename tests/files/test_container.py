@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 import stat
 import threading
 
@@ -85,7 +86,7 @@ def test_links_and_permissions_stay(model, tmp_path):
 
 def test_folders_and_missing_folders(model, tmp_path):
     for path in (tmp_path, tmp_path / "no" / "model"):
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match=re.escape(str(path))):
             model.save(path)
         with pytest.raises(OSError):
             fastbp.load(path)
@@ -104,6 +105,51 @@ def test_a_model_too_large_for_a_header(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="too large for a model file"):
         model.save(tmp_path / "model")
     assert not os.listdir(tmp_path)
+
+
+@posix
+@pytest.mark.parametrize("length", [1, 250, 255])
+def test_names_of_all_lengths(length, model, tmp_path):
+    model.save(tmp_path / ("a" * length))
+    assert same(fastbp.load(tmp_path / ("a" * length)), model)
+
+
+@posix
+def test_the_file_beside_is_always_a_new_one(model, tmp_path, monkeypatch):
+    """Whoever may write the folder could have put a link to another file there."""
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"old")
+    monkeypatch.setattr(os, "urandom", bytes)
+    link = tmp_path / f".{bytes(8).hex()}.tmp"
+    link.symlink_to(precious)
+    with pytest.raises(FileExistsError):
+        model.save(tmp_path / "model")
+    assert precious.read_bytes() == b"old" and link.is_symlink()
+
+
+class Slow(io.RawIOBase):
+    """A file without a buffer that takes some bytes at a time."""
+
+    def __init__(self, most):
+        self.most, self.data = most, b""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        if self.most is None:
+            return None
+        self.data += bytes(data[: self.most])
+        return min(len(data), self.most)
+
+
+def test_a_file_object_that_takes_a_part_at_a_time(model):
+    file, whole = Slow(1000), io.BytesIO()
+    model.save(file)
+    model.save(whole)
+    assert file.data == whole.getvalue()
+    with pytest.raises(BlockingIOError, match="was not saved"):
+        model.save(Slow(None))
 
 
 # ---- reading
@@ -200,6 +246,26 @@ def test_a_file_that_is_replaced_while_it_is_opened(model, tmp_path, monkeypatch
 
     monkeypatch.setattr(container, "_ask_package", replaced_first)
     assert same(fastbp.load(path), other) and len(calls) == 2
+
+
+def test_a_file_that_is_written_in_place_while_it_is_opened(tmp_path, monkeypatch):
+    """The description of one model is not taken for the weights of the next."""
+    path = tmp_path / "model"
+    MLPClassifier(**SMALL).fit(X, np.array(["a", "b", "c"])[Y]).save(path)
+    other = path.read_bytes().replace(b'[\\"a\\",', b'[\\"A\\",')
+    at, ask = container.DIGITS, container._ask_package
+    other = other[: at.start] + container._checksum(memoryview(other)) + other[at.stop :]
+
+    def written_then(name):
+        found = ask(name)
+        path.write_bytes(other)
+        return found
+
+    monkeypatch.setattr(container, "_ask_package", written_then)
+    with pytest.raises(ModelFileError, match="changed while it was read"):
+        fastbp.load(path, mmap=True)
+    monkeypatch.undo()
+    assert fastbp.load(path).classes_.tolist() == ["A", "b", "c"]
 
 
 def test_a_save_that_a_fit_overtakes_is_of_the_later_moment(monkeypatch):

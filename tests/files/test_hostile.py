@@ -16,11 +16,13 @@ import pytest
 import safetensors.numpy
 
 import fastbp
-from fastbp import MLPClassifier, MLPRegressor, ModelFileError
+from fastbp import MLPClassifier, MLPRegressor, ModelFileError, runtime
 from fastbp import graph as fg
-from fastbp.ensemble import MLPEnsembleRegressor
-from fastbp.files import container
-from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor
+from fastbp.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from fastbp.files import Reader, Writer, container, names, values
+from fastbp.graph import tape
+from fastbp.graph.expression import Expression
+from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor, TabularPreprocessor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 ALL = os.environ.get("FASTBP_ALL_FILES") == "1"
@@ -210,6 +212,8 @@ EDITS = [
     (C, ("params", "activation"), {"record": "Cosine", "fields": {}}),
     (C, ("params", "learning_rate"), {"record": "OfEpoch", "fields": {"function": "len"}}),
     (C, ("params", "learning_rate"), {"record": "Cosine", "fields": {"warmup": 2}}),
+    (C, ("params", "init"), {"formula": [["input", [], 0]], "inputs": ["z"]}),
+    (C, ("params", "scoring"), {"formula": [["input", [], 0]], "inputs": ["z"]}),
     (C, ("params", "hidden_layer_sizes"), {"tuple": [5]}),
     (C, ("params", "hidden_layer_sizes"), {"tuple": [4, 4]}),
     (C, ("params", "hidden_layer_sizes"), {"tuple": 4}),
@@ -297,6 +301,8 @@ EDITS = [
     (TC, ("transformer", "class"), "os.system"),
     (TC, ("transformer", "output"), "exec"),
     (TC, ("transformer", "dtype"), "object"),
+    (TC, ("transformer", "params", "dtype"), "int32"),
+    (TC, ("transformer", "params", "dtype"), None),
     (TC, ("transformer", "tables", "categories"), []),
     (TC, ("transformer", "tables", "categories", 0, "suffixes"), ["a", "b", "c"]),
     (TC, ("transformer", "tables", "categories", 0, "levels", "objects"), ["a", "a"]),
@@ -320,8 +326,8 @@ EDITS = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(EDITS)), ids=lambda k: f"{k} {EDITS[k][1][-1]}")
-def test_wrong_values(number):
+def forged_by(number):
+    """The file of an edit."""
     name, path, value = EDITS[number]
     if callable(value) and value.__defaults__:
         description, tensors = parts(name)  # the entry is new
@@ -329,22 +335,89 @@ def test_wrong_values(number):
         for key in path[:-1] if place is description else ():
             place = place[key]
         place[path[-1]] = value()
-        data = forged(description, tensors)
-    else:
-        data = edited(name, path, value)
-    refused(data)
+        return forged(description, tensors)
+    return edited(name, path, value)
 
 
-def test_newer_files_name_both_versions():
+@pytest.mark.parametrize("number", range(len(EDITS)), ids=lambda k: f"{k} {EDITS[k][1][-1]}")
+def test_wrong_values(number):
+    refused(forged_by(number))
+
+
+def is_read_for_predictions(name, path):
+    """Whether the runtime needs an entry. Those that only training needs are not read."""
+    if path[0] == "params":
+        return path[1] in ("activation", "alhpa")
+    if path[0] == "fitted":
+        return path[1] in ("temperature_", "coefs_")
+    if path[0] == "transformer":
+        return path[1] in ("dtype", "tables", "class")
+    unread = ("optimizer", "resume", "loss_curve_", "nobody", "oof", "best_epochs_", "errors")
+    return not path[path[0] == "tensors"].startswith(unread)
+
+
+READ_FOR_PREDICTIONS = [
+    k for k, (name, path, _) in enumerate(EDITS) if is_read_for_predictions(name, path)
+]
+
+
+@pytest.mark.parametrize("number", READ_FOR_PREDICTIONS)
+def test_wrong_values_are_refused_by_the_runtime(number):
+    with pytest.raises(ModelFileError):
+        runtime.load(io.BytesIO(forged_by(number)))
+
+
+@pytest.mark.parametrize("load", [fastbp.load, runtime.load])
+def test_newer_formats_name_both_versions(load):
     description, tensors = parts(C)
     description.update(format=2, fastbp="9.8.7")
-    message = refused(forged(description, tensors))
+    with pytest.raises(ModelFileError) as caught:
+        load(io.BytesIO(forged(description, tensors)))
+    message = str(caught.value)
     assert "9.8.7" in message and fastbp.__version__ in message and "format 2" in message
-    description, tensors = parts(C)
-    description["fastbp"] = "9.8.7"
-    description["params"]["depth"] = 3
-    message = refused(forged(description, tensors))
+
+
+@pytest.mark.parametrize("load", [fastbp.load, runtime.load])
+@pytest.mark.parametrize(
+    "name, place",
+    [
+        *((name, place) for name in (C, E, TC, TR) for place in ((), ("params",), ("fitted",))),
+        (C, ("network",)),
+        (E, ("members", 0)),
+        (E, ("members", 1, "params")),
+        (TC, ("transformer",)),
+        (TC, ("transformer", "params")),
+        (TC, ("transformer", "fitted")),
+        (TC, ("transformer", "tables")),
+    ],
+)
+def test_what_a_newer_version_may_have_written(load, name, place):
+    """Predictions may depend on it. So the runtime refuses it too."""
+    description, tensors = parts(name)
+    description["fastbp"], at = "9.8.7", description
+    for key in place:
+        at = at[key]
+    at["depth"] = 3
+    with pytest.raises(ModelFileError) as caught:
+        load(io.BytesIO(forged(description, tensors)))
+    message = str(caught.value)
     assert "9.8.7" in message and fastbp.__version__ in message and "'depth'" in message
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        MLPClassifier,
+        MLPRegressor,
+        MLPEnsembleClassifier,
+        MLPEnsembleRegressor,
+        TabularMLPClassifier,
+        TabularMLPRegressor,
+        TabularPreprocessor,
+    ],
+)
+def test_names_of_parameters_are_known_without_the_classes(kind):
+    assert {*kind().get_params(deep=False)} == names.PARAMETERS[kind.__name__]
 
 
 def test_a_parameter_that_is_missing_has_its_default():
@@ -366,6 +439,40 @@ def test_a_generator_of_a_file_is_one_of_a_closed_table():
     est._resume["random_state"]["bit_generator"] = "test"
     with pytest.raises(ValueError, match="there is no generator 'test'"):
         est.save(io.BytesIO())
+
+
+@pytest.mark.parametrize("load", [fastbp.load, runtime.load])
+def test_a_formula_of_many_members_is_compiled_once(load, monkeypatch):
+    """Else a short file with many members takes minutes."""
+    model = MLPEnsembleRegressor(MLPRegressor(**SMALL, activation=lambda z: z * z), n_members=3)
+    file, calls = io.BytesIO(), []
+    model.fit(X, Y).save(file)
+    file.seek(0)
+    compile_tape = tape.compile_tape
+    monkeypatch.setattr(tape, "compile_tape", lambda *a: calls.append(a) or compile_tape(*a))
+    load(file)
+    assert len(calls) == 1
+
+
+def test_formulas_that_differ_in_the_sign_of_zero():
+    formulas = [Expression.trace(lambda z, c=c: c / z, ("z",)) for c in (0.0, -0.0)]
+    writer = Writer()
+    nodes = [writer.value(one, "activation") for one in formulas]
+    reader = Reader(container.Contents("", {}, writer.tensors))
+    found = [reader.value(json.loads(json.dumps(one)), "activation") for one in nodes]
+    assert [np.signbit(one(1.0)) for one in found] == [False, True]
+
+
+def test_wide_strings_take_little_memory(monkeypatch):
+    """A short file with many arrays of short strings, each of them as wide as one may be."""
+    width = 2**21
+    arrays = [{"strings": ["a"], "width": width}] * 100
+    data = edited(C, ("params", "hidden_layer_sizes"), arrays)
+    monkeypatch.setattr(values, "MOST_TEXT", 2 * 4 * width)
+    tracemalloc.start()
+    assert "bytes in all" in refused(data)
+    assert tracemalloc.get_traced_memory()[1] < 4 * 4 * width
+    tracemalloc.stop()
 
 
 def test_formulas_of_the_most_steps_take_little_time():

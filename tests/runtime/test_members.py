@@ -10,6 +10,7 @@ import make_fixtures
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from kinds_of_models import X, Y, two_columns
 from predictors import PACKAGES, assert_same, assert_same_predictions, load
@@ -153,6 +154,15 @@ def test_tables_of_all_kinds(kind):
     model, predictor = tabular("classes")
     frame = TABLE.head(20) if kind == "structured array" else NEW
     assert_same(predictor.predict_proba(KINDS[kind](frame)), model.predict_proba(frame))
+
+
+@pytest.mark.parametrize("levels", [[1.5, 2.5, None], [True, False, None], ["a", "b", None]])
+def test_encoded_columns_of_pyarrow(levels):
+    """NumPy gets them with another level for what is missing, and integers for bools."""
+    column = pd.Categorical(levels * 10)
+    frame = pd.DataFrame({"number": X[:, 0], "category": column})
+    model = TabularMLPRegressor(**SMALL).fit(frame, X[:, 1])
+    assert_same(load(model).predict(pa.Table.from_pandas(frame)), model.predict(frame))
 
 
 def test_arrays_of_numbers():

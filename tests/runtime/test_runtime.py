@@ -10,6 +10,8 @@ import threading
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 from kinds_of_models import FEATURES, MODELS, PARAMS, X, Y, fitted, rng
@@ -118,6 +120,22 @@ def test_optimizer_state_is_not_needed(tmp_path):
     assert_same_predictions(runtime.load(file), model, X)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("mmap", [True, False])
+def test_a_predictor_does_not_keep_the_state_of_the_optimizer(training, mmap, tmp_path):
+    """Nor what else only training needs; unless the memory is that of the mapped file."""
+    path, (model, _) = tmp_path / "model", pair("names", "float64")
+    model.save(path, training=training)
+    predictor = runtime.load(path, mmap=mmap)
+    params = predictor._model.outputs.network.params
+    whole = params
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    is_view = mmap or not training
+    assert whole.nbytes == (path.stat().st_size if is_view else params.nbytes)
+    assert_same_predictions(predictor, model, X)
+
+
 # ---- errors
 
 BAD = {
@@ -184,6 +202,8 @@ def test_a_predictor_cannot_be_changed_or_pickled():
     _, predictor = pair("names", "float64")
     with pytest.raises(AttributeError, match="'classes_' cannot be set"):
         predictor.classes_ = None
+    with pytest.raises(AttributeError, match="'_model' cannot be deleted"):
+        del predictor._model
     predictor.classes_[:] = "z"  # a copy
     assert predictor.classes_.tolist() == ["a", "bb", "c"]
     with pytest.raises(TypeError, match="load the file where it is needed"):
@@ -234,6 +254,41 @@ def test_names_of_features_are_compared():
         with pytest.raises(ValueError) as ours:
             predictor.predict(other)
         assert str(ours.value) == str(theirs.value)
+
+
+FRAMES = {
+    "bools": lambda frame: frame > 0,
+    "a column of bools": lambda frame: frame.assign(b=frame["b"] > 0),
+    "bools beside float32": lambda frame: frame.astype(np.float32).assign(b=frame["b"] > 0),
+    "bools beside integers": lambda frame: frame.round().astype(np.int8).assign(b=frame["b"] > 0),
+    "objects": lambda frame: frame.astype(object),
+    "nullable": lambda frame: frame.astype("Float64"),
+    "nullable float32": lambda frame: frame.astype("Float32").assign(b=frame["b"] > 0),
+    "columns of pyarrow": lambda frame: frame.astype("double[pyarrow]"),
+    "pyarrow": pa.Table.from_pandas,
+    "polars": pl.DataFrame,
+    "bools of polars": lambda frame: pl.DataFrame(frame.assign(b=frame["b"] > 0)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kind", FRAMES)
+def test_frames_of_all_dtypes(kind, dtype):
+    model = MLPClassifier(**PARAMS).fit(FRAME.astype(dtype), Y % 3)
+    assert_same_predictions(load(model), model, FRAMES[kind](FRAME))
+
+
+def test_names_of_a_table_of_pyarrow_are_compared():
+    with pytest.raises(ValueError, match="must be in the same order"):
+        named()[1].predict(pa.Table.from_pandas(FRAME[list("edcba")]))
+
+
+@pytest.mark.parametrize("value", ["a", None, 1j, pd.NA])
+def test_objects_that_are_no_numbers_are_refused(value):
+    rows = X[:2].astype(object)
+    rows[1, 2] = value
+    with pytest.raises(ValueError, match=r"X must be an array of real numbers|contains NaN"):
+        pair("regressor", "float64")[1].predict(rows)
 
 
 # ---- threads and processes
