@@ -132,13 +132,29 @@ def _wanted(scope: Any, model: Any, outputs: list[Output]) -> list[Output]:
     """The outputs that the options ask for. Maps are made of float32 alone."""
     options = scope.get_options(model, {"return_std": False}, fail=False) or {}
     outputs = [one for one in outputs if one.name != "std" or options["return_std"]]
-    options = scope.get_options(model, {"zipmap": True}, fail=False) or {"zipmap": False}
-    if options["zipmap"] is not True or isinstance(getattr(model, "classes_", None), list):
+    if not _feeds_maps(scope, model):
         return outputs
     return [
         one if one.classes is None else one._replace(tensor=one.tensor.cast(np.float32))
         for one in outputs
     ]
+
+
+def _feeds_maps(scope: Any, model: Any) -> bool:
+    """Whether probabilities of a model become maps: its own, or those of what it is the last of.
+
+    Inside of others, such as `VotingClassifier`, it has the option `zipmap`, but there are no maps.
+    """
+    for operator in scope.operators.values():
+        if operator.type != "SklearnZipMap":
+            continue
+        source = operator.inputs[-1].operators_outputs_[0].raw_operator
+        while source is not None:
+            if source is model:
+                return True
+            ends = getattr(source, "best_estimator_", None), getattr(source, "steps", None)
+            source = ends[1][-1][1] if ends[1] else ends[0]
+    return False
 
 
 def _export(operator: Any) -> Export:
