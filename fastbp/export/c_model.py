@@ -48,8 +48,11 @@ END = """#ifdef __cplusplus
 
 #ifndef NAME_declarations_only"""
 
-GUARDS = """#ifdef __FAST_MATH__
-#error "not with -ffast-math: the order of operations matters"
+GUARDS = """#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(_M_FP_FAST)
+#error "not with -ffast-math or -fassociative-math: the order of operations matters"
+#endif
+#if defined(__clang__) && __clang_major__ >= 14
+#pragma clang fp reassociate(off) /* -fassociative-math defines no macro there */
 #endif
 #if {digits}
 #error "float and double have to be those of IEEE 754"
