@@ -96,23 +96,26 @@ PREDICT_MEAN = """void NAME_predict(const REAL *x, REAL *out) {{
 }}"""
 
 PREDICT_SPREAD = """void NAME_predict_std(const REAL *x, REAL *out, REAL *std) {{
-    REAL z[{outputs}], means[{n}][{columns}];
+    REAL z[{outputs}], one[{columns}], parts[{columns}][{parts}];
     int j, k;
-    for (j = 0; j < {columns}; j++) out[j] = std[j] = 0;
+    for (j = 0; j < {columns}; j++) out[j] = 0;
     for (k = 0; k < {n}; k++) {{
         NAME_networks[k](x, z);
-        NAME_link(z, means[k]);
-        for (j = 0; j < {columns}; j++) out[j] += means[k][j];{noise}
+        NAME_link(z, one);
+        for (j = 0; j < {columns}; j++) {{
+            out[j] += one[j];
+            parts[j][k] = one[j];{noise}
+        }}
     }}
-    for (j = 0; j < {columns}; j++) out[j] /= {n};
-    for (k = 0; k < {n}; k++)
-        for (j = 0; j < {columns}; j++)
-            std[j] += (means[k][j] - out[j]) * (means[k][j] - out[j]);
-    for (j = 0; j < {columns}; j++) std[j] = NAME_sqrt(std[j] / {n});
+    for (j = 0; j < {columns}; j++) {{
+        out[j] /= {n};
+        for (k = 0; k < {n}; k++) parts[j][k] -= out[j];
+        std[j] = NAME_root_of_squares(parts[j], {parts}, {n});
+    }}
 }}"""
 
 NOISE = """
-        for (j = 0; j < {columns}; j++) std[j] += NAME_exp(z[{columns} + j]);"""
+            parts[j][{n} + k] = NAME_exp(z[{columns} + j] / 2);"""
 
 CLASS = """int NAME_class(const REAL *x) {{
     REAL p[{columns}];
@@ -309,8 +312,13 @@ def _stack(facts: Facts, networks: list[Written]) -> int:
     outputs, columns = facts.units[-1], facts.n_outputs
     own = outputs + columns * (2 if facts.is_classifier else 1) * (1 + facts.is_ensemble)
     if facts.is_ensemble and facts.has_std:
-        own = max(own, outputs + columns * len(networks))
+        own = max(own, outputs + columns * (1 + _parts(facts)))
     return max(one.stack for one in networks) + own * facts.dtype.itemsize
+
+
+def _parts(facts: Facts) -> int:
+    """The numbers that a deviation of an ensemble is made of: differences, and deviations."""
+    return len(facts.networks) * (1 + facts.is_gaussian)
 
 
 def _declarations(facts: Facts) -> Iterable[str]:
@@ -403,7 +411,8 @@ def _predictions(facts: Facts) -> Iterable[str]:
     yield f"static void (*const NAME_networks[{sizes['n']}])(const REAL *, REAL *) = {{{names}}};"
     yield PREDICT_MEAN.format(**sizes)
     if facts.has_std:
-        yield PREDICT_SPREAD.format(**sizes, noise=NOISE.format(**sizes) * facts.is_gaussian)
+        noise = NOISE.format(**sizes) * facts.is_gaussian
+        yield PREDICT_SPREAD.format(**sizes, parts=_parts(facts), noise=noise)
 
 
 def _choices(facts: Facts) -> Iterable[str]:

@@ -134,6 +134,24 @@ def test_standard_deviations(compiled, models, case, dtype):
 
 
 @needs_compiler
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+@pytest.mark.parametrize("case", ["ensemble of numbers", "ensemble of gaussians"])
+def test_standard_deviations_whose_squares_are_no_floats(tmp_path, models, case, size):
+    model, rows = in_dtype(models[case], np.float32), X_TEST.astype(np.float32)
+    for one in model.estimators_:
+        means = slice(None, one.n_outputs_ // 2 if one.loss == "gaussian" else None)
+        one.coefs_[-1][:, means] *= np.float32(size)
+        one.intercepts_[-1][means] *= np.float32(size)
+        if one.loss == "gaussian":  # whose other outputs are the logarithms of variances
+            one.intercepts_[-1][means.stop :] += np.float32(2 * np.log(size))
+    _, expected = model.predict(rows, return_std=True)
+    width = expected.size // len(rows)
+    function = library(to_c(model), tmp_path)["model_predict_std"]
+    _, found = each_row(function, rows, width, n_results=2)
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-3)
+
+
+@needs_compiler
 def test_errors_are_not_larger_than_those_of_predict(compiled, models):
     """Of float, both measured by double: what remains of rounding is that of any order of sums."""
     for case, model in models.items():
