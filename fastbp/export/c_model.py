@@ -180,7 +180,8 @@ def to_c(
     Raises
     ------
     TypeError
-        If `model` is no such estimator, or if its classes are of a kind that C has no type for.
+        If `model` is no such estimator, or one of a subclass with another `predict` or
+        `predict_proba`, or if its classes are of a kind that C has no type for.
     NotFittedError
         If `model` is not fitted.
     ValueError

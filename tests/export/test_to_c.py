@@ -30,6 +30,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from fastbp import MLPClassifier, MLPRegressor
+from fastbp.ensemble import MLPEnsembleClassifier
 from fastbp.export import to_c
 from fastbp.export.c_model import LINKS
 from fastbp.export.c_network import ACTIVATIONS, LINES, OPERATIONS, STORED, stored_weights
@@ -508,6 +509,22 @@ def test_comment_says_what_the_file_is():
 def test_other_models_are_refused(model, words):
     with pytest.raises(TypeError, match=words):
         to_c(model)
+
+
+class Reversed(MLPClassifier):
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, ::-1]
+
+
+class Named(MLPClassifier):
+    """Of another name alone."""
+
+
+def test_subclasses_with_their_own_predictions_are_refused():
+    assert "model: Named 6-9-5-3" in to_c(Named(**SMALL).fit(X, CLASSES))
+    for model in (Reversed(**SMALL), MLPEnsembleClassifier(Reversed(**SMALL), n_members=2)):
+        with pytest.raises(TypeError, match="Reversed overrides predict_proba, but an export"):
+            to_c(model.fit(X, CLASSES))
 
 
 def test_a_model_that_is_not_fitted_is_refused():
