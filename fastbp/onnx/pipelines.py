@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from fastbp.onnx.classes import STRINGS
 from fastbp.onnx.convert import LEAST_OPSET, ML_OPSET, OPSET
@@ -75,6 +76,7 @@ def _skl2onnx() -> Any:
 
 def _parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
     """Declare label and probabilities as skl2onnx does it; of several targets those of each."""
+    check_is_fitted(model)
     if isinstance(model.classes_, list):
         return _parse(scope, model, inputs, custom_parsers)
     from skl2onnx._parse import _parse_sklearn_classifier
@@ -168,19 +170,28 @@ def _export(operator: Any) -> Export:
 
 def _columns(given: list[Tensor], operator: Any, wanted: list[Input]) -> list[Tensor]:
     """The inputs of a model, made of the tensors that skl2onnx has."""
-    if not isinstance(operator.raw_operator, OF_TABLES):
-        return [given[0].graph.concat([tensor.cast(wanted[0].dtype) for tensor in given])]
+    model, of_tables = operator.raw_operator, isinstance(operator.raw_operator, OF_TABLES)
+    widths = [_width_of(variable) for variable in operator.inputs]
+    n_wanted, is_known = sum(one.width for one in wanted), None not in widths
+    if (sum(widths) != n_wanted) if is_known else of_tables:
+        raise ValueError(
+            f"{type(model).__name__} was fitted on {n_wanted} columns, got "
+            f"{sum(widths) if is_known else 'an unknown number'}: initial_types must name all of "
+            "them, in their order."
+        )
+    if not of_tables:
+        return [given[0].graph.concat([_as_wanted(tensor, wanted[0]) for tensor in given])]
     columns = []
-    for tensor, variable in zip(given, operator.inputs, strict=True):
-        width = variable.type.shape[1]
+    for tensor, width in zip(given, widths, strict=True):
         places = [(k, k + 1) for k in range(width)]
         columns += [tensor] if width == 1 else [tensor.columns(*pair) for pair in places]
-    if len(columns) != len(wanted):
-        raise ValueError(
-            f"{type(operator.raw_operator).__name__} was fitted on {len(wanted)} columns, got "
-            f"{len(columns)}: initial_types must name all of them, in their order."
-        )
     return [_as_wanted(*pair) for pair in zip(columns, wanted, strict=True)]
+
+
+def _width_of(variable: Any) -> Any:
+    """The number of columns of a variable of skl2onnx; None if it is not known."""
+    shape = variable.type.shape
+    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
 
 
 def _as_wanted(column: Tensor, wanted: Input) -> Tensor:

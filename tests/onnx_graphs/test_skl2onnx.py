@@ -7,6 +7,7 @@ from onnx_runs import DTYPES, MOST, assert_predicts, gap, rows, run, session, ta
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
@@ -227,10 +228,20 @@ def test_what_is_refused():
         skl2onnx.to_onnx(model, initial_types=types)
     X, _ = rows(np.float32)
     network = MLPClassifier((3,), **FEW).fit(X, labels(X))
+    with pytest.raises(ValueError, match="MLPClassifier was fitted on 6 columns, got 5"):
+        skl2onnx.to_onnx(network, X[:1, :5])
+    with pytest.raises(TypeError, match="'X' was fitted as numbers, but"):
+        skl2onnx.to_onnx(network, initial_types=[("X", data_types.StringTensorType([None, 6]))])
     with pytest.raises(ValueError, match="target_opset must be 13 or more, got 12"):
         skl2onnx.to_onnx(network, X[:1], target_opset=12)
     with pytest.raises(ValueError, match="nocl"):
         skl2onnx.to_onnx(network, X[:1], options={"nocl": True, "zipmap": False})
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor, TabularMLPClassifier])
+def test_models_that_are_not_fitted(kind):
+    with pytest.raises(NotFittedError):
+        skl2onnx.to_onnx(kind(), np.zeros((1, 3)))
 
 
 def test_older_operators():
