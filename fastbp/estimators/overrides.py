@@ -65,6 +65,23 @@ def refuse_overrides(estimator: CheckedEstimator) -> None:
         )
 
 
+PREDICTIONS = ("predict", "predict_proba", "transform")
+
+
+def refuse_own_predictions(model: Any, kinds: Iterable[type]) -> None:
+    """Raise TypeError if a subclass of one of these predicts in its own way.
+
+    An export has the predictions of the class of fastbp.
+    """
+    known = next(kind for kind in kinds if isinstance(model, kind))
+    for name in PREDICTIONS:
+        if getattr(type(model), name, None) is not getattr(known, name, None):
+            raise TypeError(
+                f"{type(model).__name__} overrides {name}, but an export would have the {name} of "
+                f"{known.__name__}: it has no functions of Python."
+            )
+
+
 def _one_of(names: Iterable[str]) -> str:
     """The first of the names in their order; '' if there are none."""
     return min(names, default="")

@@ -48,8 +48,11 @@ END = """#ifdef __cplusplus
 
 #ifndef NAME_declarations_only"""
 
-GUARDS = """#ifdef __FAST_MATH__
-#error "not with -ffast-math: the order of operations matters"
+GUARDS = """#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(_M_FP_FAST)
+#error "not with -ffast-math or -fassociative-math: the order of operations matters"
+#endif
+#if defined(__clang__) && __clang_major__ >= 14
+#pragma clang fp reassociate(off) /* -fassociative-math defines no macro there */
 #endif
 #if {digits}
 #error "float and double have to be those of IEEE 754"
@@ -93,23 +96,26 @@ PREDICT_MEAN = """void NAME_predict(const REAL *x, REAL *out) {{
 }}"""
 
 PREDICT_SPREAD = """void NAME_predict_std(const REAL *x, REAL *out, REAL *std) {{
-    REAL z[{outputs}], means[{n}][{columns}];
+    REAL z[{outputs}], one[{columns}], parts[{columns}][{parts}];
     int j, k;
-    for (j = 0; j < {columns}; j++) out[j] = std[j] = 0;
+    for (j = 0; j < {columns}; j++) out[j] = 0;
     for (k = 0; k < {n}; k++) {{
         NAME_networks[k](x, z);
-        NAME_link(z, means[k]);
-        for (j = 0; j < {columns}; j++) out[j] += means[k][j];{noise}
+        NAME_link(z, one);
+        for (j = 0; j < {columns}; j++) {{
+            out[j] += one[j];
+            parts[j][k] = one[j];{noise}
+        }}
     }}
-    for (j = 0; j < {columns}; j++) out[j] /= {n};
-    for (k = 0; k < {n}; k++)
-        for (j = 0; j < {columns}; j++)
-            std[j] += (means[k][j] - out[j]) * (means[k][j] - out[j]);
-    for (j = 0; j < {columns}; j++) std[j] = NAME_sqrt(std[j] / {n});
+    for (j = 0; j < {columns}; j++) {{
+        out[j] /= {n};
+        for (k = 0; k < {n}; k++) parts[j][k] -= out[j];
+        std[j] = NAME_root_of_squares(parts[j], {parts}, {n});
+    }}
 }}"""
 
 NOISE = """
-        for (j = 0; j < {columns}; j++) std[j] += NAME_exp(z[{columns} + j]);"""
+            parts[j][{n} + k] = NAME_exp(z[{columns} + j] / 2);"""
 
 CLASS = """int NAME_class(const REAL *x) {{
     REAL p[{columns}];
@@ -174,7 +180,8 @@ def to_c(
     Raises
     ------
     TypeError
-        If `model` is no such estimator, or if its classes are of a kind that C has no type for.
+        If `model` is no such estimator, or one of a subclass with another `predict` or
+        `predict_proba`, or if its classes are of a kind that C has no type for.
     NotFittedError
         If `model` is not fitted.
     ValueError
@@ -306,8 +313,13 @@ def _stack(facts: Facts, networks: list[Written]) -> int:
     outputs, columns = facts.units[-1], facts.n_outputs
     own = outputs + columns * (2 if facts.is_classifier else 1) * (1 + facts.is_ensemble)
     if facts.is_ensemble and facts.has_std:
-        own = max(own, outputs + columns * len(networks))
+        own = max(own, outputs + columns * (1 + _parts(facts)))
     return max(one.stack for one in networks) + own * facts.dtype.itemsize
+
+
+def _parts(facts: Facts) -> int:
+    """The numbers that a deviation of an ensemble is made of: differences, and deviations."""
+    return len(facts.networks) * (1 + facts.is_gaussian)
 
 
 def _declarations(facts: Facts) -> Iterable[str]:
@@ -400,7 +412,8 @@ def _predictions(facts: Facts) -> Iterable[str]:
     yield f"static void (*const NAME_networks[{sizes['n']}])(const REAL *, REAL *) = {{{names}}};"
     yield PREDICT_MEAN.format(**sizes)
     if facts.has_std:
-        yield PREDICT_SPREAD.format(**sizes, noise=NOISE.format(**sizes) * facts.is_gaussian)
+        noise = NOISE.format(**sizes) * facts.is_gaussian
+        yield PREDICT_SPREAD.format(**sizes, parts=_parts(facts), noise=noise)
 
 
 def _choices(facts: Facts) -> Iterable[str]:

@@ -285,6 +285,17 @@ static REAL NAME_sqrt(REAL x) {
     return x > 0 ? y : x == 0 ? x : NAME_number(NAN_BITS);
 }
 
+/* The root of the sum of m squares, divided by n. In units of the largest number, whose square need
+   not be a number. */
+static REAL NAME_root_of_squares(const REAL *a, int m, int n) {
+    REAL unit = 0, sum = 0;
+    int k;
+    for (k = 0; k < m; k++) unit = NAME_abs(a[k]) > unit ? NAME_abs(a[k]) : unit;
+    unit = unit > 0 ? unit : 1;
+    for (k = 0; k < m; k++) sum += (a[k] / unit) * (a[k] / unit);
+    return unit * NAME_sqrt(sum / (REAL)n);
+}
+
 /* The largest whole number that is not above x. */
 static REAL NAME_floor(REAL x) {
     const REAL a = NAME_abs(x);

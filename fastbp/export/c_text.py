@@ -1,6 +1,7 @@
 """Pieces of C text: numbers, tables, strings and comments."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -55,7 +56,8 @@ def comment(text: str) -> str:
     """A text without what would end a comment or begin another."""
     plain = text.encode("ascii", "backslashreplace").decode()
     plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in plain)
-    return plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
+    plain = plain.replace("*/", "* /").replace("/*", "/ *")
+    return re.sub(r"\?(?=\?)", "? ", plain)  # no trigraphs, not of three either
 
 
 def string(text: str) -> str:
@@ -76,7 +78,7 @@ def labels(classes: NDArray[Any]) -> tuple[str, list[str]]:
     TypeError if they are neither strings nor numbers of one kind.
     """
     values = classes.tolist()
-    if all(type(value) is str for value in values):
+    if all(type(value) is str and "\0" not in value for value in values):
         return "const char *const ", [string(value) for value in values]
     if all(type(value) is bool for value in values):
         return "const int ", [str(int(value)) for value in values]
@@ -88,7 +90,7 @@ def labels(classes: NDArray[Any]) -> tuple[str, list[str]]:
     if all(type(value) is float for value in values) and np.isfinite(values).all():
         return "const double ", list(map(repr, values))
     raise TypeError(
-        "the classes must be strings, bools, integers of 64 bits or finite floats, all of one "
-        f"kind, to be written in C, got {json.dumps(values[:5], default=repr)} of dtype "
+        "the classes must be strings without NUL, bools, integers of 64 bits or finite floats, all "
+        f"of one kind, to be written in C, got {json.dumps(values[:5], default=repr)} of dtype "
         f"{classes.dtype}"
     )

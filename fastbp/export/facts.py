@@ -12,6 +12,7 @@ from fastbp.estimators import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import draft_of
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.model import Model, model_of, of_one_moment
+from fastbp.estimators.overrides import refuse_own_predictions
 from fastbp.estimators.targets import LINK
 from fastbp.network import Network
 
@@ -114,6 +115,8 @@ def facts_of(model: Any, dtype: DTypeLike | None) -> Facts:
     check_is_fitted(draft)
     is_ensemble = isinstance(model, ENSEMBLES)
     members = [of_one_moment(one) for one in (draft.estimators_ if is_ensemble else [model])]
+    for one in (model, *members):
+        refuse_own_predictions(one, PLAIN + ENSEMBLES)
     models = [model_of(member) for member in members]
     wanted = np.result_type(*(one.network.params.dtype for one in models))
     if dtype is not None:

@@ -67,7 +67,7 @@ def to_onnx(
     Raises
     ------
     TypeError
-        If there is no such graph: for classes that are dates, for instance.
+        If there is no such graph: for classes that are dates, or a subclass with its own `predict`.
     ValueError
         If a parameter is not valid.
     sklearn.exceptions.NotFittedError

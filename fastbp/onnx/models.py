@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 
 from fastbp.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from fastbp.estimators import MLPClassifier, MLPRegressor
+from fastbp.estimators.overrides import refuse_own_predictions
 from fastbp.onnx import rows, tabular
 from fastbp.onnx.plan import Export
 from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor, TabularPreprocessor
@@ -29,6 +30,7 @@ def export_of(model: Any, dtype: DTypeLike | None, input_name: str) -> Export:
     """The export of a fitted model; `dtype` None is that of its weights."""
     for kind, export in EXPORTS.items():
         if isinstance(model, kind):
+            refuse_own_predictions(model, [kind])
             return export(model, dtype, input_name)
     names = ", ".join(kind.__name__ for kind in EXPORTS)
     raise TypeError(

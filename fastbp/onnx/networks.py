@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.estimators import MLPClassifier, MLPRegressor
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.model import Model, model_of, of_one_moment
+from fastbp.estimators.overrides import refuse_own_predictions
 from fastbp.estimators.targets import LINK
 from fastbp.network import Network
 from fastbp.onnx.activations import LINKS, activation
@@ -23,6 +25,7 @@ BLOCK = 256
 
 def frozen_model(estimator: Any) -> Model:
     """The model of a fitted estimator, with weights that nobody changes."""
+    refuse_own_predictions(estimator, [MLPClassifier, MLPRegressor])
     return model_of(of_one_moment(estimator))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from fastbp.onnx.classes import STRINGS
 from fastbp.onnx.convert import LEAST_OPSET, ML_OPSET, OPSET
@@ -75,6 +76,7 @@ def _skl2onnx() -> Any:
 
 def _parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
     """Declare label and probabilities as skl2onnx does it; of several targets those of each."""
+    check_is_fitted(model)
     if isinstance(model.classes_, list):
         return _parse(scope, model, inputs, custom_parsers)
     from skl2onnx._parse import _parse_sklearn_classifier
@@ -132,13 +134,29 @@ def _wanted(scope: Any, model: Any, outputs: list[Output]) -> list[Output]:
     """The outputs that the options ask for. Maps are made of float32 alone."""
     options = scope.get_options(model, {"return_std": False}, fail=False) or {}
     outputs = [one for one in outputs if one.name != "std" or options["return_std"]]
-    options = scope.get_options(model, {"zipmap": True}, fail=False) or {"zipmap": False}
-    if options["zipmap"] is not True or isinstance(getattr(model, "classes_", None), list):
+    if not _feeds_maps(scope, model):
         return outputs
     return [
         one if one.classes is None else one._replace(tensor=one.tensor.cast(np.float32))
         for one in outputs
     ]
+
+
+def _feeds_maps(scope: Any, model: Any) -> bool:
+    """Whether probabilities of a model become maps: its own, or those of what it is the last of.
+
+    Inside of others, such as `VotingClassifier`, it has the option `zipmap`, but there are no maps.
+    """
+    for operator in scope.operators.values():
+        if operator.type != "SklearnZipMap":
+            continue
+        source = operator.inputs[-1].operators_outputs_[0].raw_operator
+        while source is not None:
+            if source is model:
+                return True
+            ends = getattr(source, "best_estimator_", None), getattr(source, "steps", None)
+            source = ends[1][-1][1] if ends[1] else ends[0]
+    return False
 
 
 def _export(operator: Any) -> Export:
@@ -152,19 +170,28 @@ def _export(operator: Any) -> Export:
 
 def _columns(given: list[Tensor], operator: Any, wanted: list[Input]) -> list[Tensor]:
     """The inputs of a model, made of the tensors that skl2onnx has."""
-    if not isinstance(operator.raw_operator, OF_TABLES):
-        return [given[0].graph.concat([tensor.cast(wanted[0].dtype) for tensor in given])]
+    model, of_tables = operator.raw_operator, isinstance(operator.raw_operator, OF_TABLES)
+    widths = [_width_of(variable) for variable in operator.inputs]
+    n_wanted, is_known = sum(one.width for one in wanted), None not in widths
+    if (sum(widths) != n_wanted) if is_known else of_tables:
+        raise ValueError(
+            f"{type(model).__name__} was fitted on {n_wanted} columns, got "
+            f"{sum(widths) if is_known else 'an unknown number'}: initial_types must name all of "
+            "them, in their order."
+        )
+    if not of_tables:
+        return [given[0].graph.concat([_as_wanted(tensor, wanted[0]) for tensor in given])]
     columns = []
-    for tensor, variable in zip(given, operator.inputs, strict=True):
-        width = variable.type.shape[1]
+    for tensor, width in zip(given, widths, strict=True):
         places = [(k, k + 1) for k in range(width)]
         columns += [tensor] if width == 1 else [tensor.columns(*pair) for pair in places]
-    if len(columns) != len(wanted):
-        raise ValueError(
-            f"{type(operator.raw_operator).__name__} was fitted on {len(wanted)} columns, got "
-            f"{len(columns)}: initial_types must name all of them, in their order."
-        )
     return [_as_wanted(*pair) for pair in zip(columns, wanted, strict=True)]
+
+
+def _width_of(variable: Any) -> Any:
+    """The number of columns of a variable of skl2onnx; None if it is not known."""
+    shape = variable.type.shape
+    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
 
 
 def _as_wanted(column: Tensor, wanted: Input) -> Tensor:

@@ -62,7 +62,7 @@ def export_regressor(model: Any, dtype: DTypeLike | None, name: str) -> Export:
             mean, std = moments_of(one, loss, _rows(x, one, dtype))
             mean = mean.cast(np.float64).op("Max", least).op("Min", most)
             if levels is not None:
-                mean = _sorted_levels(mean, np.argsort(levels))
+                mean = _sorted_levels(mean, width, np.argsort(levels))
             members.append(Moments(mean, None if std is None else std.cast(np.float64)))
         return mixture(members, np.abs(draft._limits).max(axis=(0, 1, 2))).outputs(width)
 
@@ -104,12 +104,15 @@ def _tempered(probability: Tensor, temperature: float) -> Tensor:
     return logs.op("Softmax", axis=1)
 
 
-def _sorted_levels(prediction: Tensor, order: NDArray[np.intp]) -> Tensor:
-    """The predictions of each target, sorted so that they rise with the level."""
+def _sorted_levels(prediction: Tensor, width: int, order: NDArray[np.intp]) -> Tensor:
+    """The predictions of each target, sorted so that they rise with the level.
+
+    Their number is written out: of no rows ONNX Runtime cannot tell it.
+    """
     n_levels, integers = len(order), prediction.graph.integers
     if n_levels == 1:
         return prediction
-    blocks = prediction.op("Reshape", integers(0, -1, n_levels))
+    blocks = prediction.op("Reshape", integers(0, width // n_levels, n_levels))
     rising = blocks.smallest_first(n_levels, axis=2)
     given = rising.op("Gather", integers(*np.argsort(order).tolist()), axis=2)
-    return given.op("Reshape", integers(0, -1))
+    return given.op("Reshape", integers(0, width))

@@ -30,6 +30,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from fastbp import MLPClassifier, MLPRegressor
+from fastbp.ensemble import MLPEnsembleClassifier
 from fastbp.export import to_c
 from fastbp.export.c_model import LINKS
 from fastbp.export.c_network import ACTIVATIONS, LINES, OPERATIONS, STORED, stored_weights
@@ -37,6 +38,7 @@ from fastbp.export.c_scalar import for_type, functions
 from fastbp.graph.operations import OPERATIONS as GRAPH
 from fastbp.kernels import LEVELS, core
 from fastbp.tabular import TabularMLPRegressor
+from ids import plain
 
 MOST_ULPS = 16
 DTYPES = (np.float32, np.float64)
@@ -130,6 +132,24 @@ def test_standard_deviations(compiled, models, case, dtype):
     found = each_row(function, rows, width, n_results=2)
     both = np.column_stack([one.reshape(len(rows), -1) for one in expected])
     assert ulps(np.hstack(found), both.astype(dtype), is_regressor=True) <= MOST_ULPS
+
+
+@needs_compiler
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+@pytest.mark.parametrize("case", ["ensemble of numbers", "ensemble of gaussians"])
+def test_standard_deviations_whose_squares_are_no_floats(tmp_path, models, case, size):
+    model, rows = in_dtype(models[case], np.float32), X_TEST.astype(np.float32)
+    for one in model.estimators_:
+        means = slice(None, one.n_outputs_ // 2 if one.loss == "gaussian" else None)
+        one.coefs_[-1][:, means] *= np.float32(size)
+        one.intercepts_[-1][means] *= np.float32(size)
+        if one.loss == "gaussian":  # whose other outputs are the logarithms of variances
+            one.intercepts_[-1][means.stop :] += np.float32(2 * np.log(size))
+    _, expected = model.predict(rows, return_std=True)
+    width = expected.size // len(rows)
+    function = library(to_c(model), tmp_path)["model_predict_std"]
+    _, found = each_row(function, rows, width, n_results=2)
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-3)
 
 
 @needs_compiler
@@ -361,12 +381,30 @@ def test_fast_math_is_refused(tmp_path):
         run(compiler(), "-ffast-math", "-c", tmp_path / "model.c", "-o", tmp_path / "model.o")
 
 
+ANY_ORDER = ("-O3", C, "-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math")
+
+
+@pytest.mark.parametrize("program", ["gcc", "clang"])
+def test_sums_in_any_order_are_refused_or_not_made(tmp_path, models, program):
+    """They cancel the rounding of `exp`: gcc says that it may, clang has to be told not to."""
+    if not shutil.which(program):
+        pytest.skip(f"no {program}")
+    model, rows = in_dtype(models["classes"], np.float32), X_TEST.astype(np.float32)
+    try:
+        found = library(to_c(model), tmp_path, ANY_ORDER, program)
+    except AssertionError as error:
+        assert "-fassociative-math: the order" in str(error)
+        return
+    distance = ulps(each_row(found["model_predict"], rows, 3), model.predict_proba(rows))
+    assert distance <= MOST_ULPS
+
+
 # ---- words of users
 
 HOSTILE = [
     'quo"te',
     "back\\slash",
-    "??/ ??= trigraph",
+    "??/ ??= trigraph ???/",
     "*/ int x; /*",
     "new\nline\r",
     "tab\t\x01",
@@ -426,12 +464,14 @@ def test_labels_that_are_numbers(tmp_path, classes, kind):
 
 
 @pytest.mark.parametrize(
-    "classes", [[None, "a"], ["a", 1], [0, 2**64], [0.5, np.inf], [b"a", b"b"]]
+    "classes",
+    [[None, "a"], ["a", 1], [0, 2**64], [0.5, np.inf], [b"a", b"b"], ["a\0b", "c"]],
+    ids=plain,
 )
 def test_labels_without_a_type_are_refused(classes):
     model = MLPClassifier((3,), max_iter=2).fit(X[:60], np.arange(60) % 2)
     name_classes(model, np.array(classes, object))
-    with pytest.raises(TypeError, match="classes must be strings, bools, integers"):
+    with pytest.raises(TypeError, match="classes must be strings without NUL, bools,"):
         to_c(model)
 
 
@@ -469,6 +509,22 @@ def test_comment_says_what_the_file_is():
 def test_other_models_are_refused(model, words):
     with pytest.raises(TypeError, match=words):
         to_c(model)
+
+
+class Reversed(MLPClassifier):
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, ::-1]
+
+
+class Named(MLPClassifier):
+    """Of another name alone."""
+
+
+def test_subclasses_with_their_own_predictions_are_refused():
+    assert "model: Named 6-9-5-3" in to_c(Named(**SMALL).fit(X, CLASSES))
+    for model in (Reversed(**SMALL), MLPEnsembleClassifier(Reversed(**SMALL), n_members=2)):
+        with pytest.raises(TypeError, match="Reversed overrides predict_proba, but an export"):
+            to_c(model.fit(X, CLASSES))
 
 
 def test_a_model_that_is_not_fitted_is_refused():

@@ -15,6 +15,7 @@ from fastbp import graph as fg
 from fastbp.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from fastbp.kernels import backend, core
 from fastbp.onnx import to_onnx
+from fastbp.tabular import TabularPreprocessor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 FEW = dict(max_iter=20, random_state=0)
@@ -312,6 +313,32 @@ def test_models_that_are_refused():
     X, _ = rows(np.float64)
     with pytest.raises(ValueError, match="zipmap=True is for the probabilities of classifiers"):
         to_onnx(MLPRegressor(hidden_layer_sizes=(), **FEW).fit(X, X[:, 0]), zipmap=True)
+
+
+class Reversed(MLPClassifier):
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, ::-1]
+
+
+class Doubled(TabularPreprocessor):
+    def transform(self, X):
+        return 2 * super().transform(X)
+
+
+class Named(MLPClassifier):
+    """Of another name alone."""
+
+
+def test_subclasses_with_their_own_predictions_are_refused():
+    X, far = rows(np.float64)
+    model = Named((3,), **FEW).fit(X, X[:, 0] > 0)
+    assert_predicts(run(model, far), model, far)
+    one = Reversed((3,), **FEW)
+    for model in (one, MLPEnsembleClassifier(one, n_members=2, random_state=0)):
+        with pytest.raises(TypeError, match="Reversed overrides predict_proba, but an export"):
+            to_onnx(model.fit(X, X[:, 0] > 0))
+    with pytest.raises(TypeError, match="Doubled overrides transform, but an export"):
+        to_onnx(Doubled().fit(X))
 
 
 def test_labels_that_are_refused():

@@ -97,6 +97,7 @@ def test_classifier(labels, calibrate, frame, far):
     assert (model.temperature_ != 1) <= calibrate
     found = run(model, far)
     assert found["probabilities"].dtype == np.float64
+    assert run(model, far[:0])["label"].shape == (0,)
     assert_predicts(found, model, far, SINGLE)
 
 
@@ -128,6 +129,8 @@ def test_regressor(loss, frame, far):
     found, (mean, std) = run(model, far), model.predict(far, return_std=True)
     assert gap(found["variable"], mean) <= SINGLE
     assert gap(found["std"], std, mean) <= SINGLE
+    width = np.size(mean) // len(far)
+    assert all(one.shape == (0, width) for one in run(model, far[:0]).values())
 
 
 @pytest.mark.parametrize("size", [1e-200, 1e-6, 1e6, 1e200])

@@ -4,8 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from onnx_runs import DTYPES, MOST, assert_predicts, gap, rows, run, session, table, target_of
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -126,6 +130,39 @@ def test_search_and_columns():
     assert_predicts(run(proto, frame), model, frame, 1e-14)
 
 
+ENSEMBLES = {
+    "calibrated": lambda one: CalibratedClassifierCV(one, cv=2),
+    "votes": lambda one: VotingClassifier(
+        [("first", one), ("second", one)], voting="soft", flatten_transform=False
+    ),
+    "bags": lambda one: BaggingClassifier(one, n_estimators=2, random_state=0),
+    "one against the rest": OneVsRestClassifier,
+    "stack": lambda one: StackingClassifier([("first", one), ("second", one)], cv=2),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["strings", "bools"])
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+def test_inside_of_estimators_of_scikit_learn(ensemble, kind, dtype):
+    """They take probabilities in the type of the inputs, whatever becomes of their own."""
+    X, far = rows(dtype)
+    model = ENSEMBLES[ensemble](MLPClassifier((9,), **FEW)).fit(X, labels(X, kind))
+    proto = skl2onnx.to_onnx(model, X[:1], options={id(model): TENSORS})
+    assert_predicts(run(proto, far), model, far)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_maps_of_a_search(dtype):
+    X, far = rows(dtype)
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier((9,), **FEW))
+    for one in (MLPClassifier((9,), **FEW), pipeline):
+        model = GridSearchCV(one, {}, cv=2).fit(X, labels(X))
+        maps = run(skl2onnx.to_onnx(model, X[:1]), far)["output_probability"]
+        given = np.array([[one[name] for name in model.classes_] for one in maps])
+        assert gap(given, model.predict_proba(far)) <= 1e-6
+
+
 def types_of(frame, single=()):
     """A type for each column; `single` are columns of float32."""
     found = []
@@ -191,10 +228,20 @@ def test_what_is_refused():
         skl2onnx.to_onnx(model, initial_types=types)
     X, _ = rows(np.float32)
     network = MLPClassifier((3,), **FEW).fit(X, labels(X))
+    with pytest.raises(ValueError, match="MLPClassifier was fitted on 6 columns, got 5"):
+        skl2onnx.to_onnx(network, X[:1, :5])
+    with pytest.raises(TypeError, match="'X' was fitted as numbers, but"):
+        skl2onnx.to_onnx(network, initial_types=[("X", data_types.StringTensorType([None, 6]))])
     with pytest.raises(ValueError, match="target_opset must be 13 or more, got 12"):
         skl2onnx.to_onnx(network, X[:1], target_opset=12)
     with pytest.raises(ValueError, match="nocl"):
         skl2onnx.to_onnx(network, X[:1], options={"nocl": True, "zipmap": False})
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor, TabularMLPClassifier])
+def test_models_that_are_not_fitted(kind):
+    with pytest.raises(NotFittedError):
+        skl2onnx.to_onnx(kind(), np.zeros((1, 3)))
 
 
 def test_older_operators():
