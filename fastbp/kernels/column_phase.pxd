@@ -26,6 +26,7 @@ from fastbp.kernels.scratch cimport (
     packed_deltas,
     slice_rows,
 )
+from fastbp.kernels.tree cimport join
 from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "team.h" nogil:
@@ -78,7 +79,7 @@ cdef inline Py_ssize_t weights_of(const Slice* slice) noexcept nogil:
 
 
 cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t first,
-                            Py_ssize_t rows, bint add) noexcept nogil:
+                            Py_ssize_t rows) noexcept nogil:
     """The gradient of this rank's slices of the first layer, in one pass over the CSR rows.
 
     The slices are neighbours, although columns may be sorted by their number of entries: dealt out
@@ -93,8 +94,7 @@ cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t
         affine_backward_weights_csr(
             <floating*>walk.grads + walk.plan.weight, <const floating*>walk.x, walk.indices,
             walk.indptr, walk.order + first if walk.order != NULL else NULL, first,
-            layer_rows(walk, params, walk.deltas, walk.plan, 0), rows, walk.plan.fan_out, top, end,
-            add)
+            layer_rows(walk, params, walk.deltas, walk.plan, 0), rows, walk.plan.fan_out, top, end)
 
 
 cdef inline bint leaves_out(const Walk* walk, const floating* params,
@@ -105,7 +105,7 @@ cdef inline bint leaves_out(const Walk* walk, const floating* params,
 
 
 cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* slice,
-                                Py_ssize_t first, Py_ssize_t rows, bint add,
+                                Py_ssize_t first, Py_ssize_t rows,
                                 bint zeros) noexcept nogil:
     """The gradient of the slice's weights over all rows of a batch, unless derive_csr had it.
 
@@ -122,15 +122,14 @@ cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* 
     affine_backward_weights(dw_io, a_bi + slice.top, layer.fan_in,
                             layer_rows(walk, dw_io, walk.deltas, layer, 0),
                             packed_deltas(walk, dw_io, layer, rows), rows, slice.rows,
-                            layer.fan_out, add, zeros and layer == walk.plan,
+                            layer.fan_out, zeros and layer == walk.plan,
                             own_products(walk, dw_io))
 
 
 cdef inline void derive_bias(const Walk* walk, floating* db_o, const Layer* layer,
-                             Py_ssize_t rows, bint add) noexcept nogil:
+                             Py_ssize_t rows) noexcept nogil:
     """The gradient of a layer's bias over all rows of a batch."""
-    affine_backward_bias(db_o, layer_rows(walk, db_o, walk.deltas, layer, 0), rows, layer.fan_out,
-                         add)
+    affine_backward_bias(db_o, layer_rows(walk, db_o, walk.deltas, layer, 0), rows, layer.fan_out)
 
 
 cdef inline void note_squares(const Walk* walk, const floating* params, const Slice* slice,
@@ -164,25 +163,41 @@ cdef inline void note_norm(const Walk* walk, const floating* _, const Slice* sli
     (<floating*>walk.scratch + walk.norms)[slice.index] = <floating>square
 
 
+cdef inline void join_slice(const Walk* walk, floating* grads, const Slice* slice,
+                            Py_ssize_t joins) noexcept nogil:
+    """Join the slice's gradient to those of so many rows of gradients before."""
+    join(grads + weights_of(slice), slice.rows * slice.layer.fan_out, walk.size_params, joins)
+    if slice.top == 0:
+        join(grads + slice.layer.bias, slice.layer.fan_out, walk.size_params, joins)
+
+
 cdef inline void derive_columns(const Walk* walk, const floating* params, Py_ssize_t first,
-                                Py_ssize_t rows, bint add) noexcept nogil:
-    """The gradient of all slices of this rank, added to that of the chunks before if `add`."""
+                                Py_ssize_t rows, Py_ssize_t joins) noexcept nogil:
+    """The gradient of all slices of this rank, joined to those of so many nodes before.
+
+    Slice by slice, while it is in cache.
+    """
     cdef Slice slice = no_slice(walk)
     cdef floating* grads = <floating*>walk.grads
     cdef bint zeros = leaves_out(walk, params, rows)
     if walk.indptr != NULL:
-        derive_csr(walk, params, first, rows, add)
+        derive_csr(walk, params, first, rows)
     while next_slice(walk, &slice):
-        derive_weights(walk, grads + weights_of(&slice), &slice, first, rows, add, zeros)
+        derive_weights(walk, grads + weights_of(&slice), &slice, first, rows, zeros)
         if slice.top == 0:
-            derive_bias(walk, grads + slice.layer.bias, slice.layer, rows, add)
+            derive_bias(walk, grads + slice.layer.bias, slice.layer, rows)
+        join_slice(walk, grads, &slice, joins)
 
 
-cdef inline void finish_columns(const Walk* walk, const floating* params,
+cdef inline void finish_columns(const Walk* walk, const floating* params, Py_ssize_t joins,
                                 const Step* step) noexcept nogil:
-    """Scale the gradient of all slices of this rank into that of the objective."""
+    """Add so many rows of gradients to the first one, and scale it into that of the objective.
+
+    From right to left, for all slices of this rank.
+    """
     cdef Slice slice = no_slice(walk)
     while next_slice(walk, &slice):
+        join_slice(walk, <floating*>walk.grads + joins * walk.size_params, &slice, joins)
         finish_slice(walk, params, &slice, step)
 
 
@@ -247,21 +262,21 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
     cdef floating* db_o = dw_io
     cdef bint zeros = leaves_out(walk, <const floating*>params, rows)
     if walk.indptr != NULL:
-        derive_csr(walk, <const floating*>params, first, rows, False)
+        derive_csr(walk, <const floating*>params, first, rows)
     while next_slice(walk, &slice):
         layer = slice.layer
         if walk.grads != NULL:
             dw_io = <floating*>walk.grads + weights_of(&slice)
             db_o = <floating*>walk.grads + layer.bias
         own(walk, <const floating*>params, &slice)
-        derive_weights(walk, dw_io, &slice, first, rows, False, zeros)
+        derive_weights(walk, dw_io, &slice, first, rows, zeros)
         if leave:
             leave_origin_of(walk, params, &slice)
         note_squares(walk, <const floating*>params, &slice, step.alpha)
         step_parameters(walk, params, dw_io, weights_of(&slice), slice.rows * layer.fan_out, step)
         watch_overflow(walk, <const floating*>params, &slice)
         if slice.top == 0:
-            derive_bias(walk, db_o, layer, rows, False)
+            derive_bias(walk, db_o, layer, rows)
             step_parameters(walk, params, db_o, layer.bias, layer.fan_out, &of_bias)
 
 
@@ -290,7 +305,7 @@ cdef inline bint clipped_column_phase(const Walk* walk, floating* params, Py_ssi
     """The same by the clipped gradient, in two passes. False if the team was aborted between."""
     cdef Slice slice = no_slice(walk)
     cdef Step rest, of_bias
-    derive_columns(walk, <const floating*>params, first, rows, False)
+    derive_columns(walk, <const floating*>params, first, rows, 0)
     while next_slice(walk, &slice):
         if leave:
             leave_origin_of(walk, params, &slice)
