@@ -59,7 +59,9 @@ from fastbp.kernels.codes cimport code_row
 from fastbp.kernels.column_phase cimport (
     batch_weight,
     derive_columns,
+    fill_columns,
     finish_columns,
+    hold_columns,
     penalty,
     sum_losses,
 )

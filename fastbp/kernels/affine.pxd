@@ -7,7 +7,7 @@ read once and compared, and an entry outside of the columns is left out.
 """
 
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastbp.kernels.matmul cimport matmul_nn, matmul_nt, matmul_tn, outer
@@ -93,13 +93,18 @@ cdef inline void affine_forward_csr(floating* z_bo, const floating* data, const 
 cdef inline void affine_backward_weights_csr(
         floating* dw_io, const floating* data, const int32_t* indices, const int64_t* indptr,
         const Py_ssize_t* order, Py_ssize_t first, const floating* delta_bo, Py_ssize_t B,
-        Py_ssize_t O, Py_ssize_t top, Py_ssize_t end) noexcept nogil:
-    """dw := a^T delta for CSR rows, in the rows top..end of dw."""
+        Py_ssize_t O, Py_ssize_t top, Py_ssize_t end, uint64_t* held) noexcept nogil:
+    """dw := a^T delta for CSR rows, in the rows top..end of dw.
+
+    held: NULL, or numbers whose first bit becomes 1 for rows of dw that have entries; no others are
+    written.
+    """
     cdef Py_ssize_t r, row, entry, column, o
     cdef floating value
     cdef floating* dw_o
     cdef const floating* delta_o
-    memset(dw_io + top * O, 0, (end - top) * O * sizeof(floating))
+    if held == NULL:
+        memset(dw_io + top * O, 0, (end - top) * O * sizeof(floating))
     for r in range(B):
         row = order[r] if order != NULL else first + r
         delta_o = delta_bo + r * O
@@ -108,5 +113,8 @@ cdef inline void affine_backward_weights_csr(
             if top <= column < end:
                 value = data[entry]
                 dw_o = dw_io + column * O
+                if held != NULL and not held[column] & 1:
+                    memset(dw_o, 0, O * sizeof(floating))
+                    held[column] |= 1
                 for o in range(O):
                     dw_o[o] += value * delta_o[o]

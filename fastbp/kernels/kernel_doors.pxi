@@ -113,7 +113,7 @@ def kernel_affine_csr_gradient(x, const Py_ssize_t[::1] order, const floating[:,
     cdef const int64_t[::1] indptr = x.indptr
     affine.affine_backward_weights_csr(
         &dw[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0, &delta[0, 0], delta.shape[0],
-        dw.shape[1], top, end)
+        dw.shape[1], top, end, NULL)
 
 
 def kernel_zeros(program, const floating[::1] params, x):

@@ -25,6 +25,7 @@ cdef bint sum_chunks(Walk* walk, const floating* params, Run* run) noexcept nogi
     fill_registers(walk, params)
     if not team_start(walk.words, walk.size):
         return False
+    hold_columns(walk, params)
     for k in range((walk.samples + walk.batch - 1) // walk.batch):
         first = k * walk.batch
         rows = min(walk.batch, walk.samples - first)
@@ -38,12 +39,13 @@ cdef bint sum_chunks(Walk* walk, const floating* params, Run* run) noexcept nogi
             totals[SUM_LOSS] = sum_losses(walk, params, rows)
             totals[SUM_WEIGHT] = batch_weight(walk, first, rows)
             totals[SUM_ROWS] = rows
-            join(totals, TOTALS_END, TOTALS_END, joins)
+            join(totals, totals, TOTALS_END, TOTALS_END, joins)
         walk.grads = <floating*>run.grads + node * walk.size_params
         derive_columns(walk, params, first, rows, joins)
         node += 1 - joins
         if not team_barrier(walk.words, walk.size):
             return False
+    fill_columns(walk, <floating*>run.grads + (node - 1) * walk.size_params, node)
     return True
 
 
@@ -145,8 +147,8 @@ def join_sums(const floating[:, ::1] grads, const double[:, ::1] totals,
         row, total = <floating*>run.grads + count * n, run.totals + count * TOTALS_END
         memcpy(row, &grads[node, 0], n * sizeof(floating))
         memcpy(total, &totals[node, 0], TOTALS_END * sizeof(double))
-        join(row, n, n, joins)
-        join(total, TOTALS_END, TOTALS_END, joins)
+        join(row, row, n, n, joins)
+        join(total, total, TOTALS_END, TOTALS_END, joins)
         count += 1 - joins
     flush_restore(before)
     joined[1] = end

@@ -12,6 +12,8 @@ left.
 """
 
 from cython cimport floating
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
 
 cdef enum:                  # the totals of a node, besides its gradient
     LOSS                    # the sum of row losses
@@ -64,16 +66,31 @@ cdef inline Py_ssize_t n_joins(Py_ssize_t first, Py_ssize_t end,
     return count
 
 
-cdef inline void join(floating* node, Py_ssize_t n, Py_ssize_t stride,
+cdef inline void join(floating* node, const floating* numbers, Py_ssize_t n, Py_ssize_t stride,
                       Py_ssize_t times) noexcept nogil:
-    """left := left + node, for n numbers of a node and the one before; then on to the left."""
-    cdef floating* left
+    """left := left + node, for n numbers of a node and the one before; then on to the left.
+
+    The numbers of the first node may lie elsewhere.
+    """
     cdef Py_ssize_t i, _
     for _ in range(times):
-        left = node - stride
+        node -= stride
         for i in range(n):
-            left[i] += node[i]
-        node = left
+            node[i] += numbers[i]
+        numbers = node
+
+
+cdef inline void join_held(floating* node, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t times,
+                           uint64_t* held) noexcept nogil:
+    """The same where nodes hold nothing yet for what is 0: bit k tells of the k-th one before."""
+    cdef Py_ssize_t _
+    for _ in range(times):
+        if held[0] & 3 == 3:
+            join(node, node, n, stride, 1)
+        elif held[0] & 1:
+            memcpy(node - stride, node, n * sizeof(floating))
+        held[0] = held[0] >> 1 | held[0] & 1
+        node -= stride
 
 
 cdef inline void whole_totals(const Run* run, double* totals) noexcept nogil:

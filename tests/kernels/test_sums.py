@@ -4,8 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import oracle
+from fastbp.estimators.inputs import as_rows
 from fastbp.kernels import Rank, Task, core
 from fastbp.network import Network
 from fastbp.training import GRADIENT_CHUNK, Gradient, Job, Objective, Samples
@@ -114,16 +116,23 @@ def test_the_tree_has_the_same_bits_for_all_cuts(dtype):
 
 
 class Cut:
-    """A problem of several chunks, and its sums in parts."""
+    """A problem of several chunks, and its sums in parts.
 
-    def __init__(self, dtype, sparse, weighted, n=CHUNK * 37 + 5, loss="log_loss"):
-        self.problem = Problem(
-            "relu", loss, dtype, n=n, hidden=(40, 9), features=30, sparse=sparse, weighted=weighted
-        )
-        self.params = self.problem.network.params
+    CSR rows have columns that most chunks lack.
+    """
+
+    def __init__(self, dtype, sparse, weighted, n=CHUNK * 37 + 5, scale=1.0, alpha=0.1):
+        form = dict(hidden=(40, 9), features=30, sparse=sparse, weighted=weighted, alpha=alpha)
+        self.problem = problem = Problem("relu", "log_loss", dtype, n=n, **form)
+        self.params = problem.network.params
         self.params.flags.writeable = False
-        weight = self.problem.weight
-        self.samples = Samples(self.problem.x, self.problem.y, weight)
+        if sparse:
+            rare = np.random.RandomState(1).rand(n, 15) < 0.02
+            problem.X[:, ::2] = np.where(rare, problem.X[:, ::2], 0)
+            problem.x = as_rows(csr_array(problem.X), dtype)
+        self.samples = Samples(problem.x, problem.y, problem.weight if weighted else None)
+        if weighted:
+            problem.weight *= scale
         self.end = -(-n // CHUNK)
 
     def task(self, first, end):
@@ -180,6 +189,18 @@ def test_loss_and_gradient_have_the_same_bits_for_200_cuts_and_1_to_3_threads(
     for _ in range(200):
         borders = random_cuts(rng, cut.end)
         parts = [cut.part(first, end, 1 + (rng.rand() < 0.05)) for first, end in pairwise(borders)]
+        assert cut.finished(joined(parts, cut.params, cut.end)) == whole
+
+
+@over_forms
+@over_dtypes
+@pytest.mark.parametrize("scale", [1e-36, 1e-306])
+def test_sums_that_underflow_have_the_same_bits(scale, dtype, sparse):
+    """Small products become zeros of either sign."""
+    cut, rng = Cut(dtype, sparse, True, scale=scale, alpha=0.0), np.random.RandomState(0)
+    whole = cut.whole()
+    for _ in range(30):
+        parts = [cut.part(first, end) for first, end in pairwise(random_cuts(rng, cut.end))]
         assert cut.finished(joined(parts, cut.params, cut.end)) == whole
 
 
