@@ -5,8 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from sklearn import neural_network
 
 import oracle
+from fastbp import MLPClassifier
 from fastbp.estimators.inputs import as_rows
 from fastbp.kernels import Rank, Task, core
 from fastbp.network import Network
@@ -14,6 +16,7 @@ from fastbp.training import GRADIENT_CHUNK, Gradient, Job, Objective, Samples
 from fastbp.training.course import Course
 from problems import DTYPES, Problem, in_team, sums_of
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 CHUNK = 8
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 over_forms = pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
@@ -291,6 +294,27 @@ def test_the_gradient_of_a_job_has_the_bits_of_its_parts():
     core.finish_sums(program, network.params, sums, scratch, tally, lowered)
     assert sums.grads[0].tobytes() == gradient.grads.tobytes()
     assert tally[0] == gradient.loss
+
+
+@over_forms
+def test_lbfgs_on_several_chunks_is_scikit_learns_for_any_number_of_threads(sparse):
+    rng = np.random.RandomState(0)
+    X = rng.randn(2 * GRADIENT_CHUNK + 300, 12) * (rng.rand(12) < 0.7 + 0.3 * (not sparse))
+    y = rng.randint(0, 3, len(X))
+    X[np.arange(len(X)), y] += 2
+    parameters = dict(hidden_layer_sizes=(9,), solver="lbfgs", max_iter=15, random_state=0)
+    fits = [
+        MLPClassifier(**parameters, n_threads=size).fit(csr_array(X) if sparse else X, y)
+        for size in (1, 2, 3)
+    ]
+    bits = {b"".join(a.tobytes() for a in fit.coefs_ + fit.intercepts_) for fit in fits}
+    assert len(bits) == 1
+    theirs = neural_network.MLPClassifier(**parameters).fit(X, y)
+    assert fits[0].n_iter_ == theirs.n_iter_
+    np.testing.assert_allclose(fits[0].loss_, theirs.loss_, rtol=1e-5)
+    np.testing.assert_allclose(
+        fits[0].predict_proba(X[:300]), theirs.predict_proba(X[:300]), rtol=1e-5, atol=1e-8
+    )
 
 
 def test_a_large_sum_of_float32_is_as_accurate_as_one_of_few_rows():
