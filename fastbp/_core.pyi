@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from numpy import float64, int32, intp
+from numpy import float64, int32, int64, intp
 from numpy.typing import NDArray
 
 from fastbp.kernels.border import (
@@ -14,6 +14,7 @@ from fastbp.kernels.border import (
     Program,
     Rank,
     Rows,
+    Sums,
     Task,
 )
 
@@ -27,6 +28,7 @@ BEST_LOSS: int
 STALLS: int
 FINITE: int
 N_COUNTERS: int
+N_TOTALS: int
 BLAS_ROWS: int
 BLAS_INT_MAX: int
 ACTIVATIONS: dict[str, int]
@@ -59,11 +61,31 @@ def train_epochs(
 def loss_gradient(
     program: Plan,
     params: Floating,
-    grads: Floating,
+    sums: Sums,
     scratch: Floating,
     tally: NDArray[float64],
     task: Task,
     rank: Rank,
+) -> None: ...
+def most_sums(first: int, end: int) -> int: ...
+def chunk_sums(
+    program: Plan,
+    params: Floating,
+    sums: Sums,
+    scratch: Floating,
+    task: Task,
+    rank: Rank,
+) -> None: ...
+def join_sums(
+    grads: Floating, totals: NDArray[float64], chunks: NDArray[int64], sums: Sums
+) -> None: ...
+def finish_sums(
+    program: Plan,
+    params: Floating,
+    sums: Sums,
+    scratch: Floating,
+    tally: NDArray[float64],
+    objective: LoweredObjective,
 ) -> None: ...
 def predict(
     program: Plan,
@@ -174,7 +196,6 @@ def kernel_affine_gradient(
     da: Floating,
     dw: Floating,
     db: Floating,
-    add: bool,
     scratch: Floating,
 ) -> None: ...
 def kernel_affine_csr(
@@ -187,7 +208,6 @@ def kernel_affine_csr_gradient(
     dw: Floating,
     top: int,
     end: int,
-    add: bool,
 ) -> None: ...
 def kernel_activate(activation: int, z: Floating, s: Floating) -> None: ...
 def kernel_activate_gradient(

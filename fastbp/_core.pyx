@@ -52,12 +52,16 @@ from fastbp.kernels.binding_task cimport (
     bind_origin,
     bind_rates,
     bind_rule,
+    bind_run,
+    check_run,
 )
 from fastbp.kernels.codes cimport code_row
 from fastbp.kernels.column_phase cimport (
     batch_weight,
     derive_columns,
+    fill_columns,
     finish_columns,
+    hold_columns,
     penalty,
     sum_losses,
 )
@@ -102,6 +106,19 @@ from fastbp.kernels.scratch cimport (
     drops,
     layer_rows,
     own_products,
+)
+from fastbp.kernels.tree cimport (
+    LOSS as SUM_LOSS,
+    ROWS as SUM_ROWS,
+    TOTALS_END,
+    WEIGHT as SUM_WEIGHT,
+    Run,
+    join,
+    most_nodes,
+    n_joins,
+    n_nodes,
+    node_size,
+    whole_totals,
 )
 from fastbp.kernels.walk cimport Layer, Walk
 from fastbp.kernels.zeros cimport decide_on_zeros, keep_if_finite, look_for_zeros
@@ -208,33 +225,6 @@ def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use, dropout=N
     return walk.scratch_size
 
 
-# ---- one rank's part ------------------------------------------------------------------------
-
-cdef void gradient_rank(const Walk* walk, floating* params, double* tally) noexcept nogil:
-    """One rank's part of the objective's gradient over all samples, walked in chunks."""
-    cdef Py_ssize_t k, first, rows
-    cdef double loss = 0, weight = batch_weight(walk, 0, walk.samples)
-    cdef optimizers.Step finish = optimizers.Step(0, walk.alpha, 1 / weight, 1, 0)
-    fill_registers(walk, <const floating*>params)
-    if not team_start(walk.words, walk.size):
-        return
-    for k in range((walk.samples + walk.batch - 1) // walk.batch):
-        first = k * walk.batch
-        rows = min(walk.batch, walk.samples - first)
-        row_phase(walk, <const floating*>params, first, rows)
-        if not team_barrier(walk.words, walk.size) or team_read(walk.words, team_leave):
-            return
-        if walk.rank == 0:
-            loss += sum_losses(walk, <const floating*>params, rows)
-        derive_columns(walk, <const floating*>params, first, rows, k > 0)
-        if not team_barrier(walk.words, walk.size):
-            return
-    finish_columns(walk, <const floating*>params, &finish)
-    if team_barrier(walk.words, walk.size) and walk.rank == 0:
-        tally[0] = (walk.scale * loss + penalty(walk, <const floating*>params)) / weight
-        tally[1] = walk.samples
-
-
 # ---- training -------------------------------------------------------------------------------
 
 def train_epochs(program, floating[::1] params, floating[:, ::1] state, floating[::1] scratch,
@@ -280,36 +270,6 @@ def train_epochs(program, floating[::1] params, floating[:, ::1] state, floating
                        else <const floating*>walk.origin_params)
         before = flush_to_zero()
         epochs_rank(&walk, &epochs, &params[0], &tally[0])
-        flush_restore(before)
-
-
-def loss_gradient(program, floating[::1] params, floating[::1] grads, floating[::1] scratch,
-                  double[::1] tally, task, rank):
-    """Reported loss and gradient of the objective over all samples, in chunks of the task's batch.
-
-    One rank's part of it. tally receives the loss and the number of samples, which stays 0 after a
-    stop.
-    """
-    cdef Walk walk
-    cdef uint64_t before
-    bind_plan(&walk, program)
-    bind_rank(&walk, rank)
-    bind_samples(&walk, &params[0], task.samples, task.objective)
-    if task.order is not None:
-        raise ValueError("loss_gradient takes the rows in their own order")
-    bind_layout(&walk, GRADIENT, task.batch)
-    check_sizes(&walk, params.shape[0], scratch.shape[0])
-    walk.scratch, walk.state, walk.grads = &scratch[0], NULL, &grads[0]
-    if grads.shape[0] != walk.size_params:
-        raise ValueError("the gradient does not fit the plan")
-    if tally.shape[0] < 2:
-        raise ValueError(f"the tally has 2 numbers, not {tally.shape[0]}")
-    if walk.rank == 0:
-        tally[0] = tally[1] = 0
-    with nogil:
-        decide_on_zeros(&walk, <const floating*>&params[0])
-        before = flush_to_zero()
-        gradient_rank(&walk, &params[0], &tally[0])
         flush_restore(before)
 
 
@@ -527,6 +487,7 @@ def abort_team(int32_t[::1] words):
     team_write(&words[0], team_abort, 1)
 
 
+include "kernels/sums_door.pxi"
 include "kernels/row_door.pxi"
 include "kernels/codes_door.pxi"
 include "kernels/kernel_doors.pxi"

@@ -97,6 +97,14 @@ def objective(coefs, intercepts, activation, loss, X, y, weight, alpha, smoothin
     return (weight * losses)[present].sum() / total + penalty
 
 
+def tree_sum(leaves):
+    """The sum of the leaves: pairs of neighbours, again and again; an odd one waits for the end."""
+    while len(leaves) > 1:
+        odd = leaves[len(leaves) // 2 * 2 :]
+        leaves = [a + b for a, b in zip(leaves[::2], leaves[1::2], strict=False)] + odd
+    return leaves[0]
+
+
 def loss_gradient(
     coefs,
     intercepts,

@@ -11,7 +11,7 @@ from fastbp import MLPClassifier
 from fastbp.estimators.inputs import as_rows
 from fastbp.kernels import CSR, LoweredObjective, Rank, Task, core
 from fastbp.network import Network, epoch_use, make_plan
-from fastbp.training import Samples
+from fastbp.training import Samples, empty_sums
 
 DEFAULTS = MLPClassifier().get_params()
 DTYPES = (np.float64, np.float32)
@@ -120,19 +120,19 @@ class Problem:
         params = self.network.params if params is None else params.astype(self.dtype)
         chunk = chunk or self.n
         weight = self.weight if isinstance(weight, str) else weight
-        grads, tally = np.empty_like(params), np.zeros(2)
         samples = Samples(self.x if x is None else x, self.y if y is None else y, weight)
+        sums, tally = sums_of(params, -(-len(samples) // chunk)), np.zeros(2)
         core.loss_gradient(
             self.network.plan,
             params,
-            grads,
+            sums,
             self.network.scratch(chunk, 1, "gradient"),
             tally,
             Task(samples, self.objective, batch=chunk),
             self.alone(),
         )
         assert tally[1] == len(samples.y)
-        return tally[0], grads
+        return tally[0], sums.grads[0]
 
     def pack(self, coefs, intercepts):
         """Lists as one flat array, in the arena's order."""
@@ -167,6 +167,13 @@ def state_of(network, optimizer, ema_decay=0.0):
     """State before the first step, with a row for the average if there is one."""
     rows = core.STATE_ROWS[optimizer] + (ema_decay > 0)
     return np.zeros((rows, network.params.size), network.params.dtype)
+
+
+def sums_of(params, end, first=0):
+    """Room for the sums of the chunks first..end, of which none is there."""
+    sums = empty_sums(params, first, end)
+    sums.grads[:] = np.nan
+    return sums
 
 
 def in_team(door, words, size, *arguments):

@@ -38,9 +38,9 @@ def core_with(monkeypatch, mistake):
     """Replace the core's gradient (an arena, like the parameters) by one with a mistake."""
     door = core.loss_gradient
 
-    def loss_gradient(plan, params, grads, scratch, tally, task, rank):
-        door(plan, params, grads, scratch, tally, task, rank)
-        mistake(plan, params, grads, task)
+    def loss_gradient(plan, params, sums, scratch, tally, task, rank):
+        door(plan, params, sums, scratch, tally, task, rank)
+        mistake(plan, params, sums.grads[0], task)
 
     monkeypatch.setattr(core, "loss_gradient", loss_gradient)
 

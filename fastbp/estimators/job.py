@@ -262,7 +262,7 @@ def _new_network(
     dtype = samples.y.dtype
     what = f"hidden_layer_sizes={estimator.hidden_layer_sizes!r}"
     if request.inspects:
-        memory.check_gradient(units, dtype, what)
+        memory.check_gradient(units, samples, what)
     else:
         memory.check_training(estimator, units, activations, samples, n_validation, what)
     network = Network(units, estimator.activation, dtype, activations)

@@ -5,27 +5,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import DTypeLike
-
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.estimators.stochastic import dropout_rates
 from fastbp.kernels import CSR, core
 from fastbp.network import count_params, epoch_use, make_plan
 from fastbp.threads import MOST_RANKS, available_cores
-from fastbp.training import Samples, chunk_size, lower_dropout
+from fastbp.training import Samples, chunk_size, lower_dropout, n_chunks
 
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
 
 LITTLE = 2**24  # bytes; less is not checked, since the check takes longer than a small fit
 LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFGS keeps (measured)
-GRADIENT_ARRAYS = 6  # arrays of the parameters' size in a gradient check
+GRADIENT_ARRAYS = 5  # arrays of the parameters' size in a gradient check, but for its sums
 
 
-def check_gradient(units: Sequence[int], dtype: DTypeLike, what: str) -> None:
+def check_gradient(units: Sequence[int], samples: Samples, what: str) -> None:
     """Raise MemoryError if there is too little memory to check the gradient of this network."""
-    check_fits(np.dtype(dtype).itemsize * GRADIENT_ARRAYS * count_params(units), what)
+    arrays = GRADIENT_ARRAYS + _sums(samples)
+    check_fits(samples.y.dtype.itemsize * arrays * count_params(units), what)
 
 
 def check_training(
@@ -45,7 +43,7 @@ def check_training(
     # Early stopping keeps the parameters of the start, the best and, briefly, the previous best.
     arrays = 1 + core.STATE_ROWS.get(estimator.solver, 0) + 3 * estimator.early_stopping
     arrays += 2 * (estimator.ema_decay is not None)  # the average, and a copy to exchange it
-    per_param = size * arrays if stochastic else 8 * LBFGS_VECTORS + 2 * size
+    per_param = size * arrays if stochastic else 8 * LBFGS_VECTORS + size * (1 + _sums(samples))
     needed = count_params(units) * per_param
     check_fits(needed, what)
     dropout = None
@@ -66,6 +64,11 @@ def check_training(
     needed += size * core.scratch_size(plan, batch, min(ranks, MOST_RANKS), use, dropout)
     needed += size * n_validation * (2 * units[-1] + 1)  # targets, predictions, losses
     check_fits(needed, what)
+
+
+def _sums(samples: Samples) -> int:
+    """Arrays of the parameters' size that the gradient of all samples is summed in."""
+    return core.most_sums(0, n_chunks(samples))
 
 
 def check_fits(needed: int, what: str) -> None:

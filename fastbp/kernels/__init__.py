@@ -23,6 +23,7 @@ from fastbp.kernels.border import (
     Program,
     Rank,
     Rows,
+    Sums,
     Task,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "Program",
     "Rank",
     "Rows",
+    "Sums",
     "Task",
     "backend",
     "core",

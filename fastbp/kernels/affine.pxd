@@ -7,7 +7,7 @@ read once and compared, and an entry outside of the columns is left out.
 """
 
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastbp.kernels.matmul cimport matmul_nn, matmul_nt, matmul_tn, outer
@@ -46,32 +46,23 @@ cdef inline void affine_backward_rows(floating* da_bi, const floating* delta_bo,
 
 cdef inline void affine_backward_weights(floating* dw_io, const floating* a_bi, Py_ssize_t fan_in,
                                          const floating* delta_bo, const floating* packed,
-                                         Py_ssize_t B, Py_ssize_t I, Py_ssize_t O, bint add,
-                                         bint zeros, floating* scratch) noexcept nogil:
-    """dw := a^T delta (added to dw if `add`), for I of the fan_in columns of a.
+                                         Py_ssize_t B, Py_ssize_t I, Py_ssize_t O, bint zeros,
+                                         floating* scratch) noexcept nogil:
+    """dw := a^T delta, for I of the fan_in columns of a.
 
     packed: delta as `pack_rows` leaves it, or NULL. zeros: whether a has many, and delta is finite.
     """
-    cdef Py_ssize_t i, o
-    cdef floating a
     if B > 1:
-        matmul_tn(dw_io, a_bi, fan_in, delta_bo, packed, I, O, B, add, zeros, scratch)
-        return
-    if add:
-        for i in range(I):
-            a = a_bi[i]
-            for o in range(O):
-                dw_io[i * O + o] += a * delta_bo[o]
+        matmul_tn(dw_io, a_bi, fan_in, delta_bo, packed, I, O, B, False, zeros, scratch)
     else:
         outer(dw_io, a_bi, delta_bo, I, O)
 
 
 cdef inline void affine_backward_bias(floating* db_o, const floating* delta_bo, Py_ssize_t B,
-                                      Py_ssize_t O, bint add) noexcept nogil:
-    """db := 1^T delta (added to db if `add`)."""
+                                      Py_ssize_t O) noexcept nogil:
+    """db := 1^T delta."""
     cdef Py_ssize_t r, o
-    if not add:
-        memset(db_o, 0, O * sizeof(floating))
+    memset(db_o, 0, O * sizeof(floating))
     for r in range(B):
         for o in range(O):
             db_o[o] += delta_bo[r * O + o]
@@ -102,13 +93,17 @@ cdef inline void affine_forward_csr(floating* z_bo, const floating* data, const 
 cdef inline void affine_backward_weights_csr(
         floating* dw_io, const floating* data, const int32_t* indices, const int64_t* indptr,
         const Py_ssize_t* order, Py_ssize_t first, const floating* delta_bo, Py_ssize_t B,
-        Py_ssize_t O, Py_ssize_t top, Py_ssize_t end, bint add) noexcept nogil:
-    """dw := a^T delta for CSR rows (added to dw if `add`), in the rows top..end of dw."""
+        Py_ssize_t O, Py_ssize_t top, Py_ssize_t end, uint64_t* held) noexcept nogil:
+    """dw := a^T delta for CSR rows, in the rows top..end of dw.
+
+    held: NULL, or numbers whose first bit becomes 1 for rows of dw that have entries; no others are
+    written.
+    """
     cdef Py_ssize_t r, row, entry, column, o
     cdef floating value
     cdef floating* dw_o
     cdef const floating* delta_o
-    if not add:
+    if held == NULL:
         memset(dw_io + top * O, 0, (end - top) * O * sizeof(floating))
     for r in range(B):
         row = order[r] if order != NULL else first + r
@@ -118,5 +113,8 @@ cdef inline void affine_backward_weights_csr(
             if top <= column < end:
                 value = data[entry]
                 dw_o = dw_io + column * O
+                if held != NULL and not held[column] & 1:
+                    memset(dw_o, 0, O * sizeof(floating))
+                    held[column] |= 1
                 for o in range(O):
                     dw_o[o] += value * delta_o[o]

@@ -1,12 +1,14 @@
-"""From a Task of training to a Walk: order, rule, dropout, epochs, rates and origin."""
+"""From a Task of training to a Walk: order, rule, dropout, epochs, rates, origin; and Sums."""
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython cimport floating
 from libc cimport math
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from fastbp.kernels.binding cimport MOST_NUMBERS
 from fastbp.kernels.epochs cimport COUNTERS_END, BitGenerator, Epochs
 from fastbp.kernels.optimizers cimport is_optimizer, rule_rows
+from fastbp.kernels.tree cimport TOTALS_END, Run, most_nodes
 from fastbp.kernels.walk cimport Walk
 
 
@@ -129,4 +131,32 @@ cdef inline int bind_origin(Walk* walk, const floating* _, origin, double steps)
             or state.shape[0] != rule_rows(&walk.rule)):
         raise ValueError("the origin does not fit the plan and the optimizer")
     walk.origin_params, walk.origin_state = &params[0], &state[0, 0]
+    return 0
+
+
+cdef inline int check_run(Py_ssize_t first, Py_ssize_t end, Py_ssize_t rows, Py_ssize_t nodes,
+                          Py_ssize_t totals) except -1:
+    """Refuse the sums of no run of chunks, with too few rows, or with other totals."""
+    if not 0 <= first <= end <= MOST_NUMBERS:
+        raise ValueError(f"no run has the chunks {first} to {end}")
+    if rows < nodes or totals != TOTALS_END:
+        raise ValueError(f"the sums of the chunks {first} to {end} have {nodes} rows and "
+                         f"{TOTALS_END} totals, not {rows} and {totals}")
+    return 0
+
+
+cdef inline int bind_run(Run* run, const floating* _, sums, Py_ssize_t size,
+                         Py_ssize_t more) except -1:
+    """Sums with room for so many chunks more; the caller keeps them."""
+    cdef floating[:, ::1] grads = sums.grads
+    cdef double[:, ::1] totals = sums.totals
+    cdef const int64_t[::1] chunks = sums.chunks
+    if chunks.shape[0] != 2 or grads.shape[1] != size:
+        raise ValueError(f"the sums are of {size} parameters and have 2 chunks, not of "
+                         f"{grads.shape[1]} and {chunks.shape[0]}")
+    run.first, run.end = chunks[0], chunks[1]
+    check_run(run.first, run.end, 1, 1, totals.shape[1])
+    check_run(run.first, run.end + more, min(grads.shape[0], totals.shape[0]),
+              most_nodes(run.first, run.end + more), totals.shape[1])
+    run.grads, run.totals = &grads[0, 0], &totals[0, 0]
     return 0

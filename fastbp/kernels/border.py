@@ -94,6 +94,17 @@ class Epochs(NamedTuple):
     patience: float = inf  # epochs in a row without one that are tolerated
 
 
+class Sums(NamedTuple):
+    """Sums over a run of chunks of samples: the largest nodes of the tree that are within it.
+
+    A row for each node, from left to right; rows behind them are room for more.
+    """
+
+    grads: Floating  # of the objective's gradient, without penalty and not divided
+    totals: NDArray[float64]  # of losses, weights and rows
+    chunks: NDArray[int64]  # the first one, and the one behind the last: written
+
+
 class Task(NamedTuple):
     """The work of the ranks of a team."""
 

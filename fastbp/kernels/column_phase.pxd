@@ -2,8 +2,8 @@
 
 from cython cimport floating
 from libc cimport math
-from libc.stdint cimport int32_t
-from libc.string cimport memcpy
+from libc.stdint cimport int32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from fastbp.kernels.affine cimport (
     affine_backward_bias,
@@ -21,11 +21,14 @@ from fastbp.kernels.optimizers cimport (
 )
 from fastbp.kernels.scratch cimport (
     batch_input,
+    held_columns,
     layer_rows,
     own_products,
+    own_slice,
     packed_deltas,
     slice_rows,
 )
+from fastbp.kernels.tree cimport join, join_held
 from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "team.h" nogil:
@@ -77,24 +80,55 @@ cdef inline Py_ssize_t weights_of(const Slice* slice) noexcept nogil:
 # ---- the gradient
 
 
-cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t first,
-                            Py_ssize_t rows, bint add) noexcept nogil:
-    """The gradient of this rank's slices of the first layer, in one pass over the CSR rows.
+cdef inline bint has_columns(const Walk* walk, Py_ssize_t* top, Py_ssize_t* end) noexcept nogil:
+    """The columns of CSR rows whose weights are in this rank's slices, from top to end.
 
     The slices are neighbours, although columns may be sorted by their number of entries: dealt out
     in turn they took up to twice as long.
     """
     cdef Slice slice = no_slice(walk)
-    cdef Py_ssize_t top = walk.plan.fan_in, end = 0
-    while next_slice(walk, &slice) and slice.layer == walk.plan:
-        top = min(top, slice.top)
-        end = slice.top + slice.rows
-    if end > 0:
-        affine_backward_weights_csr(
-            <floating*>walk.grads + walk.plan.weight, <const floating*>walk.x, walk.indices,
-            walk.indptr, walk.order + first if walk.order != NULL else NULL, first,
-            layer_rows(walk, params, walk.deltas, walk.plan, 0), rows, walk.plan.fan_out, top, end,
-            add)
+    top[0], end[0] = walk.plan.fan_in, 0
+    while walk.indptr != NULL and next_slice(walk, &slice) and slice.layer == walk.plan:
+        top[0] = min(top[0], slice.top)
+        end[0] = slice.top + slice.rows
+    return end[0] > 0
+
+
+cdef inline void hold_columns(const Walk* walk, const floating* params) noexcept nogil:
+    """All nodes there are hold this rank's columns of CSR rows."""
+    cdef Py_ssize_t top, end
+    if has_columns(walk, &top, &end):
+        memset(held_columns(walk, params) + top, 0xff, (end - top) * sizeof(uint64_t))
+
+
+cdef inline void fill_columns(const Walk* walk, floating* last, Py_ssize_t nodes) noexcept nogil:
+    """Write the zeros of this rank's columns of CSR rows that so many nodes do not hold."""
+    cdef Py_ssize_t column, top, end, node, O = walk.plan.fan_out
+    cdef uint64_t* held = held_columns(walk, last)
+    if not has_columns(walk, &top, &end):
+        return
+    for node in range(nodes):
+        for column in range(top, end):
+            if not held[column] >> node & 1:
+                memset(last + walk.plan.weight + column * O, 0, O * sizeof(floating))
+        last -= walk.size_params
+
+
+cdef inline void derive_csr(const Walk* walk, const floating* params, Py_ssize_t first,
+                            Py_ssize_t rows) noexcept nogil:
+    """The gradient of this rank's slices of the first layer, in one pass over the CSR rows."""
+    cdef Py_ssize_t column, top, end
+    cdef uint64_t* held = held_columns(walk, params)
+    if not has_columns(walk, &top, &end):
+        return
+    if held != NULL:
+        for column in range(top, end):  # not yet by the new node
+            held[column] <<= 1
+    affine_backward_weights_csr(
+        <floating*>walk.grads + walk.plan.weight, <const floating*>walk.x, walk.indices,
+        walk.indptr, walk.order + first if walk.order != NULL else NULL, first,
+        layer_rows(walk, params, walk.deltas, walk.plan, 0), rows, walk.plan.fan_out, top, end,
+        held)
 
 
 cdef inline bint leaves_out(const Walk* walk, const floating* params,
@@ -105,7 +139,7 @@ cdef inline bint leaves_out(const Walk* walk, const floating* params,
 
 
 cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* slice,
-                                Py_ssize_t first, Py_ssize_t rows, bint add,
+                                Py_ssize_t first, Py_ssize_t rows,
                                 bint zeros) noexcept nogil:
     """The gradient of the slice's weights over all rows of a batch, unless derive_csr had it.
 
@@ -122,15 +156,14 @@ cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* 
     affine_backward_weights(dw_io, a_bi + slice.top, layer.fan_in,
                             layer_rows(walk, dw_io, walk.deltas, layer, 0),
                             packed_deltas(walk, dw_io, layer, rows), rows, slice.rows,
-                            layer.fan_out, add, zeros and layer == walk.plan,
+                            layer.fan_out, zeros and layer == walk.plan,
                             own_products(walk, dw_io))
 
 
 cdef inline void derive_bias(const Walk* walk, floating* db_o, const Layer* layer,
-                             Py_ssize_t rows, bint add) noexcept nogil:
+                             Py_ssize_t rows) noexcept nogil:
     """The gradient of a layer's bias over all rows of a batch."""
-    affine_backward_bias(db_o, layer_rows(walk, db_o, walk.deltas, layer, 0), rows, layer.fan_out,
-                         add)
+    affine_backward_bias(db_o, layer_rows(walk, db_o, walk.deltas, layer, 0), rows, layer.fan_out)
 
 
 cdef inline void note_squares(const Walk* walk, const floating* params, const Slice* slice,
@@ -164,25 +197,72 @@ cdef inline void note_norm(const Walk* walk, const floating* _, const Slice* sli
     (<floating*>walk.scratch + walk.norms)[slice.index] = <floating>square
 
 
+cdef inline void join_columns(const Walk* walk, const floating* params, const Slice* slice,
+                              Py_ssize_t joins) noexcept nogil:
+    """Join the gradient of columns of CSR rows to those of so many nodes before."""
+    cdef uint64_t* held = held_columns(walk, params)
+    cdef Py_ssize_t column, O = slice.layer.fan_out
+    cdef floating* dw_io = <floating*>walk.grads + slice.layer.weight
+    if joins == 0:
+        return
+    for column in range(slice.top, slice.top + slice.rows):
+        join_held(dw_io + column * O, O, walk.size_params, joins, held + column)
+
+
 cdef inline void derive_columns(const Walk* walk, const floating* params, Py_ssize_t first,
-                                Py_ssize_t rows, bint add) noexcept nogil:
-    """The gradient of all slices of this rank, added to that of the chunks before if `add`."""
+                                Py_ssize_t rows, Py_ssize_t joins) noexcept nogil:
+    """The gradient of all slices of this rank, joined to those of so many nodes before.
+
+    A gradient that is joined at once does not leave the cache.
+    """
     cdef Slice slice = no_slice(walk)
-    cdef floating* grads = <floating*>walk.grads
+    cdef const Layer* layer
+    cdef floating* own = own_slice(walk, params)
+    cdef floating* dw_io
+    cdef floating* db_o
     cdef bint zeros = leaves_out(walk, params, rows)
     if walk.indptr != NULL:
-        derive_csr(walk, params, first, rows, add)
+        derive_csr(walk, params, first, rows)
     while next_slice(walk, &slice):
-        derive_weights(walk, grads + weights_of(&slice), &slice, first, rows, add, zeros)
+        layer = slice.layer
+        dw_io = <floating*>walk.grads + weights_of(&slice)
+        db_o = <floating*>walk.grads + layer.bias
+        if layer == walk.plan and walk.indptr != NULL:
+            join_columns(walk, params, &slice, joins)
+        else:
+            derive_weights(walk, own if joins else dw_io, &slice, first, rows, zeros)
+            join(dw_io, own, slice.rows * layer.fan_out, walk.size_params, joins)
         if slice.top == 0:
-            derive_bias(walk, grads + slice.layer.bias, slice.layer, rows, add)
+            derive_bias(walk, own if joins else db_o, layer, rows)
+            join(db_o, own, layer.fan_out, walk.size_params, joins)
 
 
-cdef inline void finish_columns(const Walk* walk, const floating* params,
+cdef inline void add_nodes(floating* first, Py_ssize_t n, Py_ssize_t stride,
+                           Py_ssize_t nodes) noexcept nogil:
+    """Add so many nodes to the first one, from right to left.
+
+    No zero of the sum is negative: which zero it is might depend on how the data is cut.
+    """
+    cdef Py_ssize_t i
+    cdef floating* last = first + nodes * stride
+    join(last, last, n, stride, nodes)
+    for i in range(n):
+        first[i] += 0
+
+
+cdef inline void finish_columns(const Walk* walk, const floating* params, Py_ssize_t nodes,
                                 const Step* step) noexcept nogil:
-    """Scale the gradient of all slices of this rank into that of the objective."""
+    """Add so many nodes to the first one, and scale it into the gradient of the objective.
+
+    All slices of this rank.
+    """
     cdef Slice slice = no_slice(walk)
+    cdef floating* grads = <floating*>walk.grads
     while next_slice(walk, &slice):
+        add_nodes(grads + weights_of(&slice), slice.rows * slice.layer.fan_out, walk.size_params,
+                  nodes)
+        if slice.top == 0:
+            add_nodes(grads + slice.layer.bias, slice.layer.fan_out, walk.size_params, nodes)
         finish_slice(walk, params, &slice, step)
 
 
@@ -243,25 +323,25 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
     cdef Slice slice = no_slice(walk)
     cdef Step of_bias = bias_step(step)
     cdef const Layer* layer
-    cdef floating* dw_io = <floating*>walk.scratch + walk.slices + walk.rank * walk.slice_size
+    cdef floating* dw_io = own_slice(walk, <const floating*>params)
     cdef floating* db_o = dw_io
     cdef bint zeros = leaves_out(walk, <const floating*>params, rows)
     if walk.indptr != NULL:
-        derive_csr(walk, <const floating*>params, first, rows, False)
+        derive_csr(walk, <const floating*>params, first, rows)
     while next_slice(walk, &slice):
         layer = slice.layer
         if walk.grads != NULL:
             dw_io = <floating*>walk.grads + weights_of(&slice)
             db_o = <floating*>walk.grads + layer.bias
         own(walk, <const floating*>params, &slice)
-        derive_weights(walk, dw_io, &slice, first, rows, False, zeros)
+        derive_weights(walk, dw_io, &slice, first, rows, zeros)
         if leave:
             leave_origin_of(walk, params, &slice)
         note_squares(walk, <const floating*>params, &slice, step.alpha)
         step_parameters(walk, params, dw_io, weights_of(&slice), slice.rows * layer.fan_out, step)
         watch_overflow(walk, <const floating*>params, &slice)
         if slice.top == 0:
-            derive_bias(walk, db_o, layer, rows, False)
+            derive_bias(walk, db_o, layer, rows)
             step_parameters(walk, params, db_o, layer.bias, layer.fan_out, &of_bias)
 
 
@@ -290,7 +370,7 @@ cdef inline bint clipped_column_phase(const Walk* walk, floating* params, Py_ssi
     """The same by the clipped gradient, in two passes. False if the team was aborted between."""
     cdef Slice slice = no_slice(walk)
     cdef Step rest, of_bias
-    derive_columns(walk, <const floating*>params, first, rows, False)
+    derive_columns(walk, <const floating*>params, first, rows, 0)
     while next_slice(walk, &slice):
         if leave:
             leave_origin_of(walk, params, &slice)

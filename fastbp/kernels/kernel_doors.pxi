@@ -83,17 +83,16 @@ def kernel_affine(const floating[:, ::1] a, const floating[:, ::1] w, const floa
 
 def kernel_affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,
                            const floating[:, ::1] delta, floating[:, ::1] da,
-                           floating[:, ::1] dw, floating[::1] db, bint add,
-                           floating[::1] scratch):
-    """da := delta w^T;  dw := a^T delta;  db := 1^T delta (dw and db added to if `add`)."""
+                           floating[:, ::1] dw, floating[::1] db, floating[::1] scratch):
+    """da := delta w^T;  dw := a^T delta;  db := 1^T delta."""
     cdef Py_ssize_t B = a.shape[0], I = w.shape[0], O = w.shape[1]
     bind_backend()
     if scratch.shape[0] < max(matmul.scratch_nt(B, I, O), matmul.scratch_tn(I, I, O, B, False)):
         raise ValueError("too little scratch")
     affine.affine_backward_rows(&da[0, 0], &delta[0, 0], &w[0, 0], B, I, O, start_of(scratch))
     affine.affine_backward_weights(&dw[0, 0], &a[0, 0], I, &delta[0, 0], <floating*>NULL, B, I, O,
-                                   add, False, start_of(scratch))
-    affine.affine_backward_bias(&db[0], &delta[0, 0], B, O, add)
+                                   False, start_of(scratch))
+    affine.affine_backward_bias(&db[0], &delta[0, 0], B, O)
 
 
 def kernel_affine_csr(x, const Py_ssize_t[::1] order, const floating[:, ::1] w,
@@ -107,14 +106,14 @@ def kernel_affine_csr(x, const Py_ssize_t[::1] order, const floating[:, ::1] w,
 
 
 def kernel_affine_csr_gradient(x, const Py_ssize_t[::1] order, const floating[:, ::1] delta,
-                               floating[:, ::1] dw, Py_ssize_t top, Py_ssize_t end, bint add):
+                               floating[:, ::1] dw, Py_ssize_t top, Py_ssize_t end):
     """dw := a^T delta for the CSR rows in order, in the rows top..end of dw."""
     cdef const floating[::1] data = x.data
     cdef const int32_t[::1] indices = x.indices
     cdef const int64_t[::1] indptr = x.indptr
     affine.affine_backward_weights_csr(
         &dw[0, 0], &data[0], &indices[0], &indptr[0], &order[0], 0, &delta[0, 0], delta.shape[0],
-        dw.shape[1], top, end, add)
+        dw.shape[1], top, end, NULL)
 
 
 def kernel_zeros(program, const floating[::1] params, x):

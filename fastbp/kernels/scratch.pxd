@@ -1,6 +1,7 @@
 """The layout of the scratch: which regions a use of the core has, and where their rows lie."""
 
 from cython cimport floating
+from libc.stdint cimport uint64_t, uintptr_t
 
 from fastbp.kernels.activations cimport RELU, has_slope
 from fastbp.kernels.matmul cimport (
@@ -128,7 +129,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     """Set the offsets of all regions and their total, in numbers, for batches of that many rows."""
     cdef Py_ssize_t l, outputs, slice_size = 0, product_size = 0
     cdef const Layer* layer
-    cdef bint has_slopes = False, backward = has_backward(use), fused = use == EPOCH
+    cdef bint has_slopes = False, backward = has_backward(use)
+    cdef bint in_slices = use in (EPOCH, GRADIENT)
     cdef bint has_losses = backward or use == VALIDATE
     cdef bint materialized = use in (EPOCH_CLIPPED, EPOCH_CSR)
     cdef bint has_zeros = use not in (EPOCH_CSR, EXAMINE)
@@ -161,13 +163,16 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.losses = walk.deltas + (padded(walk.batch * walk.widths) if has_losses else 0)
     walk.squares = walk.losses + (padded(walk.batch) if has_losses else 0)
     walk.norms = walk.squares + (padded(walk.n_slices) if backward else 0)
-    walk.packed = walk.norms + (padded(walk.n_slices) if materialized else 0)
+    walk.held = walk.norms + (padded(walk.n_slices) if materialized else 0)
+    walk.packed = walk.held + (padded(2 * walk.plan.fan_in + 2) if use == GRADIENT else 0)
     walk.registers = walk.packed + packed_room(walk, use)
     if walk.registers == walk.packed:
         walk.packed = -1
+    if use != GRADIENT:
+        walk.held = -1
     walk.products = walk.registers + walk.size * walk.register_size
     walk.slices = walk.products + walk.size * walk.product_size
-    walk.gradient = walk.slices + (walk.size * walk.slice_size if fused else 0)
+    walk.gradient = walk.slices + (walk.size * walk.slice_size if in_slices else 0)
     walk.scratch_size = walk.gradient + (walk.size_params if materialized else 0)
 
 
@@ -206,3 +211,15 @@ cdef inline floating* own_registers(const Walk* walk, const floating* _) noexcep
 cdef inline floating* own_products(const Walk* walk, const floating* _) noexcept nogil:
     """This rank's scratch of matrix products."""
     return <floating*>walk.scratch + walk.products + walk.rank * walk.product_size
+
+
+cdef inline floating* own_slice(const Walk* walk, const floating* _) noexcept nogil:
+    """This rank's room for the gradient of a slice, which stays in cache."""
+    return <floating*>walk.scratch + walk.slices + walk.rank * walk.slice_size
+
+
+cdef inline uint64_t* held_columns(const Walk* walk, const floating* _) noexcept nogil:
+    """For each column of CSR rows the nodes that hold it, see `join_held`; NULL: all do."""
+    if walk.held < 0:
+        return NULL
+    return <uint64_t*>((<uintptr_t>(<floating*>walk.scratch + walk.held) + 7) // 8 * 8)

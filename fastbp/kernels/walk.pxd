@@ -67,6 +67,7 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Py_ssize_t block        # rows of the batch that pass through all layers together
     Py_ssize_t n_slices     # of all layers
     Py_ssize_t gathered, activations, slopes, loss_scratch, deltas, losses, squares, norms
+    Py_ssize_t held         # which nodes of sums hold a column of CSR rows; -1: all do
     Py_ssize_t packed       # deltas of wide layers; -1 if there are none
     Py_ssize_t registers, products, slices, gradient, scratch_size
     Py_ssize_t register_size, product_size, slice_size      # of one rank

@@ -3,7 +3,7 @@
 from fastbp.training.course import Course, Epoch
 from fastbp.training.dropout import MOST_SEED, lower_dropout
 from fastbp.training.factors import FACTORS, Factor, factor_of
-from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size
+from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size, empty_sums, n_chunks
 from fastbp.training.job import Job
 from fastbp.training.minibatch import ranks_that_pay
 from fastbp.training.objective import Objective
@@ -36,9 +36,11 @@ __all__ = [
     "Watch",
     "checksum_of",
     "chunk_size",
+    "empty_sums",
     "explain_loss",
     "factor_of",
     "lower_dropout",
+    "n_chunks",
     "ranks_that_pay",
     "replay_epochs",
     "replay_order",

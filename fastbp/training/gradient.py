@@ -1,20 +1,33 @@
-"""The gradient of an objective over all samples."""
+"""The gradient of an objective over all samples: a sum over chunks of rows, added in a tree."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastbp.kernels import Rank, Task, core
+from fastbp.kernels import Rank, Sums, Task, core
 from fastbp.network import allocate
 from fastbp.training.job import Job
 from fastbp.training.samples import Samples
 
 # Rows of a chunk of samples: enough for efficient matrix products, with scratch of a few MiB for
-# usual widths.
+# usual widths. Another number would change the bits of the sums.
 GRADIENT_CHUNK = 1024
 
 
 def chunk_size(samples: Samples) -> int:
     """The number of rows in a chunk of samples."""
     return min(GRADIENT_CHUNK, len(samples))
+
+
+def n_chunks(samples: Samples) -> int:
+    """The number of chunks of samples."""
+    return -(-len(samples) // GRADIENT_CHUNK)
+
+
+def empty_sums(params: NDArray[np.floating], first: int, end: int) -> Sums:
+    """Sums of no chunk, with room for the chunks first..end of all samples."""
+    rows = core.most_sums(first, end)
+    grads = allocate(rows * params.size, params.dtype).reshape(rows, params.size)
+    return Sums(grads, np.zeros((rows, core.N_TOTALS)), np.full(2, first))
 
 
 class Gradient:
@@ -37,11 +50,12 @@ class Gradient:
     def __init__(self, job: Job, n_ranks: int = 1) -> None:
         network, chunk = job.network, chunk_size(job.samples)
         program, objective = job.objective.lower(network)
-        self.grads = allocate(network.params.size, network.params.dtype)
+        sums = empty_sums(network.params, 0, n_chunks(job.samples))
+        self.grads = sums.grads[0]
         self._tally = np.zeros(2)
         scratch = network.scratch(chunk, n_ranks, "gradient", program)
         task = Task(job.samples, objective, batch=chunk)
-        self._arguments = (program, network.params, self.grads, scratch, self._tally, task)
+        self._arguments = (program, network.params, sums, scratch, self._tally, task)
 
     def __call__(self, rank: Rank) -> None:
         core.loss_gradient(*self._arguments, rank)

@@ -19,7 +19,7 @@ from fastbp.kernels import CSR, LoweredObjective, Rank, Task, core
 from fastbp.network import Network, assemble, make_plan
 from fastbp.training import Samples
 from forks import failures
-from problems import Problem, row_losses, rule_of, state_of
+from problems import Problem, row_losses, rule_of, state_of, sums_of
 
 REFUSED = (ValueError, OverflowError, IndexError)
 in_forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -330,7 +330,7 @@ def all_doors(network, whole):
             whole, params.copy(), state, s, np.zeros(3), task, rank
         ),
         "gradient": lambda s: core.loss_gradient(
-            whole, params, params.copy(), s, np.zeros(3), task._replace(order=None), rank
+            whole, params, sums_of(params, 1), s, np.zeros(3), task._replace(order=None), rank
         ),
         "predict": lambda s: core.predict(whole, params, s, x, out, 0),
         "examine": lambda s: core.look(whole, params, s, x, np.empty(widths), np.empty(widths)),
@@ -411,10 +411,8 @@ def race(sizes):
             scratch = network.scratch(50, 1, "epoch_csr")
             core.train_epochs(network.plan, network.params, state, scratch, np.zeros(3), task, rank)
             words[:] = 0
-            scratch, grads = network.scratch(50, 1, "gradient"), np.empty_like(network.params)
-            core.loss_gradient(
-                network.plan, network.params, grads, scratch, np.zeros(3), task, rank
-            )
+            scratch, sums = network.scratch(50, 1, "gradient"), sums_of(network.params, -(-n // 50))
+            core.loss_gradient(network.plan, network.params, sums, scratch, np.zeros(3), task, rank)
             words[:] = 0
             network.predict(x, "identity", out)
             assert np.isfinite(out).all()
@@ -435,5 +433,5 @@ def test_entries_outside_of_the_columns_are_left_out():
     z, dw = np.empty((2, 1)), np.empty((2, 1))
     core.kernel_affine_csr(x, order, w, b, z)
     np.testing.assert_array_equal(z, [[1], [40]])
-    core.kernel_affine_csr_gradient(x, order, np.ones((2, 1)), dw, 0, 2, False)
+    core.kernel_affine_csr_gradient(x, order, np.ones((2, 1)), dw, 0, 2)
     np.testing.assert_array_equal(dw, [[1], [4]])

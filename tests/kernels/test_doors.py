@@ -7,7 +7,7 @@ from fastbp.graph.expression import ACTIVATION, LOSS, Expression
 from fastbp.graph.tape import compile_tape
 from fastbp.kernels import Program, Rank, core
 from fastbp.network import Network, assemble, make_plan
-from problems import Problem, rule_of, state_of
+from problems import Problem, rule_of, state_of, sums_of
 
 SILU = Expression.trace(lambda z: z * 2, ACTIVATION)
 
@@ -49,7 +49,7 @@ class Doors:
         core.loss_gradient(
             self.program,
             self.network.params,
-            np.zeros_like(self.network.params),
+            sums_of(self.network.params, 1),
             self.scratch("gradient"),
             np.zeros(2),
             self.task(),
@@ -243,7 +243,7 @@ def test_other_doors_take_known_names_alone():
             core.loss_gradient(
                 problem.network.plan,
                 problem.network.params,
-                problem.network.params.copy(),
+                sums_of(problem.network.params, 1),
                 scratch,
                 np.zeros(2),
                 problem.task(),

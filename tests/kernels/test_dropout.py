@@ -7,7 +7,7 @@ import oracle
 import twins
 from fastbp.kernels import Dropout, Task, core
 from fastbp.network import Network
-from problems import DTYPES, Problem, oracle_epoch, run_epoch, state_of
+from problems import DTYPES, Problem, oracle_epoch, run_epoch, state_of, sums_of
 
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 over_optimizers = pytest.mark.parametrize("optimizer", core.OPTIMIZERS)
@@ -198,14 +198,14 @@ def test_only_epochs_drop():
     """Not the gradient of the objective, by which it is checked and lbfgs trains."""
     problem = Problem("tanh")
     expected = problem.loss_gradient()
-    grads, tally = np.empty_like(problem.network.params), np.zeros(2)
+    sums, tally = sums_of(problem.network.params, 1), np.zeros(2)
     samples = problem.task(weight=problem.weight).samples
     task = Task(samples, problem.objective, batch=problem.n, dropout=dropout_of(0.5, 0.5, 0.5))
     scratch = problem.network.scratch(problem.n, 1, "gradient")
     core.loss_gradient(
-        problem.network.plan, problem.network.params, grads, scratch, tally, task, problem.alone()
+        problem.network.plan, problem.network.params, sums, scratch, tally, task, problem.alone()
     )
-    np.testing.assert_array_equal(grads, expected[1])
+    np.testing.assert_array_equal(sums.grads[0], expected[1])
     assert tally[0] == expected[0]
 
 

@@ -7,7 +7,7 @@ from exhaustive import levels
 import oracle
 import twins
 from fastbp.kernels import LoweredObjective, Task, core
-from problems import DTYPES, Problem, Samples, in_team, lowered, row_losses, run_epoch
+from problems import DTYPES, Problem, Samples, in_team, lowered, row_losses, run_epoch, sums_of
 
 SMOOTHED = ["binary_log_loss", "log_loss", "soft_log_loss", "grouped_log_loss"]
 over_losses = pytest.mark.parametrize("loss", SMOOTHED)
@@ -148,13 +148,13 @@ def test_law_5_the_gradient_has_the_same_bits_for_1_to_4_threads(dtype, loss):
     problem = Problem("relu", loss, dtype, n=500, hidden=(70,), outputs=20, smoothing=0.1)
     network, found = problem.network, []
     for size in (1, 2, 3, 4):
-        grads, tally, words = np.empty_like(network.params), np.zeros(2), problem.words()
+        sums, tally, words = sums_of(network.params, 3), np.zeros(2), problem.words()
         task = Task(Samples(problem.x, problem.y, problem.weight), problem.objective, batch=200)
         scratch = network.scratch(200, size, "gradient")
-        arguments = network.plan, network.params, grads, scratch, tally, task
+        arguments = network.plan, network.params, sums, scratch, tally, task
         in_team(core.loss_gradient, words, size, *arguments)
         assert tally[1] == 500
-        found.append(grads.tobytes() + tally.tobytes())
+        found.append(sums.grads[0].tobytes() + tally.tobytes())
     assert len(set(found)) == 1
 
 

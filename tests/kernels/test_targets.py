@@ -7,7 +7,7 @@ import oracle
 import twins
 from fastbp.kernels import LoweredObjective, Task, core
 from fastbp.network import make_plan
-from problems import DTYPES, Problem, Samples, in_team, lowered, row_losses, run_epoch
+from problems import DTYPES, Problem, Samples, in_team, lowered, row_losses, run_epoch, sums_of
 
 over_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 # Widths of the targets; the last ones are wider than a block of the link.
@@ -144,13 +144,13 @@ def test_law_5_the_gradient_has_the_same_bits_for_1_to_4_threads(dtype):
     problem = Problem("relu", LOSS, dtype, n=500, hidden=(70,), outputs=20)
     network, found = problem.network, []
     for size in (1, 2, 3, 4):
-        grads, tally, words = np.empty_like(network.params), np.zeros(2), problem.words()
+        sums, tally, words = sums_of(network.params, 3), np.zeros(2), problem.words()
         task = Task(Samples(problem.x, problem.y, problem.weight), problem.objective, batch=200)
         scratch = network.scratch(200, size, "gradient")
-        arguments = network.plan, network.params, grads, scratch, tally, task
+        arguments = network.plan, network.params, sums, scratch, tally, task
         in_team(core.loss_gradient, words, size, *arguments)
         assert tally[1] == 500
-        found.append(grads.tobytes() + tally.tobytes())
+        found.append(sums.grads[0].tobytes() + tally.tobytes())
     assert len(set(found)) == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.kernels import backend, core, level
 from fastbp.network import Network, epoch_use
-from problems import DTYPES, Problem, in_team, rule_of, state_of
+from problems import DTYPES, Problem, in_team, rule_of, state_of, sums_of
 
 LEAVES_OUT = backend == "native" and level != "baseline"  # elsewhere the full loops run
 needs_tiles = pytest.mark.skipif(backend != "native", reason="products go through BLAS")
@@ -220,15 +220,18 @@ def test_gradients_and_validation_have_the_bits_of_the_full_loops(batch, size):
         problem.x, problem.y, problem.n = problem.X[:n], problem.y[:n], n
         network, tally = problem.network, np.zeros(2)
         task = problem.task(weight=problem.weight[:n])
-        grads, scratch = np.zeros(network.params.size), network.scratch(batch, size, "gradient")
-        arguments = network.program, network.params, grads, scratch, tally, task
+        sums = sums_of(network.params, -(-n // batch))
+        scratch = network.scratch(batch, size, "gradient")
+        arguments = network.program, network.params, sums, scratch, tally, task
         in_team(core.loss_gradient, problem.words(), size, *arguments)
         out, losses = np.zeros((n, 4)), np.zeros(n)
         scratch = np.empty(core.scratch_size(network.plan, n, 1, "validate"))
         core.validate(
             network.plan, network.params, scratch, task.samples, problem.objective, out, losses
         )
-        found.append((grads.tobytes(), tally[0], out[:127].tobytes(), losses[:127].tobytes()))
+        found.append(
+            (sums.grads[0].tobytes(), tally[0], out[:127].tobytes(), losses[:127].tobytes())
+        )
     assert found[0] == found[1]
 
 
