@@ -121,7 +121,13 @@ from fastbp.kernels.tree cimport (
     whole_totals,
 )
 from fastbp.kernels.walk cimport Layer, Walk
-from fastbp.kernels.zeros cimport decide_on_zeros, keep_if_finite, look_for_zeros
+from fastbp.kernels.zeros cimport (
+    decide_on_zeros,
+    has_many_zeros,
+    keep_if_finite,
+    look_for_zeros,
+    may_leave_out,
+)
 
 cdef extern from "team.h" nogil:
     enum: team_stop, team_leave, team_abort, team_words
@@ -282,7 +288,6 @@ cdef bint predict_blocks(Walk* walk, const floating* params, floating* out, int 
     cdef const Layer* last = walk.plan + walk.layers - 1
     cdef Py_ssize_t K = last.fan_out
     cdef bint finite = True
-    decide_on_zeros(walk, params)
     fill_registers(walk, params)
     for k in range((walk.samples + walk.batch - 1) // walk.batch):
         first = k * walk.batch
@@ -307,6 +312,7 @@ cdef int predict_rows(Walk* walk, Use use, const floating* params, Py_ssize_t si
     if out.shape[0] != walk.samples or K != walk.plan[walk.layers - 1].fan_out:
         raise ValueError("the output does not fit")
     with nogil:
+        decide_on_zeros(walk, params)
         finite = predict_blocks(walk, params, &out[0, 0], link, of_targets)
     return finite
 

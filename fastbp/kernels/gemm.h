@@ -265,20 +265,27 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
     } else if (a_trans) { PANELS(0, 1, k, lists) }                      \
     else { PANELS(0, 0, k, lists) }
 
+/* A single row and more vectors than a tile of several rows has. */
+#define WIDE_ROW(vectors, k, list) \
+    F(tile)(1, vectors, 0, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail, end, list)
+#define WIDE_ROWS(k, list)                           \
+    {                                                \
+        if (vectors == 4) WIDE_ROW(4, k, list);      \
+        else if (vectors == 5) WIDE_ROW(5, k, list); \
+        else WIDE_ROW(6, k, list);                   \
+    }
+
 static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,
                      const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
                      ptrdiff_t init_step, int tail, const REAL *end, int padded) {
     (void)padded; /* only asked where there are no masks */
-#define ROW(vectors) \
-    F(tile)(1, vectors, 0, 0, c, ldc, a, lda, b, ldb, k, init, init_step, tail, end, NULL)
-    if (vectors == 4) ROW(4);
-    else if (vectors == 5) ROW(5);
-    else if (vectors == 6) ROW(6);
+    if (vectors > TILE_VECTORS) WIDE_ROWS(k, NULL)
     else ALL_PANELS(k, NULL)
-#undef ROW
 }
 
 #include "lists.h"
+#undef WIDE_ROWS
+#undef WIDE_ROW
 #undef ALL_PANELS
 #undef PANELS
 #undef PANEL
@@ -393,8 +400,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     if (m == 1 && !a_trans && !b_trans && !zeros && F(row)(c, a, b, ldb, n, k, init)) return;
     const int few = F(few_columns)(a_trans, ldb, b_trans, n, k);
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
-    const ptrdiff_t most_vectors =
-        m == 1 && !a_trans && !b_trans && !zeros ? MOST_IN_ROW : TILE_VECTORS;
+    const ptrdiff_t most_vectors = m == 1 && !a_trans && !b_trans ? MOST_IN_ROW : TILE_VECTORS;
     const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
     zeros = zeros && MASKED;
     scratch = F(aligned)(scratch);

@@ -13,7 +13,8 @@ static void F(listed_panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, co
                             const REAL *init, ptrdiff_t init_step, int tail, const REAL *end,
                             const uint8_t *lists) {
     const int padded = 0;
-    ALL_PANELS(0, lists)
+    if (vectors > TILE_VECTORS) WIDE_ROWS(*(const uint16_t *)lists, lists + LIST_HEAD)
+    else ALL_PANELS(0, lists)
 }
 
 /* The lists of the tiles of m rows of a, k numbers each. */

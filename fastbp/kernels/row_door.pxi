@@ -46,6 +46,9 @@ cdef bint have_entries(dict attributes, tuple lists, tuple entries) except -1:
 cdef class Row:
     """Predictions of single rows by the arena of a model, where it lies.
 
+    Products with the zeros of a row are left out if the first weights are finite when the door is
+    made. To look at them in each call would take as long as all products.
+
     Parameters
     ----------
     program, params, link, widths
@@ -82,6 +85,10 @@ cdef class Row:
         self.walk.samples, self.walk.features = 1, self.walk.plan.fan_in
         bind_layout(&self.walk, PREDICT, 1)
         check_sizes(&self.walk, size, self.walk.scratch_size)
+        if self.is_double:
+            self.walk.zeros_in_rows = may_leave_out(&self.walk, <const double*>self.arena)
+        else:
+            self.walk.zeros_in_rows = may_leave_out(&self.walk, <const float*>self.arena)
         self.program, self.params, self.widths, self.link = program, params, widths, link
         self.empty, self.shape, self.size = empty, (1, K), K * params.itemsize
         # That of a new array: arrays from pickles have dtypes of their own.
@@ -164,6 +171,7 @@ cdef int predict_row(const Walk* bound, const floating* params, const floating* 
         for i in range(size):
             scratch[i] = <floating>math.NAN
     walk.x, walk.scratch = x, scratch
+    walk.zeros_in_rows = walk.zeros_in_rows and has_many_zeros(&walk, x)
     finite = predict_blocks(&walk, params, out, link, of_targets)
     PyMem_RawFree(scratch)
     return finite

@@ -21,6 +21,7 @@ cdef enum:
     MOST_PLACES = 65
     MOST_PLACES_NARROW = 40
     NARROW = 32             # a layer of fewer units, whose products hide less of the lists
+    LONG_ROW = 64           # a single row with fewer features is not looked at
 
 
 cdef inline void look_for_zeros(Walk* walk, const floating* _) noexcept nogil:
@@ -65,3 +66,20 @@ cdef inline void decide_on_zeros(Walk* walk, const floating* params) noexcept no
     """Both, where there is no order."""
     look_for_zeros(walk, params)
     keep_if_finite(walk, params)
+
+
+cdef inline bint may_leave_out(const Walk* walk, const floating* params) noexcept nogil:
+    """Whether single rows are worth a look at their zeros. Decided once for a model."""
+    return (matmul_native and gemm_tile_rows != 0 and walk.plan.fan_in >= LONG_ROW
+            and all_finite(params + walk.plan.weight, walk.plan.fan_in * walk.plan.fan_out))
+
+
+cdef inline bint has_many_zeros(const Walk* walk, const floating* x) noexcept nogil:
+    """Whether the products with the zeros of a single row are left out."""
+    cdef Py_ssize_t i
+    cdef int found = 0, most = MOST_PLACES
+    if walk.plan.fan_out < NARROW:
+        most = MOST_PLACES_NARROW
+    for i in range(walk.plan.fan_in):
+        found += x[i] != 0
+    return <Py_ssize_t>100 * found <= most * <Py_ssize_t>walk.plan.fan_in

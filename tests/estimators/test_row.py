@@ -14,7 +14,7 @@ from test_predict import FRAME, Derived, outcome, pd, put, unaligned
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.model import Model
-from fastbp.kernels import backend, core
+from fastbp.kernels import backend, core, level
 from fastbp.network import Network
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -78,6 +78,42 @@ def test_a_row_has_the_bits_of_the_general_way(name, dtype, general, taken):
     assert len(taken) == N * len(METHODS[type(est)])
     assert all(type(one) is np.ndarray for one in taken)
     assert np.array_equal(flat(est.predict(x[3:4])), flat(est.predict(x))[3:4])
+
+
+def wide(dtype, features=300):
+    """A model of rows that are long enough to be searched for zeros, and rows with some."""
+    rng = np.random.RandomState(0)
+    x = rng.randn(60, features).astype(dtype)
+    x[rng.rand(*x.shape) > np.linspace(0, 1, 60)[:, None]] = 0
+    est = MLPClassifier((40,), max_iter=3, random_state=0).fit(x, np.arange(60) % 3)
+    return est, x
+
+
+@needs_door
+@pytest.mark.parametrize("features", [63, 64, 257, 784])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_row_with_zeros_has_the_bits_of_the_general_way(dtype, features, general, taken):
+    est, x = wide(dtype, features)
+    for k in range(len(x)):
+        assert outcomes(est, x[k : k + 1]) == general(est, x[k : k + 1])
+    assert all(type(one) is np.ndarray for one in taken)
+    x[:, 1] = np.nan
+    assert outcomes(est, x[:1]) == general(est, x[:1])
+
+
+@needs_door
+@pytest.mark.skipif(level == "baseline", reason="no zeros are left out there")
+def test_zeros_of_a_row_are_left_out_if_the_weights_were_finite(general):
+    """A weight that became infinite since then is seen where its input is not zero."""
+    est, x = wide("f8")
+    row = x[10:11]
+    zero, other = np.flatnonzero(row[0] == 0)[0], np.flatnonzero(row[0])[0]
+    before = outcomes(est, row)
+    est.coefs_[0][zero] = np.inf
+    assert outcomes(est, row) == before != general(est, row)
+    assert outcomes(pickle.loads(pickle.dumps(est)), row) == general(est, row)
+    est.coefs_[0][other, 0] = np.inf
+    assert outcomes(est, row) == general(est, row)
 
 
 ODD_ROWS = {
