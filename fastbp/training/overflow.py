@@ -1,6 +1,8 @@
 """Numbers that overflow in training: how they are noticed, and what is said about them."""
 
 import math
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ FEW, FEWER, SECOND_MOMENTS = 16, 4, 2048
 # The largest numbers of X are sought among so many, or among one for so many multiply-adds of
 # training, if that is more: it then takes about 1 % of the time at most.
 LOOKED_AT, WORK_PER_LOOK = 2**13, 2000
+AT_ONCE = 2**16  # numbers of X
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
@@ -109,16 +112,31 @@ def _largest(job: Job) -> list[tuple[int, int]]:
     if numbers.size > LOOKED_AT:
         work = len(job.course.epochs) * len(job.samples) * job.work_per_sample
         step += int(numbers.size / max(LOOKED_AT, work / WORK_PER_LOOK))
-    some = np.ascontiguousarray(numbers[::step])
-    if not some.size:
+    places = _extremes(numbers[::step])
+    if not places:
         return []
-    places = int(some.argmax()), int(some.argmin())
     if isinstance(x, CSR):
         entries = [place * step for place in places]
         rows = np.searchsorted(x.indptr, entries, side="right") - 1
         return list(zip(rows.tolist(), x.indices[entries].tolist(), strict=True))
     width = x.shape[1]
     return [(place // width * step, place % width) for place in places]
+
+
+def _extremes(numbers: NDArray[Any]) -> list[int]:
+    """Where the largest and the smallest number are. Numbers with gaps are copied, so in blocks."""
+    best: list[tuple[Any, int]] = []
+    width = numbers[:1].size
+    if width == 0:
+        return []
+    height, value = AT_ONCE // width + 1, itemgetter(0)
+    for top in range(0, len(numbers), height):
+        block = np.ascontiguousarray(numbers[top : top + height])
+        places = int(block.argmax()), int(block.argmin())
+        some = [(block.flat[place], top * width + place) for place in places]
+        best = best or some
+        best = [max(best[0], some[0], key=value), min(best[1], some[1], key=value)]
+    return [place for _, place in best]
 
 
 def _second_moment_overflows(job: Job, optimizer: Optimizer) -> bool:
