@@ -257,8 +257,9 @@ def caption(stored):
         for threads, peak in reversed(stored["peak"].items())
     )
     random = ", ".join(stored["random_data"])
+    cores = "1 core" if facts["cores"] == 1 else f"{facts['cores']} cores"
     return (
-        f"{facts['cores']} cores of {facts['cpu']}, {reached} in a float32 "
+        f"{cores} of {facts['cpu']}, {reached} in a float32 "
         f"product of 2048 x 2048; Python {facts['python']}, {versions}; medians of "
         f"{stored['rounds']} rounds; {stored['date']}, {revisions(stored)}."
         + (f" Random numbers instead of: {random}." if random else "")
