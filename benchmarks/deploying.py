@@ -15,6 +15,7 @@ onnxruntime. Ways that lack something are left out, and named.
 """
 
 import argparse
+import importlib
 import importlib.util
 import os
 import pickle
@@ -148,7 +149,6 @@ __attribute__((export_name("inputs"))) float *inputs(void) { return x; }
 __attribute__((export_name("outputs"))) float *outputs(void) { return out; }
 __attribute__((export_name("predict"))) void predict(void) { model_predict(x, out); }
 """
-WASM = ("-target", "wasm32-wasi", "-mexec-model=reactor", "-std=c99", "-O2", "-msimd128", "-s")
 NODE = """
 const fs = require("fs");
 const folder = process.argv[2], turns = Number(process.argv[3]);
@@ -268,10 +268,9 @@ def write_webassembly(model: MLPClassifier, folder: Path) -> dict[str, Way]:
         raise LookupError("Node.js")
     if not importlib.util.find_spec("ziglang"):
         raise LookupError("the package ziglang")
-    (folder / "web.c").write_text(to_c(model) + GLUE)
-    target = folder / "model.wasm"
-    zig = [sys.executable, "-m", "ziglang", "cc"]
-    subprocess.run([*zig, *WASM, str(folder / "web.c"), "-o", str(target)], check=True)
+    sys.path.append(str(Path(__file__).parents[1] / "docs" / "extensions"))
+    page = importlib.import_module("browser_page")  # whose figure is made in the same way
+    (folder / "model.wasm").write_bytes(page.compiled(to_c(model) + GLUE))
     (folder / "model.js").write_text(NODE)
     return {"WebAssembly, Node.js": Way([node, str(folder / "model.js")], "model.wasm")}
 

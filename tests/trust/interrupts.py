@@ -139,16 +139,18 @@ def into_a_thread(number, rng):
         X, y = (np.tile(part, (500, 1)[: part.ndim]) for part in data(features=100))
         model.set_params(hidden_layer_sizes=(1000, 1000), batch_size=200)
     model.set_params(**FOREVER, max_fun=10**9)
-    raised, untouched, before = [], Untouched(), state(model)
+    raised, untouched, before, begun = [], Untouched(), state(model), threading.Event()
 
     def fit():
         try:
+            begun.set()
             model.fit(X, y)
         except Stop as error:
             raised.append(error)
 
     thread = threading.Thread(target=fit)
     thread.start()
+    begun.wait()  # on a busy machine an exception could end the thread before it fits
     time.sleep(rng.uniform(0, 0.1) + long)
     # Before Python 3.12 a thread that has not begun has the number of the thread that starts it,
     # and gets its exception. So a rank can take one at the start of a fit, but not a second one.
