@@ -5,13 +5,13 @@ fastbp never writes to them, and does not copy X as a whole.
 
 import functools
 import hashlib
-import tracemalloc
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from fastbp import MLPClassifier, MLPRegressor
+from peaks import peak_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -302,18 +302,6 @@ def test_unsorted_csr_is_not_sorted_in_place():
 
 
 # --- memory -----------------------------------------------------------------------------------
-
-
-def peak_of(call):
-    """The peak of the memory that NumPy and Python allocate during a call."""
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        call()
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.fixture(scope="module")
