@@ -74,7 +74,7 @@ def hold_out(
     rows, others = inputs.hold_out(
         len(y), estimator.validation_fraction, job.course.random_state, stratify
     )
-    held_out = job.samples.take(others)
+    held_out = job.in_memory.take(others)
     if held_out.weight is not None and not held_out.weight.any():
         raise ValueError(
             "All samples that early stopping holds out have the weight 0: increase "
@@ -109,7 +109,7 @@ def validation_set(
         if choose is not None and metric.is_plain and held_out.weight is None:
             score = ShareOfRight(choose, held_out.y)
     with inputs.about("y_val"):  # float32 may not hold it
-        targets = estimator._lower_targets(held_out.y, labels, job.samples.y.dtype)
+        targets = estimator._lower_targets(held_out.y, labels, job.samples.dtype)
     samples = Samples(held_out.x, targets, held_out.weight)
     objective = replace(job.objective, smoothing=0.0)  # of training alone
     return ValidationSet(job.network, objective, samples, score)

@@ -37,7 +37,7 @@ from fastbp.estimators.resume import (
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.estimators.scoring import scorer_of
 from fastbp.estimators.stochastic import dropout_rates, refuse_for_lbfgs
-from fastbp.kernels import CSR, Origin, core
+from fastbp.kernels import Origin, core
 from fastbp.network import Network, hidden_activations
 from fastbp.training import (
     LBFGS,
@@ -79,7 +79,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     held_out = None
     if validates:
         held_out = given_validation(
-            estimator, validation, y.shape[1], labels, samples.y.dtype, class_weights
+            estimator, validation, y.shape[1], labels, samples.dtype, class_weights
         )
     random_state = _random_state(request, source)
     units, origin = [X.shape[1], *hidden, y.shape[1]], None
@@ -195,10 +195,10 @@ def _continued(
     """The network of a model to train on, and what its first step reads if it is not copied."""
     _check_shape(request, source.network, units[1:-1], units[-1])
     _check_trainable(request, source, objective)
-    origin = _origin(request, source, samples.y.dtype)
+    origin = _origin(request, source, samples.dtype)
     if origin is not None:
         return source.network.unset_copy(), origin
-    return source.copy_network(samples.y.dtype), None
+    return source.copy_network(samples.dtype), None
 
 
 def _check_shape(request: Request, network: Network, hidden: list[int], n_outputs: int) -> None:
@@ -259,7 +259,7 @@ def _new_network(
     """A network with initial weights. MemoryError if there is too little memory to train it."""
     estimator = request.estimator
     activations = hidden_activations(estimator.activation, len(units) - 2)
-    dtype = samples.y.dtype
+    dtype = samples.dtype
     what = f"hidden_layer_sizes={estimator.hidden_layer_sizes!r}"
     if request.inspects:
         memory.check_gradient(units, samples, what)
@@ -303,7 +303,7 @@ def _for_training(
     job.shares_random_state = not is_own(given, init)
     job.batch_size = _batch_size(estimator, job.course.n_samples)
     job.course.start = start
-    is_sparse = isinstance(job.samples.x, CSR)
+    is_sparse = job.samples.is_sparse
     job.dropout = dropout_rates(estimator, len(job.network.units) - 2, is_sparse=is_sparse)
     if request.resumes:
         last = last_optimizer(estimator, job.network.units)

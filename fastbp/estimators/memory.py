@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.estimators.stochastic import dropout_rates
-from fastbp.kernels import CSR, core
+from fastbp.kernels import core
 from fastbp.network import count_params, epoch_use, make_plan
 from fastbp.threads import MOST_RANKS, available_cores
-from fastbp.training import Samples, chunk_size, lower_dropout, n_chunks
+from fastbp.training import Outline, Samples, chunk_size, lower_dropout, n_chunks
 
 if TYPE_CHECKING:
     from fastbp.graph.expression import Expression
@@ -23,14 +23,14 @@ GRADIENT_ARRAYS = 5  # arrays of the parameters' size in a gradient check, but f
 def check_gradient(units: Sequence[int], samples: Samples, what: str) -> None:
     """Raise MemoryError if there is too little memory to check the gradient of this network."""
     arrays = GRADIENT_ARRAYS + _sums(samples)
-    check_fits(samples.y.dtype.itemsize * arrays * count_params(units), what)
+    check_fits(samples.dtype.itemsize * arrays * count_params(units), what)
 
 
 def check_training(
     estimator: CheckedEstimator,
     units: Sequence[int],
     activations: "Sequence[str | Expression]",
-    samples: Samples,
+    samples: Samples | Outline,
     n_validation: int,
     what: str,
 ) -> None:
@@ -38,7 +38,7 @@ def check_training(
     rows, ranks = len(samples) + n_validation, int(estimator.n_threads or 1)
     if 512 * ranks * (count_params(units) + rows * sum(units)) <= LITTLE:  # far more than needed
         return
-    size = samples.y.dtype.itemsize
+    size = samples.dtype.itemsize
     stochastic = estimator.solver in core.OPTIMIZERS
     # Early stopping keeps the parameters of the start, the best and, briefly, the previous best.
     arrays = 1 + core.STATE_ROWS.get(estimator.solver, 0) + 3 * estimator.early_stopping
@@ -48,7 +48,7 @@ def check_training(
     check_fits(needed, what)
     dropout = None
     if stochastic:
-        is_sparse = isinstance(samples.x, CSR)
+        is_sparse = samples.is_sparse
         batch = 200 if estimator.batch_size == "auto" else estimator.batch_size
         batch = min(batch, len(samples))
         use = epoch_use(is_sparse, estimator.clip_norm is not None)
@@ -66,7 +66,7 @@ def check_training(
     check_fits(needed, what)
 
 
-def _sums(samples: Samples) -> int:
+def _sums(samples: Samples | Outline) -> int:
     """Arrays of the parameters' size that the gradient of all samples is summed in."""
     return core.most_sums(0, n_chunks(samples))
 

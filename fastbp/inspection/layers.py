@@ -190,7 +190,7 @@ def examine(job, part):
     Of the samples in a slice, unweighted: three lists of arrays of shape (rows, fan_out). The last
     activation is the raw prediction.
     """
-    network, samples = job.network, job.samples[part]
+    network, samples = job.network, job.in_memory[part]
     program, objective = job.objective.lower(network)
     views, flat = zip(*(per_layer(network, len(samples)) for _ in range(3)), strict=True)
     scratch = network.scratch(len(samples), 1, "examine", program)

@@ -166,9 +166,9 @@ def layer_statistics(
     network = fitted_network(estimator)
     estimator._validate_params()
     job = estimator._job(X, y, sample_weight, purpose=INSPECT, dtype=network.params.dtype)
-    weight = job.samples.weight
+    weight = job.in_memory.weight
     if weight is not None and not weight.all():  # samples of weight 0 are left out
-        job = replace(job, samples=job.samples.take(np.flatnonzero(weight)))
+        job = replace(job, samples=job.in_memory.take(np.flatnonzero(weight)))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         seen = [layer.summary() for layer in _sums_of_layers(job)]
         grads = Gradient(job).compute().grads
@@ -223,7 +223,7 @@ class _LayerSums:
 
 def _sums_of_layers(job):
     """The sums of each layer, over chunks of rows."""
-    network, samples = job.network, job.samples
+    network, samples = job.network, job.in_memory
     activations = [*network.activations, "identity"]
     layers = [
         _LayerSums(fan_out, greatest_slope(activation, network.params.dtype))

@@ -2,6 +2,7 @@
 
 from fastbp.training.course import Course, Epoch
 from fastbp.training.dropout import MOST_SEED, lower_dropout
+from fastbp.training.engine import Engine, Steps, WholeGradient
 from fastbp.training.factors import FACTORS, Factor, factor_of
 from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size, empty_sums, n_chunks
 from fastbp.training.job import Job
@@ -11,7 +12,7 @@ from fastbp.training.overflow import explain_loss
 from fastbp.training.resume import checksum_of, replay_epochs, replay_order, small_state
 from fastbp.training.rule import LBFGS, Optimizer, Rule
 from fastbp.training.running import round_result, run
-from fastbp.training.samples import Samples
+from fastbp.training.samples import Outline, Samples
 from fastbp.training.schedules import SCHEDULES, Schedule
 from fastbp.training.validation_set import ValidationSet
 from fastbp.training.watches import Watch
@@ -23,17 +24,21 @@ __all__ = [
     "MOST_SEED",
     "SCHEDULES",
     "Course",
+    "Engine",
     "Epoch",
     "Factor",
     "Gradient",
     "Job",
     "Objective",
     "Optimizer",
+    "Outline",
     "Rule",
     "Samples",
     "Schedule",
+    "Steps",
     "ValidationSet",
     "Watch",
+    "WholeGradient",
     "checksum_of",
     "chunk_size",
     "empty_sums",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.kernels import CSR, Epochs, Task, core, variant
+from fastbp.kernels import Epochs, Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import Team
 from fastbp.training.course import Epoch
@@ -66,7 +66,7 @@ class EpochRunner:
         self.rates: NDArray[np.float64] = NOTHING
         network = course.network
         program, objective = job.objective.lower(network)
-        use = epoch_use(isinstance(job.samples.x, CSR), optimizer.rule.clips)
+        use = epoch_use(job.samples.is_sparse, optimizer.rule.clips)
         self.task = Task(
             job.samples,
             objective,

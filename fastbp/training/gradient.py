@@ -5,20 +5,21 @@ from numpy.typing import NDArray
 
 from fastbp.kernels import Rank, Sums, Task, core
 from fastbp.network import allocate
+from fastbp.threads import Team
 from fastbp.training.job import Job
-from fastbp.training.samples import Samples
+from fastbp.training.samples import Outline, Samples
 
 # Rows of a chunk of samples: enough for efficient matrix products, with scratch of a few MiB for
 # usual widths. Another number would change the bits of the sums.
 GRADIENT_CHUNK = 1024
 
 
-def chunk_size(samples: Samples) -> int:
+def chunk_size(samples: Samples | Outline) -> int:
     """The number of rows in a chunk of samples."""
     return min(GRADIENT_CHUNK, len(samples))
 
 
-def n_chunks(samples: Samples) -> int:
+def n_chunks(samples: Samples | Outline) -> int:
     """The number of chunks of samples."""
     return -(-len(samples) // GRADIENT_CHUNK)
 
@@ -48,13 +49,14 @@ class Gradient:
     """
 
     def __init__(self, job: Job, n_ranks: int = 1) -> None:
-        network, chunk = job.network, chunk_size(job.samples)
+        network, samples = job.network, job.in_memory
+        chunk = chunk_size(samples)
         program, objective = job.objective.lower(network)
-        sums = empty_sums(network.params, 0, n_chunks(job.samples))
+        sums = empty_sums(network.params, 0, n_chunks(samples))
         self.grads = sums.grads[0]
         self._tally = np.zeros(2)
         scratch = network.scratch(chunk, n_ranks, "gradient", program)
-        task = Task(job.samples, objective, batch=chunk)
+        task = Task(samples, objective, batch=chunk)
         self._arguments = (program, network.params, sums, scratch, self._tally, task)
 
     def __call__(self, rank: Rank) -> None:
@@ -64,6 +66,10 @@ class Gradient:
     def loss(self) -> float:
         """The loss that was computed last."""
         return float(self._tally[0])
+
+    def run(self, ranks: Team) -> None:
+        """Compute loss and gradient by the ranks of a team."""
+        ranks.run(self)
 
     def compute(self) -> "Gradient":
         """Compute loss and gradient in the calling thread."""

@@ -1,6 +1,9 @@
 """Job: everything that training needs, as plain data."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from numpy.typing import DTypeLike
 
@@ -9,7 +12,10 @@ from fastbp.network import Network
 from fastbp.training.course import Course
 from fastbp.training.objective import Objective
 from fastbp.training.rule import LBFGS, Rule
-from fastbp.training.samples import Samples
+from fastbp.training.samples import Outline, Samples
+
+if TYPE_CHECKING:
+    from fastbp.training.engine import Engine
 
 
 @dataclass
@@ -18,7 +24,8 @@ class Job:
 
     Parameters
     ----------
-    samples : Samples
+    samples : Samples or Outline
+        The outline of samples that are not all in memory: then the job has an engine.
     objective : Objective
     course : Course
         Where training starts; it is changed by the run.
@@ -44,9 +51,11 @@ class Job:
         Number of threads; None: chosen by the amount of work.
     result_dtype : dtype, default=None
         Dtype of the network after training; None: that of the samples.
+    engine : Engine, default=None
+        How training gets gradients and epochs; None: from samples in memory.
     """
 
-    samples: Samples
+    samples: Samples | Outline
     objective: Objective
     course: Course
     rule: Rule | LBFGS | None = None
@@ -60,11 +69,19 @@ class Job:
     incremental: bool = False
     n_threads: int | None = None
     result_dtype: DTypeLike | None = None
+    engine: Engine | None = None
 
     @property
     def network(self) -> Network:
         """The network that is trained."""
         return self.course.network
+
+    @property
+    def in_memory(self) -> Samples:
+        """The samples; TypeError if they are not all in memory."""
+        if isinstance(self.samples, Outline):
+            raise TypeError("the samples of this job are not in memory")
+        return self.samples
 
     @property
     def work_per_sample(self) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastbp.network import Network
 from fastbp.threads import Team, single_threaded_blas, step_cost, team
 from fastbp.training.course import Course, Epoch
+from fastbp.training.engine import WholeGradient
 from fastbp.training.gradient import Gradient, chunk_size
 from fastbp.training.job import Job
 from fastbp.training.overflow import explain_loss, warnings_of
@@ -39,13 +40,15 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
         epoch_work = job.work_per_sample * len(job.samples)
         # SciPy's L-BFGS calls BLAS for vectors. Threads of BLAS would compete with the ranks.
         with single_threaded_blas(), team(job.n_threads, cost, chunk, epoch_work) as ranks:
-            gradient = Gradient(job, ranks.size)
+            gradient: WholeGradient = (
+                Gradient(job, ranks.size) if job.engine is None else job.engine.gradient(job, ranks)
+            )
             began = perf_counter()
 
             def loss_gradient(params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
                 nonlocal first_loss
                 network.params[...] = params
-                ranks.run(gradient)
+                gradient.run(ranks)
                 if first_loss == np.inf:
                     first_loss = gradient.loss
                 return gradient.loss, gradient.grads.astype(np.float64)

@@ -75,7 +75,8 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
     work = _step_work(job)
     cost, epoch_work = _cost(job), work * math.ceil(course.n_samples / job.batch_size)
     with team(job.n_threads, cost, job.batch_size, epoch_work) as ranks:
-        run_epochs = EpochRunner(job, optimizer, ranks, watches)
+        make_steps = EpochRunner if job.engine is None else job.engine.steps
+        run_epochs = make_steps(job, optimizer, ranks, watches)
         while len(course.epochs) < job.max_iter:
             for begin in begins:
                 begin(course)

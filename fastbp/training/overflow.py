@@ -35,12 +35,13 @@ def check_result(job: Job) -> None:
     course = job.course
     # Mini-batch training has looked at the parameters of each epoch.
     is_checked = course.optimizer is not None and not course.interrupted
-    is_same = job.network.params.dtype == job.samples.y.dtype
+    is_same = job.network.params.dtype == job.samples.dtype
     if not (is_checked and is_same) and not course.is_finite():
         raise ValueError(NON_FINITE)
-    if _stays_small(job):
+    samples = _in_memory(job)
+    if samples is None or _stays_small(job, samples):
         return
-    predictions = _predictions(job, _some_samples(job), job.objective.link)
+    predictions = _predictions(job, _some_samples(job, samples), job.objective.link)
     if job.objective.loss == "gaussian":  # and the standard deviations of log variances
         log_variances = predictions[:, predictions.shape[1] // 2 :]
         with np.errstate(over="ignore"):
@@ -51,12 +52,17 @@ def check_result(job: Job) -> None:
         )
 
 
-def _stays_small(job: Job) -> bool:
+def _in_memory(job: Job) -> Samples | None:
+    """All samples, or some of them if not all are in memory; None if there are none."""
+    return job.in_memory if job.engine is None else job.engine.examples()
+
+
+def _stays_small(job: Job, samples: Samples) -> bool:
     """Whether a bound on all numbers in a small network is far below those that overflow.
 
     It takes that ``|f(z)| <= 2 |z| + 2``, which holds for all activations that have a name.
     """
-    network, x = job.network, job.samples.x
+    network, x = job.network, samples.x
     params = network.params
     if isinstance(x, CSR) or x.size > LOOKED_AT or params.size > LOOKED_AT:
         return False
@@ -94,23 +100,23 @@ def warnings_of(job: Job) -> list[str]:
     return messages
 
 
-def _some_samples(job: Job) -> Samples:
+def _some_samples(job: Job, samples: Samples) -> Samples:
     """Samples that are spread over all that have a weight, and those of the largest numbers."""
-    samples, few = job.samples, FEWER if job.incremental else FEW
+    few = FEWER if job.incremental else FEW
     if len(samples) <= few:
         return samples
     weighted = range(len(samples)) if samples.weight is None else np.flatnonzero(samples.weight)
     spread = [(len(weighted) - 1) * i // (few - 1) for i in range(few)] if len(weighted) else []
-    rows = [weighted[i] for i in spread] + [row for row, _ in _largest(job)]
+    rows = [weighted[i] for i in spread] + [row for row, _ in _largest(job, samples)]
     return samples.take(np.array(rows, np.intp))
 
 
-def _largest(job: Job) -> list[tuple[int, int]]:
+def _largest(job: Job, samples: Samples) -> list[tuple[int, int]]:
     """Row and column of the largest and of the smallest number of X, or of a part of X."""
-    x, step = job.samples.x, 1
+    x, step = samples.x, 1
     numbers = x.data if isinstance(x, CSR) else x
     if numbers.size > LOOKED_AT:
-        work = len(job.course.epochs) * len(job.samples) * job.work_per_sample
+        work = len(job.course.epochs) * len(samples) * job.work_per_sample
         step += int(numbers.size / max(LOOKED_AT, work / WORK_PER_LOOK))
     places = _extremes(numbers[::step])
     if not places:
@@ -151,7 +157,8 @@ def _second_moment_overflows(job: Job, optimizer: Optimizer) -> bool:
     moments, first = optimizer.state[1], optimizer.units[1]
     if job.incremental and len(moments) > 4 * SECOND_MOMENTS:
         some = [moments[:: len(moments) // SECOND_MOMENTS | 1], moments[-SECOND_MOMENTS:]]
-        columns = {column for _, column in _largest(job)}
+        samples = _in_memory(job)
+        columns = {column for _, column in _largest(job, samples)} if samples else set()
         some += [moments[column * first : (column + 1) * first] for column in columns]
         moments = np.concatenate(some)
     return not core.is_finite(moments)
@@ -159,7 +166,10 @@ def _second_moment_overflows(job: Job, optimizer: Optimizer) -> bool:
 
 def explain_loss(job: Job, loss: float) -> str:
     """Why a loss is NaN or infinite: what overflows, or that the loss is not defined."""
-    samples, size = job.samples, chunk_size(job.samples)
+    samples = _in_memory(job)
+    if samples is None:
+        return f"The loss is {'NaN' if math.isnan(loss) else 'infinite'}. {_advice(job)}"
+    size = chunk_size(samples)
     parts = [samples[first : first + size] for first in range(0, len(samples), size)]
     raw = np.concatenate([_predictions(job, part, "identity") for part in parts])
     what = f"The loss is {'NaN' if math.isnan(loss) else 'infinite'}: "

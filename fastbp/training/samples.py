@@ -1,6 +1,7 @@
 """Samples: rows, targets and weights, as the core takes them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,16 @@ class Samples:
         return Samples(x, self.y[first:stop], weight)
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self.y.dtype
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the rows are CSR."""
+        return isinstance(self.x, CSR)
+
+    @property
     def entries_per_row(self) -> float | None:
         """Mean number of entries of a CSR row; None for dense rows."""
         return len(self.x.data) / max(len(self), 1) if isinstance(self.x, CSR) else None
@@ -49,6 +60,32 @@ class Samples:
         x = _csr_rows(self.x, rows) if isinstance(self.x, CSR) else self.x[rows]
         weight = None if self.weight is None else self.weight[rows]
         return Samples(x, self.y[rows], weight)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What training has to know of samples that are not all in memory.
+
+    Parameters
+    ----------
+    n_samples : int
+    dtype : dtype
+        float32 or float64.
+    entries_per_row : float, default=None
+        Mean number of entries of a CSR row; None for dense rows.
+    """
+
+    n_samples: int
+    dtype: np.dtype[Any]
+    entries_per_row: float | None = None
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the rows are CSR."""
+        return self.entries_per_row is not None
 
 
 def _csr_rows(x: CSR, rows: NDArray[np.intp]) -> CSR:

@@ -314,10 +314,11 @@ def test_the_largest_numbers_of_x_are_found(form):
     model = MLPRegressor(hidden_layer_sizes=(300,), random_state=0, max_iter=4)
     job = model._job(form(rows), rows[:, 0])
     training.run(job)
-    assert overflow._largest(job) == [(411, 17), (500, 3)]
+    assert overflow._largest(job, job.samples) == [(411, 17), (500, 3)]
     job = model._job(form(rows[:, :4]), rows[:, 0], purpose="inspect")
-    assert overflow._largest(job)[1] == (500, 3)
-    assert overflow._largest(model._job(sp.csr_array((9, 4)), rows[:9, 0])) == []
+    assert overflow._largest(job, job.samples)[1] == (500, 3)
+    empty = model._job(sp.csr_array((9, 4)), rows[:9, 0])
+    assert overflow._largest(empty, empty.samples) == []
 
 
 def test_samples_without_weight_need_no_prediction():
