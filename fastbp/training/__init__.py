@@ -2,10 +2,9 @@
 
 from fastbp.training.course import Course, Epoch
 from fastbp.training.dropout import MOST_SEED, lower_dropout
-from fastbp.training.engine import Engine, Steps, WholeGradient
 from fastbp.training.factors import FACTORS, Factor, factor_of
 from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size, empty_sums, n_chunks
-from fastbp.training.job import Job
+from fastbp.training.job import Engine, Job, Steps, WholeGradient
 from fastbp.training.minibatch import ranks_that_pay
 from fastbp.training.objective import Objective
 from fastbp.training.overflow import explain_loss

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from fastbp.graph.expression import Expression
 from fastbp.network import Network
-from fastbp.training.course import Course
+from fastbp.threads import Team
+from fastbp.training.course import Course, Epoch
 from fastbp.training.objective import Objective
-from fastbp.training.rule import LBFGS, Rule
+from fastbp.training.rule import LBFGS, Optimizer, Rule
 from fastbp.training.samples import Outline, Samples
-
-if TYPE_CHECKING:
-    from fastbp.training.engine import Engine
+from fastbp.training.watches import Watch
 
 
 @dataclass
@@ -96,3 +96,45 @@ def _function_work(width: int, function: str | Expression) -> float:
     """The approximate number of multiply-adds that take as long as an activation or a loss."""
     steps = 1 if isinstance(function, str) else 2 * len(function.steps)  # 2: and its derivative
     return 10 * width * steps
+
+
+# ---- samples that are not all in memory
+
+
+class WholeGradient(Protocol):
+    """Reported loss and gradient of all samples, as `Gradient` of samples in memory."""
+
+    grads: NDArray[Any]
+
+    @property
+    def loss(self) -> float:
+        """The loss that was computed last."""
+
+    def run(self, ranks: Team) -> None:
+        """Compute loss and gradient at the network's parameters."""
+
+
+class Steps(Protocol):
+    """The steps of one epoch after another, as `EpochRunner` makes them of samples in memory."""
+
+    def __call__(self) -> Epoch | None:
+        """Perform the steps of the next epoch, or of several, which are then appended: None."""
+
+    def is_finite(self) -> bool:
+        """Whether all parameters and their averages are finite after the last call."""
+
+
+class Engine(Protocol):
+    """Computes on samples that are not all in memory."""
+
+    def gradient(self, job: Job, ranks: Team) -> WholeGradient:
+        """The gradient of all samples, for L-BFGS."""
+
+    def steps(self, job: Job, optimizer: Optimizer, ranks: Team, watches: Sequence[Watch]) -> Steps:
+        """The steps of epochs, for the other optimizers."""
+
+    def examples(self) -> Samples | None:
+        """Some samples, on which results are checked after training; None: they were checked."""
+
+    def facts(self) -> dict[str, Any]:
+        """What has to be the same if the fit is resumed: plain data, as checksums."""

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from fastbp.network import Network
 from fastbp.threads import Team, single_threaded_blas, step_cost, team
 from fastbp.training.course import Course, Epoch
-from fastbp.training.engine import WholeGradient
 from fastbp.training.gradient import Gradient, chunk_size
-from fastbp.training.job import Job
+from fastbp.training.job import Job, WholeGradient
 from fastbp.training.overflow import explain_loss, warnings_of
 from fastbp.training.rule import LBFGS
 from fastbp.training.watches import Watch
@@ -40,9 +39,7 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
         epoch_work = job.work_per_sample * len(job.samples)
         # SciPy's L-BFGS calls BLAS for vectors. Threads of BLAS would compete with the ranks.
         with single_threaded_blas(), team(job.n_threads, cost, chunk, epoch_work) as ranks:
-            gradient: WholeGradient = (
-                Gradient(job, ranks.size) if job.engine is None else job.engine.gradient(job, ranks)
-            )
+            gradient = _gradient(job, ranks)
             began = perf_counter()
 
             def loss_gradient(params: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -85,6 +82,11 @@ def minimize(job: Job, rule: LBFGS, watches: Sequence[Watch]) -> Course:
         course.interrupted, course.stop_reason = True, "interrupt"
         result = _last_iterate(course, start, first_loss)
     return _conclude(job, result, stands_still)
+
+
+def _gradient(job: Job, ranks: Team) -> WholeGradient:
+    """The gradient of all samples, wherever they are."""
+    return Gradient(job, ranks.size) if job.engine is None else job.engine.gradient(job, ranks)
 
 
 def _recorded(watches: Sequence[Watch], course: Course, epoch: Epoch, ranks: Team) -> Epoch:

@@ -398,7 +398,7 @@ def test_what_stays_small_has_finite_predictions(activation, dtype):
     judged = set()
     for power in np.linspace(0, np.log10(float(np.finfo(dtype).max)) - 0.1, 60):
         job.network.params[...] = 0.9 * 10.0**power
-        small = overflow._stays_small(job)
+        small = overflow._stays_small(job, job.samples)
         predictions = overflow._predictions(job, job.samples, "identity")
         judged.add((small, bool(np.isfinite(predictions).all())))
     assert judged >= {(True, True), (False, False)}
