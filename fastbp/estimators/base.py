@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp import training
 from fastbp.estimators import inputs
 from fastbp.estimators.adopt import at_once, extensions, forget_known, replacements
+from fastbp.estimators.blocks import is_source, job_of_blocks
 from fastbp.estimators.callbacks import CALLBACKS, LiveFit, check_callbacks, plain_state
 from fastbp.estimators.class_weight import ClassWeights
 from fastbp.estimators.guard import (
@@ -61,7 +62,7 @@ from fastbp.estimators.scikit_learn import (
 from fastbp.files import Reader, Writer
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network
-from fastbp.training import FACTORS, SCHEDULES, Course, Optimizer, Samples
+from fastbp.training import FACTORS, SCHEDULES, Course, Optimizer
 
 if TYPE_CHECKING:
     pass
@@ -98,12 +99,12 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
     - ``_read_targets(y, labels, strict)``: targets with a column for each output, and Labels. If
       `strict`, y has to have all classes.
     - ``_read_validation_targets(y, labels, n_outputs)``: targets of y_val.
-    - ``_class_weights(y, sample_weight, labels, purpose)``: ClassWeights, or None.
+    - ``_class_weights(totals, n_outputs, labels, purpose)``: ClassWeights, or None.
     - ``_lower_targets(y, labels, dtype)``: targets as the core takes them.
     - ``_objective(n_outputs, labels)``: the Objective, without alpha.
     - ``_decode(labels, prediction)``: the result of `predict`, from predictions or targets
       with a column for each output.
-    - ``_set_output_biases(biases, samples)``: those of a new network that follow from the targets.
+    - ``_set_output_biases(biases, spread_of_y)``: those of a new network that follow from targets.
     - ``_score_of(y, sample_weight, predict)``: the score of the result of predict().
     - ``_metric(labels, y_true, sample_weight)``: the score as a function of predictions.
     - ``_y_is_numeric``: whether targets are numbers, and not class labels.
@@ -167,7 +168,9 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
         """None: only classifiers have classes."""
         return None
 
-    def _set_output_biases(self, biases: NDArray[np.floating], samples: Samples) -> None:
+    def _set_output_biases(
+        self, biases: NDArray[np.floating], spread_of_y: Callable[[], NDArray[np.float64]]
+    ) -> None:
         """Leave the biases as they were drawn."""
 
     # ---- fit: job, run, adopt
@@ -304,12 +307,19 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
         if course.interrupted:
             warn(INTERRUPTED)
 
+    def _fit_blocks(self, source: Any, classes: Any, window: Any, validation: Data) -> Self:
+        """What `fit_blocks` of both estimators does."""
+        with fitting(self):
+            request = Request(inputs.draft_of(self))
+            job = job_of_blocks(request, source, validation, classes=classes, window=window)
+            return self._adopt(job, self._run(job, NO_DATA))
+
     @available_if(_has_steps)
     @fit_context
     def resume(
         self,
-        X: Matrix,
-        y: ArrayLike,
+        X: Any,
+        y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
         X_val: Matrix | None = None,
@@ -325,7 +335,8 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
         Parameters
         ----------
         X, y, sample_weight, X_val, y_val, sample_weight_val
-            The data of the fit, the same again.
+            The data of the fit, the same again. After `fit_blocks` X is its source, and y and
+            sample_weight are left out; the window is that of the fit.
 
         Returns
         -------
@@ -346,7 +357,10 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
         with fitting(self):
             check_is_fitted(self)
             validation = Data(X_val, y_val, sample_weight_val)
-            job = self._job(X, y, sample_weight, validation=validation, purpose=RESUME)
+            if y is None and is_source(X):
+                job = job_of_blocks(Request(inputs.draft_of(self), RESUME), X, validation)
+            else:
+                job = self._job(X, y, sample_weight, validation=validation, purpose=RESUME)
             if job.is_over:
                 self.stop_reason_ = job.is_over
                 return self

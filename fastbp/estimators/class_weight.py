@@ -1,12 +1,13 @@
 """Weights of classes: the factor of each sample's weight that its class gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.estimators.exact import exact_sums, rounded
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.targets import class_numbers
 
@@ -19,6 +20,7 @@ BALANCED_NEEDS_ALL_SAMPLES = (
 NO_LIST_OF_DICTS = (
     "For multi-output, class_weight should be a list of dicts, or the string 'balanced'."
 )
+Totals: TypeAlias = list[NDArray[np.float64]]  # for each target, by class
 NO_SOFT_LABELS = (
     "class_weight needs class labels, but y is soft labels: weigh their rows by sample_weight."
 )
@@ -31,11 +33,16 @@ class ClassWeights(NamedTuple):
     labels: Labels
 
     def times(
-        self, sample_weight: NDArray[np.float64] | None, y: NDArray[Any], name: str = "y"
+        self,
+        sample_weight: NDArray[np.float64] | None,
+        y: NDArray[Any],
+        name: str = "y",
+        *,
+        some: bool = True,
     ) -> NDArray[np.float64]:
         """The samples' weights times those of their classes: for several targets their product.
 
-        y has a column for each output.
+        y has a column for each output. With `some`, not all products may be zero.
         """
         columns = zip(self.tables, _codes(y, self.labels), strict=True)
         factors = [table[codes] for table, codes in columns]
@@ -45,18 +52,23 @@ class ClassWeights(NamedTuple):
                 product = sample_weight * product
         if not np.isfinite(product).all():
             raise ValueError("sample_weight times class_weight is too large for float64.")
-        if not product.any():
+        if some and not product.any():
             raise ValueError(
                 "Sample weights must contain at least one non-zero number: class_weight makes all "
                 f"weights of {name} zero."
             )
         return product
 
+    @property
+    def largest(self) -> float:
+        """The largest weight that a sample of weight 1 can get."""
+        return float(np.prod([table.max() for table in self.tables]))
+
 
 def class_weights_of(
     class_weight: Any,
-    y: NDArray[Any],
-    sample_weight: NDArray[np.float64] | None,
+    totals: Callable[[], Totals],
+    n_outputs: int,
     labels: Labels,
     incremental: bool,
 ) -> ClassWeights | None:
@@ -66,9 +78,9 @@ def class_weights_of(
     ----------
     class_weight : dict, list of dict, 'balanced' or None
         The parameter.
-    y : ndarray of shape (n_samples, n_outputs)
-        Targets of the training samples, a column for each output.
-    sample_weight : ndarray of float64 of shape (n_samples,) or None
+    totals : callable
+        ``totals()`` is, for each target, the weight of the training samples of each class.
+    n_outputs : int
     labels : Labels
     incremental : bool
         Whether the job is a call of `partial_fit`.
@@ -88,11 +100,9 @@ def class_weights_of(
     is_multilabel = labels.binarizer.y_type_ == "multilabel-indicator"
     known = [one.classes.tolist() for one in labels.targets]  # of each of several targets
     if is_multilabel:
-        known = [[0, 1]] * y.shape[1]
+        known = [[0, 1]] * n_outputs
     if isinstance(class_weight, str):
-        sizes = [len(one) for one in known or [labels.classes]]
-        pairs = zip(_codes(y, labels), sizes, strict=True)
-        tables = [_balanced(codes, sample_weight, n_classes) for codes, n_classes in pairs]
+        tables = [_balanced(of_class) for of_class in totals()]
     elif known:
         tables = _of_dicts(class_weight, known)
     else:
@@ -114,11 +124,21 @@ def _codes(y: NDArray[Any], labels: Labels) -> list[NDArray[np.intp]]:
     return list(y.T.astype(np.intp))
 
 
-def _balanced(
-    codes: NDArray[np.intp], sample_weight: NDArray[np.float64] | None, n_classes: int
-) -> NDArray[np.float64]:
+def totals_of(y: NDArray[Any], sample_weight: NDArray[np.float64] | None, labels: Labels) -> Totals:
+    """For each target the weight of the samples of each class; y has a column for each output.
+
+    The sums are exact until they are rounded, so they do not depend on the order of the samples.
+    """
+    sizes = [len(one.classes) for one in labels.targets or (labels,)]
+    columns = _codes(y, labels)
+    if len(columns) != len(sizes):  # of an indicator matrix
+        sizes = [2] * len(columns)
+    pairs = zip(columns, sizes, strict=True)
+    return [rounded(exact_sums(sample_weight, codes, n)) for codes, n in pairs]
+
+
+def _balanced(of_class: NDArray[np.float64]) -> NDArray[np.float64]:
     """W / (K W_c), with W_c the weight of the samples of class c, of K classes that have any."""
-    of_class = np.bincount(codes, sample_weight, minlength=n_classes).astype(np.float64)
     present = of_class > 0
     weights = np.zeros(len(of_class))
     weights[present] = of_class.sum() / (present.sum() * of_class[present])

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from fastbp import training
 from fastbp.estimators import inputs, memory, targets
 from fastbp.estimators.base import BaseMLP
-from fastbp.estimators.class_weight import ClassWeights, class_weights_of
+from fastbp.estimators.class_weight import ClassWeights, Totals, class_weights_of
 from fastbp.estimators.guard import fitting
 from fastbp.estimators.held_out import Data
 from fastbp.estimators.inputs import Matrix
@@ -474,6 +474,61 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
             return self._adopt(job, self._run(job, Data(X, y, sample_weight)))
 
+    @fit_context
+    def fit_blocks(
+        self,
+        source: Any,
+        *,
+        classes: ArrayLike | None = None,
+        window: int | None = None,
+        X_val: Matrix | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the network to data that is read in blocks, and may be larger than memory.
+
+        'lbfgs' reads the rows in order, once for each evaluation of the loss: the model has the
+        bits of `fit`. 'sgd' and 'adam' read blocks of rows in random order and shuffle the rows of
+        those blocks that are in a window; with ``shuffle=False`` they read in order. If the window
+        holds all rows, the model has the bits of `fit` for every solver. A thread reads ahead while
+        the network is trained.
+
+        Parameters
+        ----------
+        source : object
+            It has ``len(source)`` rows, and ``source.read(first, stop)`` returns (X, y, weight) of
+            the rows first to stop - 1, each as `fit` takes it; weight may be None. It may have
+            `borders`, the rows at which reading can well begin: integers from 0 to the number of
+            rows. `fastbp.blocks` makes sources of NumPy files, Parquet files and other arrays.
+            `read` is called from one thread at a time, which is not the calling one.
+        classes : array-like of shape (n_classes,), or list of them, default=None
+            All classes; of several targets a list with those of each. If they are given, 'sgd' and
+            'adam' read no row before they train on it, unless there are weights of samples or
+            ``class_weight="balanced"``. None: a first pass finds them.
+        window : int, default=None
+            Bytes of samples that are in memory at once, in the dtype of training; None: 2^30. 'sgd'
+            and 'adam' give another model for another window, so it does not follow from the memory
+            that is free.
+        X_val, y_val, sample_weight_val
+            Validation samples in memory, as in `fit`. ``early_stopping=True`` needs them.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. ``resume(source)`` goes on with the fit.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; the rows of `source` are named. Or if the window is too small for a batch
+            ('sgd', 'adam') or for 1024 rows ('lbfgs'); if parts differ in features or dtype.
+        TypeError
+            If `source` has no `read`, or if it does not return three values.
+        MemoryError
+            If the window or the network needs more memory than there is.
+        """
+        return self._fit_blocks(source, classes, window, Data(X_val, y_val, sample_weight_val))
+
     @available_if(lambda est: est._check_solver())
     @fit_context
     def partial_fit(
@@ -759,14 +814,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return indices[:, None] == np.arange(first, first + n_columns)
 
     def _class_weights(
-        self,
-        y: NDArray[Any],
-        sample_weight: NDArray[np.float64] | None,
-        labels: Labels,
-        purpose: str,
+        self, totals: Callable[[], Totals], n_outputs: int, labels: Labels, purpose: str
     ) -> ClassWeights | None:
         """The weights of the classes, which multiply those of the samples."""
-        return class_weights_of(self.class_weight, y, sample_weight, labels, purpose == PARTIAL_FIT)
+        return class_weights_of(
+            self.class_weight, totals, n_outputs, labels, purpose == PARTIAL_FIT
+        )
 
     def _read_validation_targets(
         self, y: NDArray[Any], labels: Labels, n_outputs: int

@@ -195,15 +195,20 @@ def _is_finite(array: NDArray[Any]) -> bool:
         return isfinite(array.sum())
 
 
-def check_weights(sample_weight: ArrayLike | None, X: CheckedMatrix) -> NDArray[np.float64] | None:
-    """float64 weights of shape (n_samples,), not negative and not all zero; None stays None."""
+def check_weights(
+    sample_weight: ArrayLike | None, X: CheckedMatrix, *, some: bool = True
+) -> NDArray[np.float64] | None:
+    """float64 weights of shape (n_samples,), not negative; None stays None.
+
+    With `some`, not all may be zero.
+    """
     if sample_weight is None:
         return None
     refuse_sparse(sample_weight, "sample_weight")
     weights = check_sample_weight(sample_weight, X, dtype=np.float64)
     assert_all_finite(weights, input_name="sample_weight")  # a scalar is not checked above
     check_non_negative(weights, "`sample_weight`")
-    if not weights.any():  # not checked by scikit-learn < 1.9
+    if some and not weights.any():  # not checked by scikit-learn < 1.9
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return np.require(weights, requirements=("C", "A"))
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastbp.estimators import inputs, memory
+from fastbp.estimators.class_weight import totals_of
 from fastbp.estimators.continued import check_attributes, last_optimizer
 from fastbp.estimators.generators import generator_of, is_own, restarted, start_of
 from fastbp.estimators.held_out import (
@@ -19,13 +21,14 @@ from fastbp.estimators.held_out import (
     hold_out,
     validation_set,
 )
-from fastbp.estimators.inputs import CheckedMatrix
+from fastbp.estimators.inputs import CheckedMatrix, Features
 from fastbp.estimators.labels import Labels, fitted_labels
 from fastbp.estimators.messages import warn
 from fastbp.estimators.model import Model, model_of, refuse_overlaps
+from fastbp.estimators.moments import mean_and_spread
 from fastbp.estimators.overrides import refuse_overrides
 from fastbp.estimators.precision import precision_of
-from fastbp.estimators.request import PARTIAL_FIT, EstimatorJob, Request
+from fastbp.estimators.request import PARTIAL_FIT, EstimatorJob, Problem, Request
 from fastbp.estimators.resume import (
     check_same,
     facts_of_fit,
@@ -45,6 +48,7 @@ from fastbp.training import (
     Course,
     Objective,
     Optimizer,
+    Outline,
     Rule,
     Samples,
     Schedule,
@@ -54,16 +58,24 @@ from fastbp.training import (
 )
 
 OF_SCIKIT_LEARN = ("constant", "invscaling", "adaptive")  # schedules that only sgd heeds
+NEEDS_VALIDATION = (
+    "early_stopping=True needs X_val and y_val here: no samples can be held out of data that is "
+    "not in memory."
+)
 BATCH_CLIPPED = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
+
+
+class Columns(NamedTuple):
+    """Targets with a column for each output, and the data as the user gave them."""
+
+    y: NDArray[Any]
+    data: Data
 
 
 def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     """The job of an estimator on these data; see `BaseMLP._job`."""
     estimator, began = request.estimator, perf_counter()
-    refuse_overrides(estimator)
-    validates = inputs.is_validation_given(*validation)
-    hidden = _checked_sizes(request)
-    source = _source(request)
+    hidden, source, validates = begin_job(request, validation)
     X, y, features = inputs.check_training_data(
         estimator, data.X, data.y, reset=source is None, y_numeric=estimator._y_is_numeric
     )
@@ -72,42 +84,71 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     if dtype is None and source is not None:
         dtype = source.network.params.dtype
     weights = inputs.check_weights(data.sample_weight, X)
-    class_weights = estimator._class_weights(y, weights, labels, request.purpose)
+    class_weights = estimator._class_weights(
+        partial(totals_of, y, weights, labels), y.shape[1], labels, request.purpose
+    )
     if class_weights is not None:
         weights = class_weights.times(weights, y)
-    samples, objective, dtype = _problem(request, X, y, weights, labels, dtype)
+    problem = _problem(request, X, y, weights, labels, features, dtype)
     held_out = None
     if validates:
         held_out = given_validation(
-            estimator, validation, y.shape[1], labels, samples.dtype, class_weights
+            estimator, validation, y.shape[1], labels, problem.samples.dtype, class_weights
         )
+    job = job_of(request, problem, hidden, source, held_out, began)
+    if request.inspects:
+        return replace(job, objective=replace(job.objective, scale=1.0))
+    return trained_job(request, job, held_out, Columns(y, data))
+
+
+def begin_job(request: Request, validation: Data) -> tuple[list[int], Model | None, bool]:
+    """Checks that need no data: hidden widths, the model to continue, and whether it validates."""
+    refuse_overrides(request.estimator)
+    validates = inputs.is_validation_given(*validation)
+    return _checked_sizes(request), _source(request), validates
+
+
+def job_of(
+    request: Request,
+    problem: Problem,
+    hidden: list[int],
+    source: Model | None,
+    held_out: HeldOut | None,
+    began: float,
+) -> EstimatorJob:
+    """The job of a problem, with its network but without what training needs besides."""
+    samples, objective, n_outputs = problem.samples, problem.objective, problem.n_outputs
     random_state = _random_state(request, source)
-    units, origin = [X.shape[1], *hidden, y.shape[1]], None
+    units, origin = [problem.features.n_features, *hidden, n_outputs], None
     if source is not None:
         network, origin = _continued(request, source, units, samples, objective)
     else:
         n_validation = 0 if held_out is None else len(held_out.y)
-        network = _new_network(request, units, samples, n_validation, random_state)
-    job = EstimatorJob(
+        network = _new_network(request, problem, units, n_validation, random_state)
+    return EstimatorJob(
         samples=samples,
         objective=objective,
         course=Course(network, random_state, len(samples), origin=origin),
-        features=features,
-        labels=labels,
+        features=problem.features,
+        labels=problem.labels,
         validation_set=None,
         source=source,
-        n_threads=estimator.n_threads,
-        result_dtype=dtype,
+        n_threads=request.estimator.n_threads,
+        result_dtype=problem.dtype,
         began=began,
-        weights=weights,
+        weights=problem.weights,
+        engine=problem.engine,
     )
-    if request.inspects:
-        return replace(job, objective=replace(objective, scale=1.0))
-    return _watched(request, _for_training(request, job, y, held_out, data))
 
 
-def _watched(request: Request, job: EstimatorJob) -> EstimatorJob:
-    """The job with its watches; one that resumes a fit is brought to where that has ended."""
+def trained_job(
+    request: Request, job: EstimatorJob, held_out: HeldOut | None, columns: Columns | None
+) -> EstimatorJob:
+    """The job with all that training needs; one that resumes is brought to where it ended.
+
+    `columns` are the targets from which early stopping may hold some out; None if it may not.
+    """
+    job = _for_training(request, job, held_out, columns)
     estimator = request.estimator
     job.watches = watches_of(estimator, job)
     if not (job.incremental or isinstance(job.rule, LBFGS)):
@@ -170,27 +211,42 @@ def _problem(
     y: NDArray[Any],
     weights: NDArray[np.float64] | None,
     labels: Labels,
+    features: Features,
     dtype: DTypeLike | None,
-) -> tuple[Samples, Objective, DTypeLike]:
-    """Samples, objective and the dtype of the trained network. `dtype` None: that of X."""
+) -> Problem:
+    """The problem of these data. `dtype` is that of the network; None: that of X."""
     estimator = request.estimator
     objective = estimator._objective(y.shape[1], labels)
     dtype = X.dtype if dtype is None else dtype
-    weights, alpha = inputs.near_one(weights, estimator.alpha)
+    near_one, alpha = inputs.near_one(weights, estimator.alpha)
     targets, kept = estimator._lower_targets(y, labels, dtype), dtype
     if not request.inspects:
         incremental = request.purpose == PARTIAL_FIT
         training, kept = precision_of(
-            estimator, objective, X, y, weights, dtype, incremental=incremental
+            estimator, objective, X, y, near_one, dtype, incremental=incremental
         )
         if training != dtype:
             targets = estimator._lower_targets(y, labels, training)
-    samples = Samples(inputs.as_rows(X, targets.dtype), targets, weights)
-    return samples, replace(objective, alpha=alpha), kept
+    samples = Samples(inputs.as_rows(X, targets.dtype), targets, near_one)
+    objective = replace(objective, alpha=alpha)
+    return Problem(
+        samples,
+        objective,
+        kept,
+        features,
+        labels,
+        y.shape[1],
+        lambda: mean_and_spread(y, near_one)[1],
+        weights,
+    )
 
 
 def _continued(
-    request: Request, source: Model, units: list[int], samples: Samples, objective: Objective
+    request: Request,
+    source: Model,
+    units: list[int],
+    samples: Samples | Outline,
+    objective: Objective,
 ) -> tuple[Network, Origin | None]:
     """The network of a model to train on, and what its first step reads if it is not copied."""
     _check_shape(request, source.network, units[1:-1], units[-1])
@@ -251,13 +307,13 @@ def _origin(request: Request, source: Model, dtype: DTypeLike) -> Origin | None:
 
 def _new_network(
     request: Request,
+    problem: Problem,
     units: list[int],
-    samples: Samples,
     n_validation: int,
     random_state: np.random.RandomState,
 ) -> Network:
     """A network with initial weights. MemoryError if there is too little memory to train it."""
-    estimator = request.estimator
+    estimator, samples = request.estimator, problem.samples
     activations = hidden_activations(estimator.activation, len(units) - 2)
     dtype = samples.dtype
     what = f"hidden_layer_sizes={estimator.hidden_layer_sizes!r}"
@@ -268,12 +324,12 @@ def _new_network(
     network = Network(units, estimator.activation, dtype, activations)
     network.initialize(random_state, estimator.init)
     if isinstance(estimator.init, str):  # the user's own biases stay
-        estimator._set_output_biases(network.intercepts[-1], samples)
+        estimator._set_output_biases(network.intercepts[-1], problem.spread_of_y)
     return network
 
 
 def _for_training(
-    request: Request, job: EstimatorJob, y: NDArray[Any], held_out: HeldOut | None, data: Data
+    request: Request, job: EstimatorJob, held_out: HeldOut | None, columns: Columns | None
 ) -> EstimatorJob:
     """The job with a rule, a course to continue, a validation set and limits."""
     estimator, rows = request.estimator, None
@@ -288,7 +344,9 @@ def _for_training(
     elif not (is_lbfgs or job.incremental):
         start = start_of(given, job.course.random_state, None if job.continues else init)
     if job.early_stopping and held_out is None:
-        rows, held_out = hold_out(estimator, job, y, data)
+        if columns is None:
+            raise ValueError(NEEDS_VALIDATION)
+        rows, held_out = hold_out(estimator, job, *columns)
     if held_out is not None:
         job.validation_set = validation_set(estimator, job, job.labels, held_out)
     job.max_iter, job.planned = 1 if job.incremental else estimator.max_iter, estimator.max_iter
@@ -312,8 +370,16 @@ def _for_training(
         optimizer = _optimizer(estimator, job)
     job.course.optimizer, job.rule = optimizer, optimizer.rule
     if job.dropout and (request.resumes or optimizer.seed is None):
-        optimizer.seed = int(job.course.random_state.randint(MOST_SEED + 1, dtype=np.int64))
+        optimizer.seed = _seed(job)
+    if job.engine is not None:  # it shuffles by itself
+        job.shuffle = False
+        job.engine.seed = _seed(job) if estimator.shuffle else None
     return job
+
+
+def _seed(job: EstimatorJob) -> int:
+    """A seed that is drawn from the generator of the job."""
+    return int(job.course.random_state.randint(MOST_SEED + 1, dtype=np.int64))
 
 
 def _batch_size(estimator: CheckedEstimator, n_samples: int) -> int:

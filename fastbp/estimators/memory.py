@@ -20,7 +20,7 @@ LBFGS_VECTORS = 38  # float64 vectors of the parameters' size that SciPy's L-BFG
 GRADIENT_ARRAYS = 5  # arrays of the parameters' size in a gradient check, but for its sums
 
 
-def check_gradient(units: Sequence[int], samples: Samples, what: str) -> None:
+def check_gradient(units: Sequence[int], samples: Samples | Outline, what: str) -> None:
     """Raise MemoryError if there is too little memory to check the gradient of this network."""
     arrays = GRADIENT_ARRAYS + _sums(samples)
     check_fits(samples.dtype.itemsize * arrays * count_params(units), what)

@@ -1,5 +1,6 @@
 """The dtype of a fit: where float32 is too coarse for the targets, float64 takes its place."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp.estimators.inputs import CheckedMatrix
 from fastbp.estimators.messages import warn
+from fastbp.estimators.moments import mean_and_spread
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.training import Objective
 
@@ -49,6 +51,23 @@ def precision_of(
         return Precision(kept, kept)
     with np.errstate(over="ignore"):
         mean, spread = mean_and_spread(y, weights)
+    return precision_of_parts(
+        estimator, objective, mean, spread, lambda: largest_of(X), incremental=incremental
+    )
+
+
+def precision_of_parts(
+    estimator: CheckedEstimator,
+    objective: Objective,
+    mean: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    largest_x: Callable[[], float],
+    *,
+    incremental: bool = False,
+) -> Precision:
+    """The dtypes of a regressor's fit on float32, given mean and spread of y and max |X|."""
+    kept = FLOAT32
+    with np.errstate(over="ignore"):
         size = np.hypot(mean, spread)
     coarse = (spread > 0) & (spread < LEAST_SPREAD * size)
     if coarse.any():
@@ -65,23 +84,15 @@ def precision_of(
     most = np.minimum(MOST_Y_OF_EXP if is_lbfgs and has_exp else MOST_Y, MOST_SPREADS * spread)
     is_fine = incremental or bool((size <= most).all())
     if is_lbfgs:
-        # SciPy's own max would write into X, and trust its indices.
-        values = X if isinstance(X, np.ndarray) else np.asarray(X.data)
-        is_fine = is_fine and values.max(initial=0) <= MOST_X and values.min(initial=0) >= -MOST_X
+        is_fine = is_fine and largest_x() <= MOST_X
     return Precision(kept if is_fine else FLOAT64, kept)
 
 
-def mean_and_spread(
-    y: NDArray[Any], weights: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted mean and standard deviation of each column; the latter is exactly 0 if constant."""
-    y = y.astype(np.float64, copy=False)
-    share = 1 / len(y) if weights is None else (weights / weights.sum())[:, None]
-    mean = (y * share).sum(axis=0)
-    spread = np.sqrt(((y - mean) ** 2 * share).sum(axis=0))
-    counted = y if weights is None else y[weights > 0]
-    spread[counted.min(axis=0) == counted.max(axis=0)] = 0
-    return mean, spread
+def largest_of(X: CheckedMatrix) -> float:
+    """The largest absolute value of X."""
+    # SciPy's own max would write into X, and trust its indices.
+    values = X if isinstance(X, np.ndarray) else np.asarray(X.data)
+    return max(float(values.max(initial=0)), -float(values.min(initial=0)))
 
 
 def _differs_at_once(y: NDArray[Any]) -> bool:

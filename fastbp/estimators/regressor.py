@@ -18,7 +18,6 @@ from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.metrics import R2, D2Pinball
 from fastbp.estimators.model import join_arrays
-from fastbp.estimators.precision import mean_and_spread
 from fastbp.estimators.request import PARTIAL_FIT
 from fastbp.estimators.scikit_learn import (
     Interval,
@@ -29,7 +28,7 @@ from fastbp.estimators.scikit_learn import (
 from fastbp.network import trace_loss
 from fastbp.runtime.averages import check_levels
 from fastbp.runtime.decoding import deviations_of, numbers_of
-from fastbp.training import Objective, Samples
+from fastbp.training import Objective
 
 LINKS_OF_LOSSES = {
     "squared_error": "identity",
@@ -42,6 +41,7 @@ LINKS_OF_LOSSES = {
     "gamma": "exp",
     "tweedie": "exp",
 }
+LOG_STEPS = 1024  # of the logarithm of a variance that a network begins with
 OF_RAW = ("gaussian", "poisson", "gamma", "tweedie")  # losses with no other link than that
 
 
@@ -476,6 +476,56 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             job = self._job(X, y, sample_weight, validation=Data(X_val, y_val, sample_weight_val))
             return self._adopt(job, self._run(job, Data(X, y, sample_weight)))
 
+    @fit_context
+    def fit_blocks(
+        self,
+        source: Any,
+        *,
+        window: int | None = None,
+        X_val: Matrix | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the network to data that is read in blocks, and may be larger than memory.
+
+        'lbfgs' reads the rows in order, once for each evaluation of the loss: the model has the
+        bits of `fit`. 'sgd' and 'adam' read blocks of rows in random order and shuffle the rows of
+        those blocks that are in a window; with ``shuffle=False`` they read in order. If the window
+        holds all rows, the model has the bits of `fit` for every solver. A thread reads ahead while
+        the network is trained.
+
+        Parameters
+        ----------
+        source : object
+            It has ``len(source)`` rows, and ``source.read(first, stop)`` returns (X, y, weight) of
+            the rows first to stop - 1, each as `fit` takes it; weight may be None. It may have
+            `borders`, the rows at which reading can well begin: integers from 0 to the number of
+            rows. `fastbp.blocks` makes sources of NumPy files, Parquet files and other arrays.
+            `read` is called from one thread at a time, which is not the calling one.
+        window : int, default=None
+            Bytes of samples that are in memory at once, in the dtype of training; None: 2^30. 'sgd'
+            and 'adam' give another model for another window, so it does not follow from the memory
+            that is free.
+        X_val, y_val, sample_weight_val
+            Validation samples in memory, as in `fit`. ``early_stopping=True`` needs them.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. ``resume(source)`` goes on with the fit.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; the rows of `source` are named. Or if the window is too small for a batch
+            ('sgd', 'adam') or for 1024 rows ('lbfgs'); if parts differ in features or dtype.
+        TypeError
+            If `source` has no `read`, or if it does not return three values.
+        MemoryError
+            If the window or the network needs more memory than there is.
+        """
+        return self._fit_blocks(source, None, window, Data(X_val, y_val, sample_weight_val))
+
     @available_if(lambda est: est._check_solver())
     @fit_context
     def partial_fit(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -752,12 +802,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """The targets as floats."""
         return inputs.as_targets(y, dtype)
 
-    def _set_output_biases(self, biases: NDArray[np.floating], samples: Samples) -> None:
-        """Let the Gaussian loss begin with the variances of y, and with 1 where y is constant."""
+    def _set_output_biases(
+        self, biases: NDArray[np.floating], spread_of_y: Callable[[], NDArray[np.float64]]
+    ) -> None:
+        """Let the Gaussian loss begin with the variances of y, and with 1 where y is constant.
+
+        Their logarithms are rounded, so that they do not depend on the order of sums.
+        """
         if self.loss == "gaussian":
             n_targets = len(biases) // 2
-            spread = mean_and_spread(samples.y[:, :n_targets], samples.weight)[1]
-            biases[n_targets:] = 2 * np.log(np.where(spread > 0, spread, 1))
+            spread = spread_of_y()[:n_targets]
+            logarithms = 2 * np.log(np.where(spread > 0, spread, 1))
+            biases[n_targets:] = np.round(logarithms * LOG_STEPS) / LOG_STEPS
 
     def _metric(self, labels: Labels, y_true: Any, sample_weight: Any) -> Callable[[Any], float]:
         """R^2, or D^2 of the pinball losses."""

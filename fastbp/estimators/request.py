@@ -1,7 +1,8 @@
 """What an estimator asks for, and the job that it gets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -10,7 +11,16 @@ from fastbp.estimators.inputs import Features
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.model import Model
 from fastbp.estimators.scikit_learn import CheckedEstimator
-from fastbp.training import LBFGS, Job, ValidationSet, Watch
+from fastbp.training import (
+    LBFGS,
+    Engine,
+    Job,
+    Objective,
+    Outline,
+    Samples,
+    ValidationSet,
+    Watch,
+)
 
 FIT, PARTIAL_FIT, RESUME, INSPECT = "fit", "partial_fit", "resume", "inspect"  # of a job
 
@@ -49,6 +59,21 @@ class Request:
     def takes_over(self) -> bool:
         """Whether the job continues from a fitted estimator."""
         return self.purpose != FIT or self.estimator.warm_start
+
+
+class Problem(NamedTuple):
+    """What is to be trained, after all checks of the data."""
+
+    samples: Samples | Outline
+    objective: Objective
+    dtype: DTypeLike  # of the trained network
+    features: Features
+    labels: Labels
+    n_outputs: int
+    # Of the columns of y: their standard deviations.
+    spread_of_y: Callable[[], NDArray[np.float64]]
+    weights: NDArray[np.float64] | None = None  # as given, times those of the classes
+    engine: Engine | None = None  # if not all samples are in memory
 
 
 @dataclass(kw_only=True)

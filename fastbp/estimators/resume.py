@@ -84,11 +84,11 @@ def facts_of_fit(estimator: CheckedEstimator, job: EstimatorJob) -> dict[str, An
     if factor is not None:
         parameters["learning_rate"] = _plain(factor)
     parameters["loss"] = job.objective.loss
-    data = _checksums(job.in_memory, "") if job.engine is None else job.engine.facts()
+    data = checksums(job.in_memory, "") if job.engine is None else job.engine.facts()
     if data.get("sample_weight") is not None:  # both are divided by a power of two
         data["sample_weight"] = [data["sample_weight"], job.objective.alpha]
     if job.validation_set is not None and not _is_held_out(job):
-        data |= _checksums(job.validation_set.samples, "_val")
+        data |= checksums(job.validation_set.samples, "_val")
     return {"parameters": parameters, "data": data}
 
 
@@ -111,7 +111,7 @@ def _plain(value: Any) -> Any:
     return value if type(value) in PLAIN else type(value).__name__
 
 
-def _checksums(samples: Samples, end: str) -> dict[str, Any]:
+def checksums(samples: Samples, end: str) -> dict[str, Any]:
     """Sizes and checksums by the name of the argument."""
     x = samples.x
     parts = [x.data, x.indices, x.indptr] if isinstance(x, CSR) else [x]
@@ -165,6 +165,12 @@ def check_same(state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
                 f"the parameters of the fit. Only {', '.join(sorted(FREE))} may change."
             )
     before, now = state["data"], facts["data"]
+    if ("window" in before) != ("window" in now):
+        forms = ["arrays in memory", "a source that is read in blocks"]
+        raise ValueError(
+            f"resume needs the data of the fit: it had {forms['window' in before]}, now there "
+            f"are {forms['window' in now]}."
+        )
     if before.keys() != now.keys():
         had = "X_val" in before
         raise ValueError(

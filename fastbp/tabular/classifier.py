@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -13,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from fastbp.estimators import MLPClassifier, inputs
-from fastbp.estimators.class_weight import class_weights_of
+from fastbp.estimators.class_weight import class_weights_of, totals_of
 from fastbp.estimators.held_out import Data
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import Interval, StrOptions, meta_fit_context
@@ -390,7 +391,10 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
         """The weights of rows times those of their classes, which training rows decide."""
         assert labels is not None
         columns, _ = MLPClassifier()._read_targets(y, labels, strict=False)
-        of_classes = class_weights_of(self.class_weight, columns, weight, labels, False)
+        totals = partial(totals_of, columns, weight, labels)
+        of_classes = class_weights_of(
+            self.class_weight, totals, columns.shape[1], labels, incremental=False
+        )
 
         def weights(y: NDArray[Any], weight: Any) -> NDArray[np.float64] | None:
             if of_classes is None:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.estimators.precision import LEAST_SPREAD, mean_and_spread
+from fastbp.estimators.moments import mean_and_spread
+from fastbp.estimators.precision import LEAST_SPREAD
 
 MOST_SCALE = 1e30  # that weights of float32 can be multiplied by
 LEAST_THRESHOLD = 1e-5  # or slopes, which are as small, would vanish beside Adam's epsilon

@@ -1,5 +1,7 @@
 """Training runs a job and returns its course. It does not need scikit-learn."""
 
+from fastbp.training.ahead import ahead
+from fastbp.training.blocks import Blocks
 from fastbp.training.course import Course, Epoch
 from fastbp.training.dropout import MOST_SEED, lower_dropout
 from fastbp.training.factors import FACTORS, Factor, factor_of
@@ -15,6 +17,7 @@ from fastbp.training.samples import Outline, Samples
 from fastbp.training.schedules import SCHEDULES, Schedule
 from fastbp.training.validation_set import ValidationSet
 from fastbp.training.watches import Watch
+from fastbp.training.windows import cut_blocks, joined_samples
 
 __all__ = [
     "FACTORS",
@@ -22,6 +25,7 @@ __all__ = [
     "LBFGS",
     "MOST_SEED",
     "SCHEDULES",
+    "Blocks",
     "Course",
     "Engine",
     "Epoch",
@@ -38,11 +42,14 @@ __all__ = [
     "ValidationSet",
     "Watch",
     "WholeGradient",
+    "ahead",
     "checksum_of",
     "chunk_size",
+    "cut_blocks",
     "empty_sums",
     "explain_loss",
     "factor_of",
+    "joined_samples",
     "lower_dropout",
     "n_chunks",
     "ranks_that_pay",

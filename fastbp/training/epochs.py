@@ -138,7 +138,7 @@ class EpochRunner:
         course, optimizer, began = self.course, self.optimizer, perf_counter()
         tally, n_samples = optimizer.tally, course.n_samples
         done = int(tally[1])
-        rates = optimizer.rates(self._steps(0))
+        rates = optimizer.rates(steps_of(self.job))
         optimizer.rate = rates.item(-1)
         if done < n_samples:
             if self.dropout is not None:
@@ -203,7 +203,7 @@ class EpochRunner:
         course, optimizer = self.course, self.optimizer
         after_epoch = optimizer.schedule.rules.after_epoch
         if optimizer.schedule.factor is not None:
-            return np.concatenate([optimizer.rates(self._steps(k)) for k in range(most)])
+            return np.concatenate([optimizer.rates(steps_of(self.job, k)) for k in range(most)])
         rates = [optimizer.rate]
         if after_epoch is not None:
             for k in range(1, most):
@@ -218,12 +218,13 @@ class EpochRunner:
             return self.rates.item(0)
         return self.rates.item(k if rows == len(self.losses) else (k + 1) * self.n_steps - 1)
 
-    def _steps(self, k: int) -> Steps:
-        """The steps of the k-th of the next epochs; beyond the plan the last one is repeated."""
-        epoch, planned = self.course.optimizer_epochs + k, self.job.planned or self.job.max_iter
-        total = planned * self.n_steps
-        t = np.arange(self.n_steps, dtype=np.float64) + epoch * self.n_steps
-        return Steps(np.minimum(t, total - 1), total, epoch)
+
+def steps_of(job: Job, k: int = 0) -> Steps:
+    """The steps of the k-th of the next epochs; beyond the plan the last one is repeated."""
+    n_steps = math.ceil(job.course.n_samples / job.batch_size)
+    epoch, total = job.course.optimizer_epochs + k, (job.planned or job.max_iter) * n_steps
+    t = np.arange(n_steps, dtype=np.float64) + epoch * n_steps
+    return Steps(np.minimum(t, total - 1), total, epoch)
 
 
 def _bits_of(random_state: np.random.RandomState) -> Any:

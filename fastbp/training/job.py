@@ -125,7 +125,15 @@ class Steps(Protocol):
 
 
 class Engine(Protocol):
-    """Computes on samples that are not all in memory."""
+    """Computes on samples that are not all in memory.
+
+    Attributes
+    ----------
+    seed : int or None
+        Seed of its orders of the samples; None: they stay in their own order.
+    """
+
+    seed: int | None
 
     def gradient(self, job: Job, ranks: Team) -> WholeGradient:
         """The gradient of all samples, for L-BFGS."""

@@ -1,0 +1,250 @@
+"""Fits on data that is read in blocks from a source: checks of the source, and the job."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from numbers import Integral
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.estimators import memory
+from fastbp.estimators.encoding import Encoder
+from fastbp.estimators.held_out import Data
+from fastbp.estimators.part_facts import (
+    PartFacts,
+    facts_of_part,
+    join_facts,
+    with_classes,
+)
+from fastbp.estimators.parts_job import job_of_facts
+from fastbp.estimators.request import EstimatorJob, Request
+from fastbp.estimators.resume import checksums, state_of_fit
+from fastbp.training import (
+    GRADIENT_CHUNK,
+    Blocks,
+    Engine,
+    Outline,
+    Samples,
+    ahead,
+    cut_blocks,
+    joined_samples,
+)
+
+Borders: TypeAlias = NDArray[np.int64] | None
+WINDOW = 2**30  # bytes: a constant, or the model would depend on the memory that is free
+FIRST = 1024  # rows that are read first, to know how long a row is
+# A half of the window has so many blocks at least, if their bytes are within these limits.
+BLOCKS, LEAST_BLOCK, MOST_BLOCK = 64, 2**17, 2**24
+
+
+class Rows(NamedTuple):
+    """Rows of a source: the first, and the one behind the last."""
+
+    first: int
+    stop: int
+
+
+def is_source(data: Any) -> bool:
+    """Whether this is a source of blocks."""
+    return callable(getattr(data, "read", None)) and hasattr(data, "__len__")
+
+
+def check_source(source: Any) -> int:
+    """The number of rows of a source; TypeError or ValueError if it is none."""
+    if not is_source(source):
+        raise TypeError(
+            "source must have `__len__` and a method `read(start, stop)` that returns (X, y, "
+            f"weight), as those of fastbp.blocks, got a {type(source).__name__}."
+        )
+    n_rows = len(source)
+    if n_rows < 1:
+        raise ValueError("source has no rows.")
+    return n_rows
+
+
+def check_window(window: Any) -> int:
+    """The bytes of a window."""
+    if window is None:
+        return WINDOW
+    if not isinstance(window, Integral) or isinstance(window, bool) or window < 1:
+        raise ValueError(f"window must be a number of bytes, an int > 0, or None, got {window!r}.")
+    return int(window)
+
+
+def _last_window(estimator: Any) -> int:
+    """The window of the fit that is resumed; one that holds all if the fit had all in memory."""
+    of_fit = state_of_fit(estimator)["data"].get("window")
+    if of_fit is None:
+        return sys.maxsize
+    if not isinstance(of_fit, list) or len(of_fit) != 2 or type(of_fit[0]) is not int:
+        raise ValueError(f"'window' of the fit (_resume) is damaged: {of_fit!r}")
+    return check_window(of_fit[0])
+
+
+@contextmanager
+def about_rows(first: int, stop: int) -> Iterator[None]:
+    """Add the rows of the source to errors."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        error.args = (f"rows {first} to {stop - 1} of source: {error}",)
+        raise
+
+
+def read_rows(source: Any, first: int, stop: int) -> tuple[Any, Any, Any]:
+    """X, y and weights of rows of a source; ValueError if they are not so many rows."""
+    given = source.read(first, stop)
+    if not isinstance(given, tuple) or len(given) != 3:
+        raise TypeError(f"source.read must return (X, y, weight), got a {type(given).__name__}.")
+    X, y, weight = given
+    for name, value in (("X", X), ("y", y), ("weight", weight)):
+        if value is not None and np.shape(value)[0] != stop - first:
+            raise ValueError(f"{name} has {np.shape(value)[0]} rows instead of {stop - first}.")
+    return X, y, weight
+
+
+def job_of_blocks(
+    request: Request, source: Any, validation: Data, *, classes: Any = None, window: Any = None
+) -> EstimatorJob:
+    """The job of a fit on a source; see `MLPClassifier.fit_blocks`."""
+    n_rows, window = check_source(source), check_window(window)
+    if request.resumes:
+        window = _last_window(request.estimator)
+    elif not request.takes_over:  # scikit-learn's checks set the features anew
+        for name in ("n_features_in_", "feature_names_in_"):
+            request.estimator.__dict__.pop(name, None)
+    borders = check_borders(getattr(source, "borders", None), n_rows)
+    facts = _facts(request, source, n_rows, borders, classes)
+    gives = partial(_samples_or_blocks, request, source, borders, window)
+    return job_of_facts(request, facts, validation, gives)
+
+
+def _facts(request: Request, source: Any, n_rows: int, borders: Borders, classes: Any) -> PartFacts:
+    """The facts of all rows; of the first ones alone if the others need not be known."""
+    estimator = request.estimator
+    reads = partial(_facts_of_rows, estimator, source)
+    first = reads(Rows(0, min(FIRST, n_rows)))
+    knows = classes is not None and first.largest_weight is None
+    if knows and getattr(estimator, "class_weight", None) != "balanced":
+        targets = with_classes(first.targets, classes)
+        share = n_rows / first.n_rows
+        entries = None if first.n_entries is None else int(first.n_entries * share)
+        return first._replace(n_rows=n_rows, targets=targets, n_entries=entries)
+    facts = first
+    of_row = _row_bytes(first.dtype.itemsize, first.features.n_features, first.entries_per_row)
+    edges = cut_blocks(n_rows, _rows_of(MOST_BLOCK, of_row), n_rows, borders)
+    edges = np.unique(np.concatenate([edges[edges > first.n_rows], [first.n_rows]]))
+    ranges = [Rows(*pair) for pair in pairwise(edges.tolist())]
+    with ahead(partial(reads, rows) for rows in ranges) as parts:
+        for rows, part in zip(ranges, parts, strict=True):
+            with about_rows(*rows):
+                facts = join_facts(facts, part)
+    if classes is not None:
+        facts = facts._replace(targets=with_classes(facts.targets, classes))
+    return facts
+
+
+def _facts_of_rows(estimator: Any, source: Any, rows: Rows) -> PartFacts:
+    with about_rows(*rows):
+        return facts_of_part(estimator, *read_rows(source, *rows))
+
+
+def _row_bytes(size: int, n_features: int, entries_per_row: float | None) -> int:
+    """About how many bytes a row of X takes, of numbers of this size."""
+    if entries_per_row is None:
+        return size * n_features
+    return int((size + 4) * entries_per_row) + 8
+
+
+def _rows_of(n_bytes: int, of_row: int) -> int:
+    return max(n_bytes // of_row, 1)
+
+
+def _samples_or_blocks(
+    request: Request,
+    source: Any,
+    borders: Borders,
+    window: int,
+    encoder: Encoder,
+    outline: Outline,
+) -> Samples | Engine:
+    """All samples, if the window holds them, or the engine that reads them block by block."""
+    read = partial(_encoded, source, encoder)
+    size, n_features = outline.dtype.itemsize, encoder.estimator.n_features_in_
+    of_row = _row_bytes(size, n_features, outline.entries_per_row)
+    of_row += size * read(0, 1).y.shape[1] + 8 * encoder.is_weighted
+    if of_row * len(outline) <= window:
+        memory.check_fits(of_row * len(outline), "samples of source")
+        edges = cut_blocks(len(outline), _rows_of(MOST_BLOCK, of_row), len(outline), borders)
+        return _all_samples(read, edges)
+    memory.check_fits(window, f"window={window!r}: it")
+    most = _rows_of(window // 2, of_row)
+    _check_rows(request, most, of_row)
+    target = min(max(window // (2 * BLOCKS), LEAST_BLOCK), MOST_BLOCK)
+    edges = cut_blocks(len(outline), min(_rows_of(target, of_row), most), most, borders)
+    return Blocks(read, edges, most, _facts_of_source(read, edges, window))
+
+
+def _check_rows(request: Request, most: int, of_row: int) -> None:
+    """Raise ValueError if a window has too few rows for a batch or a chunk."""
+    estimator = request.estimator
+    if estimator.solver == "lbfgs":
+        least, what = GRADIENT_CHUNK, "a chunk of the gradient"
+    else:
+        least = 200 if estimator.batch_size == "auto" else int(estimator.batch_size)
+        what = "a batch"
+    if most < least:
+        raise ValueError(
+            f"window is too small: half of it holds {most} rows of {of_row} bytes, but {what} has "
+            f"{least}. It must be at least {2 * least * of_row}."
+        )
+
+
+def check_borders(borders: Any, n_rows: int) -> Borders:
+    """The borders of a source; ValueError unless they rise from 0 to the number of rows."""
+    if borders is None:
+        return None
+    array = np.asarray(borders)
+    if (
+        array.ndim != 1
+        or array.dtype.kind not in "iu"
+        or len(array) < 2
+        or array[0] != 0
+        or array[-1] != n_rows
+        or (array[1:] < array[:-1]).any()
+    ):
+        raise ValueError(
+            f"source.borders must be integers that rise from 0 to {n_rows}, got {borders!r}."
+        )
+    return array.astype(np.int64)
+
+
+def _encoded(source: Any, encoder: Encoder, first: int, stop: int) -> Samples:
+    """Rows of a source as samples."""
+    with about_rows(first, stop):
+        return encoder(*read_rows(source, first, stop))
+
+
+def _all_samples(read: Callable[[int, int], Samples], edges: NDArray[np.int64]) -> Samples:
+    """All samples in memory."""
+    return joined_samples([read(first, stop) for first, stop in pairwise(edges.tolist())])
+
+
+def _facts_of_source(
+    read: Callable[[int, int], Samples], edges: NDArray[np.int64], window: int
+) -> dict[str, Any]:
+    """What has to be the same if a fit on blocks is resumed: the first and the last block."""
+    n_rows = int(edges[-1])
+    of_first = checksums(read(0, int(edges[1])), "")
+    of_last = checksums(read(int(edges[-2]), n_rows), "")
+    facts: dict[str, Any] = {name: [n_rows, of_first[name], of_last[name]] for name in ("X", "y")}
+    weights = of_first["sample_weight"], of_last["sample_weight"]
+    facts["sample_weight"] = None if weights[0] is None else [*weights]
+    return {**facts, "window": [window, zlib.crc32(edges.tobytes())]}

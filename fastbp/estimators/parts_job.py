@@ -1,0 +1,157 @@
+"""Makes a job of data that is not in memory, from the facts of all its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from time import perf_counter
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.estimators import inputs
+from fastbp.estimators.class_weight import ClassWeights, Totals
+from fastbp.estimators.encoding import Encoder
+from fastbp.estimators.exact import rounded
+from fastbp.estimators.held_out import Data, given_validation
+from fastbp.estimators.job import begin_job, job_of, trained_job
+from fastbp.estimators.labels import Labels, fitted_labels
+from fastbp.estimators.part_facts import PartFacts, few_targets
+from fastbp.estimators.precision import FLOAT32, precision_of_parts
+from fastbp.estimators.request import EstimatorJob, Problem, Request
+from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.training import Engine, Objective, Outline, Samples
+
+# From the encoder and the outline: the samples, if all of them can be in memory, or the engine.
+Gives: TypeAlias = Callable[[Encoder, Outline], Samples | Engine]
+
+ZERO = Fraction(0)
+
+
+class _Found(NamedTuple):
+    """What follows from the facts."""
+
+    encoder: Encoder
+    objective: Objective
+    kept: np.dtype[Any]  # of the trained network
+    n_outputs: int
+
+
+def job_of_facts(
+    request: Request, facts: PartFacts, validation: Data, gives: Gives
+) -> EstimatorJob:
+    """The job of data with these facts; it raises what `fit` raises.
+
+    Parameters
+    ----------
+    request : Request
+        Its estimator is a draft; it gets the features of the data.
+    facts : PartFacts
+        Those of all the training data.
+    validation : Data
+        X_val, y_val and sample_weight_val in memory, or NO_DATA.
+    gives : callable
+        ``gives(encoder, outline)`` is the engine that has the samples, or the samples themselves.
+    """
+    estimator, began = request.estimator, perf_counter()
+    hidden, source, validates = begin_job(request, validation)
+    _set_features(estimator, facts)
+    dtype = facts.dtype if source is None else source.network.params.dtype
+    found = _find(request, facts, np.dtype(dtype))
+    encoder, held_out = found.encoder, None
+    if validates:
+        held_out = given_validation(
+            estimator,
+            validation,
+            found.n_outputs,
+            encoder.labels,
+            encoder.dtype,
+            encoder.class_weights,
+        )
+    outline = Outline(facts.n_rows, encoder.dtype, facts.entries_per_row)
+    given = gives(encoder, outline)
+    problem = Problem(
+        samples=given if isinstance(given, Samples) else outline,
+        objective=found.objective,
+        dtype=found.kept,
+        features=facts.features,
+        labels=encoder.labels,
+        n_outputs=found.n_outputs,
+        spread_of_y=lambda: _spread(facts),
+        engine=None if isinstance(given, Samples) else given,
+    )
+    job = job_of(request, problem, hidden, source, held_out, began)
+    return trained_job(request, job, held_out, None)
+
+
+def _set_features(estimator: CheckedEstimator, facts: PartFacts) -> None:
+    """Give the draft the features of the data, as scikit-learn's checks do."""
+    if not hasattr(estimator, "n_features_in_"):
+        estimator.n_features_in_ = facts.features.n_features
+        if facts.features.names is not None:
+            estimator.feature_names_in_ = facts.features.names
+
+
+def _find(request: Request, facts: PartFacts, dtype: np.dtype[Any]) -> _Found:
+    """Labels, weights and dtypes of the data, and the objective."""
+    estimator = request.estimator
+    if facts.largest_weight == 0:
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    labels, n_outputs = _labels(request, facts)
+    class_weights = estimator._class_weights(
+        lambda: _totals(facts, labels), n_outputs, labels, request.purpose
+    )
+    objective = estimator._objective(n_outputs, labels)
+    training = kept = dtype
+    if facts.targets.moments is not None and kept == FLOAT32:
+        moments = facts.targets.moments
+        training, kept = precision_of_parts(
+            estimator, objective, moments.mean, moments.spread, lambda: facts.largest_x
+        )
+    exponent, alpha = _scaling(facts, class_weights, estimator.alpha)
+    encoder = Encoder(estimator, labels, np.dtype(training), class_weights, exponent)
+    return _Found(encoder, replace(objective, alpha=alpha), np.dtype(kept), n_outputs)
+
+
+def _labels(request: Request, facts: PartFacts) -> tuple[Labels, int]:
+    """The labels of all parts, or the known ones, and the number of outputs."""
+    estimator, labels = request.estimator, request.labels
+    if facts.targets.moments is not None:
+        return Labels(), len(facts.targets.moments.mean)
+    if labels is None and hasattr(estimator, "classes_") and request.takes_over:
+        labels = fitted_labels(estimator.classes_, estimator._label_binarizer)
+    y = few_targets(facts.targets)
+    columns, labels = estimator._read_targets(y, labels, estimator.warm_start)
+    return labels, columns.reshape(len(columns), -1).shape[1]
+
+
+def _totals(facts: PartFacts, labels: Labels) -> Totals:
+    """For each target the weight of the samples of each class."""
+    columns = facts.targets.totals
+    if len(columns) > 1 and not labels.targets:  # an indicator matrix
+        return [rounded([one.get(0, ZERO), one.get(1, ZERO)]) for one in columns]
+    known = [one.classes.tolist() for one in labels.targets or (labels,)]
+    pairs = zip(columns, known, strict=True)
+    return [rounded([one.get(label, ZERO) for label in classes]) for one, classes in pairs]
+
+
+def _scaling(
+    facts: PartFacts, class_weights: ClassWeights | None, alpha: float
+) -> tuple[int | None, float]:
+    """The power of two that divides weights, and alpha divided by it; see `inputs.near_one`."""
+    largest = facts.largest_weight
+    if class_weights is not None:
+        largest = (1.0 if largest is None else largest) * class_weights.largest
+    if largest is None:
+        return None, alpha
+    one, alpha = inputs.near_one(np.array([largest]), alpha)
+    assert one is not None
+    return int(np.frexp(largest)[1]), alpha
+
+
+def _spread(facts: PartFacts) -> NDArray[np.float64]:
+    """The standard deviation of each column of y."""
+    assert facts.targets.moments is not None
+    return facts.targets.moments.spread
