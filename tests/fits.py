@@ -47,8 +47,8 @@ FITS = {
 }
 
 
-def fitted(name, dtype, is_sparse, weighted, n_threads):
-    """The model of an entry of FITS, after 3 epochs."""
+def unfitted(name, dtype, is_sparse, weighted, **others):
+    """The model of an entry of FITS, for 3 epochs, with its X, y and weights."""
     X, labels, targets = data(dtype=dtype)
     estimator, parameters = FITS[name]
     if is_sparse:
@@ -62,7 +62,13 @@ def fitted(name, dtype, is_sparse, weighted, n_threads):
     elif parameters.get("loss") == "poisson":
         y = abs(targets[:, 0])
     weight = np.arange(len(y)) % 3.0 if weighted else None
-    model = estimator(**parameters, max_iter=3, random_state=0, n_threads=n_threads)
+    model = estimator(**{**parameters, "max_iter": 3, "random_state": 0, **others})
+    return model, X, y, weight
+
+
+def fitted(name, dtype, is_sparse, weighted, n_threads):
+    """The model of an entry of FITS, after 3 epochs."""
+    model, X, y, weight = unfitted(name, dtype, is_sparse, weighted, n_threads=n_threads)
     return model.fit(X, y, sample_weight=weight)
 
 

@@ -40,8 +40,9 @@ from fastbp.training import (
 Borders: TypeAlias = NDArray[np.int64] | None
 WINDOW = 2**30  # bytes: a constant, or the model would depend on the memory that is free
 FIRST = 1024  # rows that are read first, to know how long a row is
-# A half of the window has so many blocks at least, if their bytes are within these limits.
-BLOCKS, LEAST_BLOCK, MOST_BLOCK = 64, 2**17, 2**24
+# A half of the window has so many blocks, if their bytes are within these limits. Many blocks mix
+# well, small ones are read slowly.
+BLOCKS, LEAST_BLOCK, MOST_BLOCK = 256, 2**12, 2**22
 
 
 class Rows(NamedTuple):
@@ -247,4 +248,4 @@ def _facts_of_source(
     facts: dict[str, Any] = {name: [n_rows, of_first[name], of_last[name]] for name in ("X", "y")}
     weights = of_first["sample_weight"], of_last["sample_weight"]
     facts["sample_weight"] = None if weights[0] is None else [*weights]
-    return {**facts, "window": [window, zlib.crc32(edges.tobytes())]}
+    return {"window": [window, zlib.crc32(edges.tobytes())], **facts}

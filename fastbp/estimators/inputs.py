@@ -205,6 +205,8 @@ def check_weights(
     if sample_weight is None:
         return None
     refuse_sparse(sample_weight, "sample_weight")
+    if not some and not np.any(sample_weight):  # which scikit-learn refuses
+        return np.zeros_like(check_sample_weight(np.ones_like(sample_weight), X, dtype=np.float64))
     weights = check_sample_weight(sample_weight, X, dtype=np.float64)
     assert_all_finite(weights, input_name="sample_weight")  # a scalar is not checked above
     check_non_negative(weights, "`sample_weight`")

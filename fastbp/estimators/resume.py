@@ -184,6 +184,9 @@ def check_same(state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
                 f"resume needs the data of the fit: {name} has {now[name][0]} rows, it had "
                 f"{before[name][0]}."
             )
+    for name in now:
+        if name == "window" and now[name] != before[name]:
+            raise ValueError("resume needs the data of the fit: the borders of source differ.")
         if now[name] != before[name]:
             raise ValueError(
                 f"resume needs the data of the fit: {name} differs in its values or its dtype."
