@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastbp import kernels as _kernels  # noqa: F401  chooses the core, or raises
 
 if TYPE_CHECKING:
+    from fastbp import blocks as blocks
     from fastbp import callbacks as callbacks
     from fastbp import ensemble as ensemble
     from fastbp import export as export
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 # Imported when they are first used.
 ROOMS = (
+    "blocks",
     "callbacks",
     "ensemble",
     "export",

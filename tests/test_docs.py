@@ -43,8 +43,7 @@ class Runner(doctest.DocTestRunner):
 
 
 def public_modules():
-    rooms = [fastbp.callbacks, fastbp.ensemble, fastbp.export, fastbp.graph, fastbp.inspection]
-    return [fastbp, *rooms, fastbp.onnx, fastbp.runtime, fastbp.schedules, fastbp.tabular]
+    return [fastbp, *(getattr(fastbp, room) for room in fastbp.ROOMS)]
 
 
 @needs_docs

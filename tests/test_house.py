@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "estimators": {"kernels", "graph", "network", "threads", "files", "runtime", "training"},
     "inspection": {"kernels", "graph", "network", "training", "estimators"},
     "gradient_check": {"threads", "training", "estimators", "inspection"},
+    "blocks": set(),
     "callbacks": set(),
     "schedules": {"training"},
     "expression": {"graph"},
@@ -475,6 +476,7 @@ def test_import_does_not_load_modules_that_few_fits_need():
         "sklearn.metrics",
         "sklearn.model_selection",
         "sklearn.preprocessing",
+        "fastbp.blocks",
         "fastbp.ensemble",
         "fastbp.export",
         "fastbp.inspection",
@@ -543,6 +545,7 @@ def test_type_checkers_know_all_names_and_no_others():
 def test_rooms_are_there_after_a_bare_import():
     """Each in a process of its own, in which nothing else has imported it."""
     attributes = [
+        "blocks.from_npy",
         "ensemble.MLPEnsembleRegressor",
         "export.to_c",
         "graph.exp",
@@ -558,6 +561,7 @@ def test_rooms_are_there_after_a_bare_import():
     lines = done.stdout.splitlines()
     assert len(lines) == len(attributes)
     rooms = {
+        "blocks",
         "callbacks",
         "ensemble",
         "export",
