@@ -241,11 +241,11 @@ def _all_samples(read: Callable[[int, int], Samples], edges: NDArray[np.int64]) 
 def _facts_of_source(
     read: Callable[[int, int], Samples], edges: NDArray[np.int64], window: int
 ) -> dict[str, Any]:
-    """What has to be the same if a fit on blocks is resumed: the first and the last block."""
+    """What has to be the same if a fit on blocks is resumed: the first and the last rows."""
     n_rows = int(edges[-1])
-    of_first = checksums(read(0, int(edges[1])), "")
-    of_last = checksums(read(int(edges[-2]), n_rows), "")
+    of_first = checksums(read(0, min(FIRST, n_rows)), "")
+    of_last = checksums(read(max(n_rows - FIRST, 0), n_rows), "")
     facts: dict[str, Any] = {name: [n_rows, of_first[name], of_last[name]] for name in ("X", "y")}
     weights = of_first["sample_weight"], of_last["sample_weight"]
     facts["sample_weight"] = None if weights[0] is None else [*weights]
-    return {"window": [window, zlib.crc32(edges.tobytes())], **facts}
+    return {**facts, "window": [window, zlib.crc32(edges.tobytes())]}
