@@ -25,6 +25,7 @@ extensions = [
     "mathml",
     "fit_picture",
     "browser_page",
+    "cost_picture",
 ]
 templates_path = ["templates"]
 exclude_patterns = ["build", "templates", "gallery/**/*.ipynb", "gallery/**/*.py"]

@@ -415,6 +415,79 @@ def test_ways_to_ship_a_model_are_measured(benchmarks, tmp_path, monkeypatch):
     assert lines[4].endswith("| 2.0 µs | 3 ms | the same bits |")
 
 
+# ---- the cost model of several machines
+
+
+@pytest.fixture
+def model(benchmarks):
+    return benchmarks("large_data")
+
+
+def cases(model):
+    """Nets, ways to train, rows or batches, and links."""
+    return [
+        (net, way, rows, gigabits)
+        for net in model.NETS
+        for way in model.WAYS
+        for rows in way.rows
+        for gigabits in model.GIGABITS
+    ]
+
+
+def test_model_has_one_machine_as_its_unit(model):
+    for net, way, rows, gigabits in cases(model):
+        assert model.speed_up(1, net, way, rows, gigabits) == 1
+
+
+def test_model_never_gains_more_than_the_machines(model):
+    """Nor more than the time of an engine without data and arithmetic allows."""
+    for net, way, rows, gigabits in cases(model):
+        alone = model.arithmetic(net, rows / way.rounds)
+        for machines in model.MACHINES[1:]:
+            gain = model.speed_up(machines, net, way, rows, gigabits)
+            assert 0 < gain < machines
+            assert gain < alone / (model.ROUND + machines * model.TASK)
+
+
+def test_model_gains_more_from_more_rows_and_from_a_faster_link(model):
+    for net, way, rows, gigabits in cases(model):
+        for machines in model.MACHINES[1:]:
+            gain = model.speed_up(machines, net, way, rows, gigabits)
+            assert model.speed_up(machines, net, way, 2 * rows, gigabits) > gain
+            assert model.speed_up(machines, net, way, rows, 2 * gigabits) > gain
+            assert model.speed_up(machines, net, way, 1e15, gigabits) > 0.99 * machines
+
+
+def test_model_adds_up(model):
+    """Two machines, by hand: two hops of parameters, two of sums, two tasks."""
+    net, way = model.NETS[1], model.WAYS[1]
+    assert way.vectors == 1 and way.rounds == 1
+    hop = 4 * 79_510 * (8e-9 + 2 * 0.4e-9)
+    seconds = 0.014 + 2 * 0.001 + 4 * hop + 319_600 * 1e6 / 2 / (0.8 * 16 * 90e9)
+    assert model.seconds(2, net, way, 1e6, 1) == pytest.approx(seconds)
+    assert model.added_flat(64) == (64, 64)  # hops and tasks
+    assert model.added_by_fours(64) == (13, 85)
+
+
+def test_model_finds_the_best_number_of_machines(model):
+    net, way = model.NETS[1], model.WAYS[1]
+    most, machines = model.best(net, way, 1e7, 1)
+    others = [model.speed_up(m, net, way, 1e7, 1) for m in model.MACHINES]
+    assert most == max(others) == others[model.MACHINES.index(machines)]
+    small = model.half_efficient(net, way, 1e7, 1)
+    assert model.speed_up(small, net, way, 1e7, 1) >= small / 2
+    assert model.speed_up(2 * small, net, way, 1e7, 1) < small
+
+
+def test_page_shows_the_model(model, tmp_path):
+    page = ROOT / "docs" / "guide" / "large_data.md"
+    if not page.exists():
+        pytest.skip("no pages beside the tests")
+    assert page.read_text(encoding="utf-8").split(model.MARK)[1].strip("\n") == model.table()
+    model.draw(tmp_path / "picture.svg")
+    assert "</svg>" in (tmp_path / "picture.svg").read_text(encoding="utf-8")
+
+
 # ---- tables of data
 
 

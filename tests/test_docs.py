@@ -27,6 +27,18 @@ def blocks(text):
         yield text[: match.start(2)].count("\n"), textwrap.dedent(match[2])
 
 
+# What single blocks of a page need. Where it is missing, they and no others are left out.
+OPTIONAL = {"dask": "distributed", "mapie": "mapie"}  # a word of the block, and the package
+
+
+def lacks(code):
+    """Whether a block needs an optional package that is not installed."""
+    return any(
+        re.search(rf"\b{word}\b", code, re.IGNORECASE) and not importlib.util.find_spec(package)
+        for word, package in OPTIONAL.items()
+    )
+
+
 class Runner(doctest.DocTestRunner):
     """Runs examples and keeps the reports of those that fail."""
 
@@ -47,6 +59,7 @@ def public_modules():
 
 
 @needs_docs
+@pytest.mark.filterwarnings("ignore:Port .* is already in use")  # of a dashboard of Dask
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if any(blocks(page.read_text(encoding="utf-8")))],
@@ -61,8 +74,8 @@ def test_code_of_pages_runs(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     names, runner = {"__name__": "__main__"}, Runner()
     for line, code in blocks(page.read_text(encoding="utf-8")):
-        if "from mapie" in code and not importlib.util.find_spec("mapie"):
-            continue  # the rest of the page does not need it
+        if lacks(code):
+            continue
         if code.startswith(">>>"):
             test = doctest.DocTestParser().get_doctest(code, {}, page.name, str(page), line)
             test.globs = names

@@ -1,4 +1,4 @@
-"""The stored scorecard, and the table of the page Reliability that shows it."""
+"""The stored scorecard, the table of the page Reliability that shows it, and README's sums."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,11 @@ from textwrap import fill
 ROOT = Path(__file__).parents[2]
 STORED = Path(__file__).with_name("scorecard.json")
 PAGE = ROOT / "docs" / "guide" / "reliability.md"
+README = ROOT / "README.md"
 MARK = "<!-- trust -->"
 HEADER = "| promise | tried | crashes | hangs | unexpected exceptions | broken promises |"
+HEADER_OF_SUMS = HEADER.replace("promise ", "promises ", 1)
+RULE = "|---|---|---:|---:|---:|---:|"
 FOUND = ("crash", "hang", "exception", "broken")
 
 
@@ -55,8 +58,22 @@ def caption(stored):
 
 def section(stored):
     """The text between the marks: the table and its caption."""
-    lines = "\n".join([HEADER, "|---|---|---:|---:|---:|---:|", *map(line, stored["rows"])])
+    lines = "\n".join([HEADER, RULE, *map(line, stored["rows"])])
     return f"{lines}\n\n{fill(caption(stored), 99)}"
+
+
+def sums(stored):
+    """The same of README.md, shorter: a row for each subject, with the sums of its promises."""
+    subjects = {}
+    for row in stored["rows"]:
+        subjects.setdefault(row["subject"], []).append(row)
+    lines = [HEADER_OF_SUMS, RULE]
+    for subject, rows in subjects.items():
+        names = f"**{subject}**: {', '.join(row['name'] for row in rows)}"
+        cases = f"{number(sum(row['cases'] for row in rows))} {rows[0]['unit']}"
+        cells = [number(sum(row[kind] for row in rows)) for kind in FOUND]
+        lines.append(f"| {names} | {cases} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def read():
@@ -64,9 +81,9 @@ def read():
     return json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else None
 
 
-def in_page():
-    """The present section of the page."""
-    return PAGE.read_text(encoding="utf-8").split(MARK)[1].strip("\n")
+def shown(path):
+    """The present text between the marks of a file."""
+    return path.read_text(encoding="utf-8").split(MARK)[1].strip("\n")
 
 
 def merged(stored, rows, facts):
@@ -76,8 +93,14 @@ def merged(stored, rows, facts):
     return {"machine": facts, "rows": list(found.values())}
 
 
+def show(path, text):
+    """Put the text between the marks of a file."""
+    before, _, after = path.read_text(encoding="utf-8").split(MARK)
+    path.write_text(f"{before}{MARK}\n{text}\n{MARK}{after}", encoding="utf-8")
+
+
 def store(stored):
-    """Write the scorecard, and its table into the page."""
+    """Write the scorecard, and its tables into the page and README.md."""
     STORED.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-    before, _, after = PAGE.read_text(encoding="utf-8").split(MARK)
-    PAGE.write_text(f"{before}{MARK}\n{section(stored)}\n{MARK}{after}", encoding="utf-8")
+    show(PAGE, section(stored))
+    show(README, sums(stored))

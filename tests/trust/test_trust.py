@@ -124,6 +124,12 @@ def test_table():
     assert "Python 3.11, fastbp 1, numpy 2; commit abc, 2026-01-01." in " ".join(text.split())
 
 
+def test_sums_of_a_subject():
+    first, other = stored()["rows"]
+    text = table.sums({"rows": [first, {**other, "cases": 1234, "crash": 2}]})
+    assert "| **races**: steps, none | 1,235 cases | 2 | 0 | 0 | 0 |" in text
+
+
 def test_rows_take_the_place_of_their_names():
     before = stored()
     new = {**before["rows"][1], "cases": 3, "revision": "def"}
@@ -137,7 +143,8 @@ def test_rows_take_the_place_of_their_names():
 def test_page_shows_the_stored_scorecard():
     """`make trust` writes both; no figure is typed by hand."""
     known = table.read()
-    assert table.in_page() == (table.section(known) if known else "")
+    assert table.shown(table.PAGE) == (table.section(known) if known else "")
+    assert table.shown(table.README) == (table.sums(known) if known else "")
     if known:
         titles = {f"{row['subject']}/{row['name']}" for row in known["rows"]}
         assert {row.title for row in ROWS} <= titles
