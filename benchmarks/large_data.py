@@ -132,7 +132,7 @@ def cell(net: Net, way: Way, rows: float) -> str:
 
 
 def rows_in_words(rows: float) -> str:
-    return f"10^{log10(rows):.0f}" if rows in ROWS else f"{rows:,.0f}"
+    return f"$10^{log10(rows):.0f}$" if rows in ROWS else f"{rows:,.0f}"
 
 
 def lines(ways: tuple[Way, ...]) -> Iterator[str]:

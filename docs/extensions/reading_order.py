@@ -16,11 +16,14 @@ ORDER = (
     # 3_training
     "batch_sizes",
     "learning_rates",
+    "schedules",
     "online_learning",
     "vanishing_gradient",
     "exploding_gradient",
     "depth_and_width",
     "overfitting",
+    "imbalanced_classes",
+    "resume",
     "ensembles",
     # 4_practice
     "digits",
