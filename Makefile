@@ -100,6 +100,8 @@ bench-zeros: .venv-bench/installed ## time products with the zeros of X left out
 	@.venv-bench/bin/python benchmarks/zeros.py $(ARGS)
 bench-deploying: .venv-bench/installed ## one model through all ways to ship it: size, start, time, exactness
 	@.venv-bench/bin/python benchmarks/deploying.py $(ARGS)
+bench-blocks: .venv/examples ## epochs on a file larger than the window, beside disk and core alone
+	@.venv/bin/python benchmarks/blocks.py $(ARGS)
 bench-large-data: .venv/examples ## the model of what several machines gain; nothing is measured
 	@.venv/bin/python benchmarks/large_data.py $(ARGS)
 # FASTBP_DATA names the folder with the data. ARGS="--table" prints what is stored, and runs nothing.
@@ -138,8 +140,8 @@ clean: ## remove everything that make has made
 .PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-arm64 \
   test-windows test-compilers test-torch test-files test-c test-browser test-onnx parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
-  bench-ensemble bench-files bench-zeros bench-deploying bench-large-data bench-tabular wheel \
-  test-wheel docs lint annotate clean
+  bench-ensemble bench-files bench-zeros bench-deploying bench-blocks bench-large-data \
+  bench-tabular wheel test-wheel docs lint annotate clean
 
 # ---- environments
 # .venv/made: has the requirements of the build; .venv/built: there is a wheel of the checkout in

@@ -49,17 +49,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="with X.npy and y.npy")
     parser.add_argument("--window", type=int, required=True, help="MiB")
     parser.add_argument("--limit", type=int, help="MiB beyond what the process has before the fit")
-    parser.add_argument("--solver", default="adam")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--hidden", type=int, default=16)
+    parser.add_argument("--parameters", type=json.loads, default={}, help="of the estimator, JSON")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     source = from_npy(given.folder / "X.npy", given.folder / "y.npy")
-    model = MLPClassifier(
-        (given.hidden,), solver=given.solver, max_iter=given.epochs, batch_size=256, random_state=0
-    )
+    model = MLPClassifier(**given.parameters)
     few = np.zeros((9, 2), np.float32), np.arange(9) % 2
-    MLPClassifier((2,), solver=given.solver, max_iter=5).fit(*few)  # imports what a fit imports
+    MLPClassifier((2,), solver=model.solver, max_iter=5).fit(*few)  # imports what a fit imports
     peak = Peak()
     peak.start()
     if given.limit is not None:

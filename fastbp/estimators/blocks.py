@@ -40,9 +40,9 @@ from fastbp.training import (
 Borders: TypeAlias = NDArray[np.int64] | None
 WINDOW = 2**30  # bytes: a constant, or the model would depend on the memory that is free
 FIRST = 1024  # rows that are read first, to know how long a row is
-# A half of the window has so many blocks, if their bytes are within these limits. Many blocks mix
-# well, small ones are read slowly.
-BLOCKS, LEAST_BLOCK, MOST_BLOCK = 256, 2**12, 2**22
+# Bytes of a block. Many blocks in a window mix well, but small ones take long to read and check: a
+# half of the window has BLOCKS, or FEWER_BLOCKS where they would be smaller than LEAST_BLOCK.
+BLOCKS, FEWER_BLOCKS, LEAST_BLOCK, MOST_BLOCK = 256, 64, 2**18, 2**22
 
 
 class Rows(NamedTuple):
@@ -164,6 +164,12 @@ def _row_bytes(size: int, n_features: int, entries_per_row: float | None) -> int
     return int((size + 4) * entries_per_row) + 8
 
 
+def block_bytes(window: int) -> int:
+    """The bytes of a block, of a window of so many bytes."""
+    half = window // 2
+    return min(max(half // BLOCKS, min(LEAST_BLOCK, half // FEWER_BLOCKS)), MOST_BLOCK)
+
+
 def _rows_of(n_bytes: int, of_row: int) -> int:
     return max(n_bytes // of_row, 1)
 
@@ -188,8 +194,8 @@ def _samples_or_blocks(
     memory.check_fits(window, f"window={window!r}: it")
     most = _rows_of(window // 2, of_row)
     _check_rows(request, most, of_row)
-    target = min(max(window // (2 * BLOCKS), LEAST_BLOCK), MOST_BLOCK)
-    edges = cut_blocks(len(outline), min(_rows_of(target, of_row), most), most, borders)
+    target = min(_rows_of(block_bytes(window), of_row), most)
+    edges = cut_blocks(len(outline), target, most, borders)
     return Blocks(read, edges, most, _facts_of_source(read, edges, window))
 
 

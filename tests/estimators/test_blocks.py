@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from fastbp import MLPClassifier, MLPRegressor, load
+from fastbp.estimators.blocks import block_bytes
 from fits import FITS, bits, unfitted
 from problems import DTYPES
 from sources import Source, ragged
@@ -504,3 +505,9 @@ def test_a_fit_that_diverges_is_no_model():
     with pytest.raises(ValueError, match="non-finite"):
         model.fit_blocks(Source(X, numbers), window=window_of(X, 400))
     assert not hasattr(model, "coefs_")
+
+
+def test_the_size_of_blocks_follows_from_the_window():
+    """At least 64 in a half of the window, 256 if they are large enough to be read fast."""
+    sizes = {2**16: 2**9, 2**25: 2**18, 2**28: 2**19, 2**30: 2**21, 2**40: 2**22}
+    assert {window: block_bytes(window) for window in sizes} == sizes

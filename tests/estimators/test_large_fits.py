@@ -36,8 +36,9 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_the_memory_of_a_fit_is_that_of_its_window(solver, folder):
     """The limit counts all private memory, the measurement what was touched."""
-    command = [sys.executable, str(SCRIPT), str(folder), "--solver", solver, "--epochs", "1"]
-    command += ["--hidden", "4", "--window", str(WINDOW), "--limit", str(LIMIT)]
+    parameters = dict(hidden_layer_sizes=[4], solver=solver, max_iter=1, batch_size=256)
+    command = [sys.executable, str(SCRIPT), str(folder), "--parameters", json.dumps(parameters)]
+    command += ["--window", str(WINDOW), "--limit", str(LIMIT)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
