@@ -31,6 +31,7 @@ ORDER = (
     "conformal_intervals",
     "activations",
     "grid_search",
+    "larger_than_window",
     # 5_tabular
     "house_prices",
     "imbalanced_table",
