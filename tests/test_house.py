@@ -40,7 +40,6 @@ MAY_IMPORT = {
     "blocks": set(),
     "callbacks": set(),
     "schedules": {"training"},
-    "expression": {"graph"},
     "ensemble": {"files", "runtime", "estimators"},
     "export": {"kernels", "network", "estimators", "ensemble", "__init__"},
     "tabular": {
