@@ -12,12 +12,24 @@ from trust import (
     interrupts,
     leaks,
     memory,
+    parts,
     races,
     random_inputs,
     sparse_data,
 )
 
-MODULES = (random_inputs, interrupts, going_on, forks, memory, races, leaks, hostile, sparse_data)
+MODULES = (
+    random_inputs,
+    interrupts,
+    going_on,
+    parts,
+    forks,
+    memory,
+    races,
+    leaks,
+    hostile,
+    sparse_data,
+)
 ROWS = [row for module in MODULES for row in module.ROWS]
 
 
