@@ -500,7 +500,7 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
 
     def _plain_attributes(self) -> dict[str, Any]:
         """The attributes, with the optimizer as a plain dict: the object goes on changing."""
-        state = plain_state(super().__getstate__())  # a copy: it may be `__dict__` itself
+        state = plain_state(super().__getstate__().copy())  # it may be `__dict__` itself
         if isinstance(state.get("_optimizer"), Optimizer):
             state["_optimizer"] = state["_optimizer"].to_plain()
         return state

@@ -163,6 +163,24 @@ def test_each_copy_beside_partial_fit_is_of_one_moment(read):
     assert {outputs(one) for one in beside(step, lambda: read(model), 20, 3)} <= steps
 
 
+@pytest.mark.parametrize("read", [copy.copy, copy.deepcopy])
+def test_a_copy_may_meet_a_thread_that_adds_attributes(read):
+    """It iterates over the attributes, where Python may turn to another thread at each name."""
+    model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).fit(X, y)
+
+    class Name(str):
+        """Each look at it adds an attribute, as another thread may do then."""
+
+        def __hash__(self):
+            setattr(model, f"note_{len(vars(model))}_", 0)
+            return super().__hash__()
+
+    vars(model)[Name("name_")] = 0
+    n_attributes = len(vars(model))
+    assert read(model).predict(X).tobytes() == model.predict(X).tobytes()
+    assert len(vars(model)) > n_attributes
+
+
 def test_a_copy_has_the_optimizer_of_its_weights(monkeypatch):
     """A step comes between the weights, which were read, and what is done with them."""
     model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0).partial_fit(X, y)
@@ -301,15 +319,18 @@ def test_an_exception_at_any_moment_of_the_wait_leaves_the_lock_free():
 
     def enter():
         while not stop:
+            with lock:
+                pass
+
+    def listen():
+        while not stop:
             try:
                 ready.append(True)
-                while not stop:
-                    with lock:
-                        pass
+                enter()  # a loop here could jump back outside of the clause, since Python 3.12
             except Inside:
                 left.append(not lock._is_owned())
 
-    thread = threading.Thread(target=enter, daemon=True)
+    thread = threading.Thread(target=listen, daemon=True)
     thread.start()
     for _ in range(500):
         while not ready and thread.is_alive():
