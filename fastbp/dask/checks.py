@@ -31,9 +31,8 @@ class CheckOfResult:
         network = self.recipe.network(params)
         course = Course(network, np.random.RandomState(0), len(samples))
         if isinstance(self.rule, Rule):  # the advice is about its learning rate
-            plain = Rule("sgd", self.rule.constants)
             schedule = Schedule("constant", 1.0)
-            course.optimizer = Optimizer.start(plain, schedule, network.units, params.dtype)
+            course.optimizer = Optimizer.start(self.rule, schedule, network.units, params.dtype)
         try:
             check_result(Job(samples, self.recipe.objective, course))
         except ValueError as error:

@@ -123,9 +123,8 @@ class DaskEngine:
     def examples(self) -> None:
         """None: the results are checked where the samples are, see `check`."""
 
-    def facts(self) -> dict[str, Any]:
-        """What the orders of the rows follow from, besides the seed."""
-        return {"n_shards": self.options.n_shards, "rounds": self.options.rounds_per_epoch}
+    def facts(self) -> None:
+        """None: the fit cannot be resumed."""
 
     def check(self, job: Job) -> None:
         """Raise ValueError if predictions of samples are not finite after training."""

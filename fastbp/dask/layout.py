@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastbp.kernels import CSR, Rows
 from fastbp.training import GRADIENT_CHUNK, Samples
 
 
@@ -78,27 +77,3 @@ def rows_of_shard(
 def cut(samples: Samples, start: int, stop: int) -> Samples:
     """A copy of some rows, which holds no others in memory."""
     return samples.take(np.arange(start, stop))
-
-
-def joined(*parts: Samples) -> Samples:
-    """Samples one after another."""
-    if len(parts) == 1:
-        return parts[0]
-    y = np.concatenate([part.y for part in parts])
-    weights = [part.weight for part in parts]
-    weight = None if weights[0] is None else np.concatenate(weights)
-    return Samples(_joined_rows([part.x for part in parts]), y, weight)
-
-
-def _joined_rows(rows: list[Rows]) -> Rows:
-    """Rows one after another, dense or CSR."""
-    if not isinstance(rows[0], CSR):
-        return np.concatenate(rows)
-    offsets = [0, *accumulate(len(one.data) for one in rows)]
-    indptr = [one.indptr[1:] + offset for one, offset in zip(rows, offsets, strict=False)]
-    return CSR(
-        np.concatenate([one.data for one in rows]),
-        np.concatenate([one.indices for one in rows]),
-        np.concatenate([np.zeros(1, np.int64), *indptr]),
-        rows[0].n_features,
-    )

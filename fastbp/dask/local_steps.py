@@ -20,7 +20,7 @@ from fastbp.kernels import Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import team
 from fastbp.training import Epoch, Job, Optimizer, Rule, Samples, lower_dropout
-from fastbp.training.factors import Steps
+from fastbp.training.epochs import steps_of
 
 FAN_IN = 4  # shards that one task averages
 MOST_SCALE = 8  # of the learning rate
@@ -188,7 +188,7 @@ class LocalSteps:
         """Perform the steps of the next epoch; the model is the last mean also after a stop."""
         course, optimizer, began = self.job.course, self.optimizer, perf_counter()
         optimizer.tally[:2] = 0
-        rates = optimizer.rates(self._steps())
+        rates = optimizer.rates(steps_of(self.job, n_steps=max(self.n_batches)))
         optimizer.rate = rates.item(-1)
         for number in range(self.rounds):
             graph, keys = self._graph(number, rates * self.scale)
@@ -237,10 +237,3 @@ class LocalSteps:
             batches=(first, end),
             seen=job.course.t + self.starts[shard],
         )
-
-    def _steps(self) -> Steps:
-        """The steps of the next epoch, for a schedule; beyond the plan the last one is repeated."""
-        job, n_steps = self.job, max(self.n_batches)
-        epoch, total = job.course.optimizer_epochs, (job.planned or job.max_iter) * n_steps
-        t = np.arange(n_steps, dtype=np.float64) + epoch * n_steps
-        return Steps(np.minimum(t, total - 1), total, epoch)

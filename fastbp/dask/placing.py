@@ -14,10 +14,10 @@ from typing import Any
 from distributed import Future
 
 from fastbp.dask.cluster import Cluster, Graph, unique
-from fastbp.dask.layout import cut, joined, rows_of_shard, runs_of, shard_sizes
+from fastbp.dask.layout import cut, rows_of_shard, runs_of, shard_sizes
 from fastbp.dask.parts import Part
 from fastbp.dask.scan import about_part
-from fastbp.training import GRADIENT_CHUNK, Samples
+from fastbp.training import GRADIENT_CHUNK, Samples, joined_samples
 
 
 def encode(encoder: Any, number: int, of: str, part: Part) -> Samples:
@@ -92,14 +92,21 @@ def place_shards(
                 task = partial(rows_of_shard, start=starts[source], shard=shard, n_shards=n_shards)
                 graph[piece, (shard, source)] = (task, (encoded, source))
                 pieces.append((piece, (shard, source)))
-        graph[name, shard] = (joined, *pieces)
+        graph[name, shard] = (shard_of, *pieces)
     futures = cluster.start(graph, [(name, shard) for shard in range(len(sizes))])
     return list(zip(sizes, futures, strict=True))
 
 
 def run_of(start: int, stop: int, own: Samples, *others: Samples) -> Samples:
     """The samples of a run: rows of one partition, and copies of the first rows of others."""
-    return joined(own if stop - start == len(own) else own[start:stop], *others)
+    if not others:
+        return own if stop - start == len(own) else own[start:stop]
+    return joined_samples([own[start:stop], *others])
+
+
+def shard_of(*pieces: Samples) -> Samples:
+    """The samples of a shard: rows of several partitions."""
+    return joined_samples(pieces)
 
 
 def _encoding(
