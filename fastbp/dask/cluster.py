@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from distributed import Client, Future, KilledWorker, default_client
 
-Graph: TypeAlias = dict[Hashable, Any]  # a key for each task, and a tuple of function and arguments
+Graph: TypeAlias = dict[Any, Any]  # a key for each task, and a tuple of function and arguments
 
 LOOK_SECONDS = 0.5  # between two looks for workers while a result is waited for
 ANSWER_SECONDS = 2.0  # that the scheduler may take to tell its workers

@@ -99,9 +99,10 @@ def place_shards(
 
 def run_of(start: int, stop: int, own: Samples, *others: Samples) -> Samples:
     """The samples of a run: rows of one partition, and copies of the first rows of others."""
-    if not others:
-        return own if stop - start == len(own) else own[start:stop]
-    return joined_samples([own[start:stop], *others])
+    if stop - start < len(own):
+        # A slice of CSR would keep the entries of all rows.
+        own = cut(own, start, stop) if own.is_sparse else own[start:stop]
+    return joined_samples([own, *others]) if others else own
 
 
 def shard_of(*pieces: Samples) -> Samples:
