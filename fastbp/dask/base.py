@@ -15,7 +15,6 @@ from fastbp.dask.engine import DaskEngine, Options
 from fastbp.dask.parts import is_distributed, parts_of
 from fastbp.dask.prediction import lazily, to_predict_with
 from fastbp.dask.scan import scan
-from fastbp.estimators import MLPClassifier, MLPRegressor
 from fastbp.estimators.callbacks import CALLBACKS, check_callbacks
 from fastbp.estimators.held_out import NO_DATA, Data
 from fastbp.estimators.inputs import draft_of, is_validation_given
@@ -39,7 +38,7 @@ class DaskMLP(CheckedEstimator):
     those of the local estimator.
     """
 
-    _local_kind: ClassVar[type[MLPClassifier] | type[MLPRegressor]]
+    _local_kind: ClassVar[Any]  # MLPClassifier or MLPRegressor
     client: Client | None
 
     def _store(self, parameters: dict[str, Any]) -> None:
@@ -79,8 +78,9 @@ class DaskMLP(CheckedEstimator):
             engine.close()
         try:
             local._adopt(job, course)
-        finally:  # it may have raised a warning, after it was done
-            if hasattr(local, "coefs_"):
+        finally:  # a warning may be an error, after the fit was adopted
+            if vars(local).get("_random_state") is course.random_state:
+                vars(local).pop("_resume", None)
                 self._local = local
         return self
 

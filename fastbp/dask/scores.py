@@ -30,8 +30,7 @@ def r2_of_parts(cluster: Cluster, model: Any, parts: Sequence[Future]) -> float:
         )
     weight, *sums = _sums(cluster, sums_of_targets, parts)
     mean = np.array(sums) / weight
-    sums = _sums(cluster, partial(squares, mean), parts, model)
-    errors, variation = np.split(sums, 2)
+    errors, variation = np.split(_sums(cluster, partial(squares, mean), parts, model), 2)
     constant = variation == 0
     explained = 1 - errors / np.where(constant, 1, variation)
     return float(np.where(constant, errors == 0, explained).mean())

@@ -1,9 +1,9 @@
-"""One cluster for all tests of a file."""
+"""One cluster for all tests."""
 
 import pytest
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client():
     """The client of a cluster of two workers."""
     clusters = pytest.importorskip("clusters", reason="needs fastbp[dask]")

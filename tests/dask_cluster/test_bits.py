@@ -1,5 +1,7 @@
 """The law of bits: they depend on the rows, the parameters and the seed alone."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from clusters import as_dask, dask, labelled, local_cluster, random_rows, scale, sha
@@ -15,7 +17,7 @@ PARTITIONINGS = 5  # for each number of workers; `make bench-dask` tries 20
 
 
 def test_one_sha_for_any_workers_and_partitions():
-    """That of the local fit for lbfgs, 1 to 4 workers times 20 partitionings; and of local steps."""
+    """That of the local fit for lbfgs, and one of local steps."""
     X, y = labelled()
     local, found, of_steps = sha(MLPClassifier(**LBFGS).fit(X, y)), set(), set()
     with local_cluster(1) as client:
@@ -52,7 +54,7 @@ def test_lbfgs_of_sparse_rows_and_of_two_targets(client):
     X[X < 0.5] = 0
     y = np.column_stack([y, X[:, 1]]).astype(np.float32)
     bounds = [0, 700, 700, 1500, len(X)]
-    pieces = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [slice(a, b) for a, b in pairwise(bounds)]
     # A list of delayed, of which the second is empty.
     data = [[dask.delayed(one[part]) for part in pieces] for one in (csr_array(X), y)]
     model = DaskMLPRegressor(**LBFGS).fit(*data)

@@ -1,5 +1,7 @@
 """Odd partitions and mismatched data: right, or an error that names the partition."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +23,7 @@ def frames(n=1500):
     frame = pd.DataFrame(X, columns=list("abcd"), index=np.arange(n) * 2)
     labels = pd.Series(np.array(["x", "yy", "zzz"], object)[y], index=frame.index, name="label")
     bounds = [0, 400, 400, 401, 1100, n]
-    pieces = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [slice(a, b) for a, b in pairwise(bounds)]
     divisions = dict(meta=None, verify_meta=False)
     parts = [
         dd.from_delayed([dask.delayed(one.iloc[part]) for part in pieces], **divisions)
@@ -145,7 +147,7 @@ def test_bad_weights_name_the_partition(client):
     w = np.ones(1500)
     w[900] = -1
     data = [as_dask(one, (700, 800)) for one in (X, y, w)]
-    with pytest.raises(ValueError, match="partition 1: .*sample_weight"):
+    with pytest.raises(ValueError, match=r"partition 1: .*sample_weight"):
         DaskMLPClassifier(**LBFGS).fit(*data)
 
 
