@@ -179,21 +179,21 @@ def test_divergence_is_an_error(client):
 def test_predictions_that_overflow_are_found_where_the_rows_are(client):
     """In the last partition a row has numbers so large that its prediction is not finite."""
     rng = np.random.RandomState(0)
-    X = rng.randn(1500, 2)
-    X[1400] = 1e308
-    y, w = rng.randn(1500), np.ones(1500)
-    w[1400] = 5e-324
-    parameters = dict(hidden_layer_sizes=(3,), activation="identity", max_iter=1, random_state=0)
-    data = [as_dask(one, (700, 800)) for one in (X, y, w)]
+    X, y = rng.randn(1500, 2), rng.poisson(50, 1500).astype(float)
+    parameters = dict(loss="poisson", activation="identity", solver="sgd", batch_size=1500)
+    parameters |= dict(hidden_layer_sizes=(3,), max_iter=1, random_state=0, shuffle=False)
     errors = []
-    for model, arguments in (
-        (MLPRegressor(**parameters), (X, y, w)),
-        (DaskMLPRegressor(**parameters), data),
-    ):
-        with pytest.raises(ValueError) as error:
-            model.fit(*arguments)
-        errors.append(str(error.value))
-    assert errors[0] == errors[1]
+    for outlier in (1.0, 1e3):
+        X[1400] = outlier
+        data = as_dask(X, (700, 800)), as_dask(y, (700, 800))
+        ways = (MLPRegressor(**parameters), (X, y)), (DaskMLPRegressor(**parameters), data)
+        for model, arguments in ways:
+            try:
+                model.fit(*arguments)
+            except ValueError as error:
+                errors.append(str(error))
+    assert len(errors) == 2 and errors[0] == errors[1]
+    assert "Predictions for samples of X are not finite after training" in errors[0]
 
 
 def test_warm_start_goes_on(client):
@@ -202,6 +202,14 @@ def test_warm_start_goes_on(client):
     first = model.loss_
     model.fit(*parts[:2])
     assert model.loss_ < first and model.t_ == 2 * 4 * 2400
+
+
+def test_a_local_fit_on_a_collection_warns_that_it_takes_all(client):
+    (X, y, *_), parts = split()
+    few = dict(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    with pytest.warns(UserWarning, match="fastbp.dask trains where the data are"):
+        model = MLPClassifier(**few).fit(*parts[:2])
+    assert sha(model) == sha(MLPClassifier(**few).fit(X, y))
 
 
 # ---- copies
