@@ -6,15 +6,18 @@ import asyncio
 import uuid
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError
+from functools import partial
 from time import monotonic
 from typing import Any, TypeAlias
 
 from distributed import Client, Future, KilledWorker, default_client
+from numpy.typing import NDArray
 
 Graph: TypeAlias = dict[Any, Any]  # a key for each task, and a tuple of function and arguments
 
 LOOK_SECONDS = 0.5  # between two looks for workers while a result is waited for
 ANSWER_SECONDS = 2.0  # that the scheduler may take to tell its workers
+LITTLE = 2**20  # bytes
 LOST = (
     "the cluster has lost or cancelled data that the fit needs, {where}, and cannot compute it "
     "again. Give collections that are not scattered, so that a lost partition can be computed "
@@ -127,6 +130,24 @@ def _result_of(gathering: asyncio.Future[list[Any]]) -> list[Any]:
     if gathering.cancelled():
         raise CancelledError
     return gathering.result()
+
+
+def shared(graph: Graph, params: NDArray[Any], n_tasks: int) -> Any:
+    """An argument that gives parameters to all tasks of a graph.
+
+    They are the result of a task, which goes to each worker once. Where that is little they are
+    sent with each task instead: then a round waits for one task less.
+    """
+    params = params.copy()  # training goes on in place
+    if n_tasks * params.nbytes <= LITTLE:
+        return params
+    key = unique("params")
+    graph[key] = (partial(_itself, params),)
+    return key
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def unique(name: str) -> str:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 from distributed import Future
 
 from fastbp.dask.checks import CheckOfResult
-from fastbp.dask.cluster import Cluster, unique
+from fastbp.dask.cluster import Cluster, shared, unique
 from fastbp.dask.gradient import ExactGradient
 from fastbp.dask.local_steps import LocalSteps, Plan
 from fastbp.dask.placing import place_runs, place_shards
@@ -128,11 +127,10 @@ class DaskEngine:
 
     def check(self, job: Job) -> None:
         """Raise ValueError if predictions of samples are not finite after training."""
-        params, name = job.network.params, unique("check")
+        name, graph = unique("check"), dict[Any, Any]()
         task = CheckOfResult(Recipe.of(job), job.rule)
-        graph: dict[Any, Any] = {unique("params"): (np.copy, params.copy())}
-        (key,) = graph
-        tasks = {(name, k): (task, run, key) for k, (_, run) in enumerate(self.placed)}
+        params = shared(graph, job.network.params, len(self.placed))
+        tasks = {(name, k): (task, run, params) for k, (_, run) in enumerate(self.placed)}
         where = partial(str, "when the predictions were checked")
         for message in self.cluster.compute({**graph, **tasks}, list(tasks), where):
             if message:

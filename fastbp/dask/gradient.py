@@ -10,7 +10,7 @@ import numpy as np
 from distributed import Future
 from numpy.typing import NDArray
 
-from fastbp.dask.cluster import Cluster, Graph, unique
+from fastbp.dask.cluster import Cluster, Graph, shared, unique
 from fastbp.dask.recipe import Recipe
 from fastbp.kernels import Rank, Sums, Task, core
 from fastbp.threads import Team, team
@@ -112,8 +112,9 @@ class ExactGradient:
 
     def graph(self) -> tuple[Graph, list[Hashable]]:
         """The tasks of one round, and the keys of the sums that the client joins."""
-        name, params = unique("gradient"), unique("params")
-        graph: Graph = {params: (np.copy, self.network.params.copy())}
+        name = unique("gradient")
+        graph: Graph = {}
+        params = shared(graph, self.network.params, len(self.runs))
         level: list[Hashable] = []
         for number, (first, samples) in enumerate(self.runs):
             graph[name, number] = (partial(sums_of_part, self.recipe, first), samples, params)

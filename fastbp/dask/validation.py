@@ -11,7 +11,7 @@ import numpy as np
 from distributed import Future
 from numpy.typing import NDArray
 
-from fastbp.dask.cluster import Cluster, Graph, unique
+from fastbp.dask.cluster import Cluster, Graph, shared, unique
 from fastbp.dask.sums import ACCURACY, LOSS, R2, Scoring
 from fastbp.estimators import inputs
 from fastbp.estimators.encoding import Encoder
@@ -97,8 +97,8 @@ class ValidationParts:
     def __call__(self, params: NDArray[Any], team: Team | None) -> tuple[float, float]:
         if self.scoring.kind == R2 and self.variation is None:
             self.variation = self._variation()
-        name = unique("params")
-        sums = self._sums(self.scoring, {name: (np.copy, params.copy())}, name)
+        graph: Graph = {}
+        sums = self._sums(self.scoring, graph, shared(graph, params, len(self.runs)))
         if sums[0] == 0:
             raise ValueError("All validation samples have the weight 0.")
         return self.scoring.score(sums, self.variation), self.scoring.loss(sums)
@@ -109,9 +109,9 @@ class ValidationParts:
         mean = np.array(sums) / weight
         return self._sums(partial(self.scoring.variation, mean), {})
 
-    def _sums(self, task: Callable[..., Any], graph: Graph, *keys: Any) -> NDArray[np.float64]:
+    def _sums(self, task: Callable[..., Any], graph: Graph, *arguments: Any) -> NDArray[np.float64]:
         """The sums over all rows of the results of a task."""
         name = unique("validation")
-        tasks = {(name, k): (task, run, *keys) for k, run in enumerate(self.runs)}
+        tasks = {(name, k): (task, run, *arguments) for k, run in enumerate(self.runs)}
         parts = self.cluster.compute({**graph, **tasks}, list(tasks), self.where)
         return np.asarray(np.concatenate(parts).sum(axis=0))
