@@ -10,6 +10,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, TypeAlias
 
+import dask
 from distributed import Client, Future, KilledWorker, default_client
 from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ Graph: TypeAlias = dict[Any, Any]  # a key for each task, and a tuple of functio
 
 LOOK_SECONDS = 0.5  # between two looks for workers while a result is waited for
 ANSWER_SECONDS = 2.0  # that the scheduler may take to tell its workers
-LITTLE = 2**20  # bytes
+LITTLE, MOST_GRAPH = 2**20, "1 TiB"  # bytes
 LOST = (
     "the cluster has lost or cancelled data that the fit needs, {where}, and cannot compute it "
     "again. Give collections that are not scattered, so that a lost partition can be computed "
@@ -58,7 +59,9 @@ class Cluster:
 
     def start(self, graph: Graph, keys: Sequence[Hashable]) -> list[Future]:
         """Start the tasks of a graph; the futures of these keys."""
-        futures: list[Future] = self.client.get(graph, list(keys), sync=False)
+        # Parameters of large networks travel in the graph, once; Dask would warn of each round.
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": MOST_GRAPH}):
+            futures: list[Future] = self.client.get(graph, list(keys), sync=False)
         return futures
 
     def results(self, futures: Sequence[Future], where: Callable[[], str]) -> list[Any]:

@@ -108,7 +108,7 @@ class DaskEngine:
         if self._validation is None:
             return None
         assert self.encoder is not None
-        self.job, parts = job, self._validation
+        self.job, parts, self._validation = job, self._validation, None
         kind = kind_of_score(self.encoder.estimator)
         lengths = lengths_of(self.cluster, parts)
         if sum(lengths) < 2:

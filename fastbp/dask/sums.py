@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from fastbp.dask.recipe import Recipe
 from fastbp.estimators.labels import Labels
 from fastbp.kernels import core, variant
+from fastbp.network import allocate
+from fastbp.threads import team
 from fastbp.training import GRADIENT_CHUNK, Samples
 
 ACCURACY, R2, LOSS = "accuracy", "r2", "loss"  # scores that are made of sums
@@ -61,11 +64,12 @@ class Scoring:
             np.empty(len(samples), dtype),
         )
         rows = min(GRADIENT_CHUNK, len(samples))
-        scratch = np.empty(core.scratch_size(program, rows, 1, "validate"), dtype)
-        validate = variant(core.validate, dtype)
-        for first in range(0, len(samples), GRADIENT_CHUNK):
-            part = slice(first, first + GRADIENT_CHUNK)
-            validate(program, params, scratch, lowered[part], objective, out[part], losses[part])
+        scratch = allocate(core.scratch_size(program, rows, 1, "validate"), dtype)
+        door = partial(variant(core.validate, dtype), program, params, scratch)
+        with team(1, lambda _: 0.0, rows, 0.0):  # BLAS has one thread meanwhile
+            for first in range(0, len(samples), GRADIENT_CHUNK):
+                part = slice(first, first + GRADIENT_CHUNK)
+                door(lowered[part], objective, out[part], losses[part])
         return out, losses.astype(np.float64)
 
     def _of_score(
