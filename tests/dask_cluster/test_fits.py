@@ -52,15 +52,14 @@ def test_validation_by_sums_is_that_of_local_arrays(client, scoring, solver):
 
 
 def test_validation_has_one_sha_for_any_partitions(client):
-    """So early stopping ends at the same epoch."""
-    local, parts = split()
-    found = set()
-    for seed in (8, 9):
-        rows = random_rows(600, seed)
-        val = dict(X_val=as_dask(local[2], rows), y_val=as_dask(local[3], rows))
-        weights = as_dask(np.linspace(0, 1, 600), rows)
+    """So early stopping ends at the same epoch. There are several chunks, and weights."""
+    _, parts = split()
+    X_val, y_val = labelled(4500)
+    weights, found = np.random.RandomState(2).rand(4500), set()
+    for rows in ((4500,), (700, 0, 1, 2799, 1000)):
+        cut = [as_dask(one, rows) for one in (X_val, y_val, weights)]
         model = DaskMLPClassifier(**STEPS, early_stopping=True)
-        model.fit(*parts[:2], **val, sample_weight_val=weights)
+        model.fit(*parts[:2], X_val=cut[0], y_val=cut[1], sample_weight_val=cut[2])
         found.add((sha(model), *model.validation_loss_curve_, *model.validation_scores_))
     assert len(found) == 1
 
