@@ -59,6 +59,11 @@ test-torch: .venv-bench/test ## activations, losses and formulas beside PyTorch
 test-onnx: .venv-onnx/test ## exported graphs in ONNX Runtime, beside predictions
 	@$(call pytest,.venv-onnx) $(CURDIR)/tests/onnx_graphs
 	@$(call pytest,.venv-onnx) $(CURDIR)/tests/test_docs.py -k onnx
+test-dask: .venv-dask/test ## fits on clusters of Dask on this machine, beside local fits
+	@PYTHONSAFEPATH=1 .venv-dask/bin/python -P -m pytest -q tests/dask_cluster
+test-dask-kills: .venv-dask/test ## a hundred fits in which a worker is killed at a random moment
+	@FASTBP_KILLED_FITS=50 PYTHONSAFEPATH=1 .venv-dask/bin/python -P -m pytest -q -s \
+	  tests/dask_cluster/test_kills.py -k random_moment
 parity: .venv/test ## every configuration against scikit-learn
 	@.venv/bin/python tests/estimators/parity.py
 test-files: .venv/test ## every cut and every flipped bit of model files, which the suite samples
@@ -104,6 +109,8 @@ bench-blocks: .venv/examples ## epochs on a file larger than the window, beside 
 	@.venv/bin/python benchmarks/blocks.py $(ARGS)
 bench-large-data: .venv/examples ## the model of what several machines gain; nothing is measured
 	@.venv/bin/python benchmarks/large_data.py $(ARGS)
+bench-dask: .venv-dask/installed ## fits on clusters: bits, kills, accuracy, and the time of a round
+	@.venv-dask/bin/python benchmarks/dask_rounds.py $(ARGS)
 # FASTBP_DATA names the folder with the data. ARGS="--table" prints what is stored, and runs nothing.
 bench-tabular: .venv-tabular/installed ## errors and CPU time on tables, beside boosted trees and RealMLP
 	@.venv-tabular/bin/python benchmarks/tabular.py $(ARGS)
@@ -138,9 +145,10 @@ clean: ## remove everything that make has made
 	rm -rf build dist $(PAGES) $(ENVIRONMENTS) .venv-wheel *.egg-info .*_cache
 
 .PHONY: FORCE help demo test test-levels test-matmul test-debug test-oldest test-arm64 \
-  test-windows test-compilers test-torch test-files test-c test-browser test-onnx parity \
+  test-windows test-compilers test-torch test-files test-c test-browser test-onnx test-dask \
+  test-dask-kills parity \
   exhaustive trust trust-sanitizers digests bench bench-against bench-expressions \
-  bench-ensemble bench-files bench-zeros bench-deploying bench-blocks bench-large-data \
+  bench-ensemble bench-files bench-zeros bench-deploying bench-blocks bench-dask bench-large-data \
   bench-tabular wheel test-wheel docs lint annotate clean
 
 # ---- environments
@@ -148,7 +156,7 @@ clean: ## remove everything that make has made
 # .venv/dist; .venv/installed: it is installed; .venv/test: the extra "test" is installed as well.
 
 BUILDERS := .venv .venv-debug .venv-oldest .venv-asan .venv-tsan
-ENVIRONMENTS := $(BUILDERS) .venv-bench .venv-tabular .venv-onnx
+ENVIRONMENTS := $(BUILDERS) .venv-bench .venv-tabular .venv-onnx .venv-dask
 # By environment: Pythons to try (else .venv's), newest allowed, more requirements, kind of wheel.
 python.venv := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 python.venv-oldest := $(PYTHON) python3.11 python3.12 python3
@@ -169,7 +177,8 @@ make_venv = $(1)/bin/python -c "import pip" 2> /dev/null || { \
 install = $(1)/bin/python -P $(PIP) install $(2)/*.whl \
   && $(1)/bin/python -P $(PIP) install --no-deps --force-reinstall $(2)/*.whl
 
-.venv-debug/made .venv-asan/made .venv-tsan/made .venv-bench/made .venv-tabular/made .venv-onnx/made: .venv/made
+.venv-debug/made .venv-asan/made .venv-tsan/made: .venv/made
+.venv-bench/made .venv-tabular/made .venv-onnx/made .venv-dask/made: .venv/made
 $(BUILDERS:%=%/made): %/made: pyproject.toml
 	@$(call make_venv,$*)
 	@$*/bin/python tools/requirements.py build $(more$*) > $*/base.txt
@@ -179,7 +188,8 @@ $(BUILDERS:%=%/made): %/made: pyproject.toml
 .venv-bench/made: benchmarks/requirements.txt
 .venv-tabular/made: benchmarks/tabular_requirements.txt
 .venv-onnx/made: tests/onnx_graphs/requirements.txt
-.venv-bench/made .venv-tabular/made .venv-onnx/made:
+.venv-dask/made: tests/dask_cluster/requirements.txt
+.venv-bench/made .venv-tabular/made .venv-onnx/made .venv-dask/made:
 	@$(call make_venv,$(@D))
 	@sed '/^#/d' $(filter %.txt,$^) > $(@D)/base.txt
 	@xargs -n 1 $(@D)/bin/python -P $(PIP) install -c $(@D)/base.txt \
@@ -192,6 +202,7 @@ $(BUILDERS:%=%/installed): %/installed: %/built
 .venv-bench/installed: .venv/built .venv-bench/made
 .venv-tabular/installed: .venv/built .venv-tabular/made
 .venv-onnx/installed: .venv/built .venv-onnx/made
+.venv-dask/installed: .venv/built .venv-dask/made
 $(ENVIRONMENTS:%=%/installed):
 	@$(call install,$(@D),$(<D)/dist) && touch $@
 

@@ -11,6 +11,7 @@ from fastbp import kernels as _kernels  # noqa: F401  chooses the core, or raise
 if TYPE_CHECKING:
     from fastbp import blocks as blocks
     from fastbp import callbacks as callbacks
+    from fastbp import dask as dask
     from fastbp import ensemble as ensemble
     from fastbp import export as export
     from fastbp import graph as graph
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 ROOMS = (
     "blocks",
     "callbacks",
+    "dask",
     "ensemble",
     "export",
     "graph",

@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "gradient_check": {"threads", "training", "estimators", "inspection"},
     "blocks": set(),
     "callbacks": set(),
+    "dask": {"kernels", "network", "threads", "training", "estimators"},
     "schedules": {"training"},
     "ensemble": {"files", "runtime", "estimators"},
     "export": {"kernels", "network", "estimators", "ensemble", "__init__"},
@@ -253,6 +254,25 @@ def test_import_reader_sees_python(text, found):
 )
 def test_import_reader_sees_cython(text, found):
     assert imports_of_cython(text) == found
+
+
+FORBIDDEN_ON_A_CLUSTER = {  # what ties a fit to workers, or what it cannot compute again
+    r"\bworkers\s*=": "tasks that only some workers may run",
+    r"\.scatter\(": "data that are lost with their worker",
+    r"\bactors?\b": "state on a worker",
+    r"\bget_worker\b|\bworker_client\b": "tasks that know their worker",
+    r"\bsocket\b": "connections of our own",
+}
+
+
+@needs_source
+def test_tasks_on_a_cluster_are_stateless():
+    files = [path for path in FILES if room_of(module_of(path)) == "dask"]
+    assert files
+    for path in files:
+        text = without_comments(path.read_text(encoding="utf-8"), ".py")
+        for pattern, what in FORBIDDEN_ON_A_CLUSTER.items():
+            assert not re.search(pattern, text), f"{path.name} has {what}"
 
 
 # ---- length
@@ -562,6 +582,7 @@ def test_rooms_are_there_after_a_bare_import():
     rooms = {
         "blocks",
         "callbacks",
+        "dask",
         "ensemble",
         "export",
         "graph",

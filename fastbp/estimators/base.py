@@ -291,7 +291,7 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
             _no_improvement_count=course.no_improvement_count,
             _optimizer=course.optimizer,
         )
-        if not job.incremental:
+        if job.facts:
             learned["_resume"] = {**training.small_state(course), **job.facts}
         return learned, lists
 

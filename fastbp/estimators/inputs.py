@@ -14,6 +14,7 @@ from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.validation import check_non_negative, validate_data
 
 from fastbp.estimators import sparse
+from fastbp.estimators.messages import warn
 from fastbp.estimators.scikit_learn import CheckedEstimator, check_sample_weight
 from fastbp.estimators.sparse import FLOATS, Sparse
 from fastbp.kernels import CSR, Rows
@@ -21,6 +22,11 @@ from fastbp.runtime.rows import cast
 
 Matrix: TypeAlias = ArrayLike | Sparse  # X as users give it
 CheckedMatrix: TypeAlias = NDArray[np.floating] | Sparse  # X after scikit-learn's checks
+TAKES_ALL = (
+    "X is a collection of Dask, of which all is computed into the memory of this process. "
+    "fastbp.dask trains where the data are; fit_blocks with fastbp.blocks.from_dask reads them "
+    "block by block."
+)
 Estimator = TypeVar("Estimator", bound=CheckedEstimator)
 
 
@@ -57,6 +63,8 @@ def check_training_data(
     if plain is not None:
         draft.n_features_in_ = plain[0].shape[1]
         return *plain, Features(draft.n_features_in_)
+    if hasattr(X, "__dask_graph__"):
+        warn(TAKES_ALL)
     X, y = validate_data(
         draft,
         _sound(X),

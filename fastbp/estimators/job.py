@@ -151,7 +151,8 @@ def trained_job(
     job = _for_training(request, job, held_out, columns)
     estimator = request.estimator
     job.watches = watches_of(estimator, job)
-    if not (job.incremental or isinstance(job.rule, LBFGS)):
+    resumable = job.engine is None or job.engine.facts() is not None
+    if resumable and not (job.incremental or isinstance(job.rule, LBFGS)):
         job.facts = facts_of_fit(estimator, job)
     if request.resumes:
         state = state_of_fit(estimator)
@@ -343,7 +344,9 @@ def _for_training(
         start = state_of_fit(estimator)["random_state"]
     elif not (is_lbfgs or job.incremental):
         start = start_of(given, job.course.random_state, None if job.continues else init)
-    if job.early_stopping and held_out is None:
+    if job.engine is not None and held_out is None:
+        job.validation_set = job.engine.validation_set(job)
+    if job.early_stopping and held_out is None and job.validation_set is None:
         if columns is None:
             raise ValueError(NEEDS_VALIDATION)
         rows, held_out = hold_out(estimator, job, *columns)

@@ -84,7 +84,7 @@ def facts_of_fit(estimator: CheckedEstimator, job: EstimatorJob) -> dict[str, An
     if factor is not None:
         parameters["learning_rate"] = _plain(factor)
     parameters["loss"] = job.objective.loss
-    data = checksums(job.in_memory, "") if job.engine is None else job.engine.facts()
+    data = checksums(job.in_memory, "") if job.engine is None else dict(job.engine.facts() or {})
     if data.get("sample_weight") is not None:  # both are divided by a power of two
         data["sample_weight"] = [data["sample_weight"], job.objective.alpha]
     if job.validation_set is not None and not _is_held_out(job):

@@ -68,6 +68,9 @@ class Blocks:
         """The samples of the window that was read last."""
         return None if self._windows is None else self._windows.last
 
+    def validation_set(self, job: Job) -> None:
+        """None: validation samples are in memory."""
+
     def facts(self) -> dict[str, Any]:
         """What has to be the same if the fit is resumed."""
         return self._facts

@@ -219,9 +219,12 @@ class EpochRunner:
         return self.rates.item(k if rows == len(self.losses) else (k + 1) * self.n_steps - 1)
 
 
-def steps_of(job: Job, k: int = 0) -> Steps:
-    """The steps of the k-th of the next epochs; beyond the plan the last one is repeated."""
-    n_steps = math.ceil(job.course.n_samples / job.batch_size)
+def steps_of(job: Job, k: int = 0, n_steps: int | None = None) -> Steps:
+    """The steps of the k-th of the next epochs; beyond the plan the last one is repeated.
+
+    `n_steps` are those of an epoch; None: that of batches of all samples.
+    """
+    n_steps = n_steps or math.ceil(job.course.n_samples / job.batch_size)
     epoch, total = job.course.optimizer_epochs + k, (job.planned or job.max_iter) * n_steps
     t = np.arange(n_steps, dtype=np.float64) + epoch * n_steps
     return Steps(np.minimum(t, total - 1), total, epoch)

@@ -144,5 +144,8 @@ class Engine(Protocol):
     def examples(self) -> Samples | None:
         """Some samples, on which results are checked after training; None: they were checked."""
 
-    def facts(self) -> dict[str, Any]:
-        """What has to be the same if the fit is resumed: plain data, as checksums."""
+    def validation_set(self, job: Job) -> Any:
+        """What scores parameters, as a ValidationSet; None if the engine has no such samples."""
+
+    def facts(self) -> dict[str, Any] | None:
+        """What has to be the same if the fit is resumed: plain data; None if it cannot be."""
