@@ -61,6 +61,7 @@ test-onnx: .venv-onnx/test ## exported graphs in ONNX Runtime, beside prediction
 	@$(call pytest,.venv-onnx) $(CURDIR)/tests/test_docs.py -k onnx
 test-dask: .venv-dask/test ## fits on clusters of Dask on this machine, beside local fits
 	@PYTHONSAFEPATH=1 .venv-dask/bin/python -P -m pytest -q tests/dask_cluster
+	@PYTHONSAFEPATH=1 .venv-dask/bin/python -P -m pytest -q tests/test_docs.py -k "dask or large_data"
 test-dask-kills: .venv-dask/test ## a hundred fits in which a worker is killed at a random moment
 	@FASTBP_KILLED_FITS=50 PYTHONSAFEPATH=1 .venv-dask/bin/python -P -m pytest -q -s \
 	  tests/dask_cluster/test_kills.py -k random_moment

@@ -49,8 +49,8 @@ class DaskMLPClassifier(ClassifierMixin, DaskMLP):
 
     Examples
     --------
-    >>> from dask.distributed import Client
-    >>> from fastbp.dask import DaskMLPClassifier
+    >>> from dask.distributed import Client  # doctest: +SKIP
+    >>> from fastbp.dask import DaskMLPClassifier  # doctest: +SKIP
     >>> client = Client()  # doctest: +SKIP
     >>> model = DaskMLPClassifier(solver="lbfgs").fit(X, y)  # doctest: +SKIP
     >>> model.predict(X).compute()  # doctest: +SKIP

@@ -49,8 +49,8 @@ class DaskMLPRegressor(RegressorMixin, DaskMLP):
 
     Examples
     --------
-    >>> from dask.distributed import Client
-    >>> from fastbp.dask import DaskMLPRegressor
+    >>> from dask.distributed import Client  # doctest: +SKIP
+    >>> from fastbp.dask import DaskMLPRegressor  # doctest: +SKIP
     >>> client = Client()  # doctest: +SKIP
     >>> model = DaskMLPRegressor(solver="lbfgs").fit(X, y)  # doctest: +SKIP
     >>> model.predict(X).compute()  # doctest: +SKIP
