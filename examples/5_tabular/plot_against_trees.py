@@ -25,6 +25,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import root_mean_squared_error
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from fastbp import MLPRegressor
 from fastbp.tabular import TabularMLPRegressor
@@ -85,9 +86,10 @@ plain = TransformedTargetRegressor(
 
 def measure(model, X, y):
     """(CPU seconds of the fit, error on the rows that it has not seen)"""
-    start = process_time()
-    model.fit(X[:N_TRAIN], y[:N_TRAIN])
-    seconds = process_time() - start
+    with threadpool_limits(1):
+        start = process_time()
+        model.fit(X[:N_TRAIN], y[:N_TRAIN])
+        seconds = process_time() - start
     return seconds, root_mean_squared_error(y[N_TRAIN:], model.predict(X[N_TRAIN:]))
 
 
