@@ -18,7 +18,7 @@ from fastbp.estimators.messages import warn
 from fastbp.estimators.scikit_learn import CheckedEstimator, check_sample_weight
 from fastbp.estimators.sparse import FLOATS, Sparse
 from fastbp.kernels import CSR, Rows
-from fastbp.runtime.rows import cast
+from fastbp.runtime.rows import cast, laid_out
 
 Matrix: TypeAlias = ArrayLike | Sparse  # X as users give it
 CheckedMatrix: TypeAlias = NDArray[np.floating] | Sparse  # X after scikit-learn's checks
@@ -220,7 +220,7 @@ def check_weights(
     check_non_negative(weights, "`sample_weight`")
     if some and not weights.any():  # not checked by scikit-learn < 1.9
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    return np.require(weights, requirements=("C", "A"))
+    return laid_out(weights, np.float64)
 
 
 def near_one(
@@ -368,7 +368,7 @@ def _cast_csr(x: CSR, dtype: DTypeLike) -> CSR:
     first, stop = x.indptr[0], x.indptr[-1]
     return CSR(
         cast(x.data[first:stop], dtype, "X"),
-        np.require(x.indices[first:stop], np.int32, ("C", "A")),
+        laid_out(x.indices[first:stop], np.int32),
         x.indptr - first,
         x.n_features,
     )

@@ -23,6 +23,7 @@ from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.estimators.targets import LINK, check_width
 from fastbp.kernels import core
 from fastbp.network import Network, check_arrays, params_dtype
+from fastbp.runtime.rows import laid_out
 
 # Attributes that a prediction reads besides the arrays; regressors have all but the last.
 FACTS = ("activation", "out_activation_", "n_outputs_", "n_layers_", "_label_binarizer")
@@ -67,7 +68,7 @@ class Model(NamedTuple):
 
             def lowered(array: Any) -> NDArray[Any]:
                 by_columns = isinstance(array, np.ndarray) and array.flags.f_contiguous
-                return np.require(array, dtype, ("F" if by_columns else "C", "A"))
+                return laid_out(array, dtype, "F" if by_columns else "C")
 
             coefs, intercepts = tuple(map(lowered, coefs)), tuple(map(lowered, intercepts))
         if is_sparse and not coefs[0].flags.c_contiguous:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -58,13 +58,22 @@ def predict_many(
         return predict_chunks(predict, rows, chunk, link, out, ranks)
 
 
+def laid_out(array: Any, dtype: DTypeLike, order: Literal["C", "F"] = "C") -> NDArray[Any]:
+    """The array aligned, in this order and in dtype; a copy only if it is not.
+
+    As np.require, whose set comparison waits in Python 3.13 without the GIL for all busy threads.
+    """
+    array = np.asanyarray(array, dtype, order)
+    return array if array.flags.aligned else array.copy(order)
+
+
 def cast(array: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
     """The array aligned, in C order and in dtype; ValueError if float32 cannot hold it."""
     flags = array.flags
     if array.dtype == dtype and flags.c_contiguous and flags.aligned:
         return array
     with np.errstate(over="ignore"):
-        cast = np.require(array, dtype, ("C", "A"))
+        cast = laid_out(array, dtype)
     if dtype == np.float32 and array.dtype != np.float32 and not np.isfinite(cast).all():
         what = "float32, the dtype of the fitted model." if name == "X" else TOO_LARGE
         raise ValueError(f"{name} has values too large for {what}")
