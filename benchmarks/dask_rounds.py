@@ -11,7 +11,8 @@ local fit of the same rows in the same run.
 - accuracy: MNIST, 784-100-10, adam, 4 shards, 10 epochs, shuffled rows and rows sorted by class,
   beside one machine; means of three seeds. FASTBP_DATA names the folder with the data.
 - rounds: the time of an evaluation of 79 510 parameters by two workers, least of 100, less that of
-  the same evaluation of one worker's rows in this process.
+  the same evaluation of one worker's rows in this process; beside it a round by Dask alone, whose
+  tasks return the parameters and compute nothing.
 """
 
 from __future__ import annotations
@@ -203,10 +204,24 @@ def rounds() -> None:
         alone = Team(1, inline=True)
         whole = least(lambda: gradient.run(alone))
         compute = least(Gradient(job_of(as_samples(X[:1024], y[:1024]))).compute)
+        bare = least(lambda: bare_round(client, job.network.params, runs))
         print(
             f"{job.network.params.size} parameters, 2 workers: a round {1e3 * whole:.1f} ms, of "
-            f"which computing {1e3 * compute:.1f} ms: overhead {1e3 * (whole - compute):.1f} ms"
+            f"which computing {1e3 * compute:.1f} ms: overhead {1e3 * (whole - compute):.1f} ms; "
+            f"a round of Dask alone, which computes nothing: {1e3 * bare:.1f} ms"
         )
+
+
+def bare_round(client: Client, params: NDArray[Any], runs: Any) -> None:
+    """A round of as many tasks by Dask itself, which send and return parameters."""
+    parameters = params.copy()
+    futures = [client.submit(second, samples, parameters, pure=False) for _, samples in runs]
+    client.gather(futures)
+
+
+def second(samples: Samples, params: NDArray[Any]) -> NDArray[Any]:
+    """The parameters; a task."""
+    return params
 
 
 def as_samples(X: NDArray[Any], y: NDArray[Any], weight: Any = None) -> Samples:
