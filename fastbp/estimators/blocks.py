@@ -26,13 +26,13 @@ from fastbp.estimators.part_facts import (
 from fastbp.estimators.parts_job import job_of_facts
 from fastbp.estimators.request import EstimatorJob, Request
 from fastbp.estimators.resume import checksums, state_of_fit
+from fastbp.threads import ahead
 from fastbp.training import (
     GRADIENT_CHUNK,
     Blocks,
     Engine,
     Outline,
     Samples,
-    ahead,
     cut_blocks,
     joined_samples,
 )

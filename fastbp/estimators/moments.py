@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.estimators.exact import exact_sums
+from fastbp.estimators.inputs import near_one
+
 
 class Moments(NamedTuple):
-    """Of each column: weight, mean, weighted sum of squared deviations, and range.
+    """Of each column: weight, mean, variance, and range.
 
-    The range is that of the rows that have a weight.
+    The range is that of the rows that have a weight. No weights overflow, whatever their size.
     """
 
-    weight: float
+    weight: Fraction
     mean: NDArray[np.float64]
-    squares: NDArray[np.float64]
+    variance: NDArray[np.float64]
     least: NDArray[np.float64]
     most: NDArray[np.float64]
 
     @property
     def spread(self) -> NDArray[np.float64]:
         """The standard deviation, exactly 0 where all rows are the same."""
-        spread = np.sqrt(self.squares / self.weight) if self.weight else np.zeros(len(self.mean))
+        spread = np.sqrt(self.variance)
         spread[self.least == self.most] = 0
         return spread
 
@@ -32,10 +36,11 @@ class Moments(NamedTuple):
         if not self.weight or not other.weight:
             return other if not self.weight else self
         weight = self.weight + other.weight
-        apart, share = other.mean - self.mean, other.weight / weight
-        squares = self.squares + other.squares + apart**2 * self.weight * share
+        own, share = float(self.weight / weight), float(other.weight / weight)
+        apart = other.mean - self.mean
+        variance = own * self.variance + share * other.variance + own * apart * (share * apart)
         least, most = np.minimum(self.least, other.least), np.maximum(self.most, other.most)
-        return Moments(weight, self.mean + apart * share, squares, least, most)
+        return Moments(weight, self.mean + apart * share, variance, least, most)
 
 
 def moments_of(y: NDArray[Any], weights: NDArray[np.float64] | None) -> Moments:
@@ -43,10 +48,10 @@ def moments_of(y: NDArray[Any], weights: NDArray[np.float64] | None) -> Moments:
     counted = y if weights is None else y[weights > 0]
     if not len(counted):
         nothing = np.zeros(y.shape[1])
-        return Moments(0.0, nothing, nothing, nothing, nothing)
-    total = float(len(y) if weights is None else weights.sum())
-    mean, spread = mean_and_spread(y, weights)
-    return Moments(total, mean, spread**2 * total, counted.min(axis=0), counted.max(axis=0))
+        return Moments(Fraction(0), nothing, nothing, nothing, nothing)
+    (total,) = exact_sums(weights, np.zeros(len(y), np.intp), 1)
+    mean, spread = mean_and_spread(y, near_one(weights, 0.0)[0])
+    return Moments(total, mean, spread**2, counted.min(axis=0), counted.max(axis=0))
 
 
 def mean_and_spread(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import reduce
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -191,11 +190,6 @@ def _added(left: Totals, right: Totals) -> Totals:
     for label, total in right.items():
         added[label] = added.get(label, Fraction(0)) + total
     return added
-
-
-def join_all(facts: Any) -> PartFacts:
-    """The facts of all parts together."""
-    return reduce(join_facts, facts)
 
 
 # ---- what follows from them

@@ -1,5 +1,6 @@
 """Threads of fits and predictions: number of ranks, single-threaded BLAS, the team of ranks."""
 
+from fastbp.threads.ahead import ahead
 from fastbp.threads.blas import single_threaded_blas
 from fastbp.threads.cores import (
     MOST_RANKS,
@@ -16,6 +17,7 @@ __all__ = [
     "MOST_RANKS",
     "Cost",
     "Team",
+    "ahead",
     "available_cores",
     "blocks_of",
     "call_cost",

@@ -131,25 +131,33 @@ class Team:
         calling thread if none is left. So a door must do nothing before all its ranks have begun,
         or share its parts among those that have.
         """
+        try:
+            self.begin(door)
+            self.end(door)
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self, door: Door) -> None:
+        """Let the ranks begin to run a door, as `run` does. `end` waits for them."""
         if not self._inline and not self._threads:
             self.start()
         self.words[:] = 0
+        if self._threads:
+            self._bell.acquire(False)  # it may have rung late in the last run
+        for number, thread in enumerate(self._threads):
+            thread.give(door, Rank(self.words, number, self.size))
+
+    def end(self, door: Door) -> None:
+        """Wait until the ranks have run the door. Without threads the calling one runs it now."""
         if not self._threads:
             began = time.perf_counter()
             door(self._alone)
             self._inline = time.perf_counter() - began < INLINE_SECONDS
             return
-        try:
-            self._bell.acquire(False)  # it may have rung late in the last run
-            for number, thread in enumerate(self._threads):
-                thread.give(door, Rank(self.words, number, self.size))
-            missing = self._wait()
-            if missing:
-                self.close()
-        except BaseException:
-            self.close()
-            raise
+        missing = self._wait()
         if missing:
+            self.close()
             left = self.size - missing
             self.size, self._inline = max(left, 1), left == 0
             self.run(door)

@@ -1,6 +1,5 @@
 """Training runs a job and returns its course. It does not need scikit-learn."""
 
-from fastbp.training.ahead import ahead
 from fastbp.training.blocks import Blocks
 from fastbp.training.course import Course, Epoch
 from fastbp.training.dropout import MOST_SEED, lower_dropout
@@ -42,7 +41,6 @@ __all__ = [
     "ValidationSet",
     "Watch",
     "WholeGradient",
-    "ahead",
     "checksum_of",
     "chunk_size",
     "cut_blocks",

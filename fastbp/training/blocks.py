@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from fastbp.kernels import Task, core, variant
 from fastbp.network import epoch_use
-from fastbp.threads import Team
-from fastbp.training.ahead import ahead
+from fastbp.threads import Team, ahead
 from fastbp.training.course import Epoch
 from fastbp.training.dropout import lower_dropout
 from fastbp.training.epochs import steps_of

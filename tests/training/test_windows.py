@@ -1,7 +1,5 @@
 """Windows of samples: each row once, in the order that the rule states."""
 
-import threading
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +7,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from fastbp.estimators.inputs import as_rows
-from fastbp.training import Samples, ahead, cut_blocks, joined_samples
+from fastbp.threads import ahead
+from fastbp.training import Samples, cut_blocks, joined_samples
 from fastbp.training.windows import Windows
 from sources import ragged
 
@@ -169,36 +168,3 @@ def test_rows_travel_far():
     mean = places.mean(axis=0)
     assert abs(mean - 199.5).max() < 5 * 400 / 12**0.5 / 200**0.5
     assert places.std(axis=0).min() > 90  # uniform: 115
-
-
-# ---- reading ahead
-
-
-def test_the_next_task_runs_while_a_result_is_in_use():
-    began = [threading.Event() for _ in range(3)]
-
-    def task(k):
-        began[k].set()
-        return k
-
-    with ahead((lambda k=k: task(k)) for k in range(3)) as results:
-        assert next(results) == 0
-        assert began[1].wait(10)
-        time.sleep(0.05)
-        assert not began[2].is_set()  # at most two results at a time
-        assert list(results) == [1, 2]
-
-
-def test_an_error_of_a_task_comes_in_its_place_and_no_thread_remains():
-    def fails():
-        raise ValueError("no such rows")
-
-    before = threading.active_count()
-    with ahead([lambda: 1, fails, lambda: 3]) as results:
-        assert next(results) == 1
-        with pytest.raises(ValueError, match="no such rows"):
-            next(results)
-    with pytest.raises(KeyError), ahead([lambda: 1, lambda: time.sleep(0.05)]) as results:
-        next(results)
-        raise KeyError
-    assert threading.active_count() == before
