@@ -6,6 +6,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from numbers import Integral
@@ -18,6 +19,7 @@ from fastbp.estimators import memory
 from fastbp.estimators.encoding import Encoder
 from fastbp.estimators.held_out import Data
 from fastbp.estimators.part_facts import (
+    LabelFacts,
     PartFacts,
     facts_of_part,
     join_facts,
@@ -134,7 +136,7 @@ def _facts(request: Request, source: Any, n_rows: int, borders: Borders, classes
     first = reads(Rows(0, min(FIRST, n_rows)))
     knows = classes is not None and first.largest_weight is None
     if knows and getattr(estimator, "class_weight", None) != "balanced":
-        targets = with_classes(first.targets, classes)
+        targets = with_classes(first.targets, classes, LabelFacts(Fraction(1), 1.0))
         share = n_rows / first.n_rows
         entries = None if first.n_entries is None else int(first.n_entries * share)
         return first._replace(n_rows=n_rows, targets=targets, n_entries=entries)

@@ -20,6 +20,10 @@ BALANCED_NEEDS_ALL_SAMPLES = (
 NO_LIST_OF_DICTS = (
     "For multi-output, class_weight should be a list of dicts, or the string 'balanced'."
 )
+ALL_ZERO = (
+    "Sample weights must contain at least one non-zero number: class_weight makes all weights of "
+    "{} zero."
+)
 Totals: TypeAlias = list[NDArray[np.float64]]  # for each target, by class
 NO_SOFT_LABELS = (
     "class_weight needs class labels, but y is soft labels: weigh their rows by sample_weight."
@@ -53,16 +57,20 @@ class ClassWeights(NamedTuple):
         if not np.isfinite(product).all():
             raise ValueError("sample_weight times class_weight is too large for float64.")
         if some and not product.any():
-            raise ValueError(
-                "Sample weights must contain at least one non-zero number: class_weight makes all "
-                f"weights of {name} zero."
-            )
+            raise ValueError(ALL_ZERO.format(name))
         return product
 
-    @property
-    def largest(self) -> float:
-        """The largest weight that a sample of weight 1 can get."""
-        return float(np.prod([table.max() for table in self.tables]))
+    def largest(self, sample_weights: list[NDArray[np.float64]]) -> float:
+        """The largest of all products, given the largest weight of each class's samples.
+
+        Of several targets it is a bound: their largest weights may be those of different samples.
+        """
+        bounds = []
+        for k, (table, largest) in enumerate(zip(self.tables, sample_weights, strict=True)):
+            others = [other.max() for number, other in enumerate(self.tables) if number != k]
+            with np.errstate(over="ignore"):
+                bounds.append(np.prod([(table * largest).max(), *others]))
+        return float(min(bounds))
 
 
 def class_weights_of(

@@ -20,8 +20,18 @@ from fastbp.estimators.precision import largest_of
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.estimators.targets import classes_of_targets, columns_of
 
-Totals: TypeAlias = Mapping[Any, Fraction]  # the weight of the samples of each label
 AGAIN = 3  # samples of a label: scikit-learn warns where most labels are of one sample
+
+
+class LabelFacts(NamedTuple):
+    """What is known of the samples of a label."""
+
+    total: Fraction  # of their weights, without an error
+    largest: float  # weight
+
+
+NO_SAMPLES = LabelFacts(Fraction(0), 0.0)
+ByLabel: TypeAlias = Mapping[Any, LabelFacts]
 
 
 class TargetFacts(NamedTuple):
@@ -31,7 +41,7 @@ class TargetFacts(NamedTuple):
     n_columns: int | None  # None: y has one dimension
     is_sparse: bool = False
     is_soft: bool = False
-    totals: tuple[Totals, ...] = ()  # of class labels, for each column
+    labels: tuple[ByLabel, ...] = ()  # of each column of class labels
     moments: Moments | None = None  # of numbers, for each output
 
 
@@ -109,16 +119,21 @@ def _facts_of_labels(y: Any, weights: NDArray[np.float64] | None) -> TargetFacts
     n_columns = y.shape[1] if y.ndim == 2 else None
     if is_soft(y):
         return TargetFacts(y.dtype, n_columns, is_soft=True)
-    totals = tuple(_totals_of(column, weights) for column in columns_of(y))
-    return TargetFacts(y.dtype, n_columns, is_sparse, totals=totals)
+    labels = tuple(_facts_by_label(column, weights) for column in columns_of(y))
+    return TargetFacts(y.dtype, n_columns, is_sparse, labels=labels)
 
 
-def _totals_of(column: NDArray[Any], weights: NDArray[np.float64] | None) -> Totals:
-    """The weight of the samples of each label."""
+def _facts_by_label(column: NDArray[Any], weights: NDArray[np.float64] | None) -> ByLabel:
+    """The facts of each label of a column."""
     if column.dtype.kind == "f":  # labels, or numbers, of which there may be very many
         check_classification_targets(column)
     labels, codes = np.unique(column, return_inverse=True)
-    return dict(zip(labels.tolist(), exact_sums(weights, codes, len(labels)), strict=True))
+    largest = np.ones(len(labels))
+    if weights is not None:
+        largest[:] = 0
+        np.maximum.at(largest, codes, weights)
+    facts = map(LabelFacts, exact_sums(weights, codes, len(labels)), largest.tolist())
+    return dict(zip(labels.tolist(), facts, strict=True))
 
 
 # ---- parts that are joined
@@ -167,11 +182,11 @@ def _joined_targets(left: TargetFacts, right: TargetFacts) -> TargetFacts:
         with np.errstate(over="ignore", invalid="ignore"):
             moments = moments.joined(right.moments)
     is_soft = left.is_soft or right.is_soft
-    totals: tuple[Totals, ...] = ()
+    labels: tuple[ByLabel, ...] = ()
     if not is_soft:
-        totals = tuple(map(_added, left.totals, right.totals))
+        labels = tuple(map(_joined_labels, left.labels, right.labels))
     return TargetFacts(
-        dtype, left.n_columns, left.is_sparse or right.is_sparse, is_soft, totals, moments
+        dtype, left.n_columns, left.is_sparse or right.is_sparse, is_soft, labels, moments
     )
 
 
@@ -185,11 +200,12 @@ def _joined_dtype(left: np.dtype[Any], right: np.dtype[Any]) -> np.dtype[Any]:
     return np.result_type(left, right)
 
 
-def _added(left: Totals, right: Totals) -> Totals:
-    added = dict(left)
-    for label, total in right.items():
-        added[label] = added.get(label, Fraction(0)) + total
-    return added
+def _joined_labels(left: ByLabel, right: ByLabel) -> ByLabel:
+    joined = dict(left)
+    for label, new in right.items():
+        old = joined.get(label, NO_SAMPLES)
+        joined[label] = LabelFacts(old.total + new.total, max(old.largest, new.largest))
+    return joined
 
 
 # ---- what follows from them
@@ -200,7 +216,7 @@ def few_targets(targets: TargetFacts) -> Any:
     if targets.is_soft:
         row = np.full(targets.n_columns or 1, 1 / (targets.n_columns or 1), targets.dtype)
         return np.tile(row, (2, 1))
-    columns = [np.array(sorted(one), targets.dtype) for one in targets.totals]
+    columns = [np.array(sorted(one), targets.dtype) for one in targets.labels]
     longest = max(map(len, columns)) * AGAIN
     columns = [np.resize(one, longest) for one in columns]
     if targets.n_columns is None:
@@ -209,8 +225,10 @@ def few_targets(targets: TargetFacts) -> Any:
     return scipy.sparse.csr_array(y) if targets.is_sparse else y
 
 
-def with_classes(targets: TargetFacts, classes: Any) -> TargetFacts:
-    """The targets with the given classes, of which some may have no sample.
+def with_classes(
+    targets: TargetFacts, classes: Any, others: LabelFacts = NO_SAMPLES
+) -> TargetFacts:
+    """The targets with the given classes; `others` are the facts of those that y has not.
 
     ValueError if y has other labels.
     """
@@ -224,16 +242,16 @@ def with_classes(targets: TargetFacts, classes: Any) -> TargetFacts:
                 f"{(n_columns or 0) - 1}, got {classes!r}."
             )
         return targets
-    if len(given) != len(targets.totals):
-        raise ValueError(f"classes are of {len(given)} targets, but y has {len(targets.totals)}.")
-    totals = []
-    for of_y, known in zip(targets.totals, given, strict=True):
-        every = dict.fromkeys(known.tolist(), Fraction(0))
-        others = [label for label in of_y if label not in every]
-        if others:
-            raise ValueError(f"y has labels that are not in classes: {others[:9]}.")
-        totals.append({**every, **of_y})
+    if len(given) != len(targets.labels):
+        raise ValueError(f"classes are of {len(given)} targets, but y has {len(targets.labels)}.")
+    labels = []
+    for of_y, known in zip(targets.labels, given, strict=True):
+        every = dict.fromkeys(known.tolist(), others)
+        unknown = [label for label in of_y if label not in every]
+        if unknown:
+            raise ValueError(f"y has labels that are not in classes: {unknown[:9]}.")
+        labels.append({**every, **of_y})
     dtype = targets.dtype
     for known in given:
         dtype = _joined_dtype(dtype, known.dtype)
-    return targets._replace(dtype=dtype, totals=tuple(totals))
+    return targets._replace(dtype=dtype, labels=tuple(labels))

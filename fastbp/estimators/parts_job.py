@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from time import perf_counter
 from typing import Any, NamedTuple, TypeAlias
 
@@ -12,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.estimators import inputs
-from fastbp.estimators.class_weight import ClassWeights, Totals
+from fastbp.estimators.class_weight import ALL_ZERO, ClassWeights, Totals
 from fastbp.estimators.encoding import Encoder
 from fastbp.estimators.exact import rounded
 from fastbp.estimators.held_out import Data, given_validation
 from fastbp.estimators.job import begin_job, job_of, trained_job
 from fastbp.estimators.labels import Labels, fitted_labels
-from fastbp.estimators.part_facts import PartFacts, few_targets
+from fastbp.estimators.part_facts import NO_SAMPLES, LabelFacts, PartFacts, few_targets
 from fastbp.estimators.precision import FLOAT32, precision_of_parts
 from fastbp.estimators.request import EstimatorJob, Problem, Request
 from fastbp.estimators.scikit_learn import CheckedEstimator
@@ -26,8 +25,6 @@ from fastbp.training import Engine, Objective, Outline, Samples
 
 # From the encoder and the outline: the samples, if all of them can be in memory, or the engine.
 Gives: TypeAlias = Callable[[Encoder, Outline], Samples | Engine]
-
-ZERO = Fraction(0)
 
 
 class _Found(NamedTuple):
@@ -110,7 +107,7 @@ def _find(request: Request, facts: PartFacts, dtype: np.dtype[Any]) -> _Found:
         training, kept = precision_of_parts(
             estimator, objective, moments.mean, moments.spread, lambda: facts.largest_x
         )
-    exponent, alpha = _scaling(facts, class_weights, estimator.alpha)
+    exponent, alpha = _scaling(facts, class_weights, labels, estimator.alpha)
     encoder = Encoder(estimator, labels, np.dtype(training), class_weights, exponent)
     return _Found(encoder, replace(objective, alpha=alpha), np.dtype(kept), n_outputs)
 
@@ -127,23 +124,34 @@ def _labels(request: Request, facts: PartFacts) -> tuple[Labels, int]:
     return labels, columns.reshape(len(columns), -1).shape[1]
 
 
+def _of_classes(facts: PartFacts, labels: Labels) -> list[list[LabelFacts]]:
+    """For each target the facts of each class."""
+    columns = facts.targets.labels
+    if len(columns) > 1 and not labels.targets:  # an indicator matrix
+        known: list[list[Any]] = [[0, 1]] * len(columns)
+    else:
+        known = [one.classes.tolist() for one in labels.targets or (labels,)]
+    pairs = zip(columns, known, strict=True)
+    return [[one.get(label, NO_SAMPLES) for label in classes] for one, classes in pairs]
+
+
 def _totals(facts: PartFacts, labels: Labels) -> Totals:
     """For each target the weight of the samples of each class."""
-    columns = facts.targets.totals
-    if len(columns) > 1 and not labels.targets:  # an indicator matrix
-        return [rounded([one.get(0, ZERO), one.get(1, ZERO)]) for one in columns]
-    known = [one.classes.tolist() for one in labels.targets or (labels,)]
-    pairs = zip(columns, known, strict=True)
-    return [rounded([one.get(label, ZERO) for label in classes]) for one, classes in pairs]
+    return [rounded([one.total for one in column]) for column in _of_classes(facts, labels)]
 
 
 def _scaling(
-    facts: PartFacts, class_weights: ClassWeights | None, alpha: float
+    facts: PartFacts, class_weights: ClassWeights | None, labels: Labels, alpha: float
 ) -> tuple[int | None, float]:
     """The power of two that divides weights, and alpha divided by it; see `inputs.near_one`."""
     largest = facts.largest_weight
     if class_weights is not None:
-        largest = (1.0 if largest is None else largest) * class_weights.largest
+        of_classes = _of_classes(facts, labels)
+        largest = class_weights.largest(
+            [np.array([one.largest for one in column]) for column in of_classes]
+        )
+        if largest == 0:
+            raise ValueError(ALL_ZERO.format("y"))
     if largest is None:
         return None, alpha
     one, alpha = inputs.near_one(np.array([largest]), alpha)

@@ -115,6 +115,30 @@ def test_lbfgs_has_the_bits_of_fit_on_sparse_rows(weighted):
     assert bits(found) == bits(model.fit(X, labels, weight))
 
 
+@pytest.mark.parametrize("rows", [1100, 10**6], ids=["windows", "one-window"])
+def test_weights_of_any_size_have_the_bits_of_fit(rows):
+    """Only their products count, also where both are far apart; and no sum of them overflows."""
+    X, y, numbers = small(dtype=np.float32)
+    parameters = dict(hidden_layer_sizes=(7,), solver="lbfgs", max_iter=2, random_state=0)
+    targets, most = np.column_stack([y, 5 - y]), float(np.finfo(np.float64).max)
+    borders = np.arange(0, 3001, 500)
+    for class_weight, y_, weights in (
+        ({0: 1e-30, 1: 1e30, 2: 1}, y, [1e30, 1e-30, 1]),
+        ("balanced", y, [1e30, 1e-10, 1]),
+        ([{0: 1e20, 1: 1e-20, 2: 1}, {3: 1e20, 4: 1, 5: 1e-20}], targets, [1, 1, 1]),
+    ):
+        model = MLPClassifier(**parameters, class_weight=class_weight)
+        weight = np.array(weights, np.float64)[y]
+        expected = clone(model).fit(X, y_, weight)
+        found = model.fit_blocks(Source(X, y_, weight, borders), window=window_of(X, rows))
+        assert bits(found) == bits(expected)
+    for loss in ("squared_error", "gaussian"):
+        model, weight = MLPRegressor(loss, **parameters), np.full(len(X), most)
+        expected = clone(model).fit(X, numbers, weight)
+        found = model.fit_blocks(Source(X, numbers, weight, borders), window=window_of(X, rows))
+        assert bits(found) == bits(expected)
+
+
 @pytest.mark.parametrize("name", NOT_STOPPING)
 def test_in_their_order_the_rows_give_the_bits_of_fit(name):
     if "lbfgs" in name:
@@ -361,6 +385,17 @@ def test_a_fit_that_was_interrupted_in_an_epoch_is_resumed(at):
     assert bits(model.resume(Source(X, y))) == bits(expected)
 
 
+def test_weights_of_classes_are_those_of_the_fit_in_memory():
+    X, y, _ = small()
+    weight = np.array([1, 1e3, 1e6])[y]
+    model = MLPClassifier((9,), class_weight={0: 100, 1: 10, 2: 0.001}, random_state=0, max_iter=1)
+    expected = clone(model).set_params(max_iter=2).fit(X, y, weight)
+    source, again = Source(X, y, weight), clone(model)
+    model.fit_blocks(source).set_params(max_iter=2).resume(X, y, weight)
+    again.fit(X, y, weight).set_params(max_iter=2).resume(source)
+    assert bits(model) == bits(again) == bits(expected)
+
+
 def test_resume_needs_the_same_source():
     X, y, _ = small()
     model = MLPClassifier((9,), random_state=0, max_iter=2)
@@ -452,6 +487,8 @@ def test_bad_rows_are_named():
     weight[2999] = -1
     fails(Source(X, y, weight), "rows 1024 to 2999 of source: Negative")
     fails(Source(X, y, np.zeros(len(y))), "at least one non-zero")
+    zero = MLPClassifier((9,), class_weight={0: 0, 1: 1, 2: 1}, max_iter=1, random_state=0)
+    fails(Source(X, y, (y == 0) * 1.0), "class_weight makes all weights of y zero", estimator=zero)
     fails(Source(X, numbers[:, 0]), "rows 0 to 1023 of source: Unknown label type")
 
 
