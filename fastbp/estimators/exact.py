@@ -19,16 +19,25 @@ def exact_sums(
     totals = [Fraction(0)] * n_codes
     for first in range(0, len(weights), AT_ONCE):
         part = slice(first, first + AT_ONCE)
-        mantissas, exponents = np.frexp(weights[part])
-        whole = np.ldexp(mantissas, 2 * HALF).astype(np.int64)
-        for exponent in np.unique(exponents).tolist():
-            of_size = exponents == exponent
-            unit = Fraction(2) ** (exponent - 2 * HALF)
-            for bits, shift in ((whole >> HALF, HALF), (whole & (2**HALF - 1), 0)):
-                sums = np.bincount(codes[part][of_size], bits[of_size], minlength=n_codes)
-                for code, number in enumerate(sums.tolist()):
-                    totals[code] += (int(number) << shift) * unit
+        sums, unit = _sums(weights[part], codes[part], n_codes)
+        totals = [total + one * unit for total, one in zip(totals, sums, strict=True)]
     return totals
+
+
+def _sums(
+    weights: NDArray[np.float64], codes: NDArray[np.intp], n_codes: int
+) -> tuple[list[int], Fraction]:
+    """The sum of the weights with each code, in multiples of a unit, and the unit."""
+    mantissas, exponents = np.frexp(weights)
+    whole, least = np.ldexp(mantissas, 2 * HALF).astype(np.int64), int(exponents.min())
+    totals = [0] * n_codes  # of integers of any length: far faster than fractions
+    for exponent in np.unique(exponents).tolist():
+        of_size = exponents == exponent
+        for bits, shift in ((whole >> HALF, HALF), (whole & (2**HALF - 1), 0)):
+            sums = np.bincount(codes[of_size], bits[of_size], minlength=n_codes)
+            for code in np.flatnonzero(sums).tolist():
+                totals[code] += int(sums[code]) << (shift + exponent - least)
+    return totals, Fraction(2) ** (least - 2 * HALF)
 
 
 def rounded(sums: list[Fraction]) -> NDArray[Any]:
