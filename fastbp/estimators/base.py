@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -63,9 +63,6 @@ from fastbp.files import Reader, Writer
 from fastbp.kernels import core
 from fastbp.network import INITIALIZERS, Network
 from fastbp.training import FACTORS, SCHEDULES, Course, Optimizer
-
-if TYPE_CHECKING:
-    pass
 
 LEARNED = (  # fitted attributes that scikit-learn's estimators have too
     "classes_",
@@ -356,15 +353,20 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
         """
         with fitting(self):
             check_is_fitted(self)
-            validation = Data(X_val, y_val, sample_weight_val)
-            if y is None and is_source(X):
+            data, validation = Data(X, y, sample_weight), Data(X_val, y_val, sample_weight_val)
+            if is_source(X):
+                if y is not None or sample_weight is not None:
+                    raise ValueError(
+                        "X is a source, which gives y and sample_weight too: leave them out."
+                    )
+                data = NO_DATA
                 job = job_of_blocks(Request(inputs.draft_of(self), RESUME), X, validation)
             else:
                 job = self._job(X, y, sample_weight, validation=validation, purpose=RESUME)
             if job.is_over:
                 self.stop_reason_ = job.is_over
                 return self
-            return self._adopt(job, self._run(job, Data(X, y, sample_weight)))
+            return self._adopt(job, self._run(job, data))
 
     # ---- callbacks
 

@@ -25,7 +25,7 @@ from fastbp.estimators.part_facts import (
     join_facts,
     with_classes,
 )
-from fastbp.estimators.parts_job import job_of_facts
+from fastbp.estimators.parts_job import check_request, job_of_facts
 from fastbp.estimators.request import EstimatorJob, Request
 from fastbp.estimators.resume import checksums, state_of_fit
 from fastbp.threads import ahead
@@ -35,8 +35,8 @@ from fastbp.training import (
     Engine,
     Outline,
     Samples,
+    Windows,
     cut_blocks,
-    joined_samples,
 )
 
 Borders: TypeAlias = NDArray[np.int64] | None
@@ -47,11 +47,18 @@ FIRST = 1024  # rows that are read first, to know how long a row is
 BLOCKS, FEWER_BLOCKS, LEAST_BLOCK, MOST_BLOCK = 256, 64, 2**18, 2**22
 
 
-class Rows(NamedTuple):
+class Range(NamedTuple):
     """Rows of a source: the first, and the one behind the last."""
 
     first: int
     stop: int
+
+
+class Window(NamedTuple):
+    """How much of the samples is in memory at once."""
+
+    n_bytes: int
+    of_row: int | None = None  # bytes of a row, if they are known from a fit that is resumed
 
 
 def is_source(data: Any) -> bool:
@@ -72,23 +79,24 @@ def check_source(source: Any) -> int:
     return n_rows
 
 
-def check_window(window: Any) -> int:
-    """The bytes of a window."""
+def check_window(window: Any) -> Window:
+    """The window of this number of bytes; ValueError unless it is one."""
     if window is None:
-        return WINDOW
+        return Window(WINDOW)
     if not isinstance(window, Integral) or isinstance(window, bool) or window < 1:
         raise ValueError(f"window must be a number of bytes, an int > 0, or None, got {window!r}.")
-    return int(window)
+    return Window(int(window))
 
 
-def _last_window(estimator: Any) -> int:
+def _last_window(estimator: Any) -> Window:
     """The window of the fit that is resumed; one that holds all if the fit had all in memory."""
     of_fit = state_of_fit(estimator)["data"].get("window")
     if of_fit is None:
-        return sys.maxsize
-    if not isinstance(of_fit, list) or len(of_fit) != 2 or type(of_fit[0]) is not int:
+        return Window(sys.maxsize)
+    is_sound = isinstance(of_fit, list) and len(of_fit) == 3
+    if not is_sound or any(type(one) is not int or one < 1 for one in of_fit[:2]):
         raise ValueError(f"'window' of the fit (_resume) is damaged: {of_fit!r}")
-    return check_window(of_fit[0])
+    return Window(*of_fit[:2])
 
 
 @contextmanager
@@ -108,8 +116,13 @@ def read_rows(source: Any, first: int, stop: int) -> tuple[Any, Any, Any]:
         raise TypeError(f"source.read must return (X, y, weight), got a {type(given).__name__}.")
     X, y, weight = given
     for name, value in (("X", X), ("y", y), ("weight", weight)):
-        if value is not None and np.shape(value)[0] != stop - first:
-            raise ValueError(f"{name} has {np.shape(value)[0]} rows instead of {stop - first}.")
+        if value is None and name == "weight":
+            continue
+        shape = np.shape(value)
+        if not shape:
+            raise TypeError(f"{name} must be an array with {stop - first} rows, got {value!r}.")
+        if shape[0] != stop - first:
+            raise ValueError(f"{name} has {shape[0]} rows instead of {stop - first}.")
     return X, y, weight
 
 
@@ -118,8 +131,10 @@ def job_of_blocks(
 ) -> EstimatorJob:
     """The job of a fit on a source; see `MLPClassifier.fit_blocks`."""
     n_rows, window = check_source(source), check_window(window)
+    check_request(request, validation)
     if request.resumes:
         window = _last_window(request.estimator)
+        classes = vars(request.estimator).get("classes_")
     elif not request.takes_over:  # scikit-learn's checks set the features anew
         for name in ("n_features_in_", "feature_names_in_"):
             request.estimator.__dict__.pop(name, None)
@@ -133,18 +148,19 @@ def _facts(request: Request, source: Any, n_rows: int, borders: Borders, classes
     """The facts of all rows; of the first ones alone if the others need not be known."""
     estimator = request.estimator
     reads = partial(_facts_of_rows, estimator, source)
-    first = reads(Rows(0, min(FIRST, n_rows)))
-    knows = classes is not None and first.largest_weight is None
+    first = reads(Range(0, min(FIRST, n_rows)))
+    knows = classes is not None and not first.form.is_weighted
+    # A fit that is resumed may have had soft labels of which the first rows are all 0 or 1.
+    knows &= not request.resumes or first.targets.n_columns is None
     if knows and getattr(estimator, "class_weight", None) != "balanced":
         targets = with_classes(first.targets, classes, LabelFacts(Fraction(1), 1.0))
-        share = n_rows / first.n_rows
-        entries = None if first.n_entries is None else int(first.n_entries * share)
-        return first._replace(n_rows=n_rows, targets=targets, n_entries=entries)
+        n_entries = int(first.n_entries * n_rows / first.n_rows)
+        return first._replace(n_rows=n_rows, targets=targets, n_entries=n_entries)
     facts = first
-    of_row = _row_bytes(first.dtype.itemsize, first.features.n_features, first.entries_per_row)
+    of_row = _row_bytes(first.form.dtype.itemsize, first.features.n_features, first.entries_per_row)
     edges = cut_blocks(n_rows, _rows_of(MOST_BLOCK, of_row), n_rows, borders)
     edges = np.unique(np.concatenate([edges[edges > first.n_rows], [first.n_rows]]))
-    ranges = [Rows(*pair) for pair in pairwise(edges.tolist())]
+    ranges = [Range(*pair) for pair in pairwise(edges.tolist())]
     with ahead(partial(reads, rows) for rows in ranges) as parts:
         for rows, part in zip(ranges, parts, strict=True):
             with about_rows(*rows):
@@ -154,7 +170,7 @@ def _facts(request: Request, source: Any, n_rows: int, borders: Borders, classes
     return facts
 
 
-def _facts_of_rows(estimator: Any, source: Any, rows: Rows) -> PartFacts:
+def _facts_of_rows(estimator: Any, source: Any, rows: Range) -> PartFacts:
     with about_rows(*rows):
         return facts_of_part(estimator, *read_rows(source, *rows))
 
@@ -180,35 +196,38 @@ def _samples_or_blocks(
     request: Request,
     source: Any,
     borders: Borders,
-    window: int,
+    window: Window,
     encoder: Encoder,
     outline: Outline,
 ) -> Samples | Engine:
     """All samples, if the window holds them, or the engine that reads them block by block."""
-    read = partial(_encoded, source, encoder)
-    size, n_features = outline.dtype.itemsize, encoder.estimator.n_features_in_
-    of_row = _row_bytes(size, n_features, outline.entries_per_row)
-    of_row += size * read(0, 1).y.shape[1] + 8 * encoder.is_weighted
-    if of_row * len(outline) <= window:
+    read, half = partial(_encoded, source, encoder), window.n_bytes // 2
+    of_row = window.of_row
+    if of_row is None:
+        size, n_features = outline.dtype.itemsize, encoder.estimator.n_features_in_
+        of_row = _row_bytes(size, n_features, outline.entries_per_row)
+        of_row += size * read(0, 1).y.shape[1] + 8 * encoder.is_weighted
+    if of_row * len(outline) <= window.n_bytes:
         memory.check_fits(of_row * len(outline), "samples of source")
         edges = cut_blocks(len(outline), _rows_of(MOST_BLOCK, of_row), len(outline), borders)
-        return _all_samples(read, edges)
-    memory.check_fits(window, f"window={window!r}: it")
-    most = _rows_of(window // 2, of_row)
-    _check_rows(request, most, of_row)
-    target = min(_rows_of(block_bytes(window), of_row), most)
+        return _all_samples(read, edges, outline.is_sparse)
+    memory.check_fits(window.n_bytes, f"window={window.n_bytes}: it")
+    most = _rows_of(half, of_row)
+    _check_rows(request, len(outline), most, of_row)
+    target = min(_rows_of(block_bytes(window.n_bytes), of_row), most)
     edges = cut_blocks(len(outline), target, most, borders)
-    return Blocks(read, edges, most, _facts_of_source(read, edges, window))
+    return Blocks(read, edges, most, _facts_of_source(read, edges, window._replace(of_row=of_row)))
 
 
-def _check_rows(request: Request, most: int, of_row: int) -> None:
-    """Raise ValueError if a window has too few rows for a batch or a chunk."""
+def _check_rows(request: Request, n_rows: int, most: int, of_row: int) -> None:
+    """Raise ValueError if half a window has too few rows for a batch or a chunk."""
     estimator = request.estimator
     if estimator.solver == "lbfgs":
         least, what = GRADIENT_CHUNK, "a chunk of the gradient"
     else:
         least = 200 if estimator.batch_size == "auto" else int(estimator.batch_size)
         what = "a batch"
+    least = min(least, n_rows)
     if most < least:
         raise ValueError(
             f"window is too small: half of it holds {most} rows of {of_row} bytes, but {what} has "
@@ -241,13 +260,16 @@ def _encoded(source: Any, encoder: Encoder, first: int, stop: int) -> Samples:
         return encoder(*read_rows(source, first, stop))
 
 
-def _all_samples(read: Callable[[int, int], Samples], edges: NDArray[np.int64]) -> Samples:
-    """All samples in memory."""
-    return joined_samples([read(first, stop) for first, stop in pairwise(edges.tolist())])
+def _all_samples(
+    read: Callable[[int, int], Samples], edges: NDArray[np.int64], is_sparse: bool
+) -> Samples:
+    """All samples in memory: those of one window."""
+    (fill,) = Windows(read, edges, int(edges[-1]), is_sparse).in_order(1)
+    return fill()
 
 
 def _facts_of_source(
-    read: Callable[[int, int], Samples], edges: NDArray[np.int64], window: int
+    read: Callable[[int, int], Samples], edges: NDArray[np.int64], window: Window
 ) -> dict[str, Any]:
     """What has to be the same if a fit on blocks is resumed: the first and the last rows."""
     n_rows = int(edges[-1])
@@ -256,4 +278,4 @@ def _facts_of_source(
     facts: dict[str, Any] = {name: [n_rows, of_first[name], of_last[name]] for name in ("X", "y")}
     weights = of_first["sample_weight"], of_last["sample_weight"]
     facts["sample_weight"] = None if weights[0] is None else [*weights]
-    return {**facts, "window": [window, zlib.crc32(edges.tobytes())]}
+    return {**facts, "window": [*window, zlib.crc32(edges.tobytes())]}

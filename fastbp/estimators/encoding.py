@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fastbp.estimators import inputs
 from fastbp.estimators.class_weight import ClassWeights
+from fastbp.estimators.form import Form
 from fastbp.estimators.inputs import Matrix
 from fastbp.estimators.labels import Labels
 from fastbp.estimators.scikit_learn import CheckedEstimator
@@ -25,6 +26,8 @@ class Encoder:
     labels : Labels
     dtype : dtype
         That of the samples.
+    form : Form
+        That of all parts.
     class_weights : ClassWeights or None
     exponent : int or None
         Weights are divided by two to this power: the largest is then below 1. None: no weights.
@@ -33,17 +36,17 @@ class Encoder:
     estimator: CheckedEstimator
     labels: Labels
     dtype: np.dtype[Any]
+    form: Form
     class_weights: ClassWeights | None = None
     exponent: int | None = None
 
     def __call__(self, X: Matrix, y: Any, sample_weight: Any = None) -> Samples:
         """The samples of a part; errors as of `fit`, or if it differs from the other parts."""
         estimator = inputs.draft_of(self.estimator)
-        if (sample_weight is not None or self.class_weights is not None) != self.is_weighted:
-            raise ValueError("there are sample weights for some rows and none for others.")
         X, y, _ = inputs.check_training_data(
             estimator, X, y, reset=False, y_numeric=estimator._y_is_numeric
         )
+        self.form.check(Form.of(X, sample_weight))
         columns, _ = estimator._read_targets(y, self.labels, False)
         columns = columns.reshape(len(columns), -1)
         weights = self._weights(inputs.check_weights(sample_weight, X, some=False), columns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,7 +73,7 @@ class Columns(NamedTuple):
 
 def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
     """The job of an estimator on these data; see `BaseMLP._job`."""
-    estimator, began = request.estimator, perf_counter()
+    estimator = request.estimator
     hidden, source, validates = begin_job(request, validation)
     X, y, features = inputs.check_training_data(
         estimator, data.X, data.y, reset=source is None, y_numeric=estimator._y_is_numeric
@@ -95,7 +94,7 @@ def make_job(request: Request, data: Data, validation: Data) -> EstimatorJob:
         held_out = given_validation(
             estimator, validation, y.shape[1], labels, problem.samples.dtype, class_weights
         )
-    job = job_of(request, problem, hidden, source, held_out, began)
+    job = job_of(request, problem, hidden, source, held_out)
     if request.inspects:
         return replace(job, objective=replace(job.objective, scale=1.0))
     return trained_job(request, job, held_out, Columns(y, data))
@@ -114,7 +113,6 @@ def job_of(
     hidden: list[int],
     source: Model | None,
     held_out: HeldOut | None,
-    began: float,
 ) -> EstimatorJob:
     """The job of a problem, with its network but without what training needs besides."""
     samples, objective, n_outputs = problem.samples, problem.objective, problem.n_outputs
@@ -135,7 +133,7 @@ def job_of(
         source=source,
         n_threads=request.estimator.n_threads,
         result_dtype=problem.dtype,
-        began=began,
+        began=request.began,
         weights=problem.weights,
         engine=problem.engine,
     )

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from fastbp.estimators import inputs
 from fastbp.estimators.exact import exact_sums
+from fastbp.estimators.form import Form
 from fastbp.estimators.inputs import Features, Matrix
 from fastbp.estimators.labels import is_soft
 from fastbp.estimators.moments import Moments, moments_of
@@ -50,16 +51,16 @@ class PartFacts(NamedTuple):
 
     n_rows: int
     features: Features
-    dtype: np.dtype[Any]  # of X, after scikit-learn's checks
-    n_entries: int | None  # of CSR rows; None for dense ones
+    form: Form
+    n_entries: int  # of CSR rows; 0 for dense ones
     targets: TargetFacts
     largest_x: float
-    largest_weight: float | None  # None: no weights
+    largest_weight: float  # 1 without weights
 
     @property
     def entries_per_row(self) -> float | None:
         """Mean number of entries of a CSR row; None for dense rows."""
-        return None if self.n_entries is None else self.n_entries / self.n_rows
+        return self.n_entries / self.n_rows if self.form.is_sparse else None
 
 
 def facts_of_part(
@@ -92,11 +93,11 @@ def facts_of_part(
     return PartFacts(
         n_rows=X.shape[0],
         features=features,
-        dtype=X.dtype,
-        n_entries=None if isinstance(X, np.ndarray) else int(X.nnz),
+        form=Form.of(X, sample_weight),
+        n_entries=0 if isinstance(X, np.ndarray) else int(X.nnz),
         targets=targets,
         largest_x=largest_of(X),
-        largest_weight=None if weights is None else float(weights.max()),
+        largest_weight=1.0 if weights is None else float(weights.max()),
     )
 
 
@@ -141,35 +142,27 @@ def _facts_by_label(column: NDArray[Any], weights: NDArray[np.float64] | None) -
 
 def join_facts(left: PartFacts, right: PartFacts) -> PartFacts:
     """The facts of two parts together; ValueError if they are not parts of one table."""
-    _check_same(left, right)
-    weights = [one.largest_weight for one in (left, right) if one.largest_weight is not None]
+    _check_features(left.features, right.features)
+    left.form.check(right.form)
     return left._replace(
         n_rows=left.n_rows + right.n_rows,
-        n_entries=None if left.n_entries is None else left.n_entries + (right.n_entries or 0),
+        n_entries=left.n_entries + right.n_entries,
         targets=_joined_targets(left.targets, right.targets),
         largest_x=max(left.largest_x, right.largest_x),
-        largest_weight=max(weights, default=None),
+        largest_weight=max(left.largest_weight, right.largest_weight),
     )
 
 
-def _check_same(left: PartFacts, right: PartFacts) -> None:
-    """Raise ValueError unless both have the same features, dtype and form."""
-    names = [None if one.features.names is None else [*one.features.names] for one in (left, right)]
+def _check_features(left: Features, right: Features) -> None:
+    """Raise ValueError unless both are the same."""
+    names = [None if one.names is None else [*one.names] for one in (left, right)]
     wrong = ""
-    if left.features.n_features != right.features.n_features:
-        wrong = f"X has {right.features.n_features} features, before it had "
-        wrong += f"{left.features.n_features}"
+    if left.n_features != right.n_features:
+        wrong = f"X has {right.n_features} features, before it had {left.n_features}"
     elif names[0] != names[1]:
         wrong = f"X has the feature names {names[1]}, before it had {names[0]}"
-    elif (left.n_entries is None) != (right.n_entries is None):
-        forms = ["sparse" if one.n_entries is not None else "dense" for one in (left, right)]
-        wrong = f"X is {forms[1]}, before it was {forms[0]}"
-    elif left.dtype != right.dtype:
-        wrong = f"X has the dtype {right.dtype}, before it had {left.dtype}"
-    elif (left.largest_weight is None) != (right.largest_weight is None):
-        wrong = "there are sample weights for some rows and none for others"
     if wrong:
-        raise ValueError(f"{wrong}: all rows must have the same form.")
+        raise ValueError(f"{wrong}: all rows must have the same features.")
 
 
 def _joined_targets(left: TargetFacts, right: TargetFacts) -> TargetFacts:
@@ -232,8 +225,9 @@ def with_classes(
 
     ValueError if y has other labels.
     """
-    several = classes_of_targets(classes)
-    given = [unique_labels(classes)] if several is None else several
+    with inputs.about("classes"):
+        several = classes_of_targets(classes)
+        given = [unique_labels(classes)] if several is None else several
     if targets.is_soft or (several is None and targets.n_columns is not None):
         n_columns = targets.n_columns
         if several is not None or not np.array_equal(given[0], np.arange(n_columns or 0)):
@@ -241,7 +235,8 @@ def with_classes(
                 f"y has {n_columns} columns, one for each class, so classes must be 0 to "
                 f"{(n_columns or 0) - 1}, got {classes!r}."
             )
-        return targets
+        indicators = tuple({0: others, 1: others, **column} for column in targets.labels)
+        return targets._replace(labels=indicators)
     if len(given) != len(targets.labels):
         raise ValueError(f"classes are of {len(given)} targets, but y has {len(targets.labels)}.")
     labels = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from time import perf_counter
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,7 +14,7 @@ from fastbp.estimators.class_weight import ALL_ZERO, ClassWeights, Totals
 from fastbp.estimators.encoding import Encoder
 from fastbp.estimators.exact import rounded
 from fastbp.estimators.held_out import Data, given_validation
-from fastbp.estimators.job import begin_job, job_of, trained_job
+from fastbp.estimators.job import NEEDS_VALIDATION, begin_job, job_of, trained_job
 from fastbp.estimators.labels import Labels, fitted_labels
 from fastbp.estimators.part_facts import NO_SAMPLES, LabelFacts, PartFacts, few_targets
 from fastbp.estimators.precision import FLOAT32, precision_of_parts
@@ -36,6 +35,13 @@ class _Found(NamedTuple):
     n_outputs: int
 
 
+def check_request(request: Request, validation: Data) -> None:
+    """Raise what `fit` raises before it looks at any data: to be called before a first pass."""
+    estimator, (_, _, validates) = request.estimator, begin_job(request, validation)
+    if estimator.early_stopping and estimator.solver != "lbfgs" and not validates:
+        raise ValueError(NEEDS_VALIDATION)
+
+
 def job_of_facts(
     request: Request, facts: PartFacts, validation: Data, gives: Gives
 ) -> EstimatorJob:
@@ -52,10 +58,10 @@ def job_of_facts(
     gives : callable
         ``gives(encoder, outline)`` is the engine that has the samples, or the samples themselves.
     """
-    estimator, began = request.estimator, perf_counter()
+    estimator = request.estimator
     hidden, source, validates = begin_job(request, validation)
     _set_features(estimator, facts)
-    dtype = facts.dtype if source is None else source.network.params.dtype
+    dtype = facts.form.dtype if source is None else source.network.params.dtype
     found = _find(request, facts, np.dtype(dtype))
     encoder, held_out = found.encoder, None
     if validates:
@@ -79,7 +85,7 @@ def job_of_facts(
         spread_of_y=lambda: _spread(facts),
         engine=None if isinstance(given, Samples) else given,
     )
-    job = job_of(request, problem, hidden, source, held_out, began)
+    job = job_of(request, problem, hidden, source, held_out)
     return trained_job(request, job, held_out, None)
 
 
@@ -108,7 +114,7 @@ def _find(request: Request, facts: PartFacts, dtype: np.dtype[Any]) -> _Found:
             estimator, objective, moments.mean, moments.spread, lambda: facts.largest_x
         )
     exponent, alpha = _scaling(facts, class_weights, labels, estimator.alpha)
-    encoder = Encoder(estimator, labels, np.dtype(training), class_weights, exponent)
+    encoder = Encoder(estimator, labels, np.dtype(training), facts.form, class_weights, exponent)
     return _Found(encoder, replace(objective, alpha=alpha), np.dtype(kept), n_outputs)
 
 
@@ -144,7 +150,6 @@ def _scaling(
     facts: PartFacts, class_weights: ClassWeights | None, labels: Labels, alpha: float
 ) -> tuple[int | None, float]:
     """The power of two that divides weights, and alpha divided by it; see `inputs.near_one`."""
-    largest = facts.largest_weight
     if class_weights is not None:
         of_classes = _of_classes(facts, labels)
         largest = class_weights.largest(
@@ -152,7 +157,9 @@ def _scaling(
         )
         if largest == 0:
             raise ValueError(ALL_ZERO.format("y"))
-    if largest is None:
+    elif facts.form.is_weighted:
+        largest = facts.largest_weight
+    else:
         return None, alpha
     one, alpha = inputs.near_one(np.array([largest]), alpha)
     assert one is not None

@@ -501,7 +501,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             the rows first to stop - 1, each as `fit` takes it; weight may be None. It may have
             `borders`, the rows at which reading can well begin: integers from 0 to the number of
             rows. `fastbp.blocks` makes sources of NumPy files, Parquet files and other arrays.
-            `read` is called from one thread at a time, which is not the calling one.
+            `read` is called again in each epoch, by one thread at a time, which may be another one
+            than that of the caller. What it returns must not change later.
         window : int, default=None
             Bytes of samples that are in memory at once, in the dtype of training; None: 2^30. 'sgd'
             and 'adam' give another model for another window, so it does not follow from the memory
@@ -517,10 +518,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises
         ------
         ValueError
-            As in `fit`; the rows of `source` are named. Or if the window is too small for a batch
-            ('sgd', 'adam') or for 1024 rows ('lbfgs'); if parts differ in features or dtype.
+            As in `fit`; the rows of `source` are named. Or if half the window is too small for a
+            batch ('sgd', 'adam') or for 1024 rows ('lbfgs'); if parts differ in features, dtype,
+            or in whether they are sparse or have weights.
         TypeError
-            If `source` has no `read`, or if it does not return three values.
+            If `source` has no `read`, or if it does not return three values with rows.
         MemoryError
             If the window or the network needs more memory than there is.
         """

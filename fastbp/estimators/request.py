@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,12 +39,15 @@ class Request:
         Those of the first call of `partial_fit`.
     dtype : dtype, default=None
         Dtype of samples and network; None: that of the fitted network, or of X.
+    began : float
+        When the request was made, as `time.perf_counter` counts.
     """
 
     estimator: CheckedEstimator
     purpose: str = FIT
     labels: Labels | None = None
     dtype: DTypeLike | None = None
+    began: float = field(default_factory=perf_counter)
 
     @property
     def resumes(self) -> bool:

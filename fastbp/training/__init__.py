@@ -16,7 +16,7 @@ from fastbp.training.samples import Outline, Samples
 from fastbp.training.schedules import SCHEDULES, Schedule
 from fastbp.training.validation_set import ValidationSet
 from fastbp.training.watches import Watch
-from fastbp.training.windows import cut_blocks, joined_samples
+from fastbp.training.windows import Windows, cut_blocks, joined_samples
 
 __all__ = [
     "FACTORS",
@@ -41,6 +41,7 @@ __all__ = [
     "ValidationSet",
     "Watch",
     "WholeGradient",
+    "Windows",
     "checksum_of",
     "chunk_size",
     "cut_blocks",

@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,11 @@ from scipy import sparse
 from sklearn.base import clone
 
 from fastbp import MLPClassifier, MLPRegressor, load
+from fastbp.estimators import blocks
 from fastbp.estimators.blocks import block_bytes
 from fits import FITS, bits, unfitted
+from interrupts import ranks_alive
+from peaks import peak_of
 from problems import DTYPES
 from sources import Source, ragged
 
@@ -214,6 +217,56 @@ def test_the_model_depends_on_seed_and_window_alone():
     assert len({bits(one) for one in fits}) == 3
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_window_may_fill_no_batch(shuffle):
+    X, y, _ = small()
+    ends = np.arange(400, 3000, 401)  # ranges of 400 rows and of one
+    source = Source(X, y, borders=np.array([0, *sorted([*ends, *(ends + 1)]), 3000]))
+    model = MLPClassifier((9,), max_iter=2, batch_size=390, shuffle=shuffle, random_state=0)
+    expected = clone(model).fit(X, y)
+    found = model.fit_blocks(source, window=window_of(X, 400))
+    assert found.t_ == 6000 and found._optimizer.t == 2 * -(-3000 // 390)
+    assert (bits(found) == bits(expected)) == (not shuffle)
+
+
+@pytest.mark.parametrize(("solver", "rows"), [("adam", 400), ("lbfgs", 1100), ("adam", 10**6)])
+def test_a_source_may_use_its_arrays_again(solver, rows, monkeypatch):
+    """As long as they are dense: what is read is copied before the next read."""
+    X, y, _ = small()
+
+    class SameArrays(Source):
+        given = np.empty_like(X), np.empty_like(y)
+
+        def read(self, first, stop):
+            for into, array in zip(self.given, super().read(first, stop), strict=False):
+                into[:] = -99
+                into[: stop - first] = array
+            return self.given[0][: stop - first], self.given[1][: stop - first], None
+
+    monkeypatch.setattr(blocks, "MOST_BLOCK", 8000)  # several in one window
+    model = MLPClassifier((9,), solver=solver, max_iter=2, random_state=0)
+    found, expected = (
+        clone(model).fit_blocks(kind(X, y), window=window_of(X, rows))
+        for kind in (SameArrays, Source)
+    )
+    assert bits(found) == bits(expected)
+
+
+def test_a_window_that_holds_all_has_the_size_of_the_samples(monkeypatch):
+    X = np.random.RandomState(0).randn(100_000, 20).astype(np.float32)
+    y = X[:, 0] > 0
+
+    class Copies(Source):
+        def read(self, first, stop):
+            X, y, _ = super().read(first, stop)
+            return X.copy(), y.copy(), None
+
+    model = MLPClassifier((1,), max_iter=1, batch_size=1000)
+    source, size = Copies(X, y), X.nbytes + 4 * len(y)
+    monkeypatch.setattr(blocks, "MOST_BLOCK", 2**18)
+    assert peak_of(lambda: model.fit_blocks(source)) < 1.5 * size
+
+
 def test_sorted_rows_are_learned_as_well():
     X, y, _ = small(20_000)
     order = np.argsort(y, kind="stable")
@@ -241,10 +294,9 @@ def test_early_stopping_and_validation_sets():
     X, y, _ = small(4000)
     model = MLPClassifier((9,), early_stopping=True, max_iter=30, random_state=0)
     source = Source(X[:3000], y[:3000])
-    with pytest.raises(ValueError, match="early_stopping=True needs X_val and y_val"):
-        clone(model).fit_blocks(source, window=window_of(X, 500))
-    with pytest.raises(ValueError, match="early_stopping=True needs X_val and y_val"):
-        clone(model).fit_blocks(source)
+    for window in (None, window_of(X, 500)):
+        with pytest.raises(ValueError, match="early_stopping=True needs X_val and y_val"):
+            clone(model).fit_blocks(source, window=window)
     model.fit_blocks(source, window=window_of(X, 500), X_val=X[3000:], y_val=y[3000:])
     assert model.best_validation_score_ == max(model.validation_scores_)
     assert model.score(X[3000:], y[3000:]) == model.best_validation_score_
@@ -256,13 +308,16 @@ def test_early_stopping_and_validation_sets():
 
 
 class EndsAfterTwo:
-    """A callback that ends training after the second epoch."""
+    """A callback that ends training after the second epoch. It notes the data that it is given."""
+
+    def __init__(self):
+        self.given = []
 
     def setup(self, estimator, context):
         pass
 
-    def on_fit_task_begin(self, estimator, context):
-        pass
+    def on_fit_task_begin(self, estimator, context, *, X, y):
+        self.given += [X, y]
 
     def on_fit_task_end(self, estimator, context):
         return context.task_name == "epoch" and estimator.n_iter_ == 2
@@ -274,13 +329,24 @@ class EndsAfterTwo:
 def test_callbacks_progress_and_limits_of_time(capsys):
     X, y, _ = small()
     model = MLPClassifier((9,), max_iter=9, random_state=0, verbose=True)
-    model.set_callbacks(EndsAfterTwo())
+    callback = EndsAfterTwo()
+    model.set_callbacks(callback)
     model.fit_blocks(Source(X, y), window=window_of(X, 500))
     assert model.stop_reason_ == "callback" and model.n_iter_ == 2
     assert capsys.readouterr().out.count("Iteration") == 2
+    model.set_params(max_iter=3).resume(Source(X, y))
+    assert len(callback.given) > 4 and set(callback.given) == {None}
     limited = MLPClassifier((9,), max_iter=10**6, tol=0, max_seconds=0.2, random_state=0)
     limited.fit_blocks(Source(X, y), window=window_of(X, 500))
     assert limited.stop_reason_ == "time"
+
+    class Slow(Source):
+        def read(self, first, stop):
+            time.sleep(0.1)
+            return super().read(first, stop)
+
+    limited.set_params(max_iter=3).fit_blocks(Slow(X, y))  # the first pass counts
+    assert limited.stop_reason_ == "time" and limited.n_iter_ == 1
 
 
 def test_given_classes_spare_the_first_pass():
@@ -299,11 +365,27 @@ def test_given_classes_spare_the_first_pass():
     several = np.column_stack([y, y % 2 + 4])
     model.fit_blocks(Source(X, several), classes=[[0, 1, 2], [3, 4, 5]])
     assert [one.tolist() for one in model.classes_] == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(ValueError, match="classes: Expected array-like"):
+        clone(model).fit_blocks(source, classes=5)
     with pytest.raises(ValueError, match="classes must be 0 to 2"):
         clone(model).fit_blocks(Source(X, labels_of("multilabel", y)), classes=[1, 2, 3])
     balanced = MLPClassifier((9,), class_weight="balanced", max_iter=1, random_state=0)
     found = clone(balanced).fit_blocks(Source(X, y), classes=[0, 1, 2])
     assert bits(found) == bits(balanced.fit(X, y))
+
+
+@pytest.mark.parametrize("kind", ["labels", "multilabel"])
+def test_weights_of_given_classes_that_the_first_rows_lack(kind):
+    X, y, _ = small()
+    y[:1024] = 0
+    y, class_weight = y > 0, {0: 0.0, 1: 1e-3}
+    if kind == "multilabel":
+        y, class_weight = np.column_stack([y, y]).astype(int), [class_weight, {0: 1.0, 1: 3.0}]
+    model = MLPClassifier((9,), solver="lbfgs", class_weight=class_weight, random_state=0)
+    model.set_params(max_iter=2)
+    source = Source(X, y, borders=np.arange(0, 3001, 500))
+    found = clone(model).fit_blocks(source, classes=[0, 1], window=window_of(X, 1100))
+    assert bits(found) == bits(model.fit(X, y))
 
 
 def test_a_class_may_lack_in_most_blocks():
@@ -361,6 +443,41 @@ def test_resume_goes_on_with_the_same_bits(dropout, rows, tmp_path):
     if rows > len(y):
         again = clone(model).set_params(max_iter=3).fit_blocks(source, window=window)
         assert bits(again.set_params(max_iter=7).resume(X, y)) == bits(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "warm_start"),
+    [(3, [0, 1, 2, 7], True), ("multilabel", [0, 1, 2], False)],
+    ids=["labels", "indicators"],
+)
+def test_a_fit_with_given_classes_is_resumed(kind, classes, warm_start):
+    """Of sparse rows the first ones alone were known when the blocks were cut."""
+    X, y, _ = small(1200)
+    X = sparse.csr_array(np.where((np.arange(1200)[:, None] < 1024) | (X > 1), X, 0))
+    source = Source(X, labels_of(kind, y), borders=np.array([0, 600, 1200]))  # cut once more
+    given = dict(classes=classes, window=80_000)
+    model = MLPClassifier((9,), random_state=0, max_iter=1, warm_start=warm_start)
+    expected = clone(model).set_params(max_iter=2).fit_blocks(source, **given)
+    model.fit_blocks(source, **given).set_params(max_iter=2).resume(source)
+    assert bits(model) == bits(expected)
+
+
+def test_a_source_has_targets_and_weights_itself():
+    X, y, _ = small()
+    model = MLPClassifier((9,), random_state=0, max_iter=1).fit_blocks(Source(X, y))
+    for given in (dict(y=y), dict(sample_weight=np.ones(3000))):
+        with pytest.raises(ValueError, match=r"X is a source, .* leave them out"):
+            model.resume(Source(X, y), **given)
+
+
+@pytest.mark.parametrize("damaged", [7, [], [1, 1], [0, 1, 1], [9, None, 1], ["9", 1, 1]])
+def test_a_damaged_window_is_refused(damaged):
+    X, y, _ = small()
+    model = MLPClassifier((9,), random_state=0, max_iter=1)
+    model.fit_blocks(Source(X, y), window=window_of(X, 400)).set_params(max_iter=2)
+    model._resume["data"]["window"] = damaged
+    with pytest.raises(ValueError, match="'window' of the fit"):
+        model.resume(Source(X, y))
 
 
 @pytest.mark.parametrize("at", [9, 15, 16, 20, 23])
@@ -423,11 +540,11 @@ def fails(source, match, error=ValueError, estimator=None, **given):
     X, y, numbers = small(500)
     model = MLPClassifier((9,), max_iter=2, random_state=0) if estimator is None else estimator
     model.fit(X, y if isinstance(model, MLPClassifier) else numbers[:, 0])
-    before, threads = bits(model), threading.active_count()
+    before = bits(model)
     with pytest.raises(error, match=match):
         model.fit_blocks(source, **{"window": window_of(X, 400), **given})
     assert bits(model) == before
-    assert threading.active_count() == threads
+    assert not ranks_alive()
 
 
 def test_bad_sources():
@@ -450,6 +567,12 @@ def test_bad_sources():
     source.result = lambda first, stop: (X[first:stop][:-1], y[first:stop], None)
     fails(source, "rows 0 to 1023 of source: X has 1023 rows instead of 1024")
 
+    for value in (None, 2.0):
+        source.result = lambda first, stop, value=value: (value, y[first:stop], None)
+        fails(source, "rows 0 to 1023 of source: X must be an array with 1024 rows", TypeError)
+    source.result = lambda first, stop: (X[first:stop], y[first:stop], 2.0)
+    fails(source, "weight must be an array with 1024 rows, got 2.0", TypeError)
+
     def breaks(first, stop):
         if first > 1500:
             raise OSError("the disk is gone")
@@ -459,11 +582,28 @@ def test_bad_sources():
     fails(source, "the disk is gone", OSError)
 
 
+def test_parameters_are_checked_before_rows_are_read():
+    X, y, _ = small()
+    source = Source(X, y)
+    for match, parameters, given in (
+        ("early_stopping=True needs X_val", dict(early_stopping=True), {}),
+        ("dropout needs solver", dict(solver="lbfgs", dropout=0.1), {}),
+        ("hidden_layer_sizes must be > 0", dict(hidden_layer_sizes=[9, 0]), {}),
+        ("y_val was not provided", {}, dict(X_val=X)),
+        ("window must be", {}, dict(window=-1)),
+    ):
+        with pytest.raises(ValueError, match=match):
+            MLPClassifier(**parameters).fit_blocks(source, **given)
+    assert not source.reads
+
+
 def test_bad_windows():
     X, y, _ = small()
     for window in (0, -1, 1.5, "1 GB", True):
         fails(Source(X, y), "window must be a number of bytes", window=window)
     fails(Source(X, y), "window is too small: half of it holds .* a batch has 200", window=900)
+    with pytest.raises(ValueError, match="a batch has 3000"):
+        MLPClassifier(batch_size=10**6).fit_blocks(Source(X, y), window=window_of(X, 400))
     lbfgs = MLPClassifier((9,), solver="lbfgs", max_iter=1, random_state=0)
     fails(Source(X, y), "a chunk of the gradient has 1024", estimator=lbfgs, window=9000)
     long = Source(np.broadcast_to(X[:1], (10**13, 5)), np.broadcast_to(y[:1], 10**13))
@@ -514,6 +654,8 @@ def test_parts_of_several_tables_are_refused():
         (lambda X, y, w: (X, y.astype(str), w), "y has the dtype <U"),
     ):
         fails(Changes(change), f"rows 1024 to 2999 of source: .*{message}")
+        if "y has" not in message and "feature" not in message:  # the first pass is spared
+            fails(Changes(change), f"of source: .*{message}", classes=[0, 1, 2])
 
 
 def test_labels_of_several_dtypes_are_joined():

@@ -193,8 +193,9 @@ def test_facts_of_numbers_are_the_same_for_any_cut(form):
     assert found._replace(targets=targets, features=None) == whole._replace(
         targets=targets, features=None
     )
-    assert found.n_entries == (X.nnz if form == "csr" else None)
-    assert found.dtype == (np.float32 if form == "float32" else np.float64)
+    assert found.n_entries == (X.nnz if form == "csr" else 0)
+    assert found.form.is_sparse == (form == "csr")
+    assert found.form.dtype == (np.float32 if form == "float32" else np.float64)
     assert not hasattr(estimator, "n_features_in_")
 
 
