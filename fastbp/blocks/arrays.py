@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from fastbp.blocks.source import Block, Source, check_dimensions, check_lengths
 
@@ -82,7 +83,20 @@ class ArraySource(Source):
 
 def _rows(array: Any, start: int, stop: int) -> Any:
     """The rows of an array or frame."""
+    if hasattr(array, "tocsr"):
+        return _rows_of_csr(array, start, stop)
     return array.iloc[start:stop] if hasattr(array, "iloc") else array[start:stop]
+
+
+def _rows_of_csr(X: Any, start: int, stop: int) -> csr_array:
+    """Rows of CSR as views; ValueError if its pointers are damaged.
+
+    SciPy's own slices read where the pointers point, and drop entries beyond the last column.
+    """
+    pointers = X.indptr[start : stop + 1]
+    entries = slice(int(pointers[0]), int(pointers[-1]))
+    parts = X.data[entries], X.indices[entries], pointers - pointers[0]
+    return csr_array(parts, shape=(stop - start, X.shape[1]))
 
 
 def _sliceable(name: str, array: Any) -> Any:

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
+from fastbp import MLPClassifier
 from fastbp.blocks import from_arrays, from_dask, from_npy, from_parquet
 
 N, FEATURES = 101, ["a", "b.c", "d"]
@@ -268,6 +269,20 @@ def test_hdf5(tmp_path):
 def test_arrays_are_not_copied():
     rows, y, weight = from_arrays(X, Y, WEIGHT).read(2, 30)
     assert np.shares_memory(rows, X) and np.shares_memory(y, Y) and np.shares_memory(weight, WEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("indptr", 10**9), ("indptr", -(10**9)), ("indices", 10**8), ("indices", -1)],
+)
+def test_damaged_rows_of_csr_are_refused(name, value):
+    """Compiled code of SciPy is not asked for them: it would read anywhere, or drop entries."""
+    damaged = sp.csr_array(SPARSE)
+    setattr(damaged, name, getattr(SPARSE, name).copy())
+    getattr(damaged, name)[40] = value
+    source, model = from_arrays(damaged, LABELS), MLPClassifier((2,), max_iter=1, batch_size=20)
+    with pytest.raises(ValueError, match=r"rows 0 to 100 of source: .*ind(ptr|ex)"):
+        model.fit_blocks(source)
 
 
 def test_frames_have_names(tmp_path):
