@@ -26,10 +26,11 @@ def read_lists() -> dict[str, list[str]]:
 
 
 def expand(name: str, lists: dict[str, list[str]]) -> Iterator[str]:
-    """The requirements of a list; `fastbp[name]` in it stands for those of another list."""
+    """The requirements of a list; `fastbp[names]` in it stands for those of other lists."""
     for requirement in lists[name]:
         if requirement.startswith("fastbp["):
-            yield from expand(requirement.removeprefix("fastbp[").removesuffix("]"), lists)
+            for other in requirement.removeprefix("fastbp[").removesuffix("]").split(","):
+                yield from expand(other, lists)
         else:
             yield requirement
 
