@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from fastbp.blocks.source import Block, Source, check_dimensions, check_lengths
 
@@ -88,7 +87,7 @@ def _rows(array: Any, start: int, stop: int) -> Any:
     return array.iloc[start:stop] if hasattr(array, "iloc") else array[start:stop]
 
 
-def _rows_of_csr(X: Any, start: int, stop: int) -> csr_array:
+def _rows_of_csr(X: Any, start: int, stop: int) -> Any:
     """Rows of CSR as views; ValueError if its pointers are damaged.
 
     SciPy's own slices read where the pointers point, and drop entries beyond the last column.
@@ -96,7 +95,7 @@ def _rows_of_csr(X: Any, start: int, stop: int) -> csr_array:
     pointers = X.indptr[start : stop + 1]
     entries = slice(int(pointers[0]), int(pointers[-1]))
     parts = X.data[entries], X.indices[entries], pointers - pointers[0]
-    return csr_array(parts, shape=(stop - start, X.shape[1]))
+    return type(X)(parts, shape=(stop - start, X.shape[1]))
 
 
 def _sliceable(name: str, array: Any) -> Any:

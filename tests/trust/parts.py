@@ -124,7 +124,7 @@ ROWS = [
         "resume",
         "A fit that is interrupted at any read goes on with the same bits.",
         resumed,
-        400,
+        150,
         4,
     ),
 ]
