@@ -109,7 +109,7 @@ ROWS = [
         "windows, else where one window holds all.",
         cuts,
         400,
-        4,
+        3,
     ),
     Row(
         "parts",
@@ -117,7 +117,7 @@ ROWS = [
         "A read that raises changes nothing, and no thread is left.",
         failing_reads,
         400,
-        4,
+        3,
     ),
     Row(
         "parts",
@@ -125,6 +125,6 @@ ROWS = [
         "A fit that is interrupted at any read goes on with the same bits.",
         resumed,
         150,
-        4,
+        3,
     ),
 ]
