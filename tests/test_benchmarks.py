@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 import fastbp
 
@@ -577,8 +576,7 @@ def test_methods_take_tables_with_gaps_and_categories(tables, name):
     """In this process, of which the warnings are not silenced but for convergence."""
     measure = tables("tabular_worker").measure
     for method in ("hgb", "mlp"):
-        # Threads of the trees would wait in busy loops for cores that other tests have.
-        with warnings.catch_warnings(), threadpool_limits(1):
+        with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=ConvergenceWarning)
             result = measure(method, name, 0)
         assert 0 < result["error"] < 2 and result["cpu_fit"] > 0 and result["cpu_predict"] > 0

@@ -34,8 +34,6 @@ def runs(request, tmp_path_factory):
         env=os.environ
         | {
             "FASTBP_DATA": str(shared),  # without data, as in a fresh clone
-            # Threads of scikit-learn's trees wait in busy loops for cores that other tests have.
-            "OMP_NUM_THREADS": "1",
             "MPLCONFIGDIR": str(shared / "matplotlib"),
         },
         start_new_session=True,
