@@ -1,6 +1,7 @@
 """What all sources share: their length, checks of rows, and files that must not change."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Self, TypeAlias
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 Block: TypeAlias = tuple[Any, NDArray[Any], NDArray[Any] | None]
 
 
-class Source:
+class Source(ABC):
     """Rows that are read on demand.
 
     Parameters
@@ -41,8 +42,9 @@ class Source:
             )
         return self._read(int(start), int(stop))
 
+    @abstractmethod
     def _read(self, start: int, stop: int) -> Block:
-        raise NotImplementedError
+        """The rows, after the checks of `read`."""
 
 
 class File(NamedTuple):

@@ -17,8 +17,8 @@ from fastbp.dask.prediction import lazily, to_predict_with
 from fastbp.dask.scan import scan
 from fastbp.estimators.callbacks import CALLBACKS, check_callbacks
 from fastbp.estimators.held_out import NO_DATA, Data
-from fastbp.estimators.inputs import draft_of, is_validation_given
-from fastbp.estimators.parts_job import job_of_facts
+from fastbp.estimators.inputs import draft_of
+from fastbp.estimators.parts_job import check_request, job_of_facts
 from fastbp.estimators.request import Request
 from fastbp.estimators.scikit_learn import CheckedEstimator, Interval, parameter_names
 
@@ -41,12 +41,6 @@ class DaskMLP(CheckedEstimator):
     _local_kind: ClassVar[Any]  # MLPClassifier or MLPRegressor
     client: Client | None
 
-    def _store(self, parameters: dict[str, Any]) -> None:
-        """Set the constructor's parameters, given its locals()."""
-        for name, value in parameters.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
-
     def _fit(self, data: Data, validation: Data) -> Self:
         """Fit on the cluster. An error leaves the estimator as it was."""
         if not is_distributed(data.X):
@@ -55,8 +49,9 @@ class DaskMLP(CheckedEstimator):
                 f"{type(data.X).__name__}: for data in memory use {self._local_kind.__name__}."
             )
         cluster, local = Cluster(self.client, self.patience), self._begin()
-        validates = is_validation_given(*validation)
-        is_lazy = validates and is_distributed(validation.X)
+        request = Request(draft_of(local))
+        check_request(request, validation)
+        is_lazy = validation.X is not None and is_distributed(validation.X)
         parts = cluster.client.compute(parts_of(*data))
         held_out = None
         if is_lazy:
@@ -67,7 +62,7 @@ class DaskMLP(CheckedEstimator):
         del parts, held_out  # the engine forgets them as soon as it can
         try:
             job = job_of_facts(
-                Request(draft_of(local)),
+                request,
                 found.facts,
                 NO_DATA if is_lazy else validation,
                 lambda encoder, _: engine.reads_by(encoder),

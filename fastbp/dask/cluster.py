@@ -145,11 +145,12 @@ def shared(graph: Graph, params: NDArray[Any], n_tasks: int) -> Any:
     if n_tasks * params.nbytes <= LITTLE:
         return params
     key = unique("params")
-    graph[key] = (partial(_itself, params),)
+    graph[key] = (partial(itself, params),)
     return key
 
 
-def _itself(value: Any) -> Any:
+def itself(value: Any) -> Any:
+    """The value, as the result of a task: it goes to each worker once."""
     return value
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
-import numpy as np
 from distributed import Future
 from numpy.typing import NDArray
 
@@ -14,19 +13,9 @@ from fastbp.dask.cluster import Cluster, Graph, shared, unique
 from fastbp.dask.recipe import Recipe
 from fastbp.kernels import Rank, Sums, Task, core
 from fastbp.threads import Team, team
-from fastbp.training import GRADIENT_CHUNK, Job, Samples, empty_sums, n_chunks
+from fastbp.training import GRADIENT_CHUNK, Job, Samples, WholeSums, empty_sums, n_chunks
 
 FAN_IN = 4  # runs that one task joins
-
-
-def n_nodes(first: int, end: int) -> int:
-    """The largest nodes of the tree that are within the chunks first..end."""
-    count = 0
-    while first < end:
-        most = 1 << (end - first).bit_length() - 1
-        first += min(first & -first, most) if first else most
-        count += 1
-    return count
 
 
 def sums_of_part(recipe: Recipe, first: int, samples: Samples, params: NDArray[Any]) -> Sums:
@@ -56,11 +45,11 @@ def join_of_parts(*parts: Sums) -> Sums:
 
 def trimmed(sums: Sums) -> Sums:
     """The sums without the room for more."""
-    rows = n_nodes(*map(int, sums.chunks))
+    rows = core.n_sums(*sums.chunks)
     return Sums(sums.grads[:rows], sums.totals[:rows], sums.chunks)
 
 
-class ExactGradient:
+class ExactGradient(WholeSums):
     """Reported loss and gradient of all samples: a round of tasks for each evaluation.
 
     Parameters
@@ -71,12 +60,6 @@ class ExactGradient:
         The first chunk of each run of chunks, in their order, and its samples.
     where : callable
         ``where()`` is what an error says of the present round.
-
-    Attributes
-    ----------
-    grads : ndarray of shape (n_params,)
-    loss : float
-        Those that were computed last.
     """
 
     def __init__(
@@ -86,35 +69,24 @@ class ExactGradient:
         runs: list[tuple[int, Future]],
         where: Callable[[], str],
     ) -> None:
-        self.cluster, self.network, self.runs, self.where = cluster, job.network, runs, where
+        super().__init__(job, 1, 1)
+        self.cluster, self.runs, self.where = cluster, runs, where
         self.recipe = Recipe.of(job)
-        self.program, self.objective = job.objective.lower(job.network)
-        self.scratch = job.network.scratch(1, 1, "gradient", self.program)
-        self.sums = empty_sums(job.network.params, 0, n_chunks(job.samples))
-        self.grads = self.sums.grads[0]
-        self._tally = np.zeros(2)
-
-    @property
-    def loss(self) -> float:
-        """The loss that was computed last."""
-        return float(self._tally[0])
 
     def run(self, ranks: Team) -> None:
         """Compute loss and gradient on the cluster. The team is not needed."""
         graph, keys = self.graph()
         parts = self.cluster.compute(graph, keys, self.where)
-        self.sums.chunks[:] = 0
+        self.begin()
         for part in parts:
             core.join_sums(*part, self.sums)
-        core.finish_sums(
-            self.program, self.network.params, self.sums, self.scratch, self._tally, self.objective
-        )
+        self.finish()
 
     def graph(self) -> tuple[Graph, list[Hashable]]:
         """The tasks of one round, and the keys of the sums that the client joins."""
         name = unique("gradient")
         graph: Graph = {}
-        params = shared(graph, self.network.params, len(self.runs))
+        params = shared(graph, self.params, len(self.runs))
         level: list[Hashable] = []
         for number, (first, samples) in enumerate(self.runs):
             graph[name, number] = (partial(sums_of_part, self.recipe, first), samples, params)

@@ -19,7 +19,7 @@ from fastbp.dask.recipe import Recipe
 from fastbp.kernels import Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import team
-from fastbp.training import Epoch, Job, Optimizer, Rule, Samples, lower_dropout
+from fastbp.training import Epoch, Job, Optimizer, Rule, Samples, keyed, lower_dropout
 from fastbp.training.epochs import steps_of
 
 FAN_IN = 4  # shards that one task averages
@@ -119,9 +119,7 @@ def order_of(seed: tuple[int, ...] | None, n_rows: int) -> NDArray[np.intp]:
     """The order of a shard's rows: a function of the seed, with no generator that goes on."""
     if seed is None:
         return np.arange(n_rows, dtype=np.intp)
-    bits = np.random.MT19937(np.random.SeedSequence(seed))
-    # Its shuffles stay the same in all versions of NumPy.
-    return np.random.RandomState(bits).permutation(n_rows).astype(np.intp, copy=False)
+    return keyed(*seed).permutation(n_rows).astype(np.intp, copy=False)
 
 
 def mean_of(*locals_: Local) -> Local:

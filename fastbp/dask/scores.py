@@ -10,7 +10,7 @@ import numpy as np
 from distributed import Future
 from numpy.typing import NDArray
 
-from fastbp.dask.cluster import Cluster, unique
+from fastbp.dask.cluster import Cluster, itself, unique
 from fastbp.dask.parts import Part
 from fastbp.dask.scan import about_part, n_rows
 
@@ -18,6 +18,7 @@ from fastbp.dask.scan import about_part, n_rows
 def accuracy_of_parts(cluster: Cluster, model: Any, parts: Sequence[Future]) -> float:
     """The share of rows that a classifier predicts right."""
     weight, right = _sums(cluster, right_rows, parts, model)
+    _check_weight(weight)
     return float(right / weight)
 
 
@@ -29,6 +30,7 @@ def r2_of_parts(cluster: Cluster, model: Any, parts: Sequence[Future]) -> float:
             "score those."
         )
     weight, *sums = _sums(cluster, sums_of_targets, parts)
+    _check_weight(weight)
     mean = np.array(sums) / weight
     errors, variation = np.split(_sums(cluster, partial(squares, mean), parts, model), 2)
     constant = variation == 0
@@ -41,7 +43,7 @@ def _sums(
 ) -> NDArray[np.float64]:
     """The sums over all partitions of what a task makes of each."""
     name, holder = unique("score"), unique("model")
-    graph: dict[Any, Any] = {holder: (partial(_identity, *model),)} if model else {}
+    graph: dict[Any, Any] = {holder: (partial(itself, *model),)} if model else {}
     arguments = [holder] if model else []
     tasks = {
         (name, k): (partial(of_part, task, k), part, *arguments) for k, part in enumerate(parts)
@@ -51,10 +53,6 @@ def _sums(
     if not known:
         raise ValueError("X has no rows: all partitions are empty.")
     return np.asarray(np.sum(known, axis=0))
-
-
-def _identity(value: Any) -> Any:
-    return value
 
 
 def of_part(task: Callable[..., Any], number: int, part: Part, *model: Any) -> Any:
@@ -67,12 +65,11 @@ def of_part(task: Callable[..., Any], number: int, part: Part, *model: Any) -> A
 
 def right_rows(part: Part, model: Any) -> list[float]:
     """The weight of the rows, and of those that are predicted right."""
-    rows = n_rows(part.X)
-    score = model.score(*part)
-    if part.weight is None:
-        return [float(rows), float(round(score * rows))]
-    weight = float(np.sum(part.weight))
-    return [weight, score * weight]
+    weight = float(_weights(part).sum())
+    if weight == 0:  # scikit-learn has no score of such rows
+        return [0.0, 0.0]
+    right = model.score(*part) * weight
+    return [weight, float(round(right)) if part.weight is None else right]
 
 
 def sums_of_targets(part: Part) -> NDArray[np.float64]:
@@ -86,6 +83,11 @@ def squares(mean: NDArray[np.float64], part: Part, model: Any) -> NDArray[np.flo
     true, weight = _true(part), _weights(part)
     predicted = np.asarray(model.predict(part.X), np.float64).reshape(true.shape)
     return np.concatenate([weight @ (true - predicted) ** 2, weight @ (true - mean) ** 2])
+
+
+def _check_weight(weight: float) -> None:
+    if weight == 0:
+        raise ValueError("Sample weights must contain at least one non-zero number.")
 
 
 def _true(part: Part) -> NDArray[np.float64]:

@@ -147,12 +147,6 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
         "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
     }
 
-    def _store(self, parameters: dict[str, Any]) -> None:
-        """Set the constructor's parameters, given its locals()."""
-        for name, value in parameters.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
-
     def _check_solver(self, method: str = "partial_fit") -> bool:
         if self.solver not in core.OPTIMIZERS:
             raise AttributeError(

@@ -14,12 +14,13 @@ from fastbp.estimators.class_weight import ALL_ZERO, ClassWeights, Totals
 from fastbp.estimators.encoding import Encoder
 from fastbp.estimators.exact import rounded
 from fastbp.estimators.held_out import Data, given_validation
-from fastbp.estimators.job import NEEDS_VALIDATION, begin_job, job_of, trained_job
+from fastbp.estimators.job import begin_job, job_of
 from fastbp.estimators.labels import Labels, fitted_labels
 from fastbp.estimators.part_facts import NO_SAMPLES, LabelFacts, PartFacts, few_targets
 from fastbp.estimators.precision import FLOAT32, precision_of_parts
 from fastbp.estimators.request import EstimatorJob, Problem, Request
 from fastbp.estimators.scikit_learn import CheckedEstimator
+from fastbp.estimators.training_job import NEEDS_VALIDATION, trained_job
 from fastbp.training import Engine, Objective, Outline, Samples
 
 # From the encoder and the outline: the samples, if all of them can be in memory, or the engine.

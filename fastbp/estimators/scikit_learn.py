@@ -93,6 +93,12 @@ class CheckedEstimator(BaseEstimator):
         "sklearn.neural_network.{estimator_name}.html"
     )
 
+    def _store(self, parameters):
+        """Set the constructor's parameters, given its locals()."""
+        for name, value in parameters.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
     def get_params(self, deep=True):
         """Get the parameters of this estimator.
 

@@ -15,6 +15,13 @@ def most_sums(Py_ssize_t first, Py_ssize_t end):
     return most_nodes(first, end)
 
 
+def n_sums(Py_ssize_t first, Py_ssize_t end):
+    """The rows of Sums that the chunks first..end fill once all are added."""
+    if not 0 <= first <= end:
+        raise ValueError(f"no run has the chunks {first} to {end}")
+    return n_nodes(first, end)
+
+
 cdef bint sum_chunks(Walk* walk, const floating* params, Run* run) noexcept nogil:
     """One rank's part of the sums over all samples, in chunks that are added to a run.
 

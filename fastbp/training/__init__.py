@@ -4,8 +4,16 @@ from fastbp.training.blocks import Blocks
 from fastbp.training.course import Course, Epoch
 from fastbp.training.dropout import MOST_SEED, lower_dropout
 from fastbp.training.factors import FACTORS, Factor, factor_of
-from fastbp.training.gradient import GRADIENT_CHUNK, Gradient, chunk_size, empty_sums, n_chunks
-from fastbp.training.job import Engine, Job, Steps, WholeGradient
+from fastbp.training.gradient import (
+    GRADIENT_CHUNK,
+    Gradient,
+    WholeSums,
+    chunk_size,
+    empty_sums,
+    n_chunks,
+)
+from fastbp.training.job import Engine, EpochSteps, Job, WholeGradient
+from fastbp.training.keyed import keyed
 from fastbp.training.minibatch import ranks_that_pay
 from fastbp.training.objective import Objective
 from fastbp.training.overflow import explain_loss
@@ -28,6 +36,7 @@ __all__ = [
     "Course",
     "Engine",
     "Epoch",
+    "EpochSteps",
     "Factor",
     "Gradient",
     "Job",
@@ -37,10 +46,10 @@ __all__ = [
     "Rule",
     "Samples",
     "Schedule",
-    "Steps",
     "ValidationSet",
     "Watch",
     "WholeGradient",
+    "WholeSums",
     "Windows",
     "checksum_of",
     "chunk_size",
@@ -49,6 +58,7 @@ __all__ = [
     "explain_loss",
     "factor_of",
     "joined_samples",
+    "keyed",
     "lower_dropout",
     "n_chunks",
     "ranks_that_pay",

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.kernels import Task, core, variant
-from fastbp.network import epoch_use
+from fastbp.kernels import Task, core
 from fastbp.threads import Team, ahead
 from fastbp.training.course import Epoch
 from fastbp.training.dropout import lower_dropout
-from fastbp.training.epochs import steps_of
-from fastbp.training.gradient import chunk_size, empty_sums, n_chunks
+from fastbp.training.epochs import door_and_task, steps_of
+from fastbp.training.gradient import WholeSums, chunk_size
 from fastbp.training.job import Job
 from fastbp.training.rule import Optimizer
 from fastbp.training.samples import Samples
@@ -75,7 +74,7 @@ class Blocks:
         return self._facts
 
 
-class BlockGradient:
+class BlockGradient(WholeSums):
     """Reported loss and gradient of all samples, with the bits of `Gradient` in memory.
 
     Parameters
@@ -83,38 +82,20 @@ class BlockGradient:
     job : Job
     windows : Windows
     ranks : Team
-
-    Attributes
-    ----------
-    grads : ndarray of shape (n_params,)
-        The gradient, in the order of the network's params.
     """
 
     def __init__(self, job: Job, windows: Windows, ranks: Team) -> None:
-        network, self.chunk = job.network, chunk_size(job.samples)
-        self.windows = windows
-        self.program, self.objective = job.objective.lower(network)
-        self.params = network.params
-        self.sums = empty_sums(network.params, 0, n_chunks(job.samples))
-        self.grads = self.sums.grads[0]
-        self.scratch = network.scratch(self.chunk, ranks.size, "gradient", self.program)
-        self._tally = np.zeros(2)
-
-    @property
-    def loss(self) -> float:
-        """The loss that was computed last."""
-        return float(self._tally[0])
+        self.windows, self.chunk = windows, chunk_size(job.samples)
+        super().__init__(job, self.chunk, ranks.size)
 
     def run(self, ranks: Team) -> None:
         """Compute loss and gradient in one pass over all samples."""
-        self.sums.chunks[:] = 0
+        self.begin()
         door = partial(core.chunk_sums, self.program, self.params, self.sums, self.scratch)
         with ahead(self.windows.in_order(self.chunk)) as parts:
             for samples in parts:
                 ranks.run(partial(door, Task(samples, self.objective, batch=self.chunk)))
-        core.finish_sums(
-            self.program, self.params, self.sums, self.scratch, self._tally, self.objective
-        )
+        self.finish()
 
 
 class BlockSteps:
@@ -135,26 +116,9 @@ class BlockSteps:
     ) -> None:
         self.job, self.optimizer, self.windows, self.ranks = job, optimizer, windows, ranks
         self.course, self.seed = job.course, seed
-        network = self.course.network
         self.dropout = lower_dropout(job.dropout, optimizer.seed)
-        program, objective = job.objective.lower(network)
-        use = epoch_use(job.samples.is_sparse, optimizer.rule.clips)
-        self.task = Task(
-            None,
-            objective,
-            optimizer.rule.lower(),
-            batch=job.batch_size,
-            goes_on=True,
-            dropout=self.dropout,
-        )
-        self.door = partial(
-            variant(core.train_epochs, network.params.dtype),
-            program,
-            network.params,
-            optimizer.state,
-            network.scratch(job.batch_size, ranks.size, use, program, self.dropout),
-            optimizer.tally,
-        )
+        self.door, task = door_and_task(job, optimizer, ranks.size, self.dropout)
+        self.task = task._replace(goes_on=True)
 
     def __call__(self) -> Epoch:
         """Perform the steps of the next epoch, or those that a stop has left of it."""

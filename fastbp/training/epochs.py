@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.kernels import Epochs, Task, core, variant
+from fastbp.kernels import Dropout, Epochs, Task, core, variant
 from fastbp.network import epoch_use
 from fastbp.threads import Team
 from fastbp.training.course import Epoch
@@ -64,26 +64,8 @@ class EpochRunner:
         self.counters = np.zeros(core.N_COUNTERS)
         self.losses: NDArray[np.float64] = NOTHING
         self.rates: NDArray[np.float64] = NOTHING
-        network = course.network
-        program, objective = job.objective.lower(network)
-        use = epoch_use(job.samples.is_sparse, optimizer.rule.clips)
-        self.task = Task(
-            job.samples,
-            objective,
-            optimizer.rule.lower(),
-            self.order,
-            job.batch_size,
-            origin=course.origin,
-            dropout=self.dropout,
-        )
-        self.door = functools.partial(
-            variant(core.train_epochs, network.params.dtype),
-            program,
-            network.params,
-            optimizer.state,
-            network.scratch(job.batch_size, ranks.size, use, program, self.dropout),
-            optimizer.tally,
-        )
+        self.door, task = door_and_task(job, optimizer, ranks.size, self.dropout)
+        self.task = task._replace(order=self.order, origin=course.origin)
         self.run_task = functools.partial(self.door, self.task)
         self.prepared: tuple[int, float] | None = None  # epochs and rate of the task
 
@@ -217,6 +199,25 @@ class EpochRunner:
         if rows == 1:
             return self.rates.item(0)
         return self.rates.item(k if rows == len(self.losses) else (k + 1) * self.n_steps - 1)
+
+
+def door_and_task(
+    job: Job, optimizer: Optimizer, n_ranks: int, dropout: Dropout | None
+) -> tuple[functools.partial[None], Task]:
+    """The door of a job's epochs, which takes a task and a rank, and the task of all samples."""
+    network = job.network
+    program, objective = job.objective.lower(network)
+    use = epoch_use(job.samples.is_sparse, optimizer.rule.clips)
+    door = functools.partial(
+        variant(core.train_epochs, network.params.dtype),
+        program,
+        network.params,
+        optimizer.state,
+        network.scratch(job.batch_size, n_ranks, use, program, dropout),
+        optimizer.tally,
+    )
+    rule = optimizer.rule.lower()
+    return door, Task(job.samples, objective, rule, batch=job.batch_size, dropout=dropout)
 
 
 def steps_of(job: Job, k: int = 0, n_steps: int | None = None) -> Steps:

@@ -31,15 +31,15 @@ def empty_sums(params: NDArray[np.floating], first: int, end: int) -> Sums:
     return Sums(grads, np.zeros((rows, core.N_TOTALS)), np.full(2, first))
 
 
-class Gradient:
-    """The reported loss and the gradient of the objective, at the current parameters.
-
-    The ranks of a team call the object: it is a door.
+class WholeSums:
+    """Sums over all samples, from which the reported loss and the gradient are made.
 
     Parameters
     ----------
     job : Job
-    n_ranks : int, default=1
+    rows : int
+        Rows of a chunk that this process computes on.
+    n_ranks : int
 
     Attributes
     ----------
@@ -48,24 +48,51 @@ class Gradient:
         their sum, as the penalty is a sum (scikit-learn #8349).
     """
 
-    def __init__(self, job: Job, n_ranks: int = 1) -> None:
-        network, samples = job.network, job.in_memory
-        chunk = chunk_size(samples)
-        program, objective = job.objective.lower(network)
-        sums = empty_sums(network.params, 0, n_chunks(samples))
-        self.grads = sums.grads[0]
-        self._tally = np.zeros(2)
-        scratch = network.scratch(chunk, n_ranks, "gradient", program)
-        task = Task(samples, objective, batch=chunk)
-        self._arguments = (program, network.params, sums, scratch, self._tally, task)
-
-    def __call__(self, rank: Rank) -> None:
-        core.loss_gradient(*self._arguments, rank)
+    def __init__(self, job: Job, rows: int, n_ranks: int) -> None:
+        network = job.network
+        self.program, self.objective = job.objective.lower(network)
+        self.params = network.params
+        self.sums = empty_sums(network.params, 0, n_chunks(job.samples))
+        self.grads = self.sums.grads[0]
+        self.scratch = network.scratch(rows, n_ranks, "gradient", self.program)
+        self.tally = np.zeros(2)
 
     @property
     def loss(self) -> float:
         """The loss that was computed last."""
-        return float(self._tally[0])
+        return float(self.tally[0])
+
+    def begin(self) -> None:
+        """Let the sums be those of no chunk."""
+        self.sums.chunks[:] = 0
+
+    def finish(self) -> None:
+        """Compute loss and gradient from the sums over all chunks."""
+        core.finish_sums(
+            self.program, self.params, self.sums, self.scratch, self.tally, self.objective
+        )
+
+
+class Gradient(WholeSums):
+    """The reported loss and the gradient of the objective, at the current parameters.
+
+    The ranks of a team call the object: it is a door.
+
+    Parameters
+    ----------
+    job : Job
+    n_ranks : int, default=1
+    """
+
+    def __init__(self, job: Job, n_ranks: int = 1) -> None:
+        chunk = chunk_size(job.samples)
+        super().__init__(job, chunk, n_ranks)
+        self.task = Task(job.in_memory, self.objective, batch=chunk)
+
+    def __call__(self, rank: Rank) -> None:
+        core.loss_gradient(
+            self.program, self.params, self.sums, self.scratch, self.tally, self.task, rank
+        )
 
     def run(self, ranks: Team) -> None:
         """Compute loss and gradient by the ranks of a team."""

@@ -114,7 +114,7 @@ class WholeGradient(Protocol):
         """Compute loss and gradient at the network's parameters."""
 
 
-class Steps(Protocol):
+class EpochSteps(Protocol):
     """The steps of one epoch after another, as `EpochRunner` makes them of samples in memory."""
 
     def __call__(self) -> Epoch | None:
@@ -138,7 +138,9 @@ class Engine(Protocol):
     def gradient(self, job: Job, ranks: Team) -> WholeGradient:
         """The gradient of all samples, for L-BFGS."""
 
-    def steps(self, job: Job, optimizer: Optimizer, ranks: Team, watches: Sequence[Watch]) -> Steps:
+    def steps(
+        self, job: Job, optimizer: Optimizer, ranks: Team, watches: Sequence[Watch]
+    ) -> EpochSteps:
         """The steps of epochs, for the other optimizers."""
 
     def examples(self) -> Samples | None:

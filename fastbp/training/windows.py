@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.kernels import CSR
+from fastbp.training.keyed import keyed
 from fastbp.training.samples import Samples
 
 Read = Callable[[int, int], Samples]  # the samples first..stop
@@ -69,12 +70,12 @@ class Windows:
         """Tasks that read all samples for one epoch, shuffled by the seed; None: in their order."""
         blocks = list(pairwise(self.edges.tolist()))
         if seed is not None:
-            order = _generator(seed, epoch).permutation(len(blocks))
+            order = keyed(seed, epoch).permutation(len(blocks))
             blocks = [blocks[k] for k in order.tolist()]
         groups = self._groups(blocks)
         rest: list[Samples] = []  # what the window before has left over
         for number, group in enumerate(groups):
-            draws = None if seed is None else _generator(seed, epoch, number + 1)
+            draws = None if seed is None else keyed(seed, epoch, number + 1)
             is_last = number == len(groups) - 1
             yield partial(self._part, number, group, draws, rest, is_last)
 
@@ -94,7 +95,7 @@ class Windows:
         self,
         number: int,
         blocks: list[tuple[int, int]],
-        draws: np.random.Generator | None,
+        draws: np.random.RandomState | None,
         rest: list[Samples],
         is_last: bool,
     ) -> Part:
@@ -137,11 +138,6 @@ class Windows:
             buffer = Samples(_room(rows, like.x), _room(rows, like.y), weight)
             self.buffers[number % 2] = buffer
         return buffer
-
-
-def _generator(*key: int) -> np.random.Generator:
-    """A generator whose draws are a function of the key alone."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
 
 def _arrays(samples: Samples) -> tuple[Any, Any, Any]:

@@ -113,3 +113,13 @@ def test_scores_are_those_of_the_local_model(client, model, weighted):
     )
     np.testing.assert_allclose(found, local.score(X, y, w), rtol=1e-5)
     assert model.score(X, labels) == model.to_local().score(X, labels)
+
+
+def test_a_partition_without_weight_does_not_count_in_the_score(client, model):
+    labels = np.array(["a", "b", "c"])[Y]
+    w = np.arange(len(X)) % 3.0
+    w[: ROWS[0]] = 0
+    found = model.score(as_dask(X, ROWS), as_dask(labels, ROWS), as_dask(w, ROWS))
+    np.testing.assert_allclose(found, model.to_local().score(X, labels, w), rtol=1e-12)
+    with pytest.raises(ValueError, match="at least one non-zero"):
+        model.score(as_dask(X, ROWS), as_dask(labels, ROWS), as_dask(0 * w, ROWS))

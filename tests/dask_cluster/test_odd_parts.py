@@ -181,3 +181,19 @@ def test_parameters_are_checked(client, parameters, text):
     X, y = labelled(50)
     with pytest.raises((TypeError, ValueError), match=text):
         DaskMLPClassifier(**{**LBFGS, **parameters}).fit(as_dask(X, (50,)), as_dask(y, (50,)))
+
+
+def test_bad_parameters_are_refused_before_data_are_read(client):
+    X, y = labelled(1500)
+
+    def fails(block):
+        raise AssertionError("data were read")
+
+    parts = da.from_array(X, chunks=(500, X.shape[1])).map_blocks(fails, meta=X[:0])
+    for parameters, message in (
+        (dict(early_stopping=True), "early_stopping=True needs X_val and y_val"),
+        (dict(hidden_layer_sizes=(0,)), "hidden_layer_sizes must be > 0"),
+        (dict(scoring="no such"), "no such"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            DaskMLPClassifier(**{**STEPS, **parameters}).fit(parts, as_dask(y, (500, 500, 500)))

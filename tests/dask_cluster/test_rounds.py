@@ -6,9 +6,8 @@ import pytest
 pytest.importorskip("distributed")
 
 from fastbp.dask import cluster
-from fastbp.dask.gradient import ExactGradient, n_nodes
+from fastbp.dask.gradient import ExactGradient
 from fastbp.dask.local_steps import Local, LocalSteps, Model, Plan, mean_of, order_of
-from fastbp.kernels import core
 from fastbp.network import Network
 from fastbp.training import Course, Job, Objective, Optimizer, Outline, Rule, Schedule
 
@@ -50,20 +49,6 @@ def test_little_is_sent_with_each_task_and_much_once():
     assert isinstance(little, np.ndarray) and not graph
     key = cluster.shared(graph, np.zeros(2**17), 4)
     assert list(graph) == [key]
-
-
-def test_nodes_are_counted():
-    """As many as the core leaves in a run."""
-    for first in range(40):
-        for end in range(first + 1, 80):
-            sums = 0
-            at = first
-            while at < end:
-                size = 1
-                while at % (2 * size) == 0 and at + 2 * size <= end:
-                    size *= 2
-                at, sums = at + size, sums + 1
-            assert n_nodes(first, end) == sums <= core.most_sums(first, end)
 
 
 # ---- local steps alone

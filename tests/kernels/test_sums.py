@@ -89,6 +89,7 @@ def test_there_is_room_for_every_run():
             most = max(len(nodes(first, stop)) for stop in range(first, max(end, first + 1)))
             needed = most + 1 if end > first else 1
             assert needed <= core.most_sums(first, end)
+            assert core.n_sums(first, end) == len(nodes(first, end))
             if first == 0 and end > 0:
                 assert core.most_sums(0, end) == end.bit_length() == needed
 
@@ -385,3 +386,5 @@ def test_sums_that_do_not_fit_are_refused():
         core.join_sums(*cut.part(2, 3), begun)
     with pytest.raises(ValueError, match="no run has the chunks 2 to 1"):
         core.most_sums(2, 1)
+    with pytest.raises(ValueError, match="no run has the chunks 2 to 1"):
+        core.n_sums(2, 1)

@@ -16,9 +16,9 @@ from fastbp import MLPClassifier, MLPRegressor, training
 from fastbp.estimators import inputs
 from fastbp.estimators.generators import restarted
 from fastbp.estimators.inputs import as_rows
-from fastbp.estimators.job import watches_of
 from fastbp.estimators.model import current_model
 from fastbp.estimators.request import INSPECT
+from fastbp.estimators.training_job import watches_of
 from fastbp.training import SCHEDULES, Course, Epoch, Samples, Watch
 from fastbp.training.factors import Factor, Steps
 from fastbp.training.schedules import Progress, Schedule

@@ -186,7 +186,7 @@ ROWS = [
         "A child that is forked while another thread fits can fit and predict, with the same bits.",
         in_a_fork,
         full=160,
-        short=2,
+        short=4,
         limit=30,
     ),
     Row(

@@ -181,7 +181,7 @@ ROWS = [
         "SIGINT, also twelve in a row, ends any fit, with the same.",
         by_signals,
         full=640,
-        short=8,
+        short=16,
         limit=30,
     ),
     Row(
@@ -190,7 +190,7 @@ ROWS = [
         "SIGINT during a prediction of many rows changes nothing.",
         in_predict,
         full=60,
-        short=2,
+        short=4,
         limit=30,
     ),
     Row(
@@ -199,7 +199,7 @@ ROWS = [
         "An exception set into a thread ends its fit, however long an epoch is.",
         into_a_thread,
         full=120,
-        short=5,
+        short=10,
         limit=60,
     ),
 ]

@@ -297,7 +297,7 @@ ROWS = [
         "new one's.",
         beside_refits,
         full=20,
-        short=3,
+        short=5,
         limit=180,
     ),
     Row(
@@ -306,7 +306,7 @@ ROWS = [
         "A prediction beside partial_fit belongs to one step.",
         beside_steps,
         full=16,
-        short=1,
+        short=3,
     ),
     Row("races", "updates", "No update of four threads is lost.", updates, full=24, short=4),
     Row(
@@ -324,7 +324,7 @@ ROWS = [
         "result or a ValueError.",
         written_sparse,
         full=96,
-        short=4,
+        short=8,
     ),
     Row(
         "races",
@@ -332,7 +332,7 @@ ROWS = [
         "A copy or pickle that is made during a refit is of the old model or the new one.",
         copies_beside_refits,
         full=24,
-        short=2,
+        short=4,
     ),
     Row(
         "races",
