@@ -113,7 +113,7 @@ def test_it_is_heard_within_an_evaluation_of_lbfgs(n_threads, monkeypatch):
         hidden_layer_sizes=(1500, 1500), solver="lbfgs", n_threads=n_threads, random_state=0
     )
     assert_limit_is_heard(model, lambda: model.fit(X, y))
-    assert made[0][0]._tally[1] == 0  # the first evaluation was not finished
+    assert made[0][0].tally[1] == 0  # the first evaluation was not finished
 
 
 @pytest.mark.parametrize("n_threads", [None, 1, 2])
