@@ -187,7 +187,7 @@ cdef inline void silu_forward(floating* z, floating* s, Py_ssize_t n) noexcept n
     for i in range(n):
         p = scalar.logistic(z[i])
         a = z[i] * p
-        s[i] = a * (one - p) + p
+        s[i] = scalar.add_product(p, a, one - p)
         z[i] = a
 
 
