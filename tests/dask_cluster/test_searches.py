@@ -3,6 +3,7 @@
 They need nothing of fastbp.dask: each fit is local, in a process of the backend.
 """
 
+import contextlib
 import os
 
 import joblib
@@ -26,7 +27,7 @@ NET = MLPClassifier((8,), max_iter=5, random_state=0)
 
 
 @pytest.fixture(scope="module", params=["dask", "ray"])
-def backend(request):
+def backend(request, tmp_path_factory):
     """The name of a backend that can be used."""
     if request.param == "dask":
         request.getfixturevalue("client")
@@ -34,7 +35,10 @@ def backend(request):
         return
     ray = pytest.importorskip("ray")
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # or it warns of what will change
-    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+    with contextlib.chdir(tmp_path_factory.mktemp("ray")):  # else workers import the checkout
+        ray.init(
+            num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False
+        )
     from ray.util.joblib import register_ray
 
     register_ray()
