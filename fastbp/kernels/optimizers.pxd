@@ -172,5 +172,5 @@ cdef inline double sum_of_squares(const floating* w, Py_ssize_t n) noexcept nogi
         lanes[j] = w[j] * w[j]
     for i in range(16, body, 16):
         for j in range(16):
-            lanes[j] = scalar.add_product(lanes[j], w[i + j], w[i + j])
+            lanes[j] += w[i + j] * w[i + j]
     return rest + scalar.fold(lanes)

@@ -24,7 +24,7 @@ from fastbp.kernels.column_phase cimport (
 from fastbp.kernels.losses cimport LINK_IDENTITY, SQUARED_ERROR, Loss, squared_error
 from fastbp.kernels.matmul cimport matmul_row, outer
 from fastbp.kernels.optimizers cimport Step, sum_of_squares
-from fastbp.kernels.row_phase cimport activate, output_deltas, times_slope
+from fastbp.kernels.row_phase cimport activate, fetch, output_deltas, times_slope
 from fastbp.kernels.scratch cimport batch_input, own_products, slice_rows
 from fastbp.kernels.walk cimport Layer, Walk
 
@@ -33,10 +33,23 @@ cdef extern from "team.h" nogil:
     int team_read(const int32_t* words, int which)
 
 
+cdef enum:
+    AHEAD = 2               # samples: a small network's step takes as long as memory
+
+
 cdef inline bint steps_singly(const Walk* walk) noexcept nogil:
     """Whether the steps of a call are made here."""
     return (walk.size == 1 and walk.batch == 1 and walk.indptr == NULL and walk.grads == NULL
             and walk.dropout.thresholds == NULL)
+
+
+cdef inline void fetch_sample(const Walk* walk, const floating* _, Py_ssize_t k) noexcept nogil:
+    """Ask for the sample k, which a step will read soon."""
+    cdef Py_ssize_t row, stride = walk.loss.stride
+    if walk.order != NULL and k < walk.samples:
+        row = walk.order[k]
+        fetch(<const floating*>walk.x + row * walk.features, walk.features * sizeof(floating))
+        fetch(<const floating*>walk.y + row * stride, stride * sizeof(floating))
 
 
 cdef inline void forward_row(const Walk* walk, const floating* params,
@@ -141,6 +154,7 @@ cdef inline bint single_steps(const Walk* walk, floating* params, Py_ssize_t epo
     for k in range(walk.samples):
         if team_read(walk.words, team_stop):
             return False
+        fetch_sample(walk, read, k + AHEAD)
         weight = batch_weight(walk, k, 1)
         if weight > 0:
             x = batch_input(walk, read, k)
