@@ -93,8 +93,10 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 
 #if defined(__clang__) /* all trip counts are constants of at most 16 */
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_FOUR _Pragma("clang loop unroll_count(4)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_FOUR _Pragma("GCC unroll 4")
 #endif
 #define GEMM_PASTE(name, real) name##_##real
 #define GEMM_NAME(name, real) GEMM_PASTE(name, real)
@@ -159,7 +161,11 @@ static inline void gemm_start(void) {}
                                     ptrdiff_t n) {                                                 \
         for (ptrdiff_t i = 0; i < m; i++)                                                          \
             for (ptrdiff_t j = 0; j < n; j++) c[i * n + j] = a[i] * b[j];                          \
-    }
+    }                                                                                              \
+    static inline void outer_step_##REAL(REAL *w, REAL *velocity, const REAL *a,                   \
+                                         const REAL *delta, ptrdiff_t m, ptrdiff_t n, REAL rate,   \
+                                         REAL alpha, REAL scale, REAL momentum, int nesterov,      \
+                                         REAL *squares) {}
 NO_TILES(float)
 NO_TILES(double)
 #undef NO_TILES
@@ -293,6 +299,7 @@ static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REA
 
 #include "pack.h"
 #include "few_columns.h"
+#include "outer_step.h"
 
 /* How many columns at the end of c are left to gemm_few. */
 INLINE int F(few_columns)(int a_trans, ptrdiff_t ldb, int b_trans, ptrdiff_t n, ptrdiff_t k) {
@@ -362,6 +369,7 @@ static void F(outer)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t m, ptrdiff
         const ptrdiff_t at = j + LANES <= n ? j : n - LANES; /* the last vector may repeat some */
         const F(vector) row = F(load)(b + at);
         REAL *to = c + at;
+        UNROLL_FOUR
         for (ptrdiff_t i = 0; i < m; i++, to += n) *(F(unaligned) *)to = a[i] * row;
     }
 }
@@ -474,11 +482,24 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     } while (top < k);
 }
 
-/* c := init + a b for one row. */
-INLINE void F(gemm_row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t n, ptrdiff_t k,
-                        const REAL *init, REAL *scratch) {
+/* c := init + a b for one row, of any size. */
+static NOINLINE void F(gemm_any_row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t n, ptrdiff_t k,
+                                     const REAL *init, REAL *scratch) {
     if (!F(row)(c, a, b, n, n, k, init))
         F(gemm)(c, n, a, k, 0, b, n, 0, NULL, 1, n, k, init, 0, 0, scratch);
+}
+
+/* The same. The first forms are those of small networks: there a call takes as long as a product. */
+INLINE void F(gemm_row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t n, ptrdiff_t k,
+                        const REAL *init, REAL *scratch) {
+#define WHOLE_ROW(vectors) \
+    F(tile)(1, vectors, 1, 0, c, n, a, k, b, n, k, init, 0, LANES, c + n, NULL)
+    if (n == 1) F(dot_tile)(1, 1, c, 1, a, k, b, k, k, init, 0);
+    else if (n == LANES) WHOLE_ROW(1);
+    else if (n == 2 * LANES) WHOLE_ROW(2);
+    else if (n == 4 * LANES) WHOLE_ROW(4);
+    else F(gemm_any_row)(c, a, b, n, k, init, scratch);
+#undef WHOLE_ROW
 }
 
 #undef F

@@ -33,7 +33,32 @@ cdef extern from * nogil:
     static inline double fastbp_number_d(uint64_t x) {
         union { double number; uint64_t bits; } u; u.bits = x; return u.number;
     }
+
+    /* The sum of 16 lanes, by halves. By vectors: from so short loops GCC makes single additions. */
+    #include "compiler.h"
+    #if fastbp_gnu
+    #define FASTBP_FOLD(real, four, fold)                                                      \\
+        typedef real four                                                                      \\
+            __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));  \\
+        static inline real fold(const real *lanes) {                                           \\
+            const four *const part = (const four *)lanes;                                      \\
+            const four sum = (part[0] + part[2]) + (part[1] + part[3]);                        \\
+            return (sum[0] + sum[2]) + (sum[1] + sum[3]);                                      \\
+        }
+    #else
+    #define FASTBP_FOLD(real, four, fold)                                                      \\
+        static inline real fold(const real *lanes) {                                           \\
+            real sum[4];                                                                       \\
+            for (int j = 0; j < 4; j++)                                                        \\
+                sum[j] = (lanes[j] + lanes[j + 8]) + (lanes[j + 4] + lanes[j + 12]);           \\
+            return (sum[0] + sum[2]) + (sum[1] + sum[3]);                                      \\
+        }
+    #endif
+    FASTBP_FOLD(float, fastbp_four_f, fastbp_fold_f)
+    FASTBP_FOLD(double, fastbp_four_d, fastbp_fold_d)
     """
+    float fastbp_fold_f(const float* lanes)
+    double fastbp_fold_d(const double* lanes)
     uint32_t fastbp_bits_f(float x)
     uint64_t fastbp_bits_d(double x)
     float fastbp_number_f(uint32_t x)
@@ -425,14 +450,12 @@ cdef inline floating machine_epsilon(const floating* _) noexcept nogil:
         return 1.1920928955078125e-07
 
 
-cdef inline floating fold(floating* lanes) noexcept nogil:
+cdef inline floating fold(const floating* lanes) noexcept nogil:
     """The sum of 16 lanes, by halves."""
-    cdef Py_ssize_t j
-    for j in range(8):
-        lanes[j] += lanes[j + 8]
-    for j in range(4):
-        lanes[j] += lanes[j + 4]
-    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
+    if floating is double:
+        return fastbp_fold_d(lanes)
+    else:
+        return fastbp_fold_f(lanes)
 
 
 cdef inline floating total(const floating* x, Py_ssize_t n) noexcept nogil:

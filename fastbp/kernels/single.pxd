@@ -23,10 +23,19 @@ from fastbp.kernels.column_phase cimport (
 )
 from fastbp.kernels.losses cimport LINK_IDENTITY, SQUARED_ERROR, Loss, squared_error
 from fastbp.kernels.matmul cimport matmul_row, outer
-from fastbp.kernels.optimizers cimport Step, sum_of_squares
+from fastbp.kernels.optimizers cimport SGD, Step, sum_of_squares
 from fastbp.kernels.row_phase cimport activate, fetch, output_deltas, times_slope
 from fastbp.kernels.scratch cimport batch_input, own_products, slice_rows
 from fastbp.kernels.walk cimport Layer, Walk
+
+cdef extern from "gemm.h" nogil:
+    const int gemm_has_tiles
+    void outer_step_float(float* w, float* velocity, const float* a, const float* delta,
+                          Py_ssize_t m, Py_ssize_t n, float rate, float alpha, float scale,
+                          float momentum, int nesterov, float* squares)
+    void outer_step_double(double* w, double* velocity, const double* a, const double* delta,
+                           Py_ssize_t m, Py_ssize_t n, double rate, double alpha, double scale,
+                           double momentum, int nesterov, double* squares)
 
 cdef extern from "team.h" nogil:
     enum: team_stop
@@ -129,6 +138,54 @@ cdef inline void step_weights(const Walk* walk, floating* params, const floating
     step_parameters(walk, params, dw, done, used, step)
 
 
+cdef inline bint steps_by_outer(const Walk* walk) noexcept nogil:
+    """Whether `outer_step` takes all weights: sgd alone, layers of one slice, of 16 units or more."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    if (not gemm_has_tiles or walk.rule.optimizer != SGD or walk.rule.weight_decay != 0
+            or walk.rule.ema_decay > 0):
+        return False
+    for l in range(walk.layers):
+        layer = walk.plan + l
+        if slice_rows(layer) < layer.fan_in or (
+                layer.fan_in if layer.fan_out == 1 else layer.fan_out) % 16 != 0:
+            return False
+    return True
+
+
+cdef inline void outer_step(floating* w, floating* velocity, const floating* a,
+                            const floating* delta, const Layer* layer, const Walk* walk,
+                            const Step* step, floating* squares) noexcept nogil:
+    """A step by a^T delta, and 16 sums of the squares of the weights before it."""
+    if floating is double:
+        outer_step_double(w, velocity, a, delta, layer.fan_in, layer.fan_out, step.rate, step.alpha,
+                          step.scale, walk.rule.momentum, walk.rule.nesterovs_momentum, squares)
+    else:
+        outer_step_float(w, velocity, a, delta, layer.fan_in, layer.fan_out, <float>step.rate,
+                         <float>step.alpha, <float>step.scale, <float>walk.rule.momentum,
+                         walk.rule.nesterovs_momentum, squares)
+
+
+cdef inline void step_by_outer(const Walk* walk, floating* params, const floating* x,
+                               const Step* step) noexcept nogil:
+    """A step of all weights by outer products."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer = walk.plan
+    cdef floating* velocity = <floating*>walk.state
+    cdef const floating* delta = <floating*>walk.scratch + walk.deltas
+    cdef const floating* a = <floating*>walk.scratch + walk.activations
+    cdef floating squares[16]
+    for l in range(walk.layers):
+        outer_step(params + layer.weight, velocity + layer.weight, x, delta, layer, walk, step,
+                   squares)
+        if step.alpha != 0:
+            (<floating*>walk.scratch + walk.squares)[l] = scalar.fold(<const floating*>squares)
+        x = a
+        a += layer.fan_out
+        delta += layer.fan_out
+        layer += 1
+
+
 cdef inline void step_biases(const Walk* walk, floating* params, const Step* step) noexcept nogil:
     """A step of all biases by the deltas."""
     cdef floating* delta = <floating*>walk.scratch + walk.deltas
@@ -147,7 +204,7 @@ cdef inline bint single_steps(const Walk* walk, floating* params, Py_ssize_t epo
     cdef double weight, loss, before = tally[2]
     cdef const floating* read = <const floating*>walk.origin_params  # by the next step
     cdef const floating* x
-    cdef bint leave = read != NULL
+    cdef bint leave = read != NULL, by_outer = steps_by_outer(walk)
     cdef Step step
     if not leave:
         read = params
@@ -164,7 +221,10 @@ cdef inline bint single_steps(const Walk* walk, floating* params, Py_ssize_t epo
             step = next_step(walk, epoch, done, before, weight)
             if leave:
                 leave_origin(walk, params, 0, walk.size_params)
-            step_weights(walk, params, x, &step)
+            if by_outer:
+                step_by_outer(walk, params, x, &step)
+            else:
+                step_weights(walk, params, x, &step)
             step_biases(walk, params, &step)
             read, leave = params, False
             done += 1
