@@ -1,5 +1,7 @@
 """A whole table as an array: the tables of all its columns."""
 
+from __future__ import annotations  # those of an inner function cost as much as a row
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property

@@ -284,7 +284,7 @@ def _or_none(edges: NDArray[Any]) -> NDArray[Any] | None:
 def _rows_of(X: Any, fitted: Any) -> Table:
     """The values of X, which must have the features of a fitted transformer."""
     is_categorical = fitted._tables.is_categorical
-    numbers = None if is_categorical.any() else _plain_numbers(X, fitted)
+    numbers = None if fitted._tables.categories else _plain_numbers(X, fitted)
     if numbers is not None:
         return Table(numbers, [])
     X = table.plain(X, fitted)

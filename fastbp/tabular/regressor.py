@@ -505,13 +505,16 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
 
     def _of_members(self, x: Any, numbers: list[int] | None = None) -> NDArray[np.float64]:
         """Predictions of members for transformed rows, shape (n_members, n_samples, n_outputs)."""
-        numbers = list(range(len(self.members_))) if numbers is None else numbers
-        joined = np.array([self.members_[k].predict(x) for k in numbers], np.float64)
-        joined = joined.reshape(len(numbers), len(x), -1)
-        levels = None
-        if self.members_[0].loss == "quantile":
-            levels = check_levels(self.members_[0].quantile)
-        return within(joined, self._limits[:, numbers], levels)
+        members, limits = self.members_, self._limits
+        if numbers is not None:
+            members, limits = [members[k] for k in numbers], limits[:, numbers]
+        joined = np.array([member._predict(x)[1] for member in members], np.float64)
+        levels, loss = None, members[0].loss
+        if loss == "gaussian":  # the other half are log variances
+            joined = joined[..., : joined.shape[-1] // 2]
+        elif loss == "quantile":
+            levels = check_levels(members[0].quantile)
+        return within(joined, limits, levels)
 
     def _shaped(self, predictions: NDArray[Any]) -> NDArray[Any]:
         """Predictions without the axis of outputs if there is one."""
