@@ -101,6 +101,27 @@ def test_of_all_rules(constants, optimizer, dtype, alpha):
 
 
 @over_dtypes
+@pytest.mark.parametrize("constants", RULES[:3], ids=str)
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("outputs", [1, 16])
+@pytest.mark.parametrize("hidden", [(16,), (48,), (32, 16), (64, 16, 32)])
+def test_of_sgd_by_outer_products(hidden, outputs, alpha, constants, dtype):
+    """All layers have whole blocks of 16 weights: gradients are written nowhere."""
+    problem = Problem(
+        "tanh", dtype=dtype, n=25, batch=1, alpha=alpha, hidden=hidden, outputs=outputs
+    )
+    problem.network.params[::3] = 0
+    problem.network.params[1::7] = -0.0
+    problem.X[:, ::2] = 0
+    order = np.random.RandomState(1).permutation(problem.n)[3:]
+    for given in ({}, {"order": order, "weight": problem.weight}):
+        assert_same_epochs(problem, **given, **constants)
+    state = state_of(problem.network, "sgd")
+    origin = Origin(problem.network.params.copy(), state + 1, 0.0)
+    assert_same_epochs(problem, origin=origin, **constants)
+
+
+@over_dtypes
 @pytest.mark.parametrize("optimizer", core.OPTIMIZERS)
 def test_from_an_origin(optimizer, dtype):
     problem = Problem("tanh", dtype=dtype, n=20, batch=1)
