@@ -162,10 +162,13 @@ static inline void gemm_start(void) {}
         for (ptrdiff_t i = 0; i < m; i++)                                                          \
             for (ptrdiff_t j = 0; j < n; j++) c[i * n + j] = a[i] * b[j];                          \
     }                                                                                              \
-    static inline void outer_step_##REAL(REAL *w, REAL *velocity, const REAL *a,                   \
+    static inline REAL outer_step_##REAL(REAL *w, REAL *velocity, const REAL *a,                   \
                                          const REAL *delta, ptrdiff_t m, ptrdiff_t n, REAL rate,   \
-                                         REAL alpha, REAL scale, REAL momentum, int nesterov,      \
-                                         REAL *squares) {}
+                                         REAL alpha, REAL scale, REAL momentum, int nesterov) {    \
+        return 0;                                                                                  \
+    }                                                                                              \
+    static inline void bias_step_##REAL(REAL *w, REAL *velocity, const REAL *delta, ptrdiff_t n,   \
+                                        REAL rate, REAL scale, REAL momentum, int nesterov) {}
 NO_TILES(float)
 NO_TILES(double)
 #undef NO_TILES

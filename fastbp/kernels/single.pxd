@@ -22,7 +22,7 @@ from fastbp.kernels.column_phase cimport (
     sum_losses,
 )
 from fastbp.kernels.losses cimport LINK_IDENTITY, SQUARED_ERROR, Loss, squared_error
-from fastbp.kernels.matmul cimport matmul_row, outer
+from fastbp.kernels.matmul cimport matmul_native, matmul_row, outer
 from fastbp.kernels.optimizers cimport SGD, Step, sum_of_squares
 from fastbp.kernels.row_phase cimport activate, fetch, output_deltas, times_slope
 from fastbp.kernels.scratch cimport batch_input, own_products, slice_rows
@@ -30,12 +30,20 @@ from fastbp.kernels.walk cimport Layer, Walk
 
 cdef extern from "gemm.h" nogil:
     const int gemm_has_tiles
-    void outer_step_float(float* w, float* velocity, const float* a, const float* delta,
-                          Py_ssize_t m, Py_ssize_t n, float rate, float alpha, float scale,
-                          float momentum, int nesterov, float* squares)
-    void outer_step_double(double* w, double* velocity, const double* a, const double* delta,
-                           Py_ssize_t m, Py_ssize_t n, double rate, double alpha, double scale,
-                           double momentum, int nesterov, double* squares)
+    void gemm_row_float(float* c, const float* a, const float* b, Py_ssize_t n, Py_ssize_t k,
+                        const float* init, float* scratch)
+    void gemm_row_double(double* c, const double* a, const double* b, Py_ssize_t n, Py_ssize_t k,
+                         const double* init, double* scratch)
+    float outer_step_float(float* w, float* velocity, const float* a, const float* delta,
+                           Py_ssize_t m, Py_ssize_t n, float rate, float alpha, float scale,
+                           float momentum, int nesterov)
+    double outer_step_double(double* w, double* velocity, const double* a, const double* delta,
+                             Py_ssize_t m, Py_ssize_t n, double rate, double alpha, double scale,
+                             double momentum, int nesterov)
+    void bias_step_float(float* w, float* velocity, const float* delta, Py_ssize_t n, float rate,
+                         float scale, float momentum, int nesterov)
+    void bias_step_double(double* w, double* velocity, const double* delta, Py_ssize_t n,
+                          double rate, double scale, double momentum, int nesterov)
 
 cdef extern from "team.h" nogil:
     enum: team_stop
@@ -61,6 +69,16 @@ cdef inline void fetch_sample(const Walk* walk, const floating* _, Py_ssize_t k)
         fetch(<const floating*>walk.y + row * stride, stride * sizeof(floating))
 
 
+cdef inline void row_product(floating* c_n, const floating* a_k, const floating* b_kn,
+                             Py_ssize_t n, Py_ssize_t k, const floating* init,
+                             floating* scratch) noexcept nogil:
+    """c := init + a b on the tiles. A call of `matmul_row` would take as long as this."""
+    if floating is double:
+        gemm_row_double(c_n, a_k, b_kn, n, k, init, scratch)
+    else:
+        gemm_row_float(c_n, a_k, b_kn, n, k, init, scratch)
+
+
 cdef inline void forward_row(const Walk* walk, const floating* params,
                              const floating* x) noexcept nogil:
     """All layers, for the row x."""
@@ -69,8 +87,12 @@ cdef inline void forward_row(const Walk* walk, const floating* params,
     cdef floating* z = <floating*>walk.scratch + walk.activations
     cdef floating* s = <floating*>walk.scratch + walk.slopes
     for _ in range(walk.layers):
-        matmul_row(z, x, params + layer.weight, layer.fan_out, layer.fan_in, params + layer.bias,
-                   own_products(walk, params))
+        if matmul_native:
+            row_product(z, x, params + layer.weight, layer.fan_out, layer.fan_in,
+                        params + layer.bias, own_products(walk, params))
+        else:
+            matmul_row(z, x, params + layer.weight, layer.fan_out, layer.fan_in,
+                       params + layer.bias, own_products(walk, params))
         activate(walk, layer, z, s, layer.fan_out)
         x = z
         z += layer.fan_out
@@ -89,7 +111,10 @@ cdef inline void loss_of_row(const Walk* walk, const floating* params,
     if loss.kind != SQUARED_ERROR or loss.link != LINK_IDENTITY or walk.sample_weight != NULL:
         output_deltas(walk, params, k, 0, 1)
         return
-    memcpy(delta, <const floating*>walk.y + row * loss.stride, loss.K * sizeof(floating))
+    if loss.K == 1:
+        delta[0] = (<const floating*>walk.y)[row * loss.stride]
+    else:
+        memcpy(delta, <const floating*>walk.y + row * loss.stride, loss.K * sizeof(floating))
     squared_error(delta, z, loss.K)
     (<floating*>walk.scratch + walk.losses)[0] = scalar.total(<const floating*>z, loss.K)
 
@@ -100,8 +125,13 @@ cdef inline void backward_row(const Walk* walk, const floating* params) noexcept
     cdef const Layer* layer = walk.plan + walk.layers - 1
     cdef floating* delta = <floating*>walk.scratch + walk.deltas + layer.output
     for _ in range(walk.layers - 1):
-        affine_backward_rows(delta - layer.fan_in, <const floating*>delta, params + layer.weight,
-                             1, layer.fan_in, layer.fan_out, own_products(walk, params))
+        if matmul_native and layer.fan_out == 1:
+            row_product(delta - layer.fan_in, <const floating*>delta, params + layer.weight,
+                        layer.fan_in, 1, <const floating*>NULL, own_products(walk, params))
+        else:
+            affine_backward_rows(delta - layer.fan_in, <const floating*>delta,
+                                 params + layer.weight, 1, layer.fan_in, layer.fan_out,
+                                 own_products(walk, params))
         delta -= layer.fan_in
         layer -= 1
         times_slope(walk, layer, delta, 0, 1)
@@ -153,37 +183,47 @@ cdef inline bint steps_by_outer(const Walk* walk) noexcept nogil:
     return True
 
 
-cdef inline void outer_step(floating* w, floating* velocity, const floating* a,
-                            const floating* delta, const Layer* layer, const Walk* walk,
-                            const Step* step, floating* squares) noexcept nogil:
-    """A step by a^T delta, and 16 sums of the squares of the weights before it."""
+cdef inline floating outer_step(floating* w, floating* velocity, const floating* a,
+                                const floating* delta, const Layer* layer, const Walk* walk,
+                                const Step* step) noexcept nogil:
+    """A step of a layer's weights by a^T delta; the sum of their squares before it."""
     if floating is double:
-        outer_step_double(w, velocity, a, delta, layer.fan_in, layer.fan_out, step.rate, step.alpha,
-                          step.scale, walk.rule.momentum, walk.rule.nesterovs_momentum, squares)
+        return outer_step_double(
+            w, velocity, a, delta, layer.fan_in, layer.fan_out, step.rate, step.alpha, step.scale,
+            walk.rule.momentum, walk.rule.nesterovs_momentum)
     else:
-        outer_step_float(w, velocity, a, delta, layer.fan_in, layer.fan_out, <float>step.rate,
-                         <float>step.alpha, <float>step.scale, <float>walk.rule.momentum,
-                         walk.rule.nesterovs_momentum, squares)
+        return outer_step_float(
+            w, velocity, a, delta, layer.fan_in, layer.fan_out, <float>step.rate,
+            <float>step.alpha, <float>step.scale, <float>walk.rule.momentum,
+            walk.rule.nesterovs_momentum)
 
 
 cdef inline void step_by_outer(const Walk* walk, floating* params, const floating* x,
                                const Step* step) noexcept nogil:
-    """A step of all weights by outer products."""
-    cdef Py_ssize_t l
+    """A step of all weights by outer products, and of all biases."""
+    cdef Py_ssize_t l, bias = walk.plan.bias
     cdef const Layer* layer = walk.plan
     cdef floating* velocity = <floating*>walk.state
-    cdef const floating* delta = <floating*>walk.scratch + walk.deltas
+    cdef const floating* deltas = <floating*>walk.scratch + walk.deltas
+    cdef const floating* delta = deltas
     cdef const floating* a = <floating*>walk.scratch + walk.activations
-    cdef floating squares[16]
+    cdef floating square
     for l in range(walk.layers):
-        outer_step(params + layer.weight, velocity + layer.weight, x, delta, layer, walk, step,
-                   squares)
+        square = outer_step(params + layer.weight, velocity + layer.weight, x, delta, layer, walk,
+                            step)
         if step.alpha != 0:
-            (<floating*>walk.scratch + walk.squares)[l] = scalar.fold(<const floating*>squares)
+            (<floating*>walk.scratch + walk.squares)[l] = square
         x = a
         a += layer.fan_out
         delta += layer.fan_out
         layer += 1
+    if floating is double:
+        bias_step_double(params + bias, velocity + bias, deltas, walk.widths, step.rate, step.scale,
+                         walk.rule.momentum, walk.rule.nesterovs_momentum)
+    else:
+        bias_step_float(params + bias, velocity + bias, deltas, walk.widths, <float>step.rate,
+                        <float>step.scale, <float>walk.rule.momentum,
+                        walk.rule.nesterovs_momentum)
 
 
 cdef inline void step_biases(const Walk* walk, floating* params, const Step* step) noexcept nogil:
@@ -225,7 +265,7 @@ cdef inline bint single_steps(const Walk* walk, floating* params, Py_ssize_t epo
                 step_by_outer(walk, params, x, &step)
             else:
                 step_weights(walk, params, x, &step)
-            step_biases(walk, params, &step)
+                step_biases(walk, params, &step)
             read, leave = params, False
             done += 1
             loss = walk.scale * sum_losses(walk, read, 1) + penalty(walk, read)
