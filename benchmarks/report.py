@@ -243,7 +243,11 @@ def revisions(stored):
     for result in stored["results"]:
         names.setdefault(result.get("revision"), []).append(result["name"])
     most = max(names, key=lambda revision: len(names[revision]))
-    rest = [f"{', '.join(names[revision])} at {revision}" for revision in names if revision != most]
+    rest = [
+        f"{', '.join(dict.fromkeys(names[revision]))} at {revision}"
+        for revision in names
+        if revision != most
+    ]
     return f"commit {most}" + (f" ({'; '.join(rest)})" if rest else "")
 
 
