@@ -84,8 +84,8 @@ def accepts(flags):
 INLINING = ["--param=inline-unit-growth=400", "--param=large-function-insns=100000"]
 if STYLE == "gnu" and accepts(INLINING):
     FLAGS += INLINING
-# GCC 13 and later leave some sums of products unfused, since chains of multiply-adds are slow on some
-# CPUs. The bits would depend on the compiler; our own loops have chains enough side by side.
+# GCC 13 and later leave some sums of products unfused, since chains of multiply-adds are slow on
+# some CPUs. The bits would depend on the compiler; our loops have chains enough side by side.
 FUSED = ["--param=avoid-fma-max-bits=0"]
 if STYLE == "gnu" and accepts(FUSED):
     FLAGS += FUSED

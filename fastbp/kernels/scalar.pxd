@@ -34,7 +34,7 @@ cdef extern from * nogil:
         union { double number; uint64_t bits; } u; u.bits = x; return u.number;
     }
 
-    /* The sum of 16 lanes, by halves. By vectors: from so short loops GCC makes single additions. */
+    /* The sum of 16 lanes, by halves. By vectors: of short loops GCC makes single additions. */
     #include "compiler.h"
     #if fastbp_gnu
     #define FASTBP_FOLD(real, four, fold)                                                      \\

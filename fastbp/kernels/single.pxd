@@ -169,7 +169,7 @@ cdef inline void step_weights(const Walk* walk, floating* params, const floating
 
 
 cdef inline bint steps_by_outer(const Walk* walk) noexcept nogil:
-    """Whether `outer_step` takes all weights: sgd alone, layers of one slice, of 16 units or more."""
+    """Whether `outer_step` takes all weights: sgd alone, one slice a layer, in blocks of 16."""
     cdef Py_ssize_t l
     cdef const Layer* layer
     if (not gemm_has_tiles or walk.rule.optimizer != SGD or walk.rule.weight_decay != 0
