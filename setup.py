@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 from glob import glob
 from pathlib import Path, PureWindowsPath
@@ -18,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 DEBUG = os.environ.get("FASTBP_DEBUG") == "1"  # bounds checks, and scratch poisoned with NaN
 
@@ -118,19 +120,19 @@ def levels():
 class BuildCore(build_ext):
     """Run Cython when something is compiled, and only then: an sdist holds no generated C."""
 
-    def run(self):
-        from Cython.Build import cythonize
-
-        for extension in self.extensions:
-            # One source under several names. The C names its module, hence a folder for each.
-            suffix = extension.name.removeprefix("fastbp._core")
-            (generated,) = cythonize(
-                [extension],
-                build_dir=f"{self.build_base}/cython{suffix}",
-                compiler_directives=DIRECTIVES,
-            )
-            extension.sources = generated.sources
-        super().run()
+    def build_extension(self, extension):
+        # One source under several names. The C names its module, hence a file for each. Levels are
+        # built in threads, and Cython in a process of its own, since it would hold the GIL.
+        (source,) = extension.sources
+        name = extension.name.removeprefix("fastbp.")
+        generated = Path(self.build_base, name, "fastbp", "_core.c")
+        if self.force or newer_group([source, *extension.depends], generated):
+            generated.parent.mkdir(parents=True, exist_ok=True)
+            options = [f"-X{option}={value}" for option, value in DIRECTIVES.items()]
+            options += [f"--module-name={extension.name}", f"--output-file={generated}"]
+            subprocess.run([sys.executable, "-m", "cython", *options, source], check=True)
+        extension.sources = [str(generated)]
+        super().build_extension(extension)
 
     def finalize_options(self):
         super().finalize_options()
@@ -145,7 +147,7 @@ class BuildCore(build_ext):
         super().build_extensions()
 
 
-OPTIONS = {"build_ext": {"parallel": 2}}
+OPTIONS = {"build_ext": {"parallel": 3}}  # two cores would wait for the last of three levels
 if DEBUG:
     # Objects are reused by date alone, so kinds of build must not share a folder.
     OPTIONS["build"] = {"build_base": "build/debug"}
