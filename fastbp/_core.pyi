@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fastbp.kernels.border import (
     CSR,
+    Codes,
     Dropout,
     Floating,
     LoweredObjective,
@@ -19,6 +20,7 @@ from fastbp.kernels.border import (
 )
 
 DEBUG: bool
+HAS_CODES: bool
 TEAM_WORDS: int
 TEAM_STOP: int
 BEGUN: int
@@ -47,7 +49,12 @@ PLAN: Any
 
 def use_backend(name: str) -> None: ...
 def scratch_size(
-    program: Plan, batch: int, ranks: int, use: str, dropout: Dropout | None = None
+    program: Plan,
+    batch: int,
+    ranks: int,
+    use: str,
+    dropout: Dropout | None = None,
+    codes: Codes | None = None,
 ) -> int: ...
 def train_epochs(
     program: Plan,

@@ -46,8 +46,10 @@ from fastbp.kernels.binding cimport (
     room,
 )
 from fastbp.kernels.binding_task cimport (
+    bind_codes,
     bind_dropout,
     bind_epochs,
+    bind_firsts,
     bind_order,
     bind_origin,
     bind_rates,
@@ -150,6 +152,7 @@ cdef extern from *:
     const int fastbp_debug
 
 DEBUG = bool(fastbp_debug)
+HAS_CODES = bool(matmul.gemm_has_tiles)  # whether epochs read codes of samples
 TEAM_WORDS = team_words
 TEAM_STOP = team_stop  # the word that asks the ranks to stop
 BLAS_ROWS = N_BLAS_ROWS
@@ -217,8 +220,8 @@ def use_backend(str name):
     matmul.matmul_native = name == "native"
 
 
-def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use, dropout=None):
-    """Numbers of scratch for one of USES; of an epoch with this dropout."""
+def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use, dropout=None, codes=None):
+    """Numbers of scratch for one of USES; of an epoch with this dropout and such codes."""
     cdef Walk walk
     if use not in USES:
         raise ValueError(f"no scratch for the use {use!r}")
@@ -227,6 +230,7 @@ def scratch_size(program, Py_ssize_t batch, Py_ssize_t ranks, str use, dropout=N
     bind_plan(&walk, program)
     walk.size = ranks
     bind_dropout(&walk, dropout)
+    bind_firsts(&walk, codes)
     bind_layout(&walk, USES[use], batch)
     return walk.scratch_size
 
@@ -249,12 +253,15 @@ def train_epochs(program, floating[::1] params, floating[:, ::1] state, floating
     bind_plan(&walk, program)
     bind_rank(&walk, rank)
     bind_samples(&walk, &params[0], task.samples, task.objective)
+    bind_codes(&walk, &params[0], task.samples.codes)
     look_for_zeros(&walk, &params[0])
     bind_order(&walk, task.order)
     bind_rule(&walk, task.rule)
     bind_dropout(&walk, task.dropout)
     if walk.indptr != NULL and drops(&walk, 0):
         raise ValueError("entries of CSR rows cannot be dropped")
+    if walk.codes.n and drops(&walk, 0):
+        raise ValueError("features that are codes cannot be dropped")
     if walk.indptr != NULL:
         use = EPOCH_CSR
     elif walk.rule.clip_norm > 0:

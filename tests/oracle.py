@@ -183,3 +183,13 @@ def mask(dropout, layer, first, rows, n):
             bits = bits % 2**16 if j < half else bits >> 16
             factors[r, j] = 0 if bits < threshold else 65536 / (65536 - threshold)
     return factors
+
+
+def written_out(codes):
+    """The columns of Codes, as the rows have them."""
+    columns = []
+    for j, bins in enumerate(np.diff(codes.first)):
+        column = np.arange(bins)
+        place, share = codes.bins[:, [j]], codes.shares[:, [j]]
+        columns.append(np.where(column < place, codes.one, np.where(column == place, share, 0)))
+    return np.hstack(columns)

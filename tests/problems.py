@@ -87,6 +87,7 @@ class Problem:
             y = rng.randn(n, outputs)
         self.y = y.astype(dtype)
         self.weight = rng.randint(0, 4, n).astype(float) if weighted else None
+        self.codes = None
 
     @property
     def coefs(self):
@@ -107,7 +108,7 @@ class Problem:
         """The work of an epoch."""
         steps = -(-self.n // self.batch)
         given = dict(
-            samples=Samples(self.x, self.y, weight),
+            samples=Samples(self.x, self.y, weight, self.codes),
             objective=self.objective,
             rule=self.rule,
             batch=self.batch,
@@ -216,7 +217,8 @@ def run_epoch(
     if origin is not None and origin.steps == t:
         network.params[:] = state[:] = np.nan  # first written in the first step
     use = epoch_use(isinstance(problem.x, CSR), problem.rule["clip_norm"] > 0)
-    scratch = network.scratch(problem.batch, size, use, dropout=dropout)
+    codes = task.samples.codes
+    scratch = network.scratch(problem.batch, size, use, dropout=dropout, codes=codes)
     arguments = network.program, network.params, state, scratch, tally, task
     in_team(core.train_epochs, problem.words(), size, *arguments)
     return network.params, state, tally

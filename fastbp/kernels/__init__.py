@@ -15,6 +15,7 @@ from typing import Any
 
 from fastbp.kernels.border import (
     CSR,
+    Codes,
     Dropout,
     Epochs,
     LoweredObjective,
@@ -30,6 +31,7 @@ from fastbp.kernels.border import (
 __all__ = [
     "CSR",
     "LEVELS",
+    "Codes",
     "Dropout",
     "Epochs",
     "LoweredObjective",

@@ -94,7 +94,7 @@ cdef inline int bind_plan(Walk* walk, program) except -1:
     if row != sizeof(Layer) or walk.layers < 1:
         raise ValueError(f"a plan has rows of {sizeof(Layer)} bytes, not of {row}")
     walk.rank, walk.size, walk.transposed, walk.order = 0, 1, NULL, NULL
-    walk.dropout.thresholds = NULL
+    walk.dropout.thresholds, walk.codes.n = NULL, 0
     walk.size_params = walk.widths = 0
     for l in range(walk.layers):
         check_layer(walk, l)
@@ -371,7 +371,7 @@ cdef inline int bind_x(Walk* walk, const floating* _, x) except -1:
     walk.zeros_in_rows = walk.zeros_in_columns = False
     if isinstance(x, tuple):
         values, indices, indptr = x.data, x.indices, x.indptr
-        walk.samples, walk.features = indptr.shape[0] - 1, 0
+        walk.samples, walk.features, walk.row_length = indptr.shape[0] - 1, 0, 0
         features = x.n_features
         walk.x = <const void*>&values[0] if values.shape[0] else NULL
         walk.indices = &indices[0] if indices.shape[0] else NULL
@@ -380,7 +380,7 @@ cdef inline int bind_x(Walk* walk, const floating* _, x) except -1:
     else:
         dense = x
         walk.samples, walk.features = dense.shape[0], dense.shape[1]
-        features = dense.shape[1]
+        walk.row_length = features = walk.features
         walk.x = &dense[0, 0]
         walk.indptr = NULL
     if features != walk.plan[0].fan_in:
@@ -436,8 +436,8 @@ cdef inline int bind_layout(Walk* walk, Use use, Py_ssize_t batch) except -1:
 cdef inline int check_scratch_size(const Walk* walk, Use use, Py_ssize_t batch) except -1:
     """Refuse a layout whose offsets would overflow."""
     cdef double rows = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
-    cdef double of_rank = walk.size_params + registers_before(&walk.program,
-                                                              walk.program.n_tapes)
+    cdef double of_rank = 2.0 * walk.size_params + registers_before(&walk.program,
+                                                                    walk.program.n_tapes)
     cdef double of_row = walk.plan[0].fan_in + 5.0 * walk.widths + PACKED_MORE * walk.layers
     if (rows + 1) * of_row + walk.size * of_rank > MOST_NUMBERS:
         raise OverflowError(f"the scratch of {walk.size} ranks for batches of {batch} would be "

@@ -3,13 +3,16 @@
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython cimport floating
 from libc cimport math
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from fastbp.kernels.binding cimport MOST_NUMBERS
 from fastbp.kernels.epochs cimport COUNTERS_END, BitGenerator, Epochs
 from fastbp.kernels.optimizers cimport is_optimizer, rule_rows
 from fastbp.kernels.tree cimport TOTALS_END, Run, most_nodes
 from fastbp.kernels.walk cimport Walk
+
+cdef extern from "gemm.h" nogil:
+    const int gemm_has_tiles
 
 
 cdef inline int bind_order(Walk* walk, rows) except -1:
@@ -65,6 +68,51 @@ cdef inline int bind_dropout(Walk* walk, dropout) except -1:
             raise ValueError(f"a threshold of dropout is at most 65535, not {thresholds[l]}")
     walk.dropout.thresholds = &thresholds[0]
     walk.dropout.seed, walk.dropout.seen = dropout.seed, seen[0]
+    return 0
+
+
+cdef inline int bind_firsts(Walk* walk, codes) except -1:
+    """Where the columns of each code begin, of a bound plan; None: there are no codes."""
+    cdef const Py_ssize_t[::1] first
+    cdef Py_ssize_t j
+    if codes is None:
+        return 0
+    first = codes.first
+    if first.shape[0] < 2 or first[0] < 1 or first[first.shape[0] - 1] != walk.plan.fan_in:
+        raise ValueError(f"the columns of codes are the last ones of {walk.plan.fan_in}, behind "
+                         "others")
+    for j in range(first.shape[0] - 1):
+        if first[j] >= first[j + 1]:
+            raise ValueError(f"code {j} has the columns {first[j]} to {first[j + 1]}")
+    walk.codes.n, walk.codes.first, walk.codes.one = first.shape[0] - 1, &first[0], codes.one
+    return 0
+
+
+cdef inline int bind_codes(Walk* walk, const floating* _, codes) except -1:
+    """The codes of dense samples, which their rows have too; None: none. The caller keeps them."""
+    cdef const int32_t[:, ::1] bins
+    cdef const floating[:, ::1] shares
+    cdef Py_ssize_t r, j
+    cdef bint known = True
+    if codes is None:
+        return 0
+    bind_firsts(walk, codes)
+    bins, shares = codes.bins, codes.shares
+    if not gemm_has_tiles:
+        raise ValueError("this build takes no codes")
+    if walk.indptr != NULL:
+        raise ValueError("CSR rows have no codes")
+    if (bins.shape[0] != walk.samples or shares.shape[0] != walk.samples
+            or bins.shape[1] != walk.codes.n or shares.shape[1] != walk.codes.n):
+        raise ValueError(f"each of {walk.samples} samples has a bin and a share for each of "
+                         f"{walk.codes.n} codes")
+    for r in range(walk.samples):
+        for j in range(walk.codes.n):
+            known &= 0 <= bins[r, j] < walk.codes.first[j + 1] - walk.codes.first[j]
+    if not known:
+        raise ValueError("a code has no such bin")
+    walk.codes.bins, walk.codes.shares = &bins[0, 0], &shares[0, 0]
+    walk.features = walk.codes.first[0]
     return 0
 
 

@@ -30,6 +30,18 @@ class CSR(NamedTuple):
 Rows: TypeAlias = Floating | CSR
 
 
+class Codes(NamedTuple):
+    """The last columns of dense rows, once more, where they are piecewise-linear codes.
+
+    A code is `one` in its columns before a bin, a share of it in the bin, and 0 behind.
+    """
+
+    bins: NDArray[int32]  # (n_rows, n_codes): counted from the first column of the code
+    shares: Floating  # the same shape
+    first: NDArray[intp]  # where the columns of each code begin, and their end
+    one: float
+
+
 class Program(NamedTuple):
     """A plan with the tapes of its own functions. Without tapes the bare plan takes its place."""
 
@@ -108,7 +120,7 @@ class Sums(NamedTuple):
 class Task(NamedTuple):
     """The work of the ranks of a team."""
 
-    samples: Any  # with the attributes x (array or CSR), y and weight (or None)
+    samples: Any  # with the attributes x (array or CSR), y, weight and codes (or None)
     objective: LoweredObjective
     rule: dict[str, Any] | None = None  # the fields of the core's Rule
     order: NDArray[intp] | None = None  # None: the rows in their own order

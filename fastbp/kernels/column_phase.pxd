@@ -10,6 +10,7 @@ from fastbp.kernels.affine cimport (
     affine_backward_weights,
     affine_backward_weights_csr,
 )
+from fastbp.kernels.affine_codes cimport affine_backward_weights_code
 from fastbp.kernels.finite cimport all_finite
 from fastbp.kernels.optimizers cimport (
     Step,
@@ -21,10 +22,13 @@ from fastbp.kernels.optimizers cimport (
 )
 from fastbp.kernels.scratch cimport (
     batch_input,
+    code_bins,
+    code_shares,
     held_columns,
     layer_rows,
     own_products,
     own_slice,
+    own_sums,
     packed_deltas,
     slice_rows,
 )
@@ -44,11 +48,12 @@ cdef struct Slice:          # rows of the weights of a layer
     Py_ssize_t height       # rows of the layer's slices, but for the last one
     Py_ssize_t index        # among the slices of all layers
     Py_ssize_t before       # weights of the slices before it
+    Py_ssize_t code         # whose columns it has; -1: none
 
 
 cdef inline Slice no_slice(const Walk* walk) noexcept nogil:
     """What is before the first slice."""
-    return Slice(walk.plan, 0, 0, slice_rows(walk.plan), -1, 0)
+    return Slice(walk.plan, 0, 0, slice_rows(walk.plan), -1, 0, -1)
 
 
 cdef inline bint is_mine(const Walk* walk, Py_ssize_t before) noexcept nogil:
@@ -66,8 +71,14 @@ cdef inline bint next_slice(const Walk* walk, Slice* slice) noexcept nogil:
             slice.layer += 1
             if slice.layer == walk.plan + walk.layers:
                 return False
-            slice.top, slice.height = 0, slice_rows(slice.layer)
+            slice.top, slice.height, slice.code = 0, slice_rows(slice.layer), -1
         slice.rows = min(slice.height, slice.layer.fan_in - slice.top)
+        if slice.layer == walk.plan and walk.codes.n:
+            if slice.top < walk.features:
+                slice.rows = min(slice.height, walk.features - slice.top)
+            else:
+                slice.code += 1
+                slice.rows = walk.codes.first[slice.code + 1] - slice.top
         if is_mine(walk, slice.before):
             return True
 
@@ -147,13 +158,20 @@ cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* 
     """
     cdef const Layer* layer = slice.layer
     cdef const floating* a_bi
+    cdef Py_ssize_t fan_in = layer.fan_in
+    if slice.code >= 0:
+        affine_backward_weights_code(
+            dw_io, &walk.codes, slice.code, code_bins(walk, dw_io, slice.code),
+            code_shares(walk, dw_io, slice.code), layer_rows(walk, dw_io, walk.deltas, layer, 0),
+            rows, layer.fan_out, <int32_t*>own_sums(walk, dw_io))
+        return
     if layer > walk.plan:
         a_bi = layer_rows(walk, dw_io, walk.activations, layer - 1, 0)
     elif walk.indptr == NULL:
-        a_bi = batch_input(walk, dw_io, first)
+        a_bi, fan_in = batch_input(walk, dw_io, first), walk.features
     else:
         return
-    affine_backward_weights(dw_io, a_bi + slice.top, layer.fan_in,
+    affine_backward_weights(dw_io, a_bi + slice.top, fan_in,
                             layer_rows(walk, dw_io, walk.deltas, layer, 0),
                             packed_deltas(walk, dw_io, layer, rows), rows, slice.rows,
                             layer.fan_out, zeros and layer == walk.plan,

@@ -83,6 +83,9 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define PACK_PANELS 4
 #define PACK_ROWS 4
 #define PACK_AHEAD 16
+/* Rows of z that stay in the first cache beside the weights of so many codes. */
+#define CODE_ROWS 32
+#define CODES_AT_ONCE 4
 #define GROUP (LANES < TILE_ROWS ? TILE_ROWS : LANES)
 /* The list of a tile: its length, then numbers of one byte, since blocks of k are not longer than 256.
    They are written eight at a time. */
@@ -168,7 +171,16 @@ static inline void gemm_start(void) {}
         return 0;                                                                                  \
     }                                                                                              \
     static inline void bias_step_##REAL(REAL *w, REAL *velocity, const REAL *delta, ptrdiff_t n,   \
-                                        REAL rate, REAL scale, REAL momentum, int nesterov) {}
+                                        REAL rate, REAL scale, REAL momentum, int nesterov) {}     \
+    static inline void sums_of_bins_##REAL(REAL *sums, const REAL *w, REAL one, ptrdiff_t bins,    \
+                                           ptrdiff_t n) {}                                         \
+    static inline void codes_forward_##REAL(REAL *z, const REAL *sums, const REAL *w,              \
+                                            const ptrdiff_t *first, ptrdiff_t codes,               \
+                                            const int32_t *bins, const REAL *shares,               \
+                                            ptrdiff_t step, ptrdiff_t m, ptrdiff_t n) {}           \
+    static inline void code_backward_##REAL(REAL *dw, const int32_t *bin, const REAL *shares,      \
+                                            REAL one, ptrdiff_t bins, const REAL *delta,           \
+                                            ptrdiff_t m, ptrdiff_t n, int32_t *scratch) {}
 NO_TILES(float)
 NO_TILES(double)
 #undef NO_TILES
@@ -303,6 +315,7 @@ static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REA
 #include "pack.h"
 #include "few_columns.h"
 #include "outer_step.h"
+#include "codes.h"
 
 /* How many columns at the end of c are left to gemm_few. */
 INLINE int F(few_columns)(int a_trans, ptrdiff_t ldb, int b_trans, ptrdiff_t n, ptrdiff_t k) {

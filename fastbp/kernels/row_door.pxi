@@ -83,6 +83,7 @@ cdef class Row:
             self.arena, size = &singles[0], singles.shape[0]
         self.of_targets = bind_widths(link, widths, K)
         self.walk.samples, self.walk.features = 1, self.walk.plan.fan_in
+        self.walk.row_length = self.walk.features
         bind_layout(&self.walk, PREDICT, 1)
         check_sizes(&self.walk, size, self.walk.scratch_size)
         if self.is_double:

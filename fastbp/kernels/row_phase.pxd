@@ -17,6 +17,7 @@ from fastbp.kernels.affine cimport (
     affine_forward_csr,
     affine_forward_transposed,
 )
+from fastbp.kernels.affine_codes cimport affine_forward_codes, sums_of_bins
 from fastbp.kernels.dropout cimport (
     dropout_backward,
     dropout_forward,
@@ -27,11 +28,14 @@ from fastbp.kernels.losses cimport gather_targets, loss_delta
 from fastbp.kernels.matmul cimport pack_rows
 from fastbp.kernels.scratch cimport (
     batch_input,
+    code_bins,
+    code_shares,
     drops,
     drops_hidden,
     layer_rows,
     own_products,
     own_registers,
+    own_sums,
     packed_deltas,
 )
 from fastbp.kernels.tape cimport TAPES, fill_constants, tape_activation, tape_loss
@@ -82,10 +86,25 @@ cdef inline void gather(const Walk* walk, floating* rows, Py_ssize_t first,
     for r in range(B):
         row = walk.order[first + r] if walk.order != NULL else first + r
         if r + 1 < B and walk.order != NULL:
-            fetch(<const floating*>walk.x + walk.order[first + r + 1] * n, n * sizeof(floating))
-        memcpy(rows + r * n, <const floating*>walk.x + row * n, n * sizeof(floating))
+            fetch(<const floating*>walk.x + walk.order[first + r + 1] * walk.row_length,
+                  n * sizeof(floating))
+        memcpy(rows + r * n, <const floating*>walk.x + row * walk.row_length,
+               n * sizeof(floating))
         if drops(walk, 0):  # while the row is in cache
             dropout_forward(rows + r * n, <floating*>NULL, 1, n, &walk.dropout, 0, first + r)
+
+
+cdef inline void gather_codes(const Walk* walk, const floating* tag, Py_ssize_t first,
+                              Py_ssize_t top, Py_ssize_t B) noexcept nogil:
+    """Copy the codes of rows top..top + B of the batch that begins at sample `first`."""
+    cdef Py_ssize_t r, j, row, n = walk.codes.n
+    cdef int32_t* bins = code_bins(walk, tag, 0)
+    cdef floating* shares = code_shares(walk, tag, 0)
+    for r in range(top, top + B):
+        row = walk.order[first + r] if walk.order != NULL else first + r
+        for j in range(n):
+            bins[j * walk.batch + r] = walk.codes.bins[row * n + j]
+            shares[j * walk.batch + r] = (<const floating*>walk.codes.shares)[row * n + j]
 
 
 cdef inline void drop_units(const Walk* walk, Py_ssize_t l, floating* a, floating* s,
@@ -135,8 +154,14 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
                                       layer.fan_in, layer.fan_out, own_products(walk, params))
         else:
             affine_forward(z_bo, a_bi, params + layer.weight, params + layer.bias,
-                           B, layer.fan_in, layer.fan_out, walk.zeros_in_rows and l == 0,
-                           own_products(walk, params))
+                           B, walk.features if l == 0 else layer.fan_in, layer.fan_out,
+                           walk.zeros_in_rows and l == 0, own_products(walk, params))
+            if l == 0 and walk.codes.n:
+                gather_codes(walk, params, first, top, B)
+                affine_forward_codes(z_bo, params + layer.weight, own_sums(walk, params),
+                                     &walk.codes, code_bins(walk, params, 0) + top,
+                                     code_shares(walk, params, 0) + top, walk.batch, B,
+                                     layer.fan_out)
         if finite != NULL and l == 0:
             for r in range(B):
                 finite[0] &= z_bo[r * layer.fan_out] - z_bo[r * layer.fan_out] == 0
@@ -242,6 +267,9 @@ cdef inline void row_phase(const Walk* walk, const floating* params, Py_ssize_t 
     """This rank's blocks of the batch: forward, loss, deltas. Left early when asked to stop."""
     cdef Py_ssize_t blocks = (rows + walk.block - 1) // walk.block
     cdef Py_ssize_t k, top, B
+    if walk.codes.n:
+        sums_of_bins(own_sums(walk, params), params + walk.plan.weight, &walk.codes,
+                     walk.plan.fan_out)
     for k in range(blocks * walk.rank // walk.size, blocks * (walk.rank + 1) // walk.size):
         if team_read(walk.words, team_stop):
             team_write(walk.words, team_leave, 1)

@@ -1,7 +1,7 @@
 """The layout of the scratch: which regions a use of the core has, and where their rows lie."""
 
 from cython cimport floating
-from libc.stdint cimport uint64_t, uintptr_t
+from libc.stdint cimport int32_t, uint64_t, uintptr_t
 
 from fastbp.kernels.activations cimport RELU, has_slope
 from fastbp.kernels.matmul cimport (
@@ -125,6 +125,36 @@ cdef inline Py_ssize_t packed_room(const Walk* walk, Use use) noexcept nogil:
     return 0
 
 
+cdef inline Py_ssize_t slices_of(const Walk* walk, const Layer* layer) noexcept nogil:
+    """Slices of a layer: each code is one."""
+    cdef Py_ssize_t rows = layer.fan_in, height = slice_rows(layer)
+    if walk.codes.n and layer == walk.plan:
+        rows = walk.codes.first[0]
+        return (rows + height - 1) // height + walk.codes.n
+    return (rows + height - 1) // height
+
+
+cdef inline Py_ssize_t widest_code(const Walk* walk) noexcept nogil:
+    """The most columns of a code."""
+    cdef Py_ssize_t j, widest = 0
+    for j in range(walk.codes.n):
+        widest = max(widest, walk.codes.first[j + 1] - walk.codes.first[j])
+    return widest
+
+
+cdef inline Py_ssize_t lay_out_codes(Walk* walk, Py_ssize_t top) noexcept nogil:
+    """The regions of codes, from `top` on. Returns their end."""
+    cdef Py_ssize_t n = walk.codes.n, O = walk.plan.fan_out
+    walk.sums_size = 0
+    if n:  # of one rank: sums of all bins, or what the backward of a code needs
+        walk.sums_size = padded(max((walk.plan.fan_in - walk.codes.first[0]) * O,
+                                    walk.batch + widest_code(walk) + 1))
+    walk.sums = top
+    walk.code_bins = walk.sums + walk.size * walk.sums_size
+    walk.code_shares = walk.code_bins + padded(walk.batch * n)
+    return walk.code_shares + padded(walk.batch * n)
+
+
 cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     """Set the offsets of all regions and their total, in numbers, for batches of that many rows."""
     cdef Py_ssize_t l, outputs, slice_size = 0, product_size = 0
@@ -141,8 +171,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.has_slopes_of_tapes, walk.n_slices = backward, 0
     for l in range(walk.layers):
         layer = walk.plan + l
-        walk.n_slices += (layer.fan_in + slice_rows(layer) - 1) // slice_rows(layer)
-        slice_size = max(slice_size, slice_rows(layer) * layer.fan_out)
+        walk.n_slices += slices_of(walk, layer)
+        slice_size = max(slice_size, max(slice_rows(layer), widest_code(walk)) * layer.fan_out)
         product_size = max(product_size, product_scratch(layer, rows, walk.batch, use,
                                                          l == 0 and has_zeros))
         has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
@@ -152,7 +182,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.slice_size = padded(max(slice_size, min(walk.size_params, <Py_ssize_t>SLICE_ELEMENTS)))
     walk.product_size = padded(product_size)
     walk.register_size = padded(registers_before(&walk.program, walk.program.n_tapes))
-    walk.gathers = (walk.order != NULL and walk.batch > 1) or drops(walk, 0)
+    walk.gathers = ((walk.order != NULL and walk.batch > 1) or drops(walk, 0)
+                    or walk.codes.n > 0)
     walk.gathered = 0
     walk.activations = 0
     if use in (EPOCH, EPOCH_CLIPPED):
@@ -172,7 +203,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
         walk.held = -1
     walk.products = walk.registers + walk.size * walk.register_size
     walk.slices = walk.products + walk.size * walk.product_size
-    walk.gradient = walk.slices + (walk.size * walk.slice_size if in_slices else 0)
+    walk.gradient = lay_out_codes(walk, walk.slices
+                                  + (walk.size * walk.slice_size if in_slices else 0))
     walk.scratch_size = walk.gradient + (walk.size_params if materialized else 0)
 
 
@@ -182,8 +214,8 @@ cdef inline const floating* batch_input(const Walk* walk, const floating* _,
     if walk.gathers:
         return <const floating*>walk.scratch + walk.gathered
     if walk.order != NULL:
-        return <const floating*>walk.x + walk.order[first] * walk.features
-    return <const floating*>walk.x + first * walk.features
+        first = walk.order[first]
+    return <const floating*>walk.x + first * walk.row_length
 
 
 cdef inline floating* layer_rows(const Walk* walk, const floating* _, Py_ssize_t region,
@@ -216,6 +248,22 @@ cdef inline floating* own_products(const Walk* walk, const floating* _) noexcept
 cdef inline floating* own_slice(const Walk* walk, const floating* _) noexcept nogil:
     """This rank's room for the gradient of a slice, which stays in cache."""
     return <floating*>walk.scratch + walk.slices + walk.rank * walk.slice_size
+
+
+cdef inline floating* own_sums(const Walk* walk, const floating* _) noexcept nogil:
+    """This rank's room for the sums over the bins of codes."""
+    return <floating*>walk.scratch + walk.sums + walk.rank * walk.sums_size
+
+
+cdef inline int32_t* code_bins(const Walk* walk, const floating* _, Py_ssize_t j) noexcept nogil:
+    """The bins of code j of a batch."""
+    return <int32_t*>(<floating*>walk.scratch + walk.code_bins) + j * walk.batch
+
+
+cdef inline floating* code_shares(const Walk* walk, const floating* _,
+                                  Py_ssize_t j) noexcept nogil:
+    """The shares of code j of a batch."""
+    return <floating*>walk.scratch + walk.code_shares + j * walk.batch
 
 
 cdef inline uint64_t* held_columns(const Walk* walk, const floating* _) noexcept nogil:

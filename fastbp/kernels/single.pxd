@@ -56,8 +56,8 @@ cdef enum:
 
 cdef inline bint steps_singly(const Walk* walk) noexcept nogil:
     """Whether the steps of a call are made here."""
-    return (walk.size == 1 and walk.batch == 1 and walk.indptr == NULL and walk.grads == NULL
-            and walk.dropout.thresholds == NULL)
+    return (walk.size == 1 and walk.batch == 1 and walk.indptr == NULL and walk.codes.n == 0
+            and walk.grads == NULL and walk.dropout.thresholds == NULL)
 
 
 cdef inline void fetch_sample(const Walk* walk, const floating* _, Py_ssize_t k) noexcept nogil:

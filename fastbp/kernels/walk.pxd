@@ -13,6 +13,7 @@
 
 from libc.stdint cimport int32_t, int64_t
 
+from fastbp.kernels.affine_codes cimport Codes
 from fastbp.kernels.dropout cimport Dropout
 from fastbp.kernels.losses cimport Loss
 from fastbp.kernels.optimizers cimport Rule
@@ -36,8 +37,10 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Py_ssize_t widths       # sum of all fan-outs
     # The samples.
     Py_ssize_t samples      # those of the order, if there is one
-    Py_ssize_t features     # 0 for CSR
+    Py_ssize_t features     # of dense rows, but for those of codes; 0 for CSR
+    Py_ssize_t row_length   # of x: the features, those of codes too
     const void* x           # dense rows, or the entries of CSR rows
+    Codes codes             # the last features of dense rows, if they are codes
     # Whether products with zeros of dense rows are left out: rows together, columns together.
     bint zeros_in_rows, zeros_in_columns
     const int32_t* indices  # NULL for dense rows
@@ -69,8 +72,9 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Py_ssize_t gathered, activations, slopes, loss_scratch, deltas, losses, squares, norms
     Py_ssize_t held         # which nodes of sums hold a column of CSR rows; -1: all do
     Py_ssize_t packed       # deltas of wide layers; -1 if there are none
-    Py_ssize_t registers, products, slices, gradient, scratch_size
-    Py_ssize_t register_size, product_size, slice_size      # of one rank
+    Py_ssize_t code_bins, code_shares       # of a batch, code by code
+    Py_ssize_t registers, products, slices, sums, gradient, scratch_size
+    Py_ssize_t register_size, product_size, slice_size, sums_size   # of one rank
     # The team.
     int32_t* words
     int rank, size

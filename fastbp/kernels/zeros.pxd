@@ -30,7 +30,8 @@ cdef inline void look_for_zeros(Walk* walk, const floating* _) noexcept nogil:
     The rows of a tile are taken from all over X, since an order may bring any rows together. Of
     columns, the tiles of one of the rows are looked at.
     """
-    cdef Py_ssize_t n = walk.features, height = gemm_tile_rows, groups, tiles, apart, t, i
+    cdef Py_ssize_t n = walk.features, length = walk.row_length
+    cdef Py_ssize_t height = gemm_tile_rows, groups, tiles, apart, t, i
     cdef int r, found, in_rows = 0, in_columns = 0, most = MOST_PLACES
     cdef const floating* x
     tiles = min(walk.samples // ROWS_OF_A_TILE, SAMPLED_TILES)
@@ -40,11 +41,11 @@ cdef inline void look_for_zeros(Walk* walk, const floating* _) noexcept nogil:
         most = MOST_PLACES_NARROW
     apart, groups = walk.samples // height, n // height
     for t in range(tiles):
-        x = <const floating*>walk.x + t * (apart // tiles) * n
+        x = <const floating*>walk.x + t * (apart // tiles) * length
         for i in range(n):
             found = 0
             for r in range(gemm_tile_rows):
-                found |= x[r * apart * n + i] != 0
+                found |= x[r * apart * length + i] != 0
             in_rows += found
         for i in range(groups):
             found = 0

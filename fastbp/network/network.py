@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp.kernels import Dropout, Plan, Rows, backend, core, variant
+from fastbp.kernels import Codes, Dropout, Plan, Rows, backend, core, variant
 from fastbp.network import initializers
 from fastbp.network.activations import assemble, compiled, hidden_activations
 from fastbp.network.plan import count_params, make_plan, split_params
@@ -194,10 +194,12 @@ class Network:
         use: str,
         program: Plan | None = None,
         dropout: Dropout | None = None,
+        codes: Codes | None = None,
     ) -> NDArray[Any]:
         """Scratch memory for one use of the core: 'epoch', 'gradient' or another of core.USES."""
         program = self.program if program is None else program
-        return allocate(core.scratch_size(program, batch, ranks, use, dropout), self.params.dtype)
+        size = core.scratch_size(program, batch, ranks, use, dropout, codes)
+        return allocate(size, self.params.dtype)
 
     def row_work(self, entries: float | None = None) -> tuple[float, float]:
         """Multiply-adds for one row: in the first layer, and in the others.

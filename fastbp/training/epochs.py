@@ -213,7 +213,7 @@ def door_and_task(
         program,
         network.params,
         optimizer.state,
-        network.scratch(job.batch_size, n_ranks, use, program, dropout),
+        network.scratch(job.batch_size, n_ranks, use, program, dropout, job.samples.codes),
         optimizer.tally,
     )
     rule = optimizer.rule.lower()

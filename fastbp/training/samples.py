@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.kernels import CSR, Rows
+from fastbp.kernels import CSR, Codes, Rows
 from fastbp.network import row_slice
 
 
@@ -22,17 +22,20 @@ class Samples:
         Targets in the dtype of x: one column for each output, or the index of the class.
     weight : ndarray of float64 of shape (n_samples,), default=None
         Weights of the samples, at most 1; None: equal weights.
+    codes : Codes, default=None
+        The last columns of x once more, if they are codes: epochs of steps read these.
     """
 
     x: Rows
     y: NDArray[np.floating]
     weight: NDArray[np.float64] | None = None
+    codes: Codes | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, part: slice) -> "Samples":
-        """A slice of the samples, as views."""
+        """A slice of the samples, as views, without codes."""
         first, stop, step = part.indices(len(self))
         if step != 1:
             raise ValueError(f"samples are sliced with step 1, got {part}")
@@ -52,11 +55,15 @@ class Samples:
 
     @property
     def entries_per_row(self) -> float | None:
-        """Mean number of entries of a CSR row; None for dense rows."""
-        return len(self.x.data) / max(len(self), 1) if isinstance(self.x, CSR) else None
+        """Mean number of entries of a CSR row, codes of a dense one count as two; else None."""
+        if isinstance(self.x, CSR):
+            return len(self.x.data) / max(len(self), 1)
+        if self.codes is None:
+            return None
+        return float(self.codes.first[0] + 2 * self.codes.bins.shape[1])
 
     def take(self, rows: NDArray[np.intp]) -> "Samples":
-        """Copies of the samples with these indices, in this order."""
+        """Copies of the samples with these indices, in this order, without codes."""
         x = _csr_rows(self.x, rows) if isinstance(self.x, CSR) else self.x[rows]
         weight = None if self.weight is None else self.weight[rows]
         return Samples(x, self.y[rows], weight)
@@ -86,6 +93,10 @@ class Outline:
     def is_sparse(self) -> bool:
         """Whether the rows are CSR."""
         return self.entries_per_row is not None
+
+    @property
+    def codes(self) -> None:
+        """Rows that are not in memory have none."""
 
 
 def _csr_rows(x: CSR, rows: NDArray[np.intp]) -> CSR:
