@@ -5,6 +5,7 @@ window are shuffled together. So all rows of a block are in one window, or the l
 the next: those that did not fill a batch come first there.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
@@ -55,6 +56,7 @@ class Windows:
         self.read, self.edges, self.n_rows, self.is_sparse = read, edges, n_rows, is_sparse
         self.batch_size = batch_size
         self.buffers: list[Samples | None] = [None, None]
+        self.entries = [CSREntries(), CSREntries()]
         self.last: Samples | None = None  # that were read
 
     def in_order(self, multiple: int) -> Iterator[Callable[[], Samples]]:
@@ -112,12 +114,12 @@ class Windows:
         return Part(samples, order[:used])
 
     def _fill(self, number: int, blocks: list[tuple[int, int]], before: Samples | None) -> Samples:
-        """The samples `before` and those of the blocks, in a buffer if they are dense."""
+        """The samples `before` and those of the blocks, in a buffer."""
         size = sum(stop - first for first, stop in blocks) + (0 if before is None else len(before))
         reads = (self.read(first, stop) for first, stop in blocks)
         parts = chain([] if before is None else [before], reads)
         if self.is_sparse:
-            self.last = joined_samples([*parts])
+            self.last = _written_csr(parts, size, self.entries[number % 2])
             return self.last
         samples, at = None, 0
         for part in parts:
@@ -153,6 +155,57 @@ def _write(target: Samples, source: Samples) -> None:
     for into, given in zip(_arrays(target), _arrays(source), strict=True):
         if given is not None:
             into[...] = given
+
+
+class CSREntries:
+    """Room for the entries of CSR rows, which grows."""
+
+    def __init__(self) -> None:
+        self.data: NDArray[Any] = np.empty(0)
+        self.indices: NDArray[np.int32] = np.empty(0, np.int32)
+
+    def write(self, x: CSR, first: int, expected: int) -> None:
+        """Write the entries of x from `first` on. If there is no room, it grows to `expected`."""
+        stop = first + int(x.indptr[-1])
+        self.data = _longer(self.data, x.data, first, stop, expected)
+        self.indices = _longer(self.indices, x.indices, first, stop, expected)
+        self.data[first:stop] = x.data[: stop - first]
+        self.indices[first:stop] = x.indices[: stop - first]
+
+
+def _longer(
+    room: NDArray[Any], like: NDArray[Any], used: int, needed: int, expected: int
+) -> NDArray[Any]:
+    """The room, or a longer one with what is used of it."""
+    if len(room) >= needed and room.dtype == like.dtype:
+        return room
+    longer = _room(max(needed, expected), like)
+    if used:
+        longer[:used] = room[:used]
+    return longer
+
+
+def _written_csr(parts: Iterator[Samples], size: int, entries: CSREntries) -> Samples:
+    """Sparse samples of several parts, `size` in all. No two copies of them are in memory at once.
+
+    How many entries there will be is not known before: as many for each row as so far, and 5 %
+    more. What is not written takes no memory.
+    """
+    head = next(parts)  # a window has a block
+    y, weight = _room(size, head.y), None if head.weight is None else _room(size, head.weight)
+    indptr = np.zeros(size + 1, np.int64)
+    at = used = 0
+    for part in chain([head], parts):
+        x: Any = part.x
+        stop, end = at + len(part), used + int(x.indptr[-1])
+        entries.write(x, used, math.ceil(1.05 * end * size / max(stop, 1)))
+        indptr[at + 1 : stop + 1] = x.indptr[1:] + used
+        y[at:stop] = part.y
+        if weight is not None:
+            weight[at:stop] = part.weight
+        at, used = stop, end
+    data, indices = entries.data[:used], entries.indices[:used]
+    return Samples(CSR(data, indices, indptr, x.n_features), y, weight)
 
 
 def joined_samples(parts: Sequence[Samples]) -> Samples:

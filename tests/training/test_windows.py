@@ -1,5 +1,6 @@
 """Windows of samples: each row once, in the order that the rule states."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -126,6 +127,27 @@ def test_an_epoch_has_each_sample_once(seed, shuffled, sparse, weighted):
     assert_same(seen, samples.take(rows))
     if not shuffled:
         np.testing.assert_array_equal(rows, np.arange(n))
+
+
+@pytest.mark.parametrize("densities", [(0.2, 0.2), (0.02, 0.2), (0.2, 0.02)], ids=str)
+def test_sparse_samples_are_not_copied_twice(densities):
+    """Of one window and of several, whose entries come evenly, ever more or ever fewer of them."""
+    n, rng = 40_000, np.random.RandomState(0)
+    rows = np.linspace(*densities, n)[:, None]
+    samples = Samples(as_rows(csr_array(rng.rand(n, 30) < rows), np.float64), np.zeros((n, 1)))
+    whole = sum(array.nbytes for array in (*samples.x[:3], samples.y))
+    for most in (n, n // 4):
+        windows = Windows(read_from(samples), cut_blocks(n, n // 100, most, None), most, True, 10)
+        tracemalloc.start()
+        try:
+            for task in windows.of_epoch(0, 0):
+                task()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        in_work = whole if most == n else whole / 2
+        growth = 1.3 if densities[0] == densities[1] else 2.0  # the old room and a longer one
+        assert peak < growth * in_work, peak / whole
 
 
 def stream(seed, epoch, n=400, most=60, batch=7):
