@@ -56,6 +56,7 @@ cdef extern from * nogil:
     static inline void fastbp_fetch(const void *memory, Py_ssize_t bytes) {
         for (Py_ssize_t at = 0; at < bytes && at < 4096; at += 64)
             __builtin_prefetch((const char *)memory + at);
+        __asm__ volatile(""); /* GCC drops calls of functions that do nothing but fetch */
     }
     #else
     static inline void fastbp_fetch(const void *memory, Py_ssize_t bytes) {}
