@@ -49,13 +49,15 @@ cdef extern from "team.h" nogil:
 
 cdef extern from * nogil:
     """
+    #include <stdint.h>
     #include "compiler.h"
     #if fastbp_gnu
     /* Ask for the row that is read next: no processor foresees a random order. Of a long row only
        for its beginning: the rest is foreseen, and might be lost again before it is read. */
     static inline void fastbp_fetch(const void *memory, Py_ssize_t bytes) {
-        for (Py_ssize_t at = 0; at < bytes && at < 4096; at += 64)
-            __builtin_prefetch((const char *)memory + at);
+        const Py_ssize_t skew = (uintptr_t)memory % 64, end = skew + (bytes < 4096 ? bytes : 4096);
+        const char *const line = (const char *)memory - skew;
+        for (Py_ssize_t at = 0; at < end; at += 64) __builtin_prefetch(line + at);
         __asm__ volatile(""); /* GCC drops calls of functions that do nothing but fetch */
     }
     #else
