@@ -21,6 +21,7 @@ def run(tmp_path, script, *arguments):
     # PYTHONSAFEPATH would forbid.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
     environment |= {"FASTBP_DATA": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
+    environment["OPENBLAS_NUM_THREADS"] = "1"  # scikit-learn's threads would wait for other tests
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / script), str(picture), *arguments],
         capture_output=True,
