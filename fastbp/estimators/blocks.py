@@ -210,7 +210,7 @@ def _samples_or_blocks(
     if of_row * len(outline) <= window.n_bytes:
         memory.check_fits(of_row * len(outline), "samples of source")
         edges = cut_blocks(len(outline), _rows_of(MOST_BLOCK, of_row), len(outline), borders)
-        return _all_samples(read, edges, outline.is_sparse)
+        return _all_samples(read, edges, outline.entries_per_row)
     memory.check_fits(window.n_bytes, f"window={window.n_bytes}: it")
     most = _rows_of(half, of_row)
     _check_rows(request, len(outline), most, of_row)
@@ -261,10 +261,10 @@ def _encoded(source: Any, encoder: Encoder, first: int, stop: int) -> Samples:
 
 
 def _all_samples(
-    read: Callable[[int, int], Samples], edges: NDArray[np.int64], is_sparse: bool
+    read: Callable[[int, int], Samples], edges: NDArray[np.int64], entries: float | None
 ) -> Samples:
     """All samples in memory: those of one window."""
-    (fill,) = Windows(read, edges, int(edges[-1]), is_sparse).in_order(1)
+    (fill,) = Windows(read, edges, int(edges[-1]), entries).in_order(1)
     return fill()
 
 

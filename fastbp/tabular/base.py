@@ -31,7 +31,6 @@ from fastbp.tabular.members import CheckedData, MemberFit, Shared, fit_members
 from fastbp.tabular.model_file import oof_node, read_transformer, transformer_node
 from fastbp.tabular.preprocessor import TabularPreprocessor
 from fastbp.tabular.progress import Progress
-from fastbp.tabular.training_inputs import training_inputs
 from fastbp.threads import available_cores
 
 CALLBACKS = "_callbacks"
@@ -159,10 +158,8 @@ class BaseTabularMLP(Savable, BaseEstimator):
         progress.max_iter = recipe.n_epochs(len(problem.rows)) if auto else self.max_iter
         hidden = inputs.check_hidden_layer_sizes(self.hidden_layer_sizes)
         scoring, scorer_of = self._chosen_by()
-        n_columns = problem.data.X.shape[1]
-        factor = recipe.input_scale(hidden, n_columns)
-        of_training = training_inputs(problem.transformer._tables.numbers, n_columns, factor)
-        shared = Shared(problem.labels, of_training, scorer_of, progress, callbacks)
+        factor = recipe.input_scale(hidden, problem.data.X.shape[1])
+        shared = Shared(problem.labels, factor, scorer_of, progress, callbacks)
         fits = [
             MemberFit(
                 self._new_member(hidden, scoring, progress.max_iter),

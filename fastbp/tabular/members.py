@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from fastbp.estimators.side_by_side import side_by_side
 from fastbp.tabular.folds import Rows
 from fastbp.tabular.progress import Progress
 from fastbp.tabular.recipe import batch_size, initial_weights
-from fastbp.tabular.training_inputs import TrainingInputs
 from fastbp.tabular.units import Units, units_of
 from fastbp.threads import available_cores
 from fastbp.training import ranks_that_pay, watches
@@ -45,8 +44,8 @@ class Shared(NamedTuple):
     ----------
     labels : Labels or None
         Those of all rows, of a classifier: a fold may lack a class.
-    inputs : TrainingInputs
-        What the columns are during training.
+    factor : float32
+        That of the inputs during training.
     scorer_of : callable or None
         Makes the scorer of a regressor, given its units and its validation data.
     progress : Progress
@@ -55,7 +54,7 @@ class Shared(NamedTuple):
     """
 
     labels: Labels | None
-    inputs: TrainingInputs
+    factor: np.float32
     scorer_of: Callable[[Units, CheckedData], Any] | None
     progress: Progress
     callbacks: tuple[Any, ...] = ()
@@ -97,14 +96,13 @@ class MemberFit:
         member.max_seconds = shared.progress.seconds_of_next()
         member.n_threads = self.most_threads
         data, validation = self.rows()
-        factor = shared.inputs.factor
-        np.multiply(data.X, factor, out=data.X)  # a copy; others may share the second
-        self._train(data, validation._replace(X=validation.X * factor))
+        np.multiply(data.X, shared.factor, out=data.X)  # a copy; others may share the second
+        self._train(data, validation._replace(X=validation.X * shared.factor))
         del data, validation
         member.set_params(init="auto", **given)
         for name in FORGOTTEN:  # a model is its weights
             vars(member).pop(name, None)
-        shared.inputs.return_weights(member.coefs_[0])
+        member.coefs_[0] *= shared.factor
         if self.units is not None:
             self.units.return_to(member)
         shared.progress.end(member, self.best_epoch)
@@ -119,17 +117,12 @@ class MemberFit:
         init = initial_weights(
             data.X, widths, member.activation, random_state, n_threads=self.most_threads
         )
-        init[0][0] = shared.inputs.ordered(init[0][0].T).T
-        data, validation = (
-            one._replace(X=shared.inputs.ordered(one.X)) for one in (data, validation)
-        )
         order = int(random_state.randint(np.iinfo(np.int32).max))
         member.set_params(init=init, random_state=order)
         if member.batch_size == "auto":
             member.batch_size = batch_size(len(data.y))
         member._validate_params()
         job = member._job(*data, validation=Data(*validation), labels=shared.labels)
-        job.samples = replace(job.in_memory, codes=shared.inputs.codes_of(job.in_memory.x))
         job.n_threads = ranks_that_pay(job, self.most_threads)
         # Of equal scores the last: accuracies tie, and later weights are better in what they hide.
         last = watches.BestWeights(last=True)

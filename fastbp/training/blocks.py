@@ -48,7 +48,7 @@ class Blocks:
         """The windows of a job; their memory is kept from one use to the next."""
         if self._windows is None:
             self._windows = Windows(
-                self.read, self.edges, self.n_rows, job.samples.is_sparse, job.batch_size
+                self.read, self.edges, self.n_rows, job.samples.entries_per_row, job.batch_size
             )
         return self._windows
 

@@ -39,8 +39,8 @@ class Windows:
         The blocks: from 0 to the number of samples.
     n_rows : int
         Rows of a window; no block has more.
-    is_sparse : bool
-        Whether the samples are CSR.
+    entries_per_row : float or None
+        Mean number of entries of all CSR rows; None: they are dense.
     batch_size : int, default=1
         A window that is not the last has a multiple of it.
     """
@@ -50,10 +50,11 @@ class Windows:
         read: Read,
         edges: NDArray[np.int64],
         n_rows: int,
-        is_sparse: bool,
+        entries_per_row: float | None,
         batch_size: int = 1,
     ) -> None:
-        self.read, self.edges, self.n_rows, self.is_sparse = read, edges, n_rows, is_sparse
+        self.read, self.edges, self.n_rows = read, edges, n_rows
+        self.entries_per_row = entries_per_row
         self.batch_size = batch_size
         self.buffers: list[Samples | None] = [None, None]
         self.entries = [CSREntries(), CSREntries()]
@@ -118,8 +119,9 @@ class Windows:
         size = sum(stop - first for first, stop in blocks) + (0 if before is None else len(before))
         reads = (self.read(first, stop) for first, stop in blocks)
         parts = chain([] if before is None else [before], reads)
-        if self.is_sparse:
-            self.last = _written_csr(parts, size, self.entries[number % 2])
+        if self.entries_per_row is not None:
+            expected = math.ceil(1.05 * self.entries_per_row * size)  # windows differ a little
+            self.last = _written_csr(parts, size, self.entries[number % 2], expected)
             return self.last
         samples, at = None, 0
         for part in parts:
@@ -165,7 +167,7 @@ class CSREntries:
         self.indices: NDArray[np.int32] = np.empty(0, np.int32)
 
     def write(self, x: CSR, first: int, expected: int) -> None:
-        """Write the entries of x from `first` on. If there is no room, it grows to `expected`."""
+        """Write the entries of x from `first` on; so many are expected in all, about."""
         stop = first + int(x.indptr[-1])
         self.data = _longer(self.data, x.data, first, stop, expected)
         self.indices = _longer(self.indices, x.indices, first, stop, expected)
@@ -176,20 +178,21 @@ class CSREntries:
 def _longer(
     room: NDArray[Any], like: NDArray[Any], used: int, needed: int, expected: int
 ) -> NDArray[Any]:
-    """The room, or a longer one with what is used of it."""
+    """The room, or a longer one with what is used of it: at first for those that are expected."""
     if len(room) >= needed and room.dtype == like.dtype:
         return room
-    longer = _room(max(needed, expected), like)
+    longer = _room(max(needed, 3 * len(room) // 2 or expected), like)
     if used:
         longer[:used] = room[:used]
     return longer
 
 
-def _written_csr(parts: Iterator[Samples], size: int, entries: CSREntries) -> Samples:
-    """Sparse samples of several parts, `size` in all. No two copies of them are in memory at once.
+def _written_csr(
+    parts: Iterator[Samples], size: int, entries: CSREntries, expected: int
+) -> Samples:
+    """Sparse samples of several parts, `size` in all, of which so many entries are expected.
 
-    How many entries there will be is not known before: as many for each row as so far, and 5 %
-    more. What is not written takes no memory.
+    No two copies of them are in memory at once.
     """
     head = next(parts)  # a window has a block
     y, weight = _room(size, head.y), None if head.weight is None else _room(size, head.weight)
@@ -198,7 +201,7 @@ def _written_csr(parts: Iterator[Samples], size: int, entries: CSREntries) -> Sa
     for part in chain([head], parts):
         x: Any = part.x
         stop, end = at + len(part), used + int(x.indptr[-1])
-        entries.write(x, used, math.ceil(1.05 * end * size / max(stop, 1)))
+        entries.write(x, used, expected)
         indptr[at + 1 : stop + 1] = x.indptr[1:] + used
         y[at:stop] = part.y
         if weight is not None:

@@ -101,7 +101,7 @@ def test_in_order_all_samples_come_once(seed, sparse, weighted):
     n, most, multiple = rng.randint(1, 300), rng.randint(20, 60), rng.randint(1, 20)
     samples = samples_of(n, sparse, weighted)
     edges = cut_blocks(n, rng.randint(1, 20), most, ragged(rng, n, 9) if seed % 2 else None)
-    windows = Windows(read_from(samples), edges, most, sparse)
+    windows = Windows(read_from(samples), edges, most, samples.entries_per_row)
     parts = parts_of(windows.in_order(multiple))
     assert all(len(part) % multiple == 0 for part in parts[:-1])
     assert all(len(part) <= max(most, multiple) for part in parts)
@@ -118,7 +118,7 @@ def test_an_epoch_has_each_sample_once(seed, shuffled, sparse, weighted):
     n, most, batch = rng.randint(1, 300), rng.randint(20, 60), rng.randint(1, 20)
     samples = samples_of(n, sparse, weighted)
     edges = cut_blocks(n, rng.randint(1, 20), most, ragged(rng, n, 9) if seed % 2 else None)
-    windows = Windows(read_from(samples), edges, most, sparse, batch)
+    windows = Windows(read_from(samples), edges, most, samples.entries_per_row, batch)
     parts = parts_of(windows.of_epoch(seed if shuffled else None, 4))
     assert all(len(order) % batch == 0 for _, order in parts[:-1])
     seen = joined_samples([part.take(order) for part, order in parts])
@@ -137,7 +137,8 @@ def test_sparse_samples_are_not_copied_twice(densities):
     samples = Samples(as_rows(csr_array(rng.rand(n, 30) < rows), np.float64), np.zeros((n, 1)))
     whole = sum(array.nbytes for array in (*samples.x[:3], samples.y))
     for most in (n, n // 4):
-        windows = Windows(read_from(samples), cut_blocks(n, n // 100, most, None), most, True, 10)
+        edges = cut_blocks(n, n // 100, most, None)
+        windows = Windows(read_from(samples), edges, most, samples.entries_per_row, 10)
         tracemalloc.start()
         try:
             for task in windows.of_epoch(0, 0):
@@ -145,15 +146,15 @@ def test_sparse_samples_are_not_copied_twice(densities):
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        in_work = whole if most == n else whole / 2
-        growth = 1.3 if densities[0] == densities[1] else 2.0  # the old room and a longer one
-        assert peak < growth * in_work, peak / whole
+        # In a window of some rows may be more entries than expected: then its room grows.
+        growth = 1.3 if most == n or densities[0] == densities[1] else 2.6
+        assert peak < growth * (whole if most == n else whole / 2), peak / whole
 
 
 def stream(seed, epoch, n=400, most=60, batch=7):
     """The rows of an epoch, and for each the number of the window that it was read in."""
     samples = samples_of(n)
-    windows = Windows(read_from(samples), cut_blocks(n, 9, most, None), most, False, batch)
+    windows = Windows(read_from(samples), cut_blocks(n, 9, most, None), most, None, batch)
     parts = parts_of(windows.of_epoch(seed, epoch))
     rows = [part.y[order, 0].astype(np.intp) for part, order in parts]
     return np.concatenate(rows), [part.y[:, 0].astype(np.intp) for part, _ in parts], rows
