@@ -123,7 +123,8 @@ class BuildCore(build_ext):
     def build_extension(self, extension):
         # One source under several names. The C names its module, hence a file for each. Levels are
         # built in threads, and Cython in a process of its own, since it would hold the GIL.
-        (source,) = extension.sources
+        sources = extension.sources
+        (source,) = sources
         name = extension.name.removeprefix("fastbp.")
         generated = Path(self.build_base, name, "fastbp", "_core.c")
         if self.force or newer_group([source, *extension.depends], generated):
@@ -133,6 +134,7 @@ class BuildCore(build_ext):
             subprocess.run([sys.executable, "-m", "cython", *options, source], check=True)
         extension.sources = [str(generated)]
         super().build_extension(extension)
+        extension.sources = sources
 
     def finalize_options(self):
         super().finalize_options()
