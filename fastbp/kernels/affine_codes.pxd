@@ -1,4 +1,4 @@
-"""The affine map and its backward where the last columns of a are piecewise-linear codes.
+"""The affine map and its backward where columns of a are piecewise-linear codes.
 
 A code has a column for each bin: `one` before its own bin, a share of it there, 0 behind. The
 formulas are in codes.h.
@@ -26,7 +26,7 @@ cdef extern from "gemm.h" nogil:
 
 cdef struct Codes:          # of all samples
     Py_ssize_t n            # of a row; 0: there are none
-    const Py_ssize_t* first     # column of each code, then their end; others are before
+    const Py_ssize_t* first     # column of each code, one behind the other, then their end
     const int32_t* bins     # (samples, n), counted from the code's first column
     const void* shares      # (samples, n)
     double one

@@ -439,6 +439,7 @@ cdef inline int check_scratch_size(const Walk* walk, Use use, Py_ssize_t batch) 
     cdef double of_rank = 2.0 * walk.size_params + registers_before(&walk.program,
                                                                     walk.program.n_tapes)
     cdef double of_row = walk.plan[0].fan_in + 5.0 * walk.widths + PACKED_MORE * walk.layers
+    of_row += 2.0 * walk.codes.n
     if (rows + 1) * of_row + walk.size * of_rank > MOST_NUMBERS:
         raise OverflowError(f"the scratch of {walk.size} ranks for batches of {batch} would be "
                             f"larger than {MOST_NUMBERS} numbers")

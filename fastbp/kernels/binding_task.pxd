@@ -78,9 +78,8 @@ cdef inline int bind_firsts(Walk* walk, codes) except -1:
     if codes is None:
         return 0
     first = codes.first
-    if first.shape[0] < 2 or first[0] < 1 or first[first.shape[0] - 1] != walk.plan.fan_in:
-        raise ValueError(f"the columns of codes are the last ones of {walk.plan.fan_in}, behind "
-                         "others")
+    if first.shape[0] < 2 or first[0] < 1 or first[first.shape[0] - 1] > walk.plan.fan_in:
+        raise ValueError(f"the columns of codes are some of {walk.plan.fan_in}, behind others")
     for j in range(first.shape[0] - 1):
         if first[j] >= first[j + 1]:
             raise ValueError(f"code {j} has the columns {first[j]} to {first[j + 1]}")
@@ -106,13 +105,14 @@ cdef inline int bind_codes(Walk* walk, const floating* _, codes) except -1:
             or bins.shape[1] != walk.codes.n or shares.shape[1] != walk.codes.n):
         raise ValueError(f"each of {walk.samples} samples has a bin and a share for each of "
                          f"{walk.codes.n} codes")
-    for r in range(walk.samples):
-        for j in range(walk.codes.n):
-            known &= 0 <= bins[r, j] < walk.codes.first[j + 1] - walk.codes.first[j]
+    with nogil:
+        for r in range(walk.samples):
+            for j in range(walk.codes.n):
+                known &= 0 <= bins[r, j] < walk.codes.first[j + 1] - walk.codes.first[j]
     if not known:
         raise ValueError("a code has no such bin")
     walk.codes.bins, walk.codes.shares = &bins[0, 0], &shares[0, 0]
-    walk.features = walk.codes.first[0]
+    walk.features -= walk.codes.first[walk.codes.n] - walk.codes.first[0]
     return 0
 
 

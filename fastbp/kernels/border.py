@@ -31,14 +31,14 @@ Rows: TypeAlias = Floating | CSR
 
 
 class Codes(NamedTuple):
-    """The last columns of dense rows, once more, where they are piecewise-linear codes.
+    """Columns of dense rows, once more, which are piecewise-linear codes.
 
     A code is `one` in its columns before a bin, a share of it in the bin, and 0 behind.
     """
 
     bins: NDArray[int32]  # (n_rows, n_codes): counted from the first column of the code
     shares: Floating  # the same shape
-    first: NDArray[intp]  # where the columns of each code begin, and their end
+    first: NDArray[intp]  # where the columns of each code begin, one behind the other; their end
     one: float
 
 

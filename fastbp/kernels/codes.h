@@ -1,10 +1,11 @@
-/* The first layer's products where the last columns of a are piecewise-linear codes. Included by gemm.h
-   for each dtype, without a guard.
+/* The first layer's products where columns of a are piecewise-linear codes. Included by gemm.h for each
+   dtype, without a guard.
 
    A code has a column for each bin: `one` before its own bin, a share of it there, 0 behind. It adds
    s + share w to z, where s is the sum of `one` w over the rows of w before that of its bin. Two rows
    of w take the place of all. */
 
+/* A vector of as many lanes, or one number in all of them, which is stored once. */
 INLINE F(vector) F(load_lanes)(const REAL *p, const int lanes) {
     return lanes == 1 ? F(spread)(*p) : F(load)(p);
 }
@@ -13,14 +14,19 @@ INLINE void F(store_lanes)(REAL *p, F(vector) v, const int lanes) {
     else *(F(unaligned) *)p = v;
 }
 
+/* sum + a b, rounded once. Of single numbers by name: GCC multiplies them before it spreads them. */
+INLINE F(vector) F(add_lanes)(F(vector) sum, F(vector) a, F(vector) b, const int lanes) {
+    return lanes == 1 ? F(spread)(F(add_number)(sum[0], a[0], b[0])) : F(add_product)(sum, a, b);
+}
+
 /* By rows of w, those of a code of `bins` columns: the sum of one w over the rows before. */
 static void F(sums_of_bins)(REAL *sums, const REAL *w, REAL one, ptrdiff_t bins, ptrdiff_t n) {
     for (ptrdiff_t o = 0; o < n; o++) sums[o] = 0;
     for (; --bins > 0; sums += n, w += n) {
         ptrdiff_t o = 0;
 #define SUM(lanes) \
-    F(store_lanes)(sums + n + o, F(add_product)(F(load_lanes)(sums + o, lanes), F(spread)(one), \
-                                                F(load_lanes)(w + o, lanes)), lanes)
+    F(store_lanes)(sums + n + o, F(add_lanes)(F(load_lanes)(sums + o, lanes), F(spread)(one), \
+                                              F(load_lanes)(w + o, lanes), lanes), lanes)
         for (; o + LANES <= n; o += LANES) SUM(LANES);
         for (; o < n; o++) SUM(1);
 #undef SUM
@@ -34,8 +40,8 @@ INLINE void F(add_codes)(const int codes, REAL *z, const REAL *sums, const REAL 
 #define ADD(lanes) \
     F(vector) v = F(load_lanes)(z + o, lanes); \
     UNROLL for (int c = 0; c < codes; c++) \
-        v += F(add_product)(F(load_lanes)(sums + at[c] + o, lanes), F(spread)(shares[c]), \
-                            F(load_lanes)(w + at[c] + o, lanes)); \
+        v += F(add_lanes)(F(load_lanes)(sums + at[c] + o, lanes), F(spread)(shares[c]), \
+                          F(load_lanes)(w + at[c] + o, lanes), lanes); \
     F(store_lanes)(z + o, v, lanes);
     for (; o + LANES <= n; o += LANES) { ADD(LANES) }
     for (; o < n; o++) { ADD(1) }
@@ -76,7 +82,7 @@ INLINE void F(code_columns)(const int vectors, const int lanes, REAL *dw, const 
             UNROLL for (int v = 0; v < vectors; v++) {
                 const F(vector) d = F(load_lanes)(delta + order[k] * n + v * LANES, lanes);
                 behind[v] += d;
-                sum[v] = F(add_product)(sum[v], F(spread)(shares[order[k]]), d);
+                sum[v] = F(add_lanes)(sum[v], F(spread)(shares[order[k]]), d, lanes);
             }
         UNROLL for (int v = 0; v < vectors; v++)
             F(store_lanes)(dw + i * n + v * LANES, sum[v], lanes);

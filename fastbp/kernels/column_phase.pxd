@@ -48,7 +48,7 @@ cdef struct Slice:          # rows of the weights of a layer
     Py_ssize_t height       # rows of the layer's slices, but for the last one
     Py_ssize_t index        # among the slices of all layers
     Py_ssize_t before       # weights of the slices before it
-    Py_ssize_t code         # whose columns it has; -1: none
+    Py_ssize_t code         # whose columns it has; -1: none yet, the number of codes: none more
 
 
 cdef inline Slice no_slice(const Walk* walk) noexcept nogil:
@@ -74,11 +74,12 @@ cdef inline bint next_slice(const Walk* walk, Slice* slice) noexcept nogil:
             slice.top, slice.height, slice.code = 0, slice_rows(slice.layer), -1
         slice.rows = min(slice.height, slice.layer.fan_in - slice.top)
         if slice.layer == walk.plan and walk.codes.n:
-            if slice.top < walk.features:
-                slice.rows = min(slice.height, walk.features - slice.top)
-            else:
-                slice.code += 1
-                slice.rows = walk.codes.first[slice.code + 1] - slice.top
+            if slice.top < walk.codes.first[0]:
+                slice.rows = min(slice.height, walk.codes.first[0] - slice.top)
+            elif slice.code < walk.codes.n:
+                slice.code += 1  # beyond the last one: other features
+                if slice.code < walk.codes.n:
+                    slice.rows = walk.codes.first[slice.code + 1] - slice.top
         if is_mine(walk, slice.before):
             return True
 
@@ -158,8 +159,8 @@ cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* 
     """
     cdef const Layer* layer = slice.layer
     cdef const floating* a_bi
-    cdef Py_ssize_t fan_in = layer.fan_in
-    if slice.code >= 0:
+    cdef Py_ssize_t fan_in = layer.fan_in, column = slice.top
+    if 0 <= slice.code < walk.codes.n:
         affine_backward_weights_code(
             dw_io, &walk.codes, slice.code, code_bins(walk, dw_io, slice.code),
             code_shares(walk, dw_io, slice.code), layer_rows(walk, dw_io, walk.deltas, layer, 0),
@@ -169,9 +170,11 @@ cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* 
         a_bi = layer_rows(walk, dw_io, walk.activations, layer - 1, 0)
     elif walk.indptr == NULL:
         a_bi, fan_in = batch_input(walk, dw_io, first), walk.features
+        if slice.code >= 0:  # behind the codes, which rows of the batch do not have
+            column -= layer.fan_in - walk.features
     else:
         return
-    affine_backward_weights(dw_io, a_bi + slice.top, fan_in,
+    affine_backward_weights(dw_io, a_bi + column, fan_in,
                             layer_rows(walk, dw_io, walk.deltas, layer, 0),
                             packed_deltas(walk, dw_io, layer, rows), rows, slice.rows,
                             layer.fan_out, zeros and layer == walk.plan,

@@ -59,11 +59,9 @@ static void F(bias_step)(REAL *w, REAL *velocity, const REAL *delta, ptrdiff_t n
         *(F(unaligned) *)(w + j) = F(sgd)(nesterov, before, &v, g, rate, momentum);
         *(F(unaligned) *)(velocity + j) = v;
     }
-    for (; j < n; j++) {
-        const F(vector) before = F(spread)(w[j]), dw = 0 + F(spread)(delta[j]);
-        F(vector) v = F(spread)(velocity[j]);
-        const F(vector) g = F(add_product)(dw, F(spread)(0), before) * scale;
-        w[j] = F(sgd)(nesterov, before, &v, g, rate, momentum)[0];
-        velocity[j] = v[0];
+    for (; j < n; j++) { /* fused by name: GCC multiplies equal lanes before it spreads them */
+        const REAL g = F(add_number)(0 + delta[j], 0, w[j]) * scale;
+        velocity[j] = F(add_number)(-(rate * g), momentum, velocity[j]);
+        w[j] += nesterov ? F(add_number)(-(rate * g), momentum, velocity[j]) : velocity[j];
     }
 }

@@ -33,6 +33,7 @@ from fastbp.kernels.scratch cimport (
     drops,
     drops_hidden,
     layer_rows,
+    own_others,
     own_products,
     own_registers,
     own_sums,
@@ -85,14 +86,20 @@ cdef inline void activate(const Walk* walk, const Layer* layer, floating* z, flo
 cdef inline void gather(const Walk* walk, floating* rows, Py_ssize_t first,
                         Py_ssize_t B) noexcept nogil:
     """Copy the dense rows of B samples from `first` on; units of the copies may be dropped."""
-    cdef Py_ssize_t r, row, n = walk.features
+    cdef Py_ssize_t r, row, n = walk.features, before = n
+    cdef const floating* x
+    if walk.codes.n:
+        before = walk.codes.first[0]
     for r in range(B):
         row = walk.order[first + r] if walk.order != NULL else first + r
         if r + 1 < B and walk.order != NULL:
             fetch(<const floating*>walk.x + walk.order[first + r + 1] * walk.row_length,
-                  n * sizeof(floating))
-        memcpy(rows + r * n, <const floating*>walk.x + row * walk.row_length,
-               n * sizeof(floating))
+                  before * sizeof(floating))
+        x = <const floating*>walk.x + row * walk.row_length
+        memcpy(rows + r * n, x, before * sizeof(floating))
+        if walk.codes.n:
+            memcpy(rows + r * n + before, x + walk.codes.first[walk.codes.n],
+                   (n - before) * sizeof(floating))
         if drops(walk, 0):  # while the row is in cache
             dropout_forward(rows + r * n, <floating*>NULL, 1, n, &walk.dropout, 0, first + r)
 
@@ -135,10 +142,11 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
     their row, whatever the weights, so that the first unit is enough to look at. It also becomes
     False where the sum of a finite row overflows.
     """
-    cdef Py_ssize_t l, r
+    cdef Py_ssize_t l, r, fan_in
     cdef const Layer* layer
     cdef floating* z_bo
     cdef const floating* a_bi = NULL
+    cdef const floating* w_io
     cdef floating* s_bo
     if walk.indptr == NULL:
         a_bi = batch_input(walk, params, first) + top * walk.features
@@ -156,8 +164,10 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
             affine_forward_transposed(z_bo, a_bi, params + layer.weight, params + layer.bias, B,
                                       layer.fan_in, layer.fan_out, own_products(walk, params))
         else:
-            affine_forward(z_bo, a_bi, params + layer.weight, params + layer.bias,
-                           B, walk.features if l == 0 else layer.fan_in, layer.fan_out,
+            w_io, fan_in = params + layer.weight, layer.fan_in
+            if l == 0 and walk.codes.n:
+                w_io, fan_in = own_others(walk, params), walk.features
+            affine_forward(z_bo, a_bi, w_io, params + layer.bias, B, fan_in, layer.fan_out,
                            walk.zeros_in_rows and l == 0, own_products(walk, params))
             if l == 0 and walk.codes.n:
                 gather_codes(walk, params, first, top, B)
@@ -265,14 +275,24 @@ cdef inline void pack_deltas(const Walk* walk, const floating* params, Py_ssize_
                       top, B)
 
 
+cdef inline void weights_of_codes(const Walk* walk, const floating* params) noexcept nogil:
+    """What the forward of codes reads of the first weights: sums of bins, and other features."""
+    cdef Py_ssize_t O = walk.plan.fan_out, begin = walk.codes.first[0] * O
+    cdef Py_ssize_t end = walk.codes.first[walk.codes.n] * O
+    cdef const floating* w = params + walk.plan.weight
+    cdef floating* others = own_others(walk, params)
+    sums_of_bins(own_sums(walk, params), w, &walk.codes, O)
+    memcpy(others, w, begin * sizeof(floating))
+    memcpy(others + begin, w + end, (walk.plan.fan_in * O - end) * sizeof(floating))
+
+
 cdef inline void row_phase(const Walk* walk, const floating* params, Py_ssize_t first,
                            Py_ssize_t rows) noexcept nogil:
     """This rank's blocks of the batch: forward, loss, deltas. Left early when asked to stop."""
     cdef Py_ssize_t blocks = (rows + walk.block - 1) // walk.block
     cdef Py_ssize_t k, top, B
     if walk.codes.n:
-        sums_of_bins(own_sums(walk, params), params + walk.plan.weight, &walk.codes,
-                     walk.plan.fan_out)
+        weights_of_codes(walk, params)
     for k in range(blocks * walk.rank // walk.size, blocks * (walk.rank + 1) // walk.size):
         if team_read(walk.words, team_stop):
             team_write(walk.words, team_leave, 1)

@@ -126,12 +126,13 @@ cdef inline Py_ssize_t packed_room(const Walk* walk, Use use) noexcept nogil:
 
 
 cdef inline Py_ssize_t slices_of(const Walk* walk, const Layer* layer) noexcept nogil:
-    """Slices of a layer: each code is one."""
-    cdef Py_ssize_t rows = layer.fan_in, height = slice_rows(layer)
+    """Slices of a layer: each code is one, between those of other features."""
+    cdef Py_ssize_t top, height = slice_rows(layer)
     if walk.codes.n and layer == walk.plan:
-        rows = walk.codes.first[0]
-        return (rows + height - 1) // height + walk.codes.n
-    return (rows + height - 1) // height
+        top = walk.codes.first[walk.codes.n]
+        return ((walk.codes.first[0] + height - 1) // height + walk.codes.n
+                + (layer.fan_in - top + height - 1) // height)
+    return (layer.fan_in + height - 1) // height
 
 
 cdef inline Py_ssize_t widest_code(const Walk* walk) noexcept nogil:
@@ -142,15 +143,23 @@ cdef inline Py_ssize_t widest_code(const Walk* walk) noexcept nogil:
     return widest
 
 
+cdef inline Py_ssize_t highest_slice(const Walk* walk, const Layer* layer) noexcept nogil:
+    """The most rows of a slice of a layer."""
+    return max(slice_rows(layer), widest_code(walk) if layer == walk.plan else 0)
+
+
 cdef inline Py_ssize_t lay_out_codes(Walk* walk, Py_ssize_t top) noexcept nogil:
     """The regions of codes, from `top` on. Returns their end."""
-    cdef Py_ssize_t n = walk.codes.n, O = walk.plan.fan_out
-    walk.sums_size = 0
-    if n:  # of one rank: sums of all bins, or what the backward of a code needs
-        walk.sums_size = padded(max((walk.plan.fan_in - walk.codes.first[0]) * O,
-                                    walk.batch + widest_code(walk) + 1))
+    cdef Py_ssize_t n = walk.codes.n, O = walk.plan.fan_out, of_codes
+    walk.sums_size = walk.others_size = 0
+    if n:
+        of_codes = walk.codes.first[n] - walk.codes.first[0]
+        # Sums of all bins, or what the backward of a code needs.
+        walk.sums_size = padded(max(of_codes * O, walk.batch + widest_code(walk) + 1))
+        walk.others_size = padded((walk.plan.fan_in - of_codes) * O)
     walk.sums = top
-    walk.code_bins = walk.sums + walk.size * walk.sums_size
+    walk.others = walk.sums + walk.size * walk.sums_size
+    walk.code_bins = walk.others + walk.size * walk.others_size
     walk.code_shares = walk.code_bins + padded(walk.batch * n)
     return walk.code_shares + padded(walk.batch * n)
 
@@ -172,7 +181,7 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     for l in range(walk.layers):
         layer = walk.plan + l
         walk.n_slices += slices_of(walk, layer)
-        slice_size = max(slice_size, max(slice_rows(layer), widest_code(walk)) * layer.fan_out)
+        slice_size = max(slice_size, highest_slice(walk, layer) * layer.fan_out)
         product_size = max(product_size, product_scratch(layer, rows, walk.batch, use,
                                                          l == 0 and has_zeros))
         has_slopes |= (layer.activation >= TAPES or has_slope(<int>layer.activation)
@@ -253,6 +262,11 @@ cdef inline floating* own_slice(const Walk* walk, const floating* _) noexcept no
 cdef inline floating* own_sums(const Walk* walk, const floating* _) noexcept nogil:
     """This rank's room for the sums over the bins of codes."""
     return <floating*>walk.scratch + walk.sums + walk.rank * walk.sums_size
+
+
+cdef inline floating* own_others(const Walk* walk, const floating* _) noexcept nogil:
+    """This rank's room for the first weights of features that are no codes."""
+    return <floating*>walk.scratch + walk.others + walk.rank * walk.others_size
 
 
 cdef inline int32_t* code_bins(const Walk* walk, const floating* _, Py_ssize_t j) noexcept nogil:

@@ -100,6 +100,12 @@ INLINE F(vector) F(add_product)(F(vector) sum, F(vector) a, F(vector) b) {
 #endif
 }
 
+/* The same of single numbers. */
+INLINE REAL F(add_number)(REAL sum, REAL a, REAL b) {
+    return sizeof(REAL) == 4 ? (REAL)fastbp_add_product_f((float)sum, (float)a, (float)b)
+                             : (REAL)fastbp_add_product_d(sum, a, b);
+}
+
 /* Lane l of the result is lane from[l] of a followed by b. */
 INLINE F(vector) F(shuffle)(F(vector) a, F(vector) b, F(lanes) from) {
 #if defined(__clang__)

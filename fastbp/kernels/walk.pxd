@@ -38,9 +38,9 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     # The samples.
     Py_ssize_t samples      # those of the order, if there is one
     Py_ssize_t features     # of dense rows, but for those of codes; 0 for CSR
-    Py_ssize_t row_length   # of x: the features, those of codes too
+    Py_ssize_t row_length   # of x: the features, with those of codes
     const void* x           # dense rows, or the entries of CSR rows
-    Codes codes             # the last features of dense rows, if they are codes
+    Codes codes             # the features of dense rows that are codes
     # Whether products with zeros of dense rows are left out: rows together, columns together.
     bint zeros_in_rows, zeros_in_columns
     const int32_t* indices  # NULL for dense rows
@@ -73,8 +73,10 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Py_ssize_t held         # which nodes of sums hold a column of CSR rows; -1: all do
     Py_ssize_t packed       # deltas of wide layers; -1 if there are none
     Py_ssize_t code_bins, code_shares       # of a batch, code by code
-    Py_ssize_t registers, products, slices, sums, gradient, scratch_size
-    Py_ssize_t register_size, product_size, slice_size, sums_size   # of one rank
+    # Of one rank: sums over the bins of codes, and the first weights of the other features.
+    Py_ssize_t sums, others
+    Py_ssize_t registers, products, slices, gradient, scratch_size
+    Py_ssize_t register_size, product_size, slice_size, sums_size, others_size  # of one rank
     # The team.
     int32_t* words
     int rank, size

@@ -24,6 +24,13 @@ cdef enum:
     LONG_ROW = 64           # a single row with fewer features is not looked at
 
 
+cdef inline Py_ssize_t column_of(const Walk* walk, Py_ssize_t i) noexcept nogil:
+    """The column of x of feature i, of those that are no codes."""
+    if walk.codes.n and i >= walk.codes.first[0]:
+        i += walk.codes.first[walk.codes.n] - walk.codes.first[0]
+    return i
+
+
 cdef inline void look_for_zeros(Walk* walk, const floating* _) noexcept nogil:
     """Decide from a sample of the dense rows; before an order is bound.
 
@@ -45,12 +52,12 @@ cdef inline void look_for_zeros(Walk* walk, const floating* _) noexcept nogil:
         for i in range(n):
             found = 0
             for r in range(gemm_tile_rows):
-                found |= x[r * apart * length + i] != 0
+                found |= x[r * apart * length + column_of(walk, i)] != 0
             in_rows += found
         for i in range(groups):
             found = 0
             for r in range(gemm_tile_rows):
-                found |= x[i * gemm_tile_rows + r] != 0
+                found |= x[column_of(walk, i * gemm_tile_rows + r)] != 0
             in_columns += found
     walk.zeros_in_rows = <Py_ssize_t>100 * in_rows <= most * tiles * n
     walk.zeros_in_columns = groups > 0 and <Py_ssize_t>100 * in_columns <= most * tiles * groups

@@ -31,6 +31,7 @@ from fastbp.tabular.members import CheckedData, MemberFit, Shared, fit_members
 from fastbp.tabular.model_file import oof_node, read_transformer, transformer_node
 from fastbp.tabular.preprocessor import TabularPreprocessor
 from fastbp.tabular.progress import Progress
+from fastbp.tabular.short_codes import columns_of_codes
 from fastbp.threads import available_cores
 
 CALLBACKS = "_callbacks"
@@ -159,7 +160,8 @@ class BaseTabularMLP(Savable, BaseEstimator):
         hidden = inputs.check_hidden_layer_sizes(self.hidden_layer_sizes)
         scoring, scorer_of = self._chosen_by()
         factor = recipe.input_scale(hidden, problem.data.X.shape[1])
-        shared = Shared(problem.labels, factor, scorer_of, progress, callbacks)
+        codes = columns_of_codes(problem.transformer._tables.numbers)
+        shared = Shared(problem.labels, factor, codes, scorer_of, progress, callbacks)
         fits = [
             MemberFit(
                 self._new_member(hidden, scoring, progress.max_iter),

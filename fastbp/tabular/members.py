@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from fastbp.estimators.side_by_side import side_by_side
 from fastbp.tabular.folds import Rows
 from fastbp.tabular.progress import Progress
 from fastbp.tabular.recipe import batch_size, initial_weights
+from fastbp.tabular.short_codes import short_codes
 from fastbp.tabular.units import Units, units_of
 from fastbp.threads import available_cores
 from fastbp.training import ranks_that_pay, watches
@@ -46,6 +47,8 @@ class Shared(NamedTuple):
         Those of all rows, of a classifier: a fold may lack a class.
     factor : float32
         That of the inputs during training.
+    codes : ndarray of intp or None
+        Where the columns of each code begin, and their end; None: they have no short form.
     scorer_of : callable or None
         Makes the scorer of a regressor, given its units and its validation data.
     progress : Progress
@@ -55,6 +58,7 @@ class Shared(NamedTuple):
 
     labels: Labels | None
     factor: np.float32
+    codes: NDArray[np.intp] | None
     scorer_of: Callable[[Units, CheckedData], Any] | None
     progress: Progress
     callbacks: tuple[Any, ...] = ()
@@ -123,6 +127,9 @@ class MemberFit:
             member.batch_size = batch_size(len(data.y))
         member._validate_params()
         job = member._job(*data, validation=Data(*validation), labels=shared.labels)
+        samples = job.in_memory
+        codes = short_codes(samples.x, shared.codes, float(shared.factor), job.batch_size)
+        job.samples = replace(samples, codes=codes)
         job.n_threads = ranks_that_pay(job, self.most_threads)
         # Of equal scores the last: accuracies tie, and later weights are better in what they hide.
         last = watches.BestWeights(last=True)

@@ -87,7 +87,7 @@ class Job:
     def work_per_sample(self) -> float:
         """The approximate number of multiply-adds for one sample, forward and backward."""
         network = self.network
-        first, others = network.row_work(self.samples.entries_per_row)
+        first, others = network.row_work(self.samples.inputs_per_row)
         functions = [*network.activations, self.objective.loss]
         return 2 * first + 3 * others + sum(map(_function_work, network.units[1:], functions))
 

@@ -23,7 +23,7 @@ class Samples:
     weight : ndarray of float64 of shape (n_samples,), default=None
         Weights of the samples, at most 1; None: equal weights.
     codes : Codes, default=None
-        The last columns of x once more, if they are codes: epochs of steps read these.
+        Columns of x once more that are codes: epochs of steps read these.
     """
 
     x: Rows
@@ -55,12 +55,16 @@ class Samples:
 
     @property
     def entries_per_row(self) -> float | None:
-        """Mean number of entries of a CSR row, codes of a dense one count as two; else None."""
-        if isinstance(self.x, CSR):
-            return len(self.x.data) / max(len(self), 1)
-        if self.codes is None:
-            return None
-        return float(self.codes.first[0] + 2 * self.codes.bins.shape[1])
+        """Mean number of entries of a CSR row; None for dense rows."""
+        return len(self.x.data) / max(len(self), 1) if isinstance(self.x, CSR) else None
+
+    @property
+    def inputs_per_row(self) -> float | None:
+        """Mean number of inputs that the first layer reads of a row, two for a code; None: all."""
+        if self.codes is None or isinstance(self.x, CSR):
+            return self.entries_per_row
+        first = self.codes.first
+        return float(self.x.shape[1] - (first[-1] - first[0]) + 2 * self.codes.bins.shape[1])
 
     def take(self, rows: NDArray[np.intp]) -> "Samples":
         """Copies of the samples with these indices, in this order, without codes."""
@@ -93,6 +97,11 @@ class Outline:
     def is_sparse(self) -> bool:
         """Whether the rows are CSR."""
         return self.entries_per_row is not None
+
+    @property
+    def inputs_per_row(self) -> float | None:
+        """As of samples in memory."""
+        return self.entries_per_row
 
     @property
     def codes(self) -> None:

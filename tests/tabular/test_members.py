@@ -1,5 +1,6 @@
 """Members: the plain fits that they are, what they have seen, and the threads that train them."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.held_out import Data
 from fastbp.tabular import TabularMLPClassifier, TabularPreprocessor, recipe
 from fastbp.tabular.folds import folds_of_members
-from fastbp.tabular.training_inputs import TrainingInputs, training_inputs
+from fastbp.tabular.short_codes import columns_of_codes, short_codes
 from fastbp.training import watches
 from oracle import written_out
 
@@ -46,8 +47,6 @@ def plain_fit(estimator, x, y, fold, seed, weight=None, **parameters):
     init = recipe.initial_weights(
         x[train] * factor, [x.shape[1], *hidden, n_outputs], "mish", random_state
     )
-    inputs = training_inputs(estimator.transformer_._tables.numbers, x.shape[1], factor)
-    init[0][0] = inputs.ordered(init[0][0].T).T
     rate = recipe.RATE_OF_NUMBERS if is_regressor else recipe.RATE_OF_CLASSES
     own = {"scoring": "loss"} if is_regressor else {"label_smoothing": 0.1}
     member = estimator._kind(
@@ -63,26 +62,26 @@ def plain_fit(estimator, x, y, fold, seed, weight=None, **parameters):
         },
     )
     weights = (None, None) if weight is None else (weight[train], weight[held_out])
-    scaled, scaled_val = (inputs.ordered(x[rows] * factor) for rows in fold)
-    data = Data(scaled, targets, weights[0])
-    validation = Data(scaled_val, targets_val, weights[1])
-    if member.scoring == "loss" and not inputs.has_codes:
+    data = Data(x[train] * factor, targets, weights[0])
+    validation = Data(x[held_out] * factor, targets_val, weights[1])
+    first = columns_of_codes(estimator.transformer_._tables.numbers)
+    if member.scoring == "loss" and first is None:
         X_val, y_val, weight_val = validation
         member.fit(*data, X_val=X_val, y_val=y_val, sample_weight_val=weight_val)
     else:
-        fit_alone(member, data, validation, inputs)
-    inputs.return_weights(member.coefs_[0])
+        fit_alone(member, data, validation, lambda x: short_codes(x, first, float(factor), 32))
+    member.coefs_[0] *= factor
     if is_regressor:
         member.coefs_[-1] *= np.array([scale])
         member.intercepts_[-1][:] = member.intercepts_[-1] * np.array([scale]) + mean
     return member
 
 
-def fit_alone(member, data, validation, inputs):
+def fit_alone(member, data, validation, codes_of):
     """`fit` on codes in their short form; and of equal scores the last is best: accuracies tie."""
     member._validate_params()
     job = member._job(*data, validation=validation)
-    job.samples = replace(job.samples, codes=inputs.codes_of(job.samples.x))
+    job.samples = replace(job.samples, codes=codes_of(job.samples.x))
     assert [type(one) for one in job.watches].count(watches.BestWeights) == 1
     job.watches = [
         watches.BestWeights(last=True) if type(one) is watches.BestWeights else one
@@ -130,7 +129,7 @@ def test_short_codes_change_a_member_by_rounding_errors_alone(kind, monkeypatch)
     short, X, y = small(kind, max_iter=1)
     whole, _, _ = small(kind, max_iter=1)
     short.fit(X, y)
-    monkeypatch.setattr("fastbp.tabular.training_inputs.LEAST_BINS", np.inf)
+    monkeypatch.setattr("fastbp.tabular.short_codes.LEAST_BINS", 1000)
     whole.fit(X, y)
     for member, other in zip(short.members_, whole.members_, strict=True):
         assert not np.array_equal(member.coefs_[0], other.coefs_[0])
@@ -155,23 +154,32 @@ def test_short_codes_say_what_the_columns_say(n_bins, dtype):
     }
     rows = pd.concat([X, X.assign(**edges)])
     x = preprocessor.transform(rows)
-    inputs = training_inputs(preprocessor._tables.numbers, x.shape[1], np.float32(0.37))
-    assert inputs.has_codes == (n_bins >= 5)
-    assert sorted(inputs.columns) == list(range(x.shape[1]))
-    x = inputs.ordered(x * inputs.factor).astype(dtype)
-    codes = inputs.codes_of(x)
-    if codes is None:
+    first = columns_of_codes(preprocessor._tables.numbers)
+    assert (first is not None) == (n_bins >= 5)
+    if first is None:
         return
+    x = (x * np.float32(0.37)).astype(dtype)
+    codes = short_codes(x, first, float(np.float32(0.37)), 32)
     assert codes.shares.dtype == dtype
-    np.testing.assert_array_equal(written_out(codes), x[:, codes.first[0] :])
+    np.testing.assert_array_equal(written_out(codes), x[:, first[0] : first[-1]])
+    assert preprocessor.get_feature_names_out()[first[0]] == "size_bin0"
+    assert "_bin" not in "".join(preprocessor.get_feature_names_out()[first[-1] :])
+    assert short_codes(x, first, 1.0, 7) is None  # batches of a few rows
 
 
-def test_first_weights_come_back_in_the_order_of_the_columns():
-    inputs = TrainingInputs(np.float32(2), np.array([0, 3, 1, 2]), np.array([2, 4]))
-    weights = np.arange(8.0).reshape(4, 2)
-    ordered = inputs.ordered(weights.T).T.copy()
-    inputs.return_weights(ordered)
-    np.testing.assert_array_equal(ordered, 2 * weights)
+def test_a_fit_needs_little_more_memory_than_its_rows():
+    X = np.random.RandomState(0).randn(4000, 20)
+    y = (X[:, 0] > 0).astype(int)
+    model = TabularMLPClassifier((8,), n_members=1, max_iter=1, random_state=0, n_threads=1)
+    model.fit(X[:200], y[:200])
+    tracemalloc.start()
+    try:
+        model.fit(X, y)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    rows = model.transformer_.transform(X).nbytes
+    assert peak < 3 * rows  # transformed, a copy of those in training, and scores of the held out
 
 
 @pytest.mark.parametrize("kind", KINDS)
