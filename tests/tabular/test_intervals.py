@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tables import small
+from tables import needs_bits, small
 
 from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor
 from fastbp.tabular.intervals import Errors, cross_conformal
@@ -56,6 +56,7 @@ def test_intervals_cover_as_many_targets_as_they_say(fitted, coverage):
     assert (lower < upper).all()
 
 
+@needs_bits
 def test_intervals_follow_from_the_out_of_fold_errors(fitted):
     X, y = law(1500, 0)
     new = law(40, 2)[0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import make_scorer, roc_auc_score
-from tables import classes, frame, output, small
+from tables import classes, frame, needs_bits, output, small
 
 from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor
 
@@ -159,6 +159,7 @@ def test_class_weights_count_in_given_validation_rows():
     assert model.validation_curves_ == other.validation_curves_
 
 
+@needs_bits
 @pytest.mark.parametrize("kind", ["binary", "numbers"])
 def test_groups_are_not_split(kind):
     model, X, y = small(kind, max_iter=1)
@@ -182,6 +183,7 @@ def negative_error(estimator, X, y):
     return -np.abs(estimator.predict(X) - y).max()
 
 
+@needs_bits
 @pytest.mark.parametrize("scoring", ["neg_mean_absolute_error", "r2", negative_error])
 def test_scores_of_numbers_are_in_the_units_of_y(scoring):
     X, y = frame()
@@ -270,6 +272,7 @@ def test_levels_of_several_targets(scored):
     assert len(seen) == (20 * 5 + 1 if scored else 0)
 
 
+@needs_bits
 def test_scores_of_numbers_are_weighted():
     model, X, y = small("numbers", scoring="neg_mean_absolute_error", max_iter=4)
     weight = np.random.RandomState(0).uniform(0.1, 5, len(y))
