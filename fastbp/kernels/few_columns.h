@@ -100,14 +100,23 @@ INLINE void F(add_to_four)(F(four) *sum, REAL a, const REAL *b) {
 }
 
 /* The same products for one row of a and rows of b as they lie, without turning them first: a chain of
-   four columns is a short vector. `few` columns end where the four end. */
+   four columns is a short vector. `few` columns end where the four end. zeros: whether CHAINS zeros
+   side by side are left out. */
 static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t ldb, ptrdiff_t k,
-                       const REAL *init) {
+                       const REAL *init, int zeros) {
     F(four) chain[CHAINS] = {{0}};
     ptrdiff_t i = 0;
-    for (; i + CHAINS <= k; i += CHAINS)
+    (void)zeros; /* only asked where there are masks */
+    for (; i + CHAINS <= k; i += CHAINS) {
+#if MASKED
+        unsigned nonzero = !zeros;
+        UNROLL for (int part = 0; part < PARTS; part++)
+            nonzero |= F(nonzero)(F(load)(a + i + part * LANES));
+        if (!nonzero) continue;
+#endif
         UNROLL for (int l = 0; l < CHAINS; l++)
             F(add_to_four)(chain + l, a[i + l], b + (i + l) * ldb);
+    }
     for (int l = 0; i < k; i++, l++) F(add_to_four)(chain + l, a[i], b + i * ldb);
     UNROLL for (int h = CHAINS / 2; h; h /= 2)
         UNROLL for (int l = 0; l < h; l++) chain[l] += chain[l + h];
@@ -117,7 +126,7 @@ static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t
 /* The last few columns of c := init + op(a) op(b). */
 static NOINLINE void F(gemm_few)(int few, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans,
                         const REAL *b, ptrdiff_t ldb, int b_trans, ptrdiff_t m, ptrdiff_t k,
-                        const REAL *init, ptrdiff_t init_step, REAL *scratch) {
+                        const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch) {
     REAL *const turned = scratch; /* FEW_COLUMNS rows of DOT_BLOCK */
     if (a_trans || b_trans || ldb == 1) {
         (a_trans ? F(turned) : F(dots))(few, c, ldc, a, lda, b, ldb, m, k, init, init_step);
@@ -125,7 +134,8 @@ static NOINLINE void F(gemm_few)(int few, REAL *c, ptrdiff_t ldc, const REAL *a,
     }
     for (ptrdiff_t top = 0; top < k; top += DOT_BLOCK) {
         const ptrdiff_t depth = k - top < DOT_BLOCK ? k - top : DOT_BLOCK;
-        if (m == 1) F(dot_row)(few, c, a + top, b + top * ldb + few - FEW_COLUMNS, ldb, depth, init);
+        if (m == 1)
+            F(dot_row)(few, c, a + top, b + top * ldb + few - FEW_COLUMNS, ldb, depth, init, zeros);
         else {
             for (ptrdiff_t i = 0; i < depth; i++)
                 for (int j = 0; j < few; j++) turned[j * DOT_BLOCK + i] = b[(top + i) * ldb + j];

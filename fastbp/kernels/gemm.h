@@ -435,13 +435,14 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     if (few) {
         n -= few;
         F(gemm_few)(few, c + n, ldc, a, lda, a_trans, b + n * (b_trans ? ldb : 1), ldb, b_trans, m, k,
-                    init ? init + n : NULL, init_step, scratch);
+                    init ? init + n : NULL, init_step, zeros, scratch);
         if (!n) return;
     }
     const int copy_b = !packed && F(copies_b)(ldb, b_trans, m, n, zeros && !a_trans);
     const int copy_a = F(copies_a)(lda, m, panels), trans = copy_a || a_trans;
     const int in_streams = m == 1 && ldb * (ptrdiff_t)sizeof(REAL) >= STREAM_STRIDE;
-    const ptrdiff_t block = copy_a || copy_b ? PACK_BLOCK : in_streams ? STREAMS : K_BLOCK;
+    const ptrdiff_t in_place = in_streams ? STREAMS : m == 1 && zeros ? PACK_BLOCK : K_BLOCK;
+    const ptrdiff_t block = copy_a || copy_b ? PACK_BLOCK : in_place;
     const ptrdiff_t blocks = (k + block - 1) / block;
     const ptrdiff_t most = blocks > 1 ? (k + blocks - 1) / blocks : k;
     packed = packed ? F(aligned)(packed) : NULL;
