@@ -76,8 +76,6 @@ MANY_PARAMETERS = {
     "matmul_tn",
     "affine_forward",
     "affine_backward_weights",
-    "affine_forward_codes",
-    "affine_backward_weights_code",
     "affine_forward_csr",
     "affine_backward_weights_csr",
 }

@@ -24,11 +24,12 @@ cdef extern from "gemm.h" nogil:
                               Py_ssize_t bins, const double* delta, Py_ssize_t m, Py_ssize_t n,
                               int32_t* scratch)
 
-cdef struct Codes:          # of all samples
+cdef struct Codes:          # of all samples, or of the rows of a batch
     Py_ssize_t n            # of a row; 0: there are none
     const Py_ssize_t* first     # column of each code, one behind the other, then their end
-    const int32_t* bins     # (samples, n), counted from the code's first column
-    const void* shares      # (samples, n)
+    const int32_t* bins     # (samples, n), or (n, rows); counted from the code's first column
+    const void* shares      # the same
+    Py_ssize_t step         # from code to code
     double one
 
 
@@ -47,24 +48,26 @@ cdef inline void sums_of_bins(floating* sums, const floating* w_io, const Codes*
 
 
 cdef inline void affine_forward_codes(floating* z_bo, const floating* w_io, const floating* sums,
-                                      const Codes* codes, const int32_t* bins,
-                                      const floating* shares, Py_ssize_t step, Py_ssize_t B,
+                                      const Codes* batch, Py_ssize_t B,
                                       Py_ssize_t O) noexcept nogil:
-    """z += a w over the columns of codes. Bins and shares of code j begin at j step."""
-    cdef const floating* w = w_io + codes.first[0] * O
+    """z += a w over the columns of codes."""
+    cdef const floating* w = w_io + batch.first[0] * O
     if floating is double:
-        codes_forward_double(z_bo, sums, w, codes.first, codes.n, bins, shares, step, B, O)
+        codes_forward_double(z_bo, sums, w, batch.first, batch.n, batch.bins,
+                             <const double*>batch.shares, batch.step, B, O)
     else:
-        codes_forward_float(z_bo, sums, w, codes.first, codes.n, bins, shares, step, B, O)
+        codes_forward_float(z_bo, sums, w, batch.first, batch.n, batch.bins,
+                            <const float*>batch.shares, batch.step, B, O)
 
 
-cdef inline void affine_backward_weights_code(floating* dw_io, const Codes* codes, Py_ssize_t j,
-                                              const int32_t* bins, const floating* shares,
+cdef inline void affine_backward_weights_code(floating* dw_io, const Codes* batch, Py_ssize_t j,
                                               const floating* delta_bo, Py_ssize_t B, Py_ssize_t O,
                                               int32_t* scratch) noexcept nogil:
     """dw := a^T delta over the columns of code j. Scratch: for each row and column, and one."""
-    cdef Py_ssize_t columns = codes.first[j + 1] - codes.first[j]
-    cdef floating one = <floating>codes.one
+    cdef Py_ssize_t columns = batch.first[j + 1] - batch.first[j], at = j * batch.step
+    cdef const int32_t* bins = batch.bins + at
+    cdef const floating* shares = <const floating*>batch.shares + at
+    cdef floating one = <floating>batch.one
     if floating is double:
         code_backward_double(dw_io, bins, shares, one, columns, delta_bo, B, O, scratch)
     else:

@@ -111,7 +111,7 @@ cdef inline int bind_codes(Walk* walk, const floating* _, codes) except -1:
                 known &= 0 <= bins[r, j] < walk.codes.first[j + 1] - walk.codes.first[j]
     if not known:
         raise ValueError("a code has no such bin")
-    walk.codes.bins, walk.codes.shares = &bins[0, 0], &shares[0, 0]
+    walk.codes.bins, walk.codes.shares, walk.codes.step = &bins[0, 0], &shares[0, 0], 1
     walk.features -= walk.codes.first[walk.codes.n] - walk.codes.first[0]
     return 0
 

@@ -10,7 +10,7 @@ from fastbp.kernels.affine cimport (
     affine_backward_weights,
     affine_backward_weights_csr,
 )
-from fastbp.kernels.affine_codes cimport affine_backward_weights_code
+from fastbp.kernels.affine_codes cimport Codes, affine_backward_weights_code
 from fastbp.kernels.finite cimport all_finite
 from fastbp.kernels.optimizers cimport (
     Step,
@@ -21,9 +21,8 @@ from fastbp.kernels.optimizers cimport (
     whole_step,
 )
 from fastbp.kernels.scratch cimport (
+    batch_codes,
     batch_input,
-    code_bins,
-    code_shares,
     held_columns,
     layer_rows,
     own_products,
@@ -160,11 +159,12 @@ cdef inline void derive_weights(const Walk* walk, floating* dw_io, const Slice* 
     cdef const Layer* layer = slice.layer
     cdef const floating* a_bi
     cdef Py_ssize_t fan_in = layer.fan_in, column = slice.top
+    cdef Codes codes
     if 0 <= slice.code < walk.codes.n:
-        affine_backward_weights_code(
-            dw_io, &walk.codes, slice.code, code_bins(walk, dw_io, slice.code),
-            code_shares(walk, dw_io, slice.code), layer_rows(walk, dw_io, walk.deltas, layer, 0),
-            rows, layer.fan_out, <int32_t*>own_sums(walk, dw_io))
+        codes = batch_codes(walk, dw_io, 0)
+        affine_backward_weights_code(dw_io, &codes, slice.code,
+                                     layer_rows(walk, dw_io, walk.deltas, layer, 0), rows,
+                                     layer.fan_out, <int32_t*>own_sums(walk, dw_io))
         return
     if layer > walk.plan:
         a_bi = layer_rows(walk, dw_io, walk.activations, layer - 1, 0)

@@ -17,7 +17,7 @@ from fastbp.kernels.affine cimport (
     affine_forward_csr,
     affine_forward_transposed,
 )
-from fastbp.kernels.affine_codes cimport affine_forward_codes, sums_of_bins
+from fastbp.kernels.affine_codes cimport Codes, affine_forward_codes, sums_of_bins
 from fastbp.kernels.dropout cimport (
     dropout_backward,
     dropout_forward,
@@ -27,9 +27,8 @@ from fastbp.kernels.dropout cimport (
 from fastbp.kernels.losses cimport gather_targets, loss_delta
 from fastbp.kernels.matmul cimport pack_rows
 from fastbp.kernels.scratch cimport (
+    batch_codes,
     batch_input,
-    code_bins,
-    code_shares,
     drops,
     drops_hidden,
     layer_rows,
@@ -104,17 +103,17 @@ cdef inline void gather(const Walk* walk, floating* rows, Py_ssize_t first,
             dropout_forward(rows + r * n, <floating*>NULL, 1, n, &walk.dropout, 0, first + r)
 
 
-cdef inline void gather_codes(const Walk* walk, const floating* tag, Py_ssize_t first,
-                              Py_ssize_t top, Py_ssize_t B) noexcept nogil:
-    """Copy the codes of rows top..top + B of the batch that begins at sample `first`."""
-    cdef Py_ssize_t r, j, row, n = walk.codes.n
-    cdef int32_t* bins = code_bins(walk, tag, 0)
-    cdef floating* shares = code_shares(walk, tag, 0)
-    for r in range(top, top + B):
+cdef inline void gather_codes(const Walk* walk, const Codes* batch, const floating* _,
+                              Py_ssize_t first, Py_ssize_t B) noexcept nogil:
+    """Copy the codes of B samples from `first` on."""
+    cdef Py_ssize_t r, j, row, n = batch.n
+    cdef int32_t* bins = <int32_t*>batch.bins
+    cdef floating* shares = <floating*>batch.shares
+    for r in range(B):
         row = walk.order[first + r] if walk.order != NULL else first + r
         for j in range(n):
-            bins[j * walk.batch + r] = walk.codes.bins[row * n + j]
-            shares[j * walk.batch + r] = (<const floating*>walk.codes.shares)[row * n + j]
+            bins[j * batch.step + r] = walk.codes.bins[row * n + j]
+            shares[j * batch.step + r] = (<const floating*>walk.codes.shares)[row * n + j]
 
 
 cdef inline void drop_units(const Walk* walk, Py_ssize_t l, floating* a, floating* s,
@@ -148,6 +147,7 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
     cdef const floating* a_bi = NULL
     cdef const floating* w_io
     cdef floating* s_bo
+    cdef Codes codes
     if walk.indptr == NULL:
         a_bi = batch_input(walk, params, first) + top * walk.features
         if walk.gathers:
@@ -170,11 +170,10 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
             affine_forward(z_bo, a_bi, w_io, params + layer.bias, B, fan_in, layer.fan_out,
                            walk.zeros_in_rows and l == 0, own_products(walk, params))
             if l == 0 and walk.codes.n:
-                gather_codes(walk, params, first, top, B)
-                affine_forward_codes(z_bo, params + layer.weight, own_sums(walk, params),
-                                     &walk.codes, code_bins(walk, params, 0) + top,
-                                     code_shares(walk, params, 0) + top, walk.batch, B,
-                                     layer.fan_out)
+                codes = batch_codes(walk, params, top)
+                gather_codes(walk, &codes, params, first + top, B)
+                affine_forward_codes(z_bo, params + layer.weight, own_sums(walk, params), &codes,
+                                     B, layer.fan_out)
         if finite != NULL and l == 0:
             for r in range(B):
                 finite[0] &= z_bo[r * layer.fan_out] - z_bo[r * layer.fan_out] == 0

@@ -4,6 +4,7 @@ from cython cimport floating
 from libc.stdint cimport int32_t, uint64_t, uintptr_t
 
 from fastbp.kernels.activations cimport RELU, has_slope
+from fastbp.kernels.affine_codes cimport Codes
 from fastbp.kernels.matmul cimport (
     is_packed,
     matmul_native,
@@ -269,15 +270,13 @@ cdef inline floating* own_others(const Walk* walk, const floating* _) noexcept n
     return <floating*>walk.scratch + walk.others + walk.rank * walk.others_size
 
 
-cdef inline int32_t* code_bins(const Walk* walk, const floating* _, Py_ssize_t j) noexcept nogil:
-    """The bins of code j of a batch."""
-    return <int32_t*>(<floating*>walk.scratch + walk.code_bins) + j * walk.batch
-
-
-cdef inline floating* code_shares(const Walk* walk, const floating* _,
-                                  Py_ssize_t j) noexcept nogil:
-    """The shares of code j of a batch."""
-    return <floating*>walk.scratch + walk.code_shares + j * walk.batch
+cdef inline Codes batch_codes(const Walk* walk, const floating* _, Py_ssize_t top) noexcept nogil:
+    """The codes of a batch from row `top` on."""
+    cdef Codes batch = walk.codes
+    batch.step = walk.batch
+    batch.bins = <int32_t*>(<floating*>walk.scratch + walk.code_bins) + top
+    batch.shares = <floating*>walk.scratch + walk.code_shares + top
+    return batch
 
 
 cdef inline uint64_t* held_columns(const Walk* walk, const floating* _) noexcept nogil:
