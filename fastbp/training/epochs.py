@@ -189,8 +189,8 @@ class EpochRunner:
         rates = [optimizer.rate]
         if after_epoch is not None:
             for k in range(1, most):
-                progress = optimizer.progress(course.t + k * course.n_samples)
-                rates.append(after_epoch(progress._replace(rate=rates[-1])))
+                state = optimizer.schedule_state(course.t + k * course.n_samples)
+                rates.append(after_epoch(state._replace(rate=rates[-1])))
         return np.array(rates, np.float64).reshape(-1, 1)
 
     def _rate_of(self, k: int) -> float:

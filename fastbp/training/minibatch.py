@@ -93,7 +93,7 @@ def _run_epochs(job: Job, optimizer: Optimizer, watches: Sequence[Watch]) -> str
             if math.isnan(loss):  # possible with finite parameters: derivatives may be finite
                 return explain_loss(job, loss)
             if after_epoch is not None:
-                optimizer.rate = after_epoch(optimizer.progress(course.t))
+                optimizer.rate = after_epoch(optimizer.schedule_state(course.t))
             for ends in endings:
                 course.stop_reason = ends(course, ranks) or course.stop_reason
             if course.stop_reason:

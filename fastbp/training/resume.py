@@ -79,7 +79,7 @@ def replay_epochs(
         for watch in counting:
             watch.count(course)
         if after_epoch is not None:
-            optimizer.rate = after_epoch(optimizer.progress(course.t))
+            optimizer.rate = after_epoch(optimizer.schedule_state(course.t))
         for watch in counting:
             reason = reason or watch.after_epoch(course, None)
     course.replayed = len(course.epochs)

@@ -14,7 +14,7 @@ from fastbp.kernels import core
 from fastbp.network import count_params, split_params
 from fastbp.training.dropout import MOST_SEED
 from fastbp.training.factors import Steps
-from fastbp.training.schedules import SCHEDULES, Progress, Schedule
+from fastbp.training.schedules import SCHEDULES, Schedule, ScheduleState
 from fastbp.training.state_checks import (
     SIZE,
     Check,
@@ -422,9 +422,11 @@ class Optimizer:
         for one in fields(Optimizer):
             setattr(self, one.name, getattr(restored, one.name))
 
-    def progress(self, samples_seen: int) -> Progress:
+    def schedule_state(self, samples_seen: int) -> ScheduleState:
         """The argument of the schedule's functions."""
-        return Progress(self.schedule.initial_rate, self.rate, samples_seen, self.schedule.power_t)
+        return ScheduleState(
+            self.schedule.initial_rate, self.rate, samples_seen, self.schedule.power_t
+        )
 
     def rates(self, steps: Steps) -> NDArray[np.float64]:
         """The rates of the next epoch, shape (n_steps, 1), or (1, 1) if all steps have the same."""
@@ -436,7 +438,7 @@ class Optimizer:
     def lower_rate(self, samples_seen: int) -> bool:
         """Set the rate after a stall. Returns False if training has to end."""
         after_stall = self.schedule.rules.after_stall
-        rate = None if after_stall is None else after_stall(self.progress(samples_seen))
+        rate = None if after_stall is None else after_stall(self.schedule_state(samples_seen))
         if rate is not None:
             self.rate = rate
         return rate is not None

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the progress of training.
+"""Learning-rate schedules: pure functions of the rate and of the samples seen.
 
 A schedule is one entry of SCHEDULES: the functions that give the rate of the next epoch.
 """
@@ -10,8 +10,8 @@ from typing import NamedTuple
 from fastbp.training.factors import Factor
 
 
-class Progress(NamedTuple):
-    """The progress of training."""
+class ScheduleState(NamedTuple):
+    """What the functions of a schedule may look at."""
 
     initial_rate: float
     rate: float  # of the last epoch
@@ -19,14 +19,14 @@ class Progress(NamedTuple):
     power_t: float
 
 
-def invscaling(progress: Progress) -> float:
+def invscaling(state: ScheduleState) -> float:
     """initial_rate / (samples_seen + 1) ** power_t. It counts samples, as in scikit-learn."""
-    return progress.initial_rate / (progress.samples_seen + 1) ** progress.power_t
+    return state.initial_rate / (state.samples_seen + 1) ** state.power_t
 
 
-def a_fifth(progress: Progress) -> float | None:
+def a_fifth(state: ScheduleState) -> float | None:
     """A fifth of the rate, or None if the rate is at most 1e-6."""
-    return None if progress.rate <= 1e-6 else progress.rate / 5.0
+    return None if state.rate <= 1e-6 else state.rate / 5.0
 
 
 class Rules(NamedTuple):
@@ -35,16 +35,16 @@ class Rules(NamedTuple):
     Parameters
     ----------
     after_epoch : callable, default=None
-        Function of the Progress that returns the rate of the next epoch. None: a constant rate.
+        Function of a ScheduleState that returns the rate of the next epoch. None: a constant one.
     after_stall : callable, default=None
-        Function of the Progress that returns the rate after a stall, or None to end training.
+        Function of a ScheduleState that returns the rate after a stall, or None to end training.
         None: training ends.
     ended : str
         Text that is printed when training ends.
     """
 
-    after_epoch: Callable[[Progress], float] | None = None
-    after_stall: Callable[[Progress], float | None] | None = None
+    after_epoch: Callable[[ScheduleState], float] | None = None
+    after_stall: Callable[[ScheduleState], float | None] | None = None
     ended: str = "Stopping."
 
 

@@ -21,7 +21,7 @@ from fastbp.estimators.request import INSPECT
 from fastbp.estimators.training_job import watches_of
 from fastbp.training import SCHEDULES, Course, Epoch, Samples, Watch
 from fastbp.training.factors import Factor, Steps
-from fastbp.training.schedules import Progress, Schedule
+from fastbp.training.schedules import Schedule, ScheduleState
 from ids import plain
 from peaks import peak_of
 
@@ -210,15 +210,15 @@ def test_samples_are_taken_and_sliced(sparse):
 
 
 def test_schedules():
-    progress = Progress(initial_rate=0.5, rate=0.3, samples_seen=99, power_t=0.5)
+    state = ScheduleState(initial_rate=0.5, rate=0.3, samples_seen=99, power_t=0.5)
     assert SCHEDULES["constant"] == SCHEDULES["constant"]._replace(
         after_epoch=None, after_stall=None
     )
     invscaling, adaptive = SCHEDULES["invscaling"], SCHEDULES["adaptive"]
-    assert invscaling.after_epoch(progress) == 0.05 and invscaling.after_stall is None
+    assert invscaling.after_epoch(state) == 0.05 and invscaling.after_stall is None
     assert adaptive.after_epoch is None
-    assert adaptive.after_stall(progress._replace(rate=1.0)) == 0.2
-    assert adaptive.after_stall(progress._replace(rate=1e-6)) is None
+    assert adaptive.after_stall(state._replace(rate=1.0)) == 0.2
+    assert adaptive.after_stall(state._replace(rate=1e-6)) is None
 
 
 class Halving(Factor):
