@@ -65,9 +65,12 @@ def over_best(result):
 
 
 def threads_gain(result):
-    """Time with one thread over time with as many as fastbp chooses: median over the rounds."""
+    """Time with one thread over time with as many as fastbp chooses: median over the rounds.
+
+    One thread has a turn in the first rounds alone if it is far behind.
+    """
     one, free = (result["peers"].get(peer, {}).get("us_of_turns") for peer in (ONE_THREAD, US))
-    return median(a / b for a, b in zip(one, free, strict=True)) if one and free else None
+    return median(a / b for a, b in zip(one, free, strict=False)) if one and free else None
 
 
 def gflops(result):
@@ -241,7 +244,8 @@ def revisions(stored):
     """The measured commits: an interrupted run may be resumed after a change."""
     names = {}
     for result in stored["results"]:
-        names.setdefault(result.get("revision"), []).append(result["name"])
+        name = result["name"] if result["threads"] == ONE else "all cores"
+        names.setdefault(result.get("revision"), []).append(name)
     most = max(names, key=lambda revision: len(names[revision]))
     rest = [
         f"{', '.join(dict.fromkeys(names[revision]))} at {revision}"
@@ -276,8 +280,9 @@ def section(stored):
     parts = []
     for threads in THREADS:
         if chosen(stored, threads=threads):
-            double = sentence(stored, over_best, dtype="float64", threads=threads)
-            parts += [table(stored, threads), fill(f"In float64, × best: {double}.", 99)]
+            parts.append(table(stored, threads))
+            if double := sentence(stored, over_best, dtype="float64", threads=threads):
+                parts.append(fill(f"In float64, × best: {double}.", 99))
     gains = sentence(stored, threads_gain, dtype="float32", threads=ALL)
     if gains:
         parts.append(fill(f"How much faster than one thread, float32: {gains}.", 99))

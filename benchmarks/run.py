@@ -143,8 +143,8 @@ def measure_rest(stored, names, dtypes, threads, wanted):
                 # Measured again: the machine may have been slow the first time.
                 peak = stored["peak"][str(kind)]
                 peak[dtype] = machine.peak(dtype, kind, peak[dtype])
-                print(report.line(stored["results"][-1], stored), flush=True)
                 write(PARTIAL, stored)  # a long run may be interrupted
+                print(report.line(stored["results"][-1], stored), flush=True)
     stored["results"].sort(
         key=lambda result: (
             threads.index(result["threads"]),
