@@ -244,7 +244,7 @@ def revisions(stored):
     """The measured commits: an interrupted run may be resumed after a change."""
     names = {}
     for result in stored["results"]:
-        name = result["name"] if result["threads"] == ONE else "all cores"
+        name = result["name"] + (" with all cores" if result["threads"] == ALL else "")
         names.setdefault(result.get("revision"), []).append(name)
     most = max(names, key=lambda revision: len(names[revision]))
     rest = [
