@@ -1,9 +1,13 @@
 # Each target makes what it needs, from Python, make and a C compiler onwards.
 # PYTHON=... names the Python to use; otherwise the first suitable one on the path is taken.
+# LEVELS=baseline,v3 on the command line builds these levels only.
 
 .DELETE_ON_ERROR:
 # These would silently change what is built or imported.
 unexport FASTBP_DEBUG FASTBP_SANITIZE FASTBP_LEVELS PYTHONPATH PYTHONHOME PYTHONSAFEPATH
+ifneq ($(origin LEVELS),command line)
+LEVELS :=
+endif
 
 SOURCES := $(sort $(wildcard $(foreach kind,py pyi pyx pxd pxi h,fastbp/*.$(kind) fastbp/*/*.$(kind))) \
   fastbp/py.typed setup.py pyproject.toml MANIFEST.in LICENSE $(wildcard README.md))
@@ -197,7 +201,7 @@ $(BUILDERS:%=%/made): %/made: pyproject.toml
 	  < $(@D)/base.txt || echo "continuing without these peers"; touch $@
 
 $(BUILDERS:%=%/built): %/built: build/sources %/made
-	@$*/bin/python tools/build_wheel.py $(wheel$*) $*/dist && touch $@
+	@$(LEVELS:%=FASTBP_LEVELS=%) $*/bin/python tools/build_wheel.py $(wheel$*) $*/dist && touch $@
 
 $(BUILDERS:%=%/installed): %/installed: %/built
 .venv-bench/installed: .venv/built .venv-bench/made
@@ -219,7 +223,7 @@ build/pages: .venv/docs build/gallery
 	@rm -rf $(PAGES) && touch $@
 
 # These change only when what is printed does. Sphinx does not notice that an example is gone.
-build/sources: PRINT = cksum $(SOURCES)
+build/sources: PRINT = (cksum $(SOURCES); echo $(LEVELS))
 build/gallery: PRINT = ls $(wildcard examples/*/plot_*.py)
 build/sources build/gallery: FORCE
 	@mkdir -p build; $(PRINT) > $@.new

@@ -9,7 +9,6 @@ import argparse
 import json
 import re
 from pathlib import Path
-from statistics import median
 from textwrap import fill
 
 HERE = Path(__file__).resolve().parent
@@ -65,12 +64,8 @@ def over_best(result):
 
 
 def threads_gain(result):
-    """Time with one thread over time with as many as fastbp chooses: median over the rounds.
-
-    One thread has a turn in the first rounds alone if it is far behind.
-    """
-    one, free = (result["peers"].get(peer, {}).get("us_of_turns") for peer in (ONE_THREAD, US))
-    return median(a / b for a, b in zip(one, free, strict=False)) if one and free else None
+    """Time with one thread over time with as many as fastbp chooses."""
+    return ratio(us(result, ONE_THREAD), us(result, US))
 
 
 def gflops(result):
@@ -244,7 +239,8 @@ def revisions(stored):
     """The measured commits: an interrupted run may be resumed after a change."""
     names = {}
     for result in stored["results"]:
-        name = result["name"] + (" with all cores" if result["threads"] == ALL else "")
+        name = result["name"] + " in float64" * (result["dtype"] == "float64")
+        name += " with all cores" * (result["threads"] == ALL)
         names.setdefault(result.get("revision"), []).append(name)
     most = max(names, key=lambda revision: len(names[revision]))
     rest = [

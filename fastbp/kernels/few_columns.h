@@ -9,6 +9,9 @@
 #define DOT_ROWS 1
 #endif
 
+/* 0 in place of -0, so that no sum of chains is -0: its sign would tell which zeros were left out. */
+INLINE REAL F(without_sign)(REAL init) { return init + 0; }
+
 /* sum[r][j] += a[r] b[j], for `count` numbers at the same place of all rows of a and b. */
 INLINE void F(dot_step)(const int rows, const int columns, F(vector) (*sum)[FEW_COLUMNS],
                         const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, int count) {
@@ -47,7 +50,7 @@ INLINE void F(dot_tile)(const int rows, const int columns, REAL *c, ptrdiff_t ld
                 UNROLL for (int part = 0; part < h; part++) sum[part][r][j] += sum[part + h][r][j];
             UNROLL for (int h = LANES / 2; h; h /= 2)
                 sum[0][r][j] += F(shuffle)(sum[0][r][j], sum[0][r][j], lane ^ h);
-            c[r * ldc + j] = (init ? init[r * init_step + j] : 0) + sum[0][r][j][0];
+            c[r * ldc + j] = F(without_sign)(init ? init[r * init_step + j] : 0) + sum[0][r][j][0];
         }
 }
 
@@ -120,7 +123,8 @@ static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t
     for (int l = 0; i < k; i++, l++) F(add_to_four)(chain + l, a[i], b + i * ldb);
     UNROLL for (int h = CHAINS / 2; h; h /= 2)
         UNROLL for (int l = 0; l < h; l++) chain[l] += chain[l + h];
-    for (int j = 0; j < few; j++) c[j] = (init ? init[j] : 0) + chain[0][FEW_COLUMNS - few + j];
+    for (int j = 0; j < few; j++)
+        c[j] = F(without_sign)(init ? init[j] : 0) + chain[0][FEW_COLUMNS - few + j];
 }
 
 /* The last few columns of c := init + op(a) op(b). */

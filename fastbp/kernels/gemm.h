@@ -10,7 +10,8 @@
 
    Where `a` has many zeros, each tile of rows has a list of those k at which one of its rows is not
    zero, and k runs over the list. What is left out adds 0 b[k] = 0 to a chain: if b is finite, that
-   changes no number, but that a sum of -0 becomes 0.
+   changes no number, but that a sum of -0 becomes 0. In the last few columns of a single row whole
+   groups of zeros are left out.
 
    A few columns at the end (100 is 6 x 16 + 4) would leave most of a vector empty. There vectors run
    along k instead, and an element is as many interleaved chains as 64 bytes have numbers; or, if a is
@@ -67,7 +68,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define DOT_DEPTH 64  /* least k for which folding chains costs less than empty lanes */
 #define DOT_BLOCK 512
 #define K_BLOCK 128 /* this many rows of b, a tile's width of each, stay in the first cache */
-#define PACK_BLOCK 256 /* and this many where they are packed */
+#define PACK_BLOCK 256 /* and this many where they are packed, or a single row leaves out zeros */
 /* One row of a reads b once, from memory if b is large. Then STREAMS rows of b are read side by side,
    each from its beginning to its end, as the processor fetches ahead. */
 #define STREAMS 8

@@ -22,8 +22,8 @@ SHAPES = [
     (33, 1030, 70),
     (1, 40, 300),
     (1, 9, 50),
-    (1, 4, 100),
-    (1, 35, 500),
+    (1, 35, 256),
+    (1, 33, 500),
     (1, 100, 784),
     (1, 1300, 300),
     (67, 52, 250),
@@ -80,15 +80,24 @@ def test_only_a_sum_of_minus_zero_changes(form, factor):
     assert np.signbit(left_out).all() == (factor < 0 and not LEAVES_OUT)
 
 
-@pytest.mark.parametrize("form", ["nn", "tn"])
-def test_nan_and_infinity_of_x_are_no_zeros(form):
+@pytest.mark.parametrize("form, m", [("nn", 40), ("tn", 40), ("nn", 1)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_of_x_are_no_zeros(bad, form, m):
     rng = np.random.RandomState(0)
-    a = sparse(rng, (40, 40), 0.1, "float32")
-    a[3, 5], a[17, 30], a[20, 2] = np.nan, np.inf, -np.inf
-    b, init = rng.randn(40, 50).astype("float32"), np.zeros((40, 50), "float32")
+    a = sparse(rng, (m, 40), 0.1, "float32")
+    a[0], a[0, 20] = 0, bad
+    b, init = rng.randn(40, 50).astype("float32"), np.zeros((m, 50), "float32")
     full, left_out = (product(form, a, b, init, zeros) for zeros in (False, True))
     np.testing.assert_array_equal(left_out, full)
-    assert not np.isfinite(full).all()
+    assert not np.isfinite(full).all(axis=0).any()
+
+
+@pytest.mark.parametrize("n", [48, 50])  # all columns, and two at the end
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_where_b_is_not_finite_the_full_loop_of_a_row_sees_it(bad, n):
+    a, b = np.zeros((1, 64), "float32"), np.ones((64, n), "float32")
+    b[40] = bad
+    assert np.isnan(product("nn", a, b, np.zeros((1, n), "float32"), False)).all()
 
 
 # ---- the decision
