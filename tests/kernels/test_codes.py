@@ -66,11 +66,12 @@ def test_out_may_be_columns_of_a_wider_array():
     assert (wide[:, -5:] == 0).all()
 
 
+@pytest.mark.skipif(
+    core.DEBUG or not {"v3", "v4"} <= set(runnable_levels()), reason="no v3 and v4 here"
+)
 def test_levels_with_fused_operations_give_the_same_bits():
-    levels = [level for level in runnable_levels() if level != "baseline"]
-    found = [written(case(3), to=load_core(level)[1]) for level in levels]
-    for other in found[1:]:
-        np.testing.assert_array_equal(found[0], other)
+    v3, v4 = (written(case(3), to=load_core(level)[1]) for level in ("v3", "v4"))
+    np.testing.assert_array_equal(v3, v4)
 
 
 def test_no_rows_and_no_columns():
