@@ -13,7 +13,6 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import fastbp
-from fastbp.kernels import backend
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(
@@ -411,10 +410,7 @@ def test_ways_to_ship_a_model_are_measured(benchmarks, tmp_path, monkeypatch):
         row, all_rows = deploying.times(ways[name], tmp_path, 1)
         assert 0 < row < all_rows
         error, ulps = deploying.distances(expected, tmp_path)
-        if name == "fastbp.runtime":  # BLAS rounds by the number of its threads
-            assert error == 0 or (backend == "blas" and error < 1e-6)
-        else:
-            assert 0 < error < 0.02
+        assert error == 0 if name == "fastbp.runtime" else 0 < error < 0.02
         assert ulps <= 16 or "int8" in name
     figures = {name: one._replace(row=2, rows=3000, error=0) for name, one in starts.items()}
     lines = list(deploying.table(figures, ways, tmp_path))

@@ -36,6 +36,7 @@ def limit_own_thread() -> None:
 def _limit(token):
     global _libraries, _thread_counts
     if _libraries is None:
+        import scipy.linalg.cython_blas  # noqa: F401 - the core loads it later, and calls it
         from threadpoolctl import ThreadpoolController  # imported late: the tiles need none
 
         _libraries = ThreadpoolController().select(user_api="blas").lib_controllers

@@ -359,6 +359,29 @@ def test_a_cpu_without_fma_needs_no_scipy_either(tmp_path):
     np.testing.assert_allclose(row, expected[0], rtol=1e-12)
 
 
+WITH_BLAS = """
+import sys
+import numpy as np
+from fastbp import runtime
+X = np.random.RandomState(0).rand(3000, 400).astype(np.float32)
+sys.stdout.write(runtime.load(sys.argv[1]).predict_proba(X).tobytes().hex())
+"""
+
+
+def test_with_blas_bits_do_not_depend_on_its_threads(tmp_path):
+    """SciPy's BLAS is not there before the first product, and has a limit of threads then."""
+    path = tmp_path / "model.safetensors"
+    x = np.random.RandomState(1).rand(40, 400).astype(np.float32)
+    MLPClassifier((100,), max_iter=1).fit(x, np.arange(40) % 10).save(path)
+    found = []
+    for threads in ("1", "2"):
+        environment = {**os.environ, "FASTBP_MATMUL": "blas", "OPENBLAS_NUM_THREADS": threads}
+        command = [sys.executable, "-c", WITH_BLAS, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        found.append(done.stdout)
+    assert found[0] == found[1]
+
+
 def test_an_unfitted_clone_is_no_predictor():
     with pytest.raises(Exception, match="not fitted"):
         load(clone(pair("regressor", "float64")[0]))
