@@ -46,6 +46,7 @@ STATE_ROWS: dict[str, int]
 BACKENDS: tuple[str, ...]
 USES: dict[str, int]
 PLAN: Any
+ABSENT: object
 
 def use_backend(name: str) -> None: ...
 def scratch_size(
@@ -132,7 +133,9 @@ class Row:
         empty: Any,
         made_of: tuple[Any, ...],
     ) -> None: ...
-    def predict(self, x: Any, attributes: dict[str, Any]) -> Floating | None: ...
+    def predict(
+        self, x: Any, attributes: dict[str, Any], changes: list[int]
+    ) -> Floating | None: ...
 
 def validate(
     program: Plan,

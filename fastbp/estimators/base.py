@@ -22,7 +22,6 @@ from fastbp.estimators.blocks import is_source, job_of_blocks
 from fastbp.estimators.callbacks import CALLBACKS, LiveFit, check_callbacks, plain_state
 from fastbp.estimators.class_weight import ClassWeights
 from fastbp.estimators.guard import (
-    NEVER_CHANGED,
     Guarded,
     between_changes,
     between_fits,
@@ -49,7 +48,7 @@ from fastbp.estimators.model_file import (
     new_estimator,
     node_of_estimator,
 )
-from fastbp.estimators.predict import checked_rows, plain_prediction, predict_rows
+from fastbp.estimators.predict import IS_FITTED, checked_rows, plain_prediction, predict_rows
 from fastbp.estimators.request import FIT, PARTIAL_FIT, RESUME, EstimatorJob, Request
 from fastbp.estimators.savable import Savable
 from fastbp.estimators.scikit_learn import (
@@ -535,14 +534,24 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
 
         A prediction that a change of the weights overtakes is repeated, on copies of them.
         """
-        guard = getattr(self, "_guard", None)  # as changes_of: a call takes 1 % of a prediction
-        changes = NEVER_CHANGED if guard is None else guard.changes
+        try:
+            changes = self._guard.changes  # as changes_of, whose call would take a while
+        except AttributeError:  # the first use of this object
+            changes = changes_of(self)
+        attributes = self.__dict__
+        model = attributes.get("_model")
+        if (
+            type(model) is Model
+            and model.row is not None
+            and type(self).__sklearn_is_fitted__ is IS_FITTED
+        ):
+            row = model.row.predict(X, attributes, changes)
+            if row is not None:
+                return model, row
         before = changes[0]
         plain = plain_prediction(self, X)
-        if plain is not None:
-            is_same = guard is not None or getattr(self, "_guard", None) is None
-            if is_same and changes[0] == before and not before & 1:
-                return plain
+        if plain is not None and changes[0] == before and not before & 1:
+            return plain
         return self._predict_checked(X)
 
     def _predict_checked(self, X: Matrix) -> tuple[Model, NDArray[np.floating]]:

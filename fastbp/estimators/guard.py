@@ -14,7 +14,6 @@ from weakref import WeakSet
 
 import numpy as np
 
-NEVER_CHANGED = [0]  # the changes of an estimator that no fit has changed since it was made
 TURN = 0.02  # seconds
 LISTS = ("coefs_", "intercepts_", "loss_curve_", "validation_scores_", "validation_loss_curve_")
 

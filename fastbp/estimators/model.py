@@ -105,7 +105,8 @@ def _row_door(
     entries: tuple[tuple[Any, ...], tuple[Any, ...]],
 ) -> Any:
     """The core's door of a single row for a network that has the arrays, or None."""
-    names, values = (*FACTS[: len(facts)], "n_features_in_"), (*facts, network.units[0])
+    names = *FACTS[: len(facts)], "n_features_in_", "feature_names_in_"
+    values = *facts, network.units[0], core.ABSENT  # the names of a frame are checked elsewhere
     widths = labels.widths if link == LINK else None
     return network.row_door(link, widths, (names, values, LISTS, entries))
 

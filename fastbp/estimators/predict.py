@@ -29,10 +29,6 @@ def plain_prediction(
     names = attributes.get("feature_names_in_")
     if type(estimator).__sklearn_is_fitted__ is not IS_FITTED:
         return None
-    if names is None and type(model) is Model and model.row is not None:
-        prediction = model.row.predict(X, attributes)
-        if prediction is not None:
-            return model, prediction
     rows = X if type(X) is np.ndarray and names is None else inputs.plain_array(X, names)
     if not inputs.is_numeric(rows):
         return None

@@ -10,8 +10,8 @@ ABSENT = object()
 def is_made_of(dict attributes, tuple names, tuple values, tuple lists, tuple entries):
     """Whether the attributes of these names have these values, and lists exactly these entries.
 
-    Values may be equal, entries must be the same objects. `lists` has the names of the lists, and
-    `entries` a tuple for each.
+    Values may be equal, entries must be the same objects. The value of an attribute that must not
+    exist is ABSENT. `lists` has the names of the lists, and `entries` a tuple for each.
     """
     return have_values(attributes, names, values) and have_entries(attributes, lists, entries)
 
@@ -96,14 +96,16 @@ cdef class Row:
         self.dtype = empty(self.shape, "f8" if self.is_double else "f4").dtype
         self.names, self.values, self.lists, self.entries = made_of
 
-    def predict(self, x, dict attributes):
+    def predict(self, x, dict attributes, list changes):
         """The prediction of a row, shape (1, n_outputs).
 
         None if X is not a plain row of the arena's dtype, if the attributes are no longer those of
-        the model, or if the result may not be finite.
+        the model, or if the result may not be finite. Also None if the one number in `changes` is
+        odd, so that the weights are just being changed, or grows meanwhile.
         """
         cdef const void* row
         cdef void* out
+        before = changes[0]
         if type(x) is not type(self.params):
             return None
         row = self.row_of(x)
@@ -123,7 +125,7 @@ cdef class Row:
         else:
             finite = predict_row(&self.walk, <const float*>self.arena, <const float*>row,
                                  <float*>out, self.link, self.of_targets)
-        return result if finite else None
+        return result if finite and changes[0] == before and not before & 1 else None
 
     cdef const void* row_of(self, x) except? NULL:
         """Where an array begins, if it is a row as the walk takes it; else NULL."""
@@ -134,12 +136,10 @@ cdef class Row:
         if x.dtype is not self.dtype:  # a format takes a while
             flags |= PyBUF_FORMAT
         try:
-            if len(x) != 1:
-                return NULL
             PyObject_GetBuffer(x, &view, flags)
-        except (BufferError, TypeError, ValueError):  # no rows, or none that lie so
+        except (BufferError, ValueError):  # no numbers, or none that lie so
             return NULL
-        fits = (view.ndim == 2 and view.shape[1] == self.walk.features
+        fits = (view.ndim == 2 and view.shape[0] == 1 and view.shape[1] == self.walk.features
                 and <size_t>view.buf % size == 0
                 and (flags == PyBUF_ND or (view.format[0] == letter and view.format[1] == 0)))
         PyBuffer_Release(&view)

@@ -24,6 +24,7 @@ from fastbp.runtime.decoding import (
 from fastbp.runtime.rows import cast, is_small, predict_many
 
 NOTHING: dict[str, Any] = {}  # the core compares no attributes
+NEVER_CHANGED = [0]
 MADE_OF: tuple[tuple[Any, ...], ...] = ((), (), (), ())
 
 
@@ -49,7 +50,7 @@ class Outputs:
     def __call__(self, X: Any) -> NDArray[np.floating]:
         """The outputs for X as a user gives it."""
         if self.row is not None:
-            outputs = self.row.predict(X, NOTHING)
+            outputs = self.row.predict(X, NOTHING, NEVER_CHANGED)
             if outputs is not None:
                 return outputs
         return self.of_rows(check_rows(X, self.features))

@@ -15,6 +15,7 @@ from sklearn.preprocessing import LabelBinarizer
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators import inputs
 from fastbp.estimators.labels import plain_labels
+from fastbp.estimators.model import Model
 from fastbp.kernels import core
 from fastbp.network import Network
 
@@ -163,7 +164,12 @@ def pair(cls, state):
 @pytest.fixture
 def full(monkeypatch):
     """A function that makes all later predictions use scikit-learn's checks."""
-    return lambda: monkeypatch.setattr("fastbp.estimators.base.plain_prediction", lambda *_: None)
+
+    def turn():
+        monkeypatch.setattr(Model, "row", None)
+        monkeypatch.setattr("fastbp.estimators.base.plain_prediction", lambda *_: None)
+
+    return turn
 
 
 @pytest.mark.parametrize("state", ["float64", "float32", "names", "new", "edited"])

@@ -58,8 +58,8 @@ def taken(monkeypatch):
         def __init__(self, *args):
             self.row = core_row(*args)
 
-        def predict(self, x, attributes):
-            results.append(self.row.predict(x, attributes))
+        def predict(self, *args):
+            results.append(self.row.predict(*args))
             return results[-1]
 
     core_row = core.Row
@@ -218,6 +218,7 @@ def test_an_odd_row_gives_what_scikit_learns_checks_give(odd, kind, general, mon
         est.coefs_[1] = est.coefs_[1] * 2
     found = outcomes(est, ODD_ROWS[odd])
     assert found == general(est, ODD_ROWS[odd])
+    monkeypatch.setattr(Model, "row", None)
     monkeypatch.setattr("fastbp.estimators.base.plain_prediction", lambda *_: None)
     assert found == outcomes(est, ODD_ROWS[odd])
 
@@ -460,7 +461,7 @@ def door(network, params=None, link="identity", widths=None, empty=np.empty, mad
 def test_the_door_refuses_what_does_not_fit(dtype):
     network = Network((3, 4, 2), "relu", dtype)
     x = np.ones((1, 3), dtype)
-    assert door(network).predict(x, {}).shape == (1, 2)
+    assert door(network).predict(x, {}, [0]).shape == (1, 2)
     with pytest.raises(ValueError, match="the arena 25"):
         door(network, network.params[1:])
     with pytest.raises(ValueError, match="no link"):
@@ -470,16 +471,29 @@ def test_the_door_refuses_what_does_not_fit(dtype):
     with pytest.raises(ValueError, match="targets have 3 outputs"):
         door(network, link="grouped_softmax", widths=np.array([1.0, 2.0]))
     with pytest.raises(ValueError, match="bytes, not"):
-        door(network, empty=lambda shape, dtype: np.empty((1, 1), dtype)).predict(x, {})
+        door(network, empty=lambda shape, dtype: np.empty((1, 1), dtype)).predict(x, {}, [0])
     with pytest.raises(TypeError):
         core.Row.__new__(core.Row)
     with pytest.raises(TypeError):
         pickle.dumps(door(network))
 
 
+def test_a_row_that_a_change_overtakes_is_left_to_others():
+    network, changes, step = Network((3, 4, 2), "relu", "f8"), [0], 0
+
+    def empty(*args):
+        changes[0] += step
+        return np.empty(*args)
+
+    x, row = np.ones((1, 3)), door(network, empty=empty)
+    for step, begin, is_left in [(0, 2, False), (0, 3, True), (2, 2, True), (1, 2, True)]:
+        changes[0] = begin
+        assert (row.predict(x, {}, changes) is None) == is_left
+
+
 def test_attributes_are_compared():
     entries = np.ones(1), np.ones(2)
-    made_of = ("a", "b"), (1, [2]), ("c", "d"), (entries, ())
+    made_of = ("a", "b", "e"), (1, [2], core.ABSENT), ("c", "d"), (entries, ())
     attributes = {"a": 1.0, "b": [2], "c": list(entries), "d": []}
     assert core.is_made_of(attributes, *made_of)
     for name, value in [
@@ -489,9 +503,11 @@ def test_attributes_are_compared():
         ("c", [entries[0]]),
         ("c", [*entries, entries[0]]),
         ("d", [entries[0]]),
+        ("e", None),
     ]:
         assert not core.is_made_of({**attributes, name: value}, *made_of)
-        assert not core.is_made_of({n: v for n, v in attributes.items() if n != name}, *made_of)
+        if name != "e":
+            assert not core.is_made_of({n: v for n, v in attributes.items() if n != name}, *made_of)
     for name, value in [("a", np.ones(2)), ("c", 3)]:
         with pytest.raises((TypeError, ValueError)):
             core.is_made_of({**attributes, name: value}, *made_of)
