@@ -486,8 +486,8 @@ def test_a_row_that_a_change_overtakes_is_left_to_others():
         return np.empty(*args)
 
     x, row = np.ones((1, 3)), door(network, empty=empty)
-    for step, begin, is_left in [(0, 2, False), (0, 3, True), (2, 2, True), (1, 2, True)]:
-        changes[0] = begin
+    for growth, begin, is_left in [(0, 2, False), (0, 3, True), (2, 2, True), (1, 2, True)]:
+        step, changes[0] = growth, begin
         assert (row.predict(x, {}, changes) is None) == is_left
 
 
