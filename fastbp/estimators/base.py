@@ -540,14 +540,11 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
             changes = changes_of(self)
         attributes = self.__dict__
         model = attributes.get("_model")
-        if (
-            type(model) is Model
-            and model.row is not None
-            and type(self).__sklearn_is_fitted__ is IS_FITTED
-        ):
-            row = model.row.predict(X, attributes, changes)
-            if row is not None:
-                return model, row
+        if type(model) is Model and type(self).__sklearn_is_fitted__ is IS_FITTED:
+            door = model.row
+            prediction = None if door is None else door.predict(X, attributes, changes)
+            if prediction is not None:
+                return model, prediction
         before = changes[0]
         plain = plain_prediction(self, X)
         if plain is not None and changes[0] == before and not before & 1:

@@ -103,23 +103,31 @@ INLINE void F(add_to_four)(F(four) *sum, REAL a, const REAL *b) {
 }
 
 /* The same products for one row of a and rows of b as they lie, without turning them first: a chain of
-   four columns is a short vector. `few` columns end where the four end. zeros: whether CHAINS zeros
-   side by side are left out. */
+   four columns is a short vector. `few` columns end where the four end. zeros: whether zeros are left
+   out. */
 static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t ldb, ptrdiff_t k,
                        const REAL *init, int zeros) {
     F(four) chain[CHAINS] = {{0}};
     ptrdiff_t i = 0;
-    (void)zeros; /* only asked where there are masks */
-    for (; i + CHAINS <= k; i += CHAINS) {
 #if MASKED
-        unsigned nonzero = !zeros;
-        UNROLL for (int part = 0; part < PARTS; part++)
-            nonzero |= F(nonzero)(F(load)(a + i + part * LANES));
-        if (!nonzero) continue;
+    if (zeros) {
+        F(four) sum[CHAINS] = {{0}}; /* in memory: which chain is next is known only then */
+        for (; i < k; i += PACK_BLOCK) {
+            uint8_t list[LIST_BYTES];
+            F(list_rows)(list, a + i, 0, 1, k - i < PACK_BLOCK ? k - i : PACK_BLOCK);
+            for (int t = 0; t < *(const uint16_t *)list; t++) {
+                const ptrdiff_t at = i + list[LIST_HEAD + t];
+                F(add_to_four)(sum + at % CHAINS, a[at], b + at * ldb);
+            }
+        }
+        UNROLL for (int l = 0; l < CHAINS; l++) chain[l] = sum[l];
+    }
+#else
+    (void)zeros; /* only asked where there are masks */
 #endif
+    for (; i + CHAINS <= k; i += CHAINS)
         UNROLL for (int l = 0; l < CHAINS; l++)
             F(add_to_four)(chain + l, a[i + l], b + (i + l) * ldb);
-    }
     for (int l = 0; i < k; i++, l++) F(add_to_four)(chain + l, a[i], b + i * ldb);
     UNROLL for (int h = CHAINS / 2; h; h /= 2)
         UNROLL for (int l = 0; l < h; l++) chain[l] += chain[l + h];
