@@ -237,17 +237,14 @@ def absent(stored):
 
 def revisions(stored):
     """The measured commits: an interrupted run may be resumed after a change."""
-    names = {}
-    for result in stored["results"]:
-        name = result["name"] + " in float64" * (result["dtype"] == "float64")
-        name += " with all cores" * (result["threads"] == ALL)
-        names.setdefault(result.get("revision"), []).append(name)
-    most = max(names, key=lambda revision: len(names[revision]))
-    rest = [
-        f"{', '.join(dict.fromkeys(names[revision]))} at {revision}"
-        for revision in names
-        if revision != most
-    ]
+    commits = [result.get("revision") for result in stored["results"]]
+    most, said = max(commits, key=commits.count), {}
+    for result, commit in zip(stored["results"], commits, strict=True):
+        table = " in float64" * (result["dtype"] == "float64")
+        table += " with all cores" * (result["threads"] == ALL)
+        if commit != most:
+            said.setdefault((commit, table), []).append(result["name"])
+    rest = [f"{', '.join(names)}{table} at {commit}" for (commit, table), names in said.items()]
     return f"commit {most}" + (f" ({'; '.join(rest)})" if rest else "")
 
 
