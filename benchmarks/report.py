@@ -74,7 +74,7 @@ def gflops(result):
 
 
 def share(result, stored):
-    """The share of the peak measured in the same run."""
+    """The share of the highest peak that was measured with so many threads."""
     peak = stored["peak"][str(result["threads"])][result["dtype"]]["gflops"]
     return gflops(result) / peak if gflops(result) and peak else None
 

@@ -79,10 +79,12 @@ def guard_of(estimator: Any) -> Guard:
     """The guard of an estimator, made in the first call."""
     guard: Guard | None = getattr(estimator, "_guard", None)
     if guard is None:
+        made = Guard()  # before the lock is held: a signal handler may come here, too
         with _making:
             guard = getattr(estimator, "_guard", None)
             if guard is None:
-                guard = estimator._guard = Guard()
+                guard = made
+                object.__setattr__(estimator, "_guard", guard)
     return guard
 
 

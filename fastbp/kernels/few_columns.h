@@ -104,7 +104,7 @@ INLINE void F(add_to_four)(F(four) *sum, REAL a, const REAL *b) {
 
 /* The same products for one row of a and rows of b as they lie, without turning them first: a chain of
    four columns is a short vector. `few` columns end where the four end. zeros: whether zeros are left
-   out. */
+   out, for which b has to be finite. */
 static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t ldb, ptrdiff_t k,
                        const REAL *init, int zeros) {
     F(four) chain[CHAINS] = {{0}};
@@ -113,7 +113,7 @@ static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t
     if (zeros) {
         F(four) sum[CHAINS] = {{0}}; /* in memory: which chain is next is known only then */
         for (; i < k; i += PACK_BLOCK) {
-            uint8_t list[LIST_BYTES];
+            __attribute__((aligned(8))) uint8_t list[LIST_BYTES];
             F(list_rows)(list, a + i, 0, 1, k - i < PACK_BLOCK ? k - i : PACK_BLOCK);
             for (int t = 0; t < *(const uint16_t *)list; t++) {
                 const ptrdiff_t at = i + list[LIST_HEAD + t];

@@ -10,8 +10,8 @@
 
    Where `a` has many zeros, each tile of rows has a list of those k at which one of its rows is not
    zero, and k runs over the list. What is left out adds 0 b[k] = 0 to a chain: if b is finite, that
-   changes no number, but that a sum of -0 becomes 0. In the last few columns only those of a
-   single row are left out.
+   changes no number, but that a sum of -0 becomes 0. In the last few columns zeros are
+   left out of a single row alone, where b is not transposed.
 
    A few columns at the end (100 is 6 x 16 + 4) would leave most of a vector empty. There vectors run
    along k instead, and an element is as many interleaved chains as 64 bytes have numbers; or, if a is

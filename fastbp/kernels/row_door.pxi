@@ -4,10 +4,43 @@ A small network predicts a row faster than Python checks it. So the checks are c
 that does not depend on the row is bound once.
 """
 
+cdef extern from *:
+    """
+    #include "compiler.h"
+    /* References of one's own: without the GIL another thread may drop what a list or dict lends. */
+    #if PY_VERSION_HEX >= 0x030D0000
+    static CYTHON_INLINE PyObject *fastbp_value(PyObject *dict, PyObject *key, PyObject *absent) {
+        PyObject *value;
+        const int found = PyDict_GetItemRef(dict, key, &value);
+        return found < 0 ? NULL : found ? value : Py_NewRef(absent);
+    }
+    static CYTHON_INLINE PyObject *fastbp_first(PyObject *list) {
+        return PyList_GetItemRef(list, 0);
+    }
+    #else
+    static CYTHON_INLINE PyObject *fastbp_value(PyObject *dict, PyObject *key, PyObject *absent) {
+        PyObject *const value = PyDict_GetItemWithError(dict, key);
+        return value ? Py_NewRef(value) : PyErr_Occurred() ? NULL : Py_NewRef(absent);
+    }
+    static CYTHON_INLINE PyObject *fastbp_first(PyObject *list) {
+        return Py_XNewRef(PyList_GetItem(list, 0));
+    }
+    #endif
+    /* What is read after this call is not read before it. */
+    static CYTHON_INLINE void fastbp_reads_are_done(void) {
+    #if fastbp_gnu
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    #endif
+    }
+    """
+    object value_of "fastbp_value"(dict attributes, object name, object absent)
+    object first_of "fastbp_first"(list numbers)
+    void reads_are_done "fastbp_reads_are_done"()
+
 ABSENT = object()
 
 
-def is_made_of(dict attributes, tuple names, tuple values, tuple lists, tuple entries):
+def is_made_of(dict attributes not None, tuple names, tuple values, tuple lists, tuple entries):
     """Whether the attributes of these names have these values, and lists exactly these entries.
 
     Values may be equal, entries must be the same objects. The value of an attribute that must not
@@ -20,8 +53,10 @@ cdef bint have_values(dict attributes, tuple names, tuple values) except -1:
     """Whether the attributes of these names have these values, or equal ones."""
     cdef Py_ssize_t i
     for i in range(len(names)):
-        value = attributes.get(names[i], ABSENT)
-        if value is not values[i] and (value is ABSENT or not values[i] == value):
+        value = value_of(attributes, names[i], ABSENT)
+        if value is values[i]:
+            continue
+        if value is ABSENT or values[i] is ABSENT or not values[i] == value:
             return False
     return True
 
@@ -31,7 +66,7 @@ cdef bint have_entries(dict attributes, tuple lists, tuple entries) except -1:
     cdef Py_ssize_t i, k
     cdef tuple expected, found
     for i in range(len(lists)):
-        value = attributes.get(lists[i], ABSENT)
+        value = value_of(attributes, lists[i], ABSENT)
         if value is ABSENT:
             return False
         expected, found = entries[i], tuple(value)  # of one moment: other threads may set entries
@@ -96,7 +131,7 @@ cdef class Row:
         self.dtype = empty(self.shape, "f8" if self.is_double else "f4").dtype
         self.names, self.values, self.lists, self.entries = made_of
 
-    def predict(self, x, dict attributes, list changes):
+    def predict(self, x, dict attributes not None, list changes not None):
         """The prediction of a row, shape (1, n_outputs).
 
         None if X is not a plain row of the arena's dtype, if the attributes are no longer those of
@@ -105,8 +140,8 @@ cdef class Row:
         """
         cdef const void* row
         cdef void* out
-        before = changes[0]
-        if type(x) is not type(self.params):
+        before = first_of(changes)
+        if before & 1 or type(x) is not type(self.params):
             return None
         row = self.row_of(x)
         if row == NULL:
@@ -125,7 +160,8 @@ cdef class Row:
         else:
             finite = predict_row(&self.walk, <const float*>self.arena, <const float*>row,
                                  <float*>out, self.link, self.of_targets)
-        return result if finite and changes[0] == before and not before & 1 else None
+        reads_are_done()
+        return result if finite and first_of(changes) == before else None
 
     cdef const void* row_of(self, x) except? NULL:
         """Where an array begins, if it is a row as the walk takes it; else NULL."""

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from test_predict import FRAME, Derived, outcome, pd, put, unaligned
 
 from fastbp import MLPClassifier, MLPRegressor
+from fastbp.estimators.guard import guard_of
 from fastbp.estimators.model import Model
 from fastbp.kernels import backend, core, level
 from fastbp.network import Network
@@ -85,8 +86,8 @@ def wide(dtype, features=300):
     rng = np.random.RandomState(0)
     x = rng.randn(60, features).astype(dtype)
     x[rng.rand(*x.shape) > np.linspace(0, 1, 60)[:, None]] = 0
-    est = MLPClassifier((40,), max_iter=3, random_state=0).fit(x, np.arange(60) % 3)
-    return est, x
+    est = MLPClassifier((36,), max_iter=3, random_state=0).fit(x, np.arange(60) % 3)
+    return est, x  # 36: the last four columns are dot products
 
 
 @needs_door
@@ -109,7 +110,7 @@ def test_zeros_of_a_row_are_left_out_if_the_weights_were_finite(general):
     row = x[10:11]
     zero, other = np.flatnonzero(row[0] == 0)[0], np.flatnonzero(row[0])[0]
     before = outcomes(est, row)
-    est.coefs_[0][zero] = np.inf
+    est.coefs_[0][zero] = np.inf  # of the last columns, too
     assert outcomes(est, row) == before != general(est, row)
     assert outcomes(pickle.loads(pickle.dumps(est)), row) == general(est, row)
     est.coefs_[0][other, 0] = np.inf
@@ -491,6 +492,44 @@ def test_a_row_that_a_change_overtakes_is_left_to_others():
         assert (row.predict(x, {}, changes) is None) == is_left
 
 
+@needs_door
+def test_the_door_asks_for_the_changes_of_its_estimator(taken):
+    est = fitted()
+    expected = est.predict_proba(ROW)
+    guard = guard_of(est)
+    with guard.lock:
+        guard.changes[0] += 1
+        del taken[:]
+        np.testing.assert_array_equal(est.predict_proba(ROW), expected)
+        assert taken == [None]
+        guard.changes[0] += 1
+    est.predict_proba(ROW)
+    assert taken[-1] is not None
+
+
+def test_an_estimator_that_refuses_attributes_predicts():
+    class Frozen(MLPClassifier):
+        def __setattr__(self, name, value):
+            if vars(self).get("is_frozen"):
+                raise AttributeError(name)
+            super().__setattr__(name, value)
+
+    est = Frozen(**PARAMS).fit(X, Y % 3)
+    other = MLPClassifier.__new__(Frozen)
+    vars(other).update(vars(pickle.loads(pickle.dumps(MLPClassifier(**PARAMS).fit(X, Y % 3)))))
+    vars(other)["is_frozen"] = True
+    np.testing.assert_array_equal(other.predict_proba(ROW), est.predict_proba(ROW))
+
+
+class AlwaysEqual:
+    """What must not be mistaken for an attribute that does not exist."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        return True
+
+
 def test_attributes_are_compared():
     entries = np.ones(1), np.ones(2)
     made_of = ("a", "b", "e"), (1, [2], core.ABSENT), ("c", "d"), (entries, ())
@@ -504,6 +543,7 @@ def test_attributes_are_compared():
         ("c", [*entries, entries[0]]),
         ("d", [entries[0]]),
         ("e", None),
+        ("e", AlwaysEqual()),
     ]:
         assert not core.is_made_of({**attributes, name: value}, *made_of)
         if name != "e":
