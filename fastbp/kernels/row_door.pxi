@@ -7,7 +7,7 @@ that does not depend on the row is bound once.
 cdef extern from *:
     """
     #include "compiler.h"
-    /* References of one's own: without the GIL another thread may drop what a list or dict lends. */
+    /* References of one's own: without the GIL others may drop what a list or dict lends. */
     #if PY_VERSION_HEX >= 0x030D0000
     static CYTHON_INLINE PyObject *fastbp_value(PyObject *dict, PyObject *key, PyObject *absent) {
         PyObject *value;
