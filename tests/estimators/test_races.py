@@ -132,18 +132,6 @@ def test_each_prediction_beside_partial_fit_belongs_to_one_step(weights):
     assert len(steps) > 3 and set(found) <= steps
 
 
-def test_a_single_row_beside_partial_fit_belongs_to_one_step():
-    row = X[:1].copy()
-    model = MLPRegressor(hidden_layer_sizes=(100, 50), random_state=0).partial_fit(X, y)
-    steps = {model.predict(row).tobytes()}
-
-    def step():
-        model.partial_fit(X, y)
-        steps.add(model.predict(row).tobytes())
-
-    assert set(beside(step, lambda: model.predict(row).tobytes(), 300, 3)) <= steps
-
-
 def test_many_rows_beside_partial_fit_belong_to_one_step():
     rows = np.resize(X, (3000, 4))
     model = MLPRegressor(hidden_layer_sizes=(100, 50), random_state=0).partial_fit(X, y)
