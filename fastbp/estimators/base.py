@@ -538,7 +538,7 @@ class BaseMLP(Savable, Guarded, CheckedEstimator):
             changes = self._guard.changes  # as changes_of, whose call would take a while
         except AttributeError:  # the first use of this object
             changes = changes_of(self)
-        attributes = self.__dict__  # not in a function: its call would be 3 % of a row's time
+        attributes = self.__dict__  # not in a function, whose call would take a while, too
         model = attributes.get("_model")
         if type(model) is Model and type(self).__sklearn_is_fitted__ is IS_FITTED:
             door = model.row
