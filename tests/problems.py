@@ -104,9 +104,11 @@ class Problem:
         """The only rank of a team."""
         return Rank(self.words(), 0, 1)
 
-    def task(self, *, weight=None, **fields):
+    def task(self, *, weight=None, order=None, **fields):
         """The work of an epoch."""
         steps = -(-self.n // self.batch)
+        if order is not None and order.dtype != np.intp:
+            order = order.astype(np.intp)  # NumPy's permutations are of 32 bits on Windows
         given = dict(
             samples=Samples(self.x, self.y, weight, self.codes),
             objective=self.objective,
@@ -114,7 +116,7 @@ class Problem:
             batch=self.batch,
             rates=np.full((steps, 1), float(self.rate)),
         )
-        return Task(**{**given, **fields})
+        return Task(**{**given, **fields}, order=order)
 
     def loss_gradient(self, params=None, chunk=None, x=None, y=None, weight="own"):
         """Reported loss and flat gradient, by the core."""

@@ -67,8 +67,8 @@ cdef inline double corrected_rate(const Rule* rule, double rate, double step) no
 cdef inline double adam_rate(const Rule* rule, double rate, double step) noexcept nogil:
     """rate sqrt(1 - beta_2^t) / (1 - beta_1^t) at step t = 1, 2, ... (Kingma and Ba, 2015, sec. 2).
     """
-    return (rate * scalar.sqrt(1 - scalar.power(rule.beta_2, step))
-            / (1 - scalar.power(rule.beta_1, step)))
+    return (rate * scalar.sqrt(1 - scalar.whole_power(rule.beta_2, step))
+            / (1 - scalar.whole_power(rule.beta_1, step)))
 
 
 cdef inline void sgd_step(floating* w, const floating* dw, floating* velocity, Py_ssize_t n,

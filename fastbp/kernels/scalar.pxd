@@ -437,9 +437,38 @@ cdef inline floating sqrt(floating x) noexcept nogil:
         return math.sqrtf(x)
 
 
-cdef inline double power(double x, double y) noexcept nogil:
-    """x ** y by libm, for the few numbers of a step; no loop calls it."""
-    return math.pow(x, y)
+cdef struct Pair:           # a double, and what is left of a number beside it
+    double head, rest
+
+
+cdef inline Pair pair_product(Pair x, Pair y) noexcept nogil:
+    """x y with some 100 bits (Dekker, 1971)."""
+    cdef double p = x.head * y.head
+    cdef double rest = (add_product(-p, x.head, y.head)
+                        + add_product(x.head * y.rest, x.rest, y.head))
+    cdef double head = p + rest
+    return Pair(head, rest - (head - p))
+
+
+cdef inline double whole_power(double x, double n) noexcept nogil:
+    """x ** n for 0 <= x < 1 and whole n >= 0; 0 where that is below 1e-18. No loop calls it.
+
+    By squares, since C libraries differ in the last place. Without fused multiply-adds, where bits
+    are the platform's own, it is the library's.
+    """
+    cdef Pair power = Pair(1, 0), square = Pair(x, 0)
+    cdef uint64_t bits
+    if not fastbp_fma:
+        return math.pow(x, n)
+    if n * (1 - x) > 42:  # x ** n < exp(-n (1 - x))
+        return 0
+    bits = <uint64_t>n
+    while bits:
+        if bits & 1:
+            power = pair_product(power, square)
+        square = pair_product(square, square)
+        bits >>= 1
+    return power.head
 
 
 cdef inline floating machine_epsilon(const floating* _) noexcept nogil:
