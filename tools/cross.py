@@ -186,13 +186,14 @@ def install(platform: Platform, folder: Path) -> None:
         [*pip, "--only-binary=:all:", f"--python-version={version}", *tags, *abis, *PACKAGES, *more]
     )
     if platform.name.startswith("win"):
-        give_wine_complex_functions(folder)
+        give_wine_its_libraries(folder)
 
 
-def give_wine_complex_functions(folder: Path) -> None:
-    """A library of mathematics with complex functions, which Wine's lacks and NumPy wants.
+def give_wine_its_libraries(folder: Path) -> None:
+    """Random bytes for Rust, and mathematics with complex functions for NumPy, which Wine lacks.
 
-    All others are passed on to Wine's own. NumPy and SciPy are made to ask for this library.
+    All other functions are passed on to Wine's own. NumPy and SciPy are made to ask for this
+    library of mathematics.
     """
     sources = ROOT / "tools/windows"
     complex_names = set((sources / "complex.def").read_text().split())
@@ -203,7 +204,8 @@ def give_wine_complex_functions(folder: Path) -> None:
         printed = run([MINGW + "objdump", "-p", binary]).split("DLL Name: ")
         for part in printed:
             if part.startswith(MATH):
-                rows = [line.split() for line in part.splitlines() if line.startswith("\t")]
+                imported = part.split("\n\n")[0]  # other tables follow the last library
+                rows = [line.split() for line in imported.splitlines() if line.startswith("\t")]
                 wanted |= {row[-1] for row in rows if len(row) > 1 and row[-1] != "Bound-To"}
         binary.write_bytes(binary.read_bytes().replace(MATH.encode(), OUR_MATH.encode()))
     exports = [
@@ -215,6 +217,7 @@ def give_wine_complex_functions(folder: Path) -> None:
     (where,) = folder.glob("cp3*/")
     compiler = [MINGW + "gcc", "-O2", "-shared", "-static-libgcc"]
     run([*compiler, "-o", where / OUR_MATH, sources / "complex.c", listed])
+    run([*compiler, "-o", where / "bcryptprimitives.dll", sources / "random.c", "-ladvapi32"])
 
 
 def build(which: str, folder: Path) -> None:

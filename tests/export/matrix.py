@@ -4,8 +4,10 @@
 
 All kinds of models, and random ones, in both types, some with all ways to store weights, are one
 program for each compiler and each set of options. It reads rows and writes predictions, which are
-compared with `predict`. Programs for aarch64 run under qemu-aarch64 where it is installed; those
-for Cortex-M are compiled only.
+compared with `predict`: they are at most 16 units in the last place away. A network can magnify
+roundings until `predict` itself is as far from the exact numbers; then three times that is allowed,
+and both distances are printed. Programs for aarch64 run under qemu-aarch64 where it is installed;
+those for Cortex-M are compiled only.
 """
 
 import argparse
@@ -41,6 +43,7 @@ from fastbp.export.c_network import STORED, stored_weights
 from fastbp.kernels import core
 
 MOST_ULPS = 16
+MOST_OF_OWN = 3  # times the distance of `predict` from the exact numbers
 OPTIONS = {
     "-O0": ("-O0",),
     "-O2": ("-O2",),
@@ -108,8 +111,20 @@ def predicted(model, rows):
     return model.predict(rows).reshape(len(rows), -1), True
 
 
+def own_distance(model, numbers, is_regressor):
+    """How far `predict` of float32 is from the exact numbers, by float64."""
+    if numbers.dtype != np.float32:
+        return 0.0
+    model = copy.deepcopy(model)
+    for one in getattr(model, "estimators_", [model]):
+        one.coefs_ = [w.astype(np.float64) for w in one.coefs_]
+        one.intercepts_ = [b.astype(np.float64) for b in one.intercepts_]
+    exact, _ = predicted(model, X_TEST.astype(np.float32).astype(np.float64))
+    return ulps(numbers, exact.astype(np.float32), is_regressor)
+
+
 def programs(models):
-    """The program of all models, and (name, expected, is a regressor) of each."""
+    """The program of all models, and (name, expected, is a regressor, own distance) of each."""
     texts, calls, expected = [], [], []
     for k, (case, model) in enumerate(models.items()):
         for dtype in (np.float32, np.float64):
@@ -117,22 +132,35 @@ def programs(models):
                 name = f"m{len(texts)}"
                 texts.append(to_c(model, name, dtype=dtype, weights=weights))
                 calls.append(f"RUN({name}, {'float' if dtype == np.float32 else 'double'})")
-                numbers = predicted(variant(model, dtype, weights), X_TEST.astype(dtype))
-                expected.append((f"{case}, {np.dtype(dtype).name}, {weights}", *numbers))
+                same = variant(model, dtype, weights)
+                numbers = predicted(same, X_TEST.astype(dtype))
+                distance = own_distance(same, *numbers)
+                expected.append((f"{case}, {np.dtype(dtype).name}, {weights}", *numbers, distance))
     rows, features = X_TEST.shape
     main = MAIN.format(rows=rows, features=features, calls="\n    ".join(calls))
     return "\n".join([*texts, main]), expected
 
 
-def worst(output, expected):
-    """The largest distance of any model, in units in the last place, and the model's name."""
-    found, start = [], 0
-    for name, numbers, is_regressor in expected:
+def compared(output, expected):
+    """What to say of the distances of all models, in units in the last place, and if all are small.
+
+    Named is the farthest model, and the farthest of those that magnify roundings.
+    """
+    far, magnified, start = [], [], 0
+    for name, numbers, is_regressor, own in expected:
         part = np.frombuffer(output, numbers.dtype, numbers.size, start).reshape(numbers.shape)
         start += part.nbytes
-        found.append((ulps(part, numbers, is_regressor), name))
+        distance = ulps(part, numbers, is_regressor)
+        if MOST_ULPS < distance <= MOST_OF_OWN * own:
+            magnified.append((distance, own, name))
+        else:
+            far.append((distance, name))
     assert start == len(output)
-    return max(found)
+    distance, name = max(far)
+    line = f"at most {distance:.1f} ulp ({name})"
+    if magnified:
+        line += "; {:.1f} where predict has {:.1f} ({})".format(*max(magnified))
+    return line, distance <= MOST_ULPS
 
 
 def emulator(program):
@@ -158,8 +186,8 @@ def attempt(program, flags, source, expected):
     done = subprocess.run(
         [*runs, str(target)], input=X_TEST.tobytes(), capture_output=True, check=True
     )
-    distance, name = worst(done.stdout, expected)
-    return f"compiled in {took:.0f} s, at most {distance:.1f} ulp ({name})", distance <= MOST_ULPS
+    line, is_well = compared(done.stdout, expected)
+    return f"compiled in {took:.0f} s, {line}", is_well
 
 
 def main():
