@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from fastbp.blocks.source import Block, File, Source, check_dimensions, check_lengths, paths_of
 
+MAP_BEYOND_THE_END = 8  # Windows: "not enough memory" for a map that is longer than the file
+
 Paths: TypeAlias = str | os.PathLike[str] | list[str] | list[os.PathLike[str]]
 
 
@@ -184,7 +186,10 @@ def _open(name: str, path: str) -> NpyFile:
     """What the header of a file says, or a ValueError that says what is wrong with it."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, OSError) as error:
+        is_short = getattr(error, "winerror", None) == MAP_BEYOND_THE_END
+        if isinstance(error, OSError) and not is_short:
+            raise
         raise ValueError(f"{name} cannot be read from {path}: {error}") from error
     if not isinstance(array, np.memmap):
         array.close()

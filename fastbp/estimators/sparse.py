@@ -17,11 +17,11 @@ from scipy.sparse import bsr_array, coo_array, csc_array, csr_array, dia_array
 
 from fastbp.estimators import memory
 from fastbp.kernels import CSR
+from fastbp.runtime.rows import is_float
 
 Sparse: TypeAlias = scipy.sparse.sparray | scipy.sparse.spmatrix
 Shape: TypeAlias = tuple[int, int]
 
-FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 MOST = np.iinfo(np.int32).max  # columns
 CLASSES: dict[str, Any] = {
     name: (getattr(scipy.sparse, f"{name}_array"), getattr(scipy.sparse, f"{name}_matrix"))
@@ -39,7 +39,7 @@ def sound_samples(X: Sparse) -> Sparse:
         raise ValueError(f"Expected 2D input, got a sparse array of shape {shape} for X.")
     if isinstance(X, CLASSES["csr"]) and X.format == "csr":
         (data,) = _arrays(X, "X", data=1)
-        if data.dtype in FLOATS:
+        if is_float(data.dtype):
             return X
     return _as_csr(X, shape, "X")
 

@@ -1,9 +1,13 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
+
+PATIENCE = 1.0  # seconds that a save waits for others who read the old file, on Windows alone
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
@@ -15,7 +19,8 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
 def replace_file(path: str | os.PathLike[str], write: Callable[[str], None]) -> None:
     """Write a file so that at any time, even of a crash, the old or the new one is there whole.
 
-    A link stays a link to the new file. The new file has the permissions of the old one.
+    A link stays a link to the new file. The new file has the permissions of the old one. Windows
+    replaces no file that is open or mapped: there it is an error if that lasts.
 
     Parameters
     ----------
@@ -25,6 +30,8 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[str], None]) -> 
     """
     target = Path(os.path.realpath(os.fsdecode(path)))
     old = _status(target)
+    if old is not None and stat.S_ISDIR(old.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fsdecode(path))
     # A new name, so that no other file is written, nor one that a link of this name leads to.
     beside = target.with_name(f".{os.urandom(8).hex()}.tmp")
     try:
@@ -39,7 +46,7 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[str], None]) -> 
             os.fsync(file.fileno())
         if os.name == "posix":
             os.chmod(beside, stat.S_IMODE(mode if old is None else old.st_mode))
-        os.replace(beside, target)
+        _replace(beside, target)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -49,6 +56,19 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[str], None]) -> 
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _replace(new: Path, old: Path) -> None:
+    """Give the new file the name of the old one."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            os.replace(new, old)
+            return
+        except PermissionError:
+            if os.name == "posix" or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -58,6 +58,15 @@ def predict_many(
         return predict_chunks(predict, rows, chunk, link, out, ranks)
 
 
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether it is this machine's float32 or float64.
+
+    By its character: on Windows NumPy takes long doubles for equal to float64, and the core does
+    not.
+    """
+    return dtype.char in "fd" and dtype.isnative
+
+
 def laid_out(array: Any, dtype: DTypeLike, order: Literal["C", "F"] = "C") -> NDArray[Any]:
     """The array aligned, in this order and in dtype; a copy only if it is not.
 
@@ -70,7 +79,7 @@ def laid_out(array: Any, dtype: DTypeLike, order: Literal["C", "F"] = "C") -> ND
 def cast(array: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
     """The array aligned, in C order and in dtype; ValueError if float32 cannot hold it."""
     flags = array.flags
-    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
+    if array.dtype == dtype and is_float(array.dtype) and flags.c_contiguous and flags.aligned:
         return array
     with np.errstate(over="ignore"):
         cast = laid_out(array, dtype)

@@ -26,7 +26,7 @@ def read_rows(X: Any, features: Features, is_categorical: NDArray[np.bool_]) -> 
     """The values of X, which must have the features of the fit."""
     if type(X) is np.ndarray and X.dtype.kind == "f" and not is_categorical.any():
         check_shape(X, features)
-        numbers = X.astype(np.float64, copy=False)
+        numbers = np.asarray(X, np.float64)
         check_not_infinite(numbers, str)
         return Table(numbers, [])
     return read(_columns(X, features), is_categorical)

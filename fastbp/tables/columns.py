@@ -100,7 +100,7 @@ class ArrayColumns:
         if self.X.dtype.kind not in "fiub":
             return None
         X = self.X if len(columns) == self.shape[1] else self.X[:, columns]
-        return X.astype(np.float64, copy=False)
+        return np.asarray(X, np.float64)
 
     def coded(self, column: int) -> Coded:
         return code(self.X[:, column].tolist(), len(self.X))

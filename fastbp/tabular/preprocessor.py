@@ -301,6 +301,6 @@ def _plain_numbers(X: Any, fitted: Any) -> NDArray[np.float64] | None:
         return None
     if not inputs.is_numeric(X) or X.shape[1] != fitted.n_features_in_:
         return None
-    numbers = X.astype(np.float64, copy=False)
+    numbers = np.asarray(X, np.float64)
     check_not_infinite(numbers, str if names is None else lambda column: repr(names[column]))
     return numbers

@@ -28,7 +28,7 @@ def empty_sums(params: NDArray[np.floating], first: int, end: int) -> Sums:
     """Sums of no chunk, with room for the chunks first..end of all samples."""
     rows = core.most_sums(first, end)
     grads = allocate(rows * params.size, params.dtype).reshape(rows, params.size)
-    return Sums(grads, np.zeros((rows, core.N_TOTALS)), np.full(2, first))
+    return Sums(grads, np.zeros((rows, core.N_TOTALS)), np.full(2, first, np.int64))
 
 
 class WholeSums:

@@ -393,7 +393,7 @@ def test_a_npy_file_that_changes(tmp_path):
     with pytest.raises(ValueError, match=r"X\.npy has changed since the source was made"):
         source.read(0, 3)
     path.write_bytes(data)
-    os.utime(path, ns=(time, time + 1))
+    os.utime(path, ns=(time, time + 100))  # Windows counts in hundreds
     with pytest.raises(ValueError, match=r"X\.npy has changed since the source was made"):
         source.read(0, 3)
     os.utime(path, ns=(time, time))
@@ -518,9 +518,10 @@ def test_a_parquet_file_that_changes(tmp_path):
     path.write_bytes(data)
     os.utime(path, ns=(time, time))
     assert_rows(source.read(20, N), whole, 20, N)
-    path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"t\.parquet"):
-        source.read(0, N)
+    if os.name != "nt":  # where no file is removed that is open
+        path.unlink()
+        with pytest.raises(FileNotFoundError, match=r"t\.parquet"):
+            source.read(0, N)
 
 
 def test_missing_packages(monkeypatch):

@@ -129,7 +129,7 @@ ODD_ROWS = {
     "big-endian float32": ROW.astype(">f4"),
     "float16": ROW.astype("f2"),
     "longdouble": ROW.astype("g"),
-    "largest longdouble": np.full((1, FEATURES), np.finfo("g").max),
+    "largest longdouble": np.full((1, FEATURES), np.finfo("g").max, "g"),
     "nan in float16": put(ROW.astype("f2"), (0, 1), np.nan),
     "inf in longdouble": put(ROW.astype("g"), (0, 1), np.inf),
     "int": (9 * ROW).astype(int),

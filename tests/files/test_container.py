@@ -3,7 +3,6 @@
 import io
 import os
 import pickle
-import re
 import stat
 import threading
 
@@ -86,8 +85,9 @@ def test_links_and_permissions_stay(model, tmp_path):
 
 def test_folders_and_missing_folders(model, tmp_path):
     for path in (tmp_path, tmp_path / "no" / "model"):
-        with pytest.raises(OSError, match=re.escape(str(path))):
+        with pytest.raises(OSError) as caught:
             model.save(path)
+        assert caught.value.filename == str(path)
         with pytest.raises(OSError):
             fastbp.load(path)
     assert not os.listdir(tmp_path)
@@ -231,6 +231,7 @@ def test_readers_beside_a_writer_see_whole_files(model, tmp_path):
     assert not errors
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there no file is replaced that is open")
 def test_a_file_that_is_replaced_while_it_is_opened(model, tmp_path, monkeypatch):
     """The package opens the path by itself, and perhaps another file than was opened here."""
     path, other = tmp_path / "model", MLPClassifier(**{**SMALL, "hidden_layer_sizes": (9,)})
