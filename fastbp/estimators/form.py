@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbp.estimators.inputs import CheckedMatrix
+from fastbp.network import params_dtype
 
 
 class Form(NamedTuple):
@@ -19,7 +20,8 @@ class Form(NamedTuple):
     @classmethod
     def of(cls, X: CheckedMatrix, sample_weight: Any) -> Form:
         """The form of checked X and of weights as they were given."""
-        return cls(not isinstance(X, np.ndarray), X.dtype, sample_weight is not None)
+        dtype = params_dtype([X.dtype])
+        return cls(not isinstance(X, np.ndarray), dtype, sample_weight is not None)
 
     def check(self, other: Form) -> None:
         """Raise ValueError if another part has not this form."""

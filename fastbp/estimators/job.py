@@ -26,7 +26,7 @@ from fastbp.estimators.scoring import scorer_of
 from fastbp.estimators.stochastic import refuse_for_lbfgs
 from fastbp.estimators.training_job import Columns, trained_job
 from fastbp.kernels import Origin
-from fastbp.network import Network, hidden_activations
+from fastbp.network import Network, hidden_activations, params_dtype
 from fastbp.training import Course, Objective, Outline, Samples
 
 
@@ -155,7 +155,7 @@ def _problem(
     """The problem of these data. `dtype` is that of the network; None: that of X."""
     estimator = request.estimator
     objective = estimator._objective(y.shape[1], labels)
-    dtype = X.dtype if dtype is None else dtype
+    dtype = params_dtype([X.dtype]) if dtype is None else dtype
     near_one, alpha = inputs.near_one(weights, estimator.alpha)
     targets, kept = estimator._lower_targets(y, labels, dtype), dtype
     if not request.inspects:

@@ -1,6 +1,6 @@
 """Network: the plan (a table of layers), the arena of parameters, and views into it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import is_
 from reprlib import repr as cut_repr
@@ -42,8 +42,8 @@ def check_arrays(coefs: Sequence[Any], intercepts: Sequence[Any]) -> tuple[Array
     return coefs, intercepts
 
 
-def params_dtype(arrays: Arrays) -> np.dtype[Any]:
-    """float32 if all arrays are float32, else float64."""
+def params_dtype(arrays: Iterable[NDArray[Any] | np.dtype[Any]]) -> np.dtype[Any]:
+    """float32 if all arrays, or dtypes, are float32, else float64."""
     return np.dtype(np.float32 if np.result_type(*arrays) == np.float32 else np.float64)
 
 

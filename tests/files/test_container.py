@@ -5,6 +5,7 @@ import os
 import pickle
 import stat
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -210,6 +211,10 @@ def test_loading_copies_no_state(model, tmp_path):
     assert np.shares_memory(whole, loaded.coefs_[0])
 
 
+# Windows opens no file in the moment in which it gets another name.
+REFUSALS = (PermissionError,) if os.name == "nt" else ()
+
+
 def test_readers_beside_a_writer_see_whole_files(model, tmp_path):
     path, stop, errors = tmp_path / "model", threading.Event(), []
     model.save(path)
@@ -222,7 +227,8 @@ def test_readers_beside_a_writer_see_whole_files(model, tmp_path):
     writer.start()
     try:
         for _ in range(30):
-            assert same(fastbp.load(path), model)
+            with suppress(*REFUSALS):
+                assert same(fastbp.load(path), model)
     except ModelFileError as error:
         errors.append(error)
     finally:

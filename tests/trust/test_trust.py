@@ -10,10 +10,11 @@ import warnings
 
 import pytest
 
+if not hasattr(os, "fork"):
+    pytest.skip("the cases run in forks", allow_module_level=True)
+
 from trust import harness, memory, table
 from trust.rows import ROWS, prepare
-
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the cases run in forks")
 
 
 @pytest.fixture(scope="module", autouse=True)
