@@ -186,11 +186,13 @@ def _open(name: str, path: str) -> NpyFile:
     """What the header of a file says, or a ValueError that says what is wrong with it."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        is_short = getattr(error, "winerror", None) == MAP_BEYOND_THE_END
-        if isinstance(error, OSError) and not is_short:
-            raise
+    except (ValueError, EOFError) as error:
         raise ValueError(f"{name} cannot be read from {path}: {error}") from error
+    except OSError as error:
+        if getattr(error, "winerror", None) != MAP_BEYOND_THE_END:
+            raise
+        what = "it is shorter than its header says, or there is too little memory"
+        raise ValueError(f"{name} cannot be read from {path}: {what}") from error
     if not isinstance(array, np.memmap):
         array.close()
         raise ValueError(f"{name} must be a file .npy, got the archive .npz {path}")

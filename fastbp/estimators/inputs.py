@@ -18,7 +18,7 @@ from fastbp.estimators.messages import warn
 from fastbp.estimators.scikit_learn import CheckedEstimator, check_sample_weight
 from fastbp.estimators.sparse import Sparse
 from fastbp.kernels import CSR, Rows
-from fastbp.runtime.rows import cast, is_float, laid_out
+from fastbp.runtime.rows import cast, is_core_float, laid_out
 
 Matrix: TypeAlias = ArrayLike | Sparse  # X as users give it
 CheckedMatrix: TypeAlias = NDArray[np.floating] | Sparse  # X after scikit-learn's checks
@@ -244,14 +244,14 @@ def is_plain(X: object) -> TypeGuard[NDArray[np.floating]]:
     Apart from this, scikit-learn checks the number and names of the features and that all values
     are finite.
     """
-    return type(X) is np.ndarray and X.ndim == 2 and len(X) > 0 and is_float(X.dtype)
+    return type(X) is np.ndarray and X.ndim == 2 and len(X) > 0 and is_core_float(X.dtype)
 
 
 def is_numeric(X: object) -> TypeGuard[NDArray[Any]]:
     """As `is_plain`, or of native integers or bools, which are finite."""
     if type(X) is not np.ndarray or X.ndim != 2 or len(X) == 0:
         return False
-    return is_float(X.dtype) or (X.dtype.kind in "biu" and X.dtype.isnative)
+    return is_core_float(X.dtype) or (X.dtype.kind in "biu" and X.dtype.isnative)
 
 
 def plain_array(X: Any, names: Any) -> NDArray[Any] | None:

@@ -23,7 +23,7 @@ from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.estimators.targets import LINK, check_width
 from fastbp.kernels import core
 from fastbp.network import Network, check_arrays, params_dtype
-from fastbp.runtime.rows import is_float, laid_out
+from fastbp.runtime.rows import is_core_float, laid_out
 
 # Attributes that a prediction reads besides the arrays; regressors have all but the last.
 FACTS = ("activation", "out_activation_", "n_outputs_", "n_layers_", "_label_binarizer")
@@ -269,7 +269,7 @@ def _made_of(draft: CheckedEstimator, last: Model | None) -> Model:
 
 def _is_direct(array: Any, dtype: np.dtype[Any]) -> bool:
     """Whether the core can read an array as it is."""
-    if not isinstance(array, np.ndarray) or array.dtype != dtype or not is_float(array.dtype):
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or not is_core_float(array.dtype):
         return False
     return array.flags.forc and array.flags.aligned
 

@@ -17,7 +17,7 @@ from scipy.sparse import bsr_array, coo_array, csc_array, csr_array, dia_array
 
 from fastbp.estimators import memory
 from fastbp.kernels import CSR
-from fastbp.runtime.rows import is_float
+from fastbp.runtime.rows import is_core_float
 
 Sparse: TypeAlias = scipy.sparse.sparray | scipy.sparse.spmatrix
 Shape: TypeAlias = tuple[int, int]
@@ -39,7 +39,7 @@ def sound_samples(X: Sparse) -> Sparse:
         raise ValueError(f"Expected 2D input, got a sparse array of shape {shape} for X.")
     if isinstance(X, CLASSES["csr"]) and X.format == "csr":
         (data,) = _arrays(X, "X", data=1)
-        if is_float(data.dtype):
+        if is_core_float(data.dtype):
             return X
     return _as_csr(X, shape, "X")
 

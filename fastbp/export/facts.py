@@ -15,6 +15,7 @@ from fastbp.estimators.model import Model, model_of, of_one_moment
 from fastbp.estimators.overrides import refuse_own_predictions
 from fastbp.estimators.targets import LINK
 from fastbp.network import Network
+from fastbp.runtime.rows import is_core_float
 
 PLAIN = (MLPClassifier, MLPRegressor)
 ENSEMBLES = (MLPEnsembleClassifier, MLPEnsembleRegressor)
@@ -121,7 +122,7 @@ def facts_of(model: Any, dtype: DTypeLike | None) -> Facts:
     wanted = np.result_type(*(one.network.params.dtype for one in models))
     if dtype is not None:
         wanted = np.dtype(dtype)
-        if wanted not in (np.float32, np.float64):
+        if not is_core_float(wanted):
             raise ValueError(f"dtype must be None, 'float32' or 'float64', got {dtype!r}")
     is_gaussian = all(
         isinstance(member, MLPRegressor) and member.loss == "gaussian" for member in members

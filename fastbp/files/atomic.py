@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+IS_WINDOWS = os.name == "nt"
 PATIENCE = 1.0  # seconds that a save waits for others who read the old file, on Windows alone
 
 
@@ -65,8 +66,9 @@ def _replace(new: Path, old: Path) -> None:
         try:
             os.replace(new, old)
             return
-        except PermissionError:
-            if os.name == "posix" or time.monotonic() > end:
+        except PermissionError as error:
+            if not IS_WINDOWS or time.monotonic() > end:
+                error.filename, error.filename2 = os.fspath(old), None  # not the one beside it
                 raise
             time.sleep(0.01)
 

@@ -442,8 +442,8 @@ cdef struct Pair:           # a double, and what is left of a number beside it
 
 
 cdef inline Pair pair_product(Pair x, Pair y) noexcept nogil:
-    """x y with some 100 bits (Dekker, 1971)."""
-    cdef double p = x.head * y.head
+    """x y with some 100 bits (Dekker, 1971). No product is left that a compiler could fuse."""
+    cdef double p = add_product(<double>0, x.head, y.head)
     cdef double rest = (add_product(-p, x.head, y.head)
                         + add_product(x.head * y.rest, x.rest, y.head))
     cdef double head = p + rest
@@ -451,10 +451,10 @@ cdef inline Pair pair_product(Pair x, Pair y) noexcept nogil:
 
 
 cdef inline double whole_power(double x, double n) noexcept nogil:
-    """x ** n for 0 <= x < 1 and whole n >= 0; 0 where that is below 1e-18. No loop calls it.
+    """x ** n for 0 <= x < 1 and whole n >= 0. It may be 0 if it is below 1e-18, for 1 - x ** n is 1.
 
-    By squares, since C libraries differ in the last place. Without fused multiply-adds, where bits
-    are the platform's own, it is the library's.
+    By squares: the functions of C libraries differ in the last place. Without fused multiply-adds
+    it is the library's, for bits differ there anyway.
     """
     cdef Pair power = Pair(1, 0), square = Pair(x, 0)
     cdef uint64_t bits

@@ -58,7 +58,7 @@ def predict_many(
         return predict_chunks(predict, rows, chunk, link, out, ranks)
 
 
-def is_float(dtype: np.dtype[Any]) -> bool:
+def is_core_float(dtype: np.dtype[Any]) -> bool:
     """Whether it is this machine's float32 or float64.
 
     By its character: on Windows NumPy takes long doubles for equal to float64, and the core does
@@ -79,7 +79,7 @@ def laid_out(array: Any, dtype: DTypeLike, order: Literal["C", "F"] = "C") -> ND
 def cast(array: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
     """The array aligned, in C order and in dtype; ValueError if float32 cannot hold it."""
     flags = array.flags
-    if array.dtype == dtype and is_float(array.dtype) and flags.c_contiguous and flags.aligned:
+    if array.dtype == dtype and is_core_float(array.dtype) and flags.c_contiguous and flags.aligned:
         return array
     with np.errstate(over="ignore"):
         cast = laid_out(array, dtype)

@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
+from fastbp.runtime.rows import is_core_float
 from fastbp.tables import Columns, frame_kind, refusal
 
 
@@ -57,7 +58,7 @@ def check_dtype(dtype: DTypeLike) -> np.dtype:
         found = np.dtype(dtype)
     except TypeError:
         found = None
-    if dtype is None or found not in (np.float32, np.float64):
+    if dtype is None or found is None or not is_core_float(found):
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
     return found
 

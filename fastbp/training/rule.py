@@ -286,8 +286,7 @@ class Optimizer:
         """The rate of the last epoch; of Adam that of the last step, with the correction."""
         if self.rule.optimizer != "adam" or not self.t:
             return self.rate
-        beta_1, beta_2 = self.beta_1, self.beta_2
-        return self.rate * (1 - beta_2**self.t) ** 0.5 / (1 - beta_1**self.t)
+        return core.kernel_rate(self.rule.lower(), self.rate, self.t)
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:

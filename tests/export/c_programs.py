@@ -74,7 +74,7 @@ def ulps(found, expected, is_regressor=False):
     found = np.asarray(found).reshape(len(found), -1)
     expected = np.asarray(expected).reshape(found.shape)
     assert found.dtype == expected.dtype
-    assert np.isfinite(found).all()
+    assert np.isfinite(found).all() and np.isfinite(expected).all()
     largest = np.abs(expected).max(axis=1, keepdims=True)
     if is_regressor:
         usual = np.sqrt(np.mean(np.square(expected, dtype=np.float64)))

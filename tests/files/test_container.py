@@ -15,7 +15,7 @@ from fastbp import MLPClassifier, MLPRegressor, ModelFileError
 from fastbp import graph as fg
 from fastbp.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from fastbp.estimators import model_file
-from fastbp.files import container
+from fastbp.files import atomic, container
 from fastbp.tabular import TabularMLPClassifier, TabularMLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -216,7 +216,7 @@ REFUSALS = (PermissionError,) if os.name == "nt" else ()
 
 
 def test_readers_beside_a_writer_see_whole_files(model, tmp_path):
-    path, stop, errors = tmp_path / "model", threading.Event(), []
+    path, stop, errors, n_loaded = tmp_path / "model", threading.Event(), [], 0
     model.save(path)
 
     def write():
@@ -229,12 +229,39 @@ def test_readers_beside_a_writer_see_whole_files(model, tmp_path):
         for _ in range(30):
             with suppress(*REFUSALS):
                 assert same(fastbp.load(path), model)
+                n_loaded += 1
     except ModelFileError as error:
         errors.append(error)
     finally:
         stop.set()
         writer.join()
-    assert not errors
+    assert not errors and n_loaded >= (1 if REFUSALS else 30)
+
+
+@pytest.mark.parametrize("n_refusals", [0, 1, 3, 10**9])
+def test_a_save_waits_where_an_open_file_is_not_replaced(n_refusals, model, tmp_path, monkeypatch):
+    """As on Windows, but for a second only."""
+    path, replace, calls = tmp_path / "model", os.replace, []
+    path.write_text("old")
+
+    def refused(new, old):
+        calls.append(new)
+        if len(calls) <= n_refusals:
+            raise PermissionError(13, "Access denied", str(new), None, str(old))
+        replace(new, old)
+
+    monkeypatch.setattr(atomic, "PATIENCE", 0.1)
+    monkeypatch.setattr(atomic, "IS_WINDOWS", True)
+    monkeypatch.setattr(os, "replace", refused)
+    if n_refusals < 4:
+        model.save(path)
+        assert len(calls) == n_refusals + 1 and same(fastbp.load(path), model)
+    else:
+        with pytest.raises(PermissionError) as caught:
+            model.save(path)
+        assert caught.value.filename == str(path) and len(calls) > 2
+        assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["model"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there no file is replaced that is open")

@@ -35,7 +35,7 @@ def wider(dtype):
 @over_names
 @over_dtypes
 def test_results_are_within_the_bound(name, dtype):
-    wider(dtype)  # of exact_value
+    wider(dtype)
     x = measured(name, sample(dtype, 200_000))
     with np.errstate(all="ignore"):
         distance = ulps(value(core, name, x), exact_value(name, x))

@@ -4,9 +4,7 @@ Laws 5 (threads, levels) and 12 (process state) have files of their own, 9 is te
 test_checks.py; 13 is this suite run again by `make test-levels` and `make test-debug`.
 """
 
-import platform
 import warnings
-from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -17,7 +15,7 @@ import oracle
 import twins
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.estimators.inputs import as_rows
-from fastbp.kernels import CSR, Origin, Rank, core, level
+from fastbp.kernels import CSR, Origin, Rank, core
 from fastbp.network import PREDICT_CHUNK, make_plan
 from problems import (
     DTYPES,
@@ -32,7 +30,6 @@ from problems import (
     sums_of,
 )
 
-IS_FUSED = level != "baseline" or platform.machine() not in ("x86_64", "AMD64")
 KINDS = [(dtype, is_sparse) for dtype in DTYPES for is_sparse in (False, True)]
 
 
@@ -429,20 +426,6 @@ def test_steps_agree_with_the_oracle(optimizer, nesterov, dtype):
         tolerance = 1e-12 if dtype == np.float64 else 1e-4
         np.testing.assert_allclose(ours, w, rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(our_state, state, rtol=tolerance, atol=tolerance)
-
-
-@pytest.mark.parametrize("beta", [0.0, 1e-300, 0.1, 0.5, 0.9, 0.98, 0.999, 0.99999])
-def test_powers_of_adam_are_rounded_once(beta):
-    """Which no C library does alike, so that fits would have the bits of the platform."""
-    first = rule_of("adam", beta_1=beta, beta_2=0.0)
-    second = rule_of("adam", beta_1=0.0, beta_2=beta)
-    for t in [*range(1, 70), 359, 360, 1000, 4097, 37_400, 44_000, 10**6, 10**15]:
-        power = float(Decimal(beta) ** t)
-        if IS_FUSED:
-            assert core.kernel_rate(first, 1.0, t) == 1 / (1 - power), t
-            assert core.kernel_rate(second, 1.0, t) == np.sqrt(1 - power), t
-        else:  # the C library's
-            assert core.kernel_rate(first, 1.0, t) == pytest.approx(1 / (1 - power), rel=1e-11)
 
 
 @pytest.mark.parametrize("optimizer", core.OPTIMIZERS)

@@ -1,5 +1,6 @@
 """What a step does besides the optimizer: decay of the weights, clipping, the moving average."""
 
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -221,6 +222,23 @@ def sum_of_products(a, b, product):
     """a b + product in float64, the first product exact if there are multiply-adds."""
     exact = Fraction(a) * Fraction(b) if FMA else Fraction(a * b)
     return float(exact + Fraction(product))
+
+
+@pytest.mark.parametrize(
+    "beta", [0.0, 1e-300, 0.1, 0.5, 0.9, 0.98, 0.999, 0.9999, 1 - 2.0**-40, 1 - 2.0**-53]
+)
+def test_powers_of_adam_are_rounded_once(beta):
+    """C libraries' are not always: glibc's of 0.9999 are not at the four steps after 70."""
+    first = rule_of("adam", beta_1=beta, beta_2=0.0)
+    second = rule_of("adam", beta_1=0.0, beta_2=beta)
+    steps = [*range(1, 70), 494, 2258, 2746, 2993, 4097, 37_400, 44_000, 10**6, 10**15, 2**53 - 1]
+    for t in steps:
+        power = float(Decimal(beta) ** t)
+        if FMA:
+            assert core.kernel_rate(first, 1.0, t) == 1 / (1 - power), t
+            assert core.kernel_rate(second, 1.0, t) == np.sqrt(1 - power), t
+        else:  # the C library's
+            assert core.kernel_rate(first, 1.0, t) == pytest.approx(1 / (1 - power), rel=1e-11)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
