@@ -451,7 +451,7 @@ cdef inline Pair pair_product(Pair x, Pair y) noexcept nogil:
 
 
 cdef inline double whole_power(double x, double n) noexcept nogil:
-    """x ** n for 0 <= x < 1 and whole n >= 0. It may be 0 if it is below 1e-18, for 1 - x ** n is 1.
+    """x ** n for 0 <= x < 1 and whole n >= 0. It may be 0 below 1e-18, where 1 - x ** n is 1.
 
     By squares: the functions of C libraries differ in the last place. Without fused multiply-adds
     it is the library's, for bits differ there anyway.
