@@ -17,8 +17,8 @@ from fastbp.estimators import sparse
 from fastbp.estimators.messages import warn
 from fastbp.estimators.scikit_learn import CheckedEstimator, check_sample_weight
 from fastbp.estimators.sparse import Sparse
-from fastbp.kernels import CSR, Rows
-from fastbp.runtime.rows import cast, is_core_float, laid_out
+from fastbp.kernels import CSR, Rows, is_core_float
+from fastbp.runtime.rows import cast, laid_out
 
 Matrix: TypeAlias = ArrayLike | Sparse  # X as users give it
 CheckedMatrix: TypeAlias = NDArray[np.floating] | Sparse  # X after scikit-learn's checks

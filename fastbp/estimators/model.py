@@ -21,9 +21,9 @@ from fastbp.estimators.inputs import draft_of
 from fastbp.estimators.labels import Labels, TargetBinarizers, known_labels
 from fastbp.estimators.scikit_learn import CheckedEstimator
 from fastbp.estimators.targets import LINK, check_width
-from fastbp.kernels import core
+from fastbp.kernels import core, is_core_float
 from fastbp.network import Network, check_arrays, params_dtype
-from fastbp.runtime.rows import is_core_float, laid_out
+from fastbp.runtime.rows import laid_out
 
 # Attributes that a prediction reads besides the arrays; regressors have all but the last.
 FACTS = ("activation", "out_activation_", "n_outputs_", "n_layers_", "_label_binarizer")

@@ -16,8 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import bsr_array, coo_array, csc_array, csr_array, dia_array
 
 from fastbp.estimators import memory
-from fastbp.kernels import CSR
-from fastbp.runtime.rows import is_core_float
+from fastbp.kernels import CSR, is_core_float
 
 Sparse: TypeAlias = scipy.sparse.sparray | scipy.sparse.spmatrix
 Shape: TypeAlias = tuple[int, int]

@@ -14,8 +14,8 @@ from fastbp.estimators.labels import Labels
 from fastbp.estimators.model import Model, model_of, of_one_moment
 from fastbp.estimators.overrides import refuse_own_predictions
 from fastbp.estimators.targets import LINK
+from fastbp.kernels import is_core_float
 from fastbp.network import Network
-from fastbp.runtime.rows import is_core_float
 
 PLAIN = (MLPClassifier, MLPRegressor)
 ENSEMBLES = (MLPEnsembleClassifier, MLPEnsembleRegressor)

@@ -26,6 +26,7 @@ from fastbp.kernels.border import (
     Rows,
     Sums,
     Task,
+    is_core_float,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Task",
     "backend",
     "core",
+    "is_core_float",
     "level",
     "runnable_levels",
     "variant",

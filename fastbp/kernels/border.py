@@ -3,10 +3,19 @@
 from math import inf
 from typing import Any, NamedTuple, TypeAlias
 
-from numpy import float64, int32, int64, intp, uint32, uint64
+from numpy import dtype, float64, int32, int64, intp, uint32, uint64
 from numpy.typing import NDArray
 
 Floating: TypeAlias = NDArray[Any]  # of float32 or of float64: one dtype for all of a call
+
+
+def is_core_float(given: dtype[Any]) -> bool:
+    """Whether it is this machine's float32 or float64.
+
+    By its character: on Windows NumPy takes long doubles for equal to float64, and the core does
+    not.
+    """
+    return given.char in "fd" and given.isnative
 
 
 class CSR(NamedTuple):

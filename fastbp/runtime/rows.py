@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp.kernels import Rows, backend
+from fastbp.kernels import Rows, backend, is_core_float
 from fastbp.network import LEAST_CHUNK, Network, chunk_rows, predict_chunks
 
 # OpenBLAS uses one thread for products of fewer multiply-adds than this (its least limit, that of
@@ -56,15 +56,6 @@ def predict_many(
     n_threads = 1 if n_chunks == 1 else n_threads and min(n_threads, n_chunks)
     with team(n_threads, call_cost(len(out) * work), len(out), 0) as ranks:
         return predict_chunks(predict, rows, chunk, link, out, ranks)
-
-
-def is_core_float(dtype: np.dtype[Any]) -> bool:
-    """Whether it is this machine's float32 or float64.
-
-    By its character: on Windows NumPy takes long doubles for equal to float64, and the core does
-    not.
-    """
-    return dtype.char in "fd" and dtype.isnative
 
 
 def laid_out(array: Any, dtype: DTypeLike, order: Literal["C", "F"] = "C") -> NDArray[Any]:

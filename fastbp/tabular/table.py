@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
-from fastbp.runtime.rows import is_core_float
+from fastbp.kernels import is_core_float
 from fastbp.tables import Columns, frame_kind, refusal
 
 
