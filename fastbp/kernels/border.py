@@ -1,4 +1,4 @@
-"""The values that cross the border of the compiled core: plain tuples with names."""
+"""The values that cross the border of the compiled core: plain tuples with names; its dtypes."""
 
 from math import inf
 from typing import Any, NamedTuple, TypeAlias

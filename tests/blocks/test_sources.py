@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -383,6 +384,17 @@ def test_files_that_are_no_npy(tmp_path):
             from_npy(wrong, y)
 
 
+def test_a_map_that_windows_refuses(tmp_path, monkeypatch):
+    """It has no memory for a map beyond the end of a file."""
+    one, y = npy_files(tmp_path, one=X, y=Y)
+    for code, kind in ((8, ValueError), (5, OSError)):
+        refusal = OSError(12, "no map")
+        refusal.winerror = code
+        monkeypatch.setattr(np, "load", Mock(side_effect=refusal))
+        with pytest.raises(kind, match="shorter than its header says" if code == 8 else "no map"):
+            from_npy(one, y)
+
+
 def test_a_npy_file_that_changes(tmp_path):
     source = npy(tmp_path)[0]
     source.read(0, 3)
@@ -393,7 +405,7 @@ def test_a_npy_file_that_changes(tmp_path):
     with pytest.raises(ValueError, match=r"X\.npy has changed since the source was made"):
         source.read(0, 3)
     path.write_bytes(data)
-    os.utime(path, ns=(time, time + 100))  # Windows counts in hundreds
+    os.utime(path, ns=(time, time + (100 if os.name == "nt" else 1)))  # the least there is
     with pytest.raises(ValueError, match=r"X\.npy has changed since the source was made"):
         source.read(0, 3)
     os.utime(path, ns=(time, time))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastbp.graph.expression import ACTIVATION, Expression
-from fastbp.kernels import backend, core
+from fastbp.kernels import backend, core, is_core_float
 from fastbp.network import Network
 from problems import DTYPES, Problem
 from twins import widths
@@ -190,3 +190,9 @@ def test_the_plan_is_left_as_it_was():
     expected = predicted(network, problem.x, problem.n)[0]
     ours = from_arrays(network, network.coefs, network.intercepts, problem.x, problem.n)[0]
     np.testing.assert_array_equal(ours, expected)
+
+
+def test_dtypes_of_the_core():
+    """A long double is none, not even where it is equal to float64."""
+    assert [char for char in np.typecodes["All"] if is_core_float(np.dtype(char))] == ["f", "d"]
+    assert not is_core_float(np.dtype(float).newbyteorder())

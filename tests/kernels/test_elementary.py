@@ -132,7 +132,7 @@ def test_a_row_has_its_loss_whatever_rows_are_beside_it(loss, outputs, dtype):
 def test_an_adam_update_is_within_3_ulp(dtype):
     """Of rate m / (sqrt(v) + eps), with the m and v that the step leaves behind."""
     rng = np.random.RandomState(0)
-    n, wide = 20_001, wider(dtype)
+    n, wide = 20_001, WIDER[np.dtype(dtype)]
     dw = (np.exp(rng.uniform(-30, 30, n)) * rng.choice([-1, 1], n)).astype(dtype)
     dw[:6] = 0, 1e-20, 1e25, np.inf, np.nan, -1e-30  # float: v = 0, denormal, inf, inf, NaN, 0
     w, state = np.zeros(n, dtype), np.zeros((2, n), dtype)

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from fastbp import MLPClassifier, MLPRegressor
+from fastbp.kernels import core
 from fastbp.schedules import Cosine, Coslog, Exponential, OneCycle, Step
 from fastbp.training.factors import FACTORS, Steps
 from fits import bits
@@ -254,3 +255,13 @@ def test_they_are_plain_data():
     search = GridSearchCV(MLPClassifier(**SMALL), grid, cv=2).fit(X, Y)
     assert search.best_params_["learning_rate"] in grid["learning_rate"]
     assert bits(pickle.loads(pickle.dumps(search.best_estimator_))) == bits(search.best_estimator_)
+
+
+def test_the_rate_that_is_told_is_the_one_that_was_taken():
+    """Also at the steps at which Python's power of 0.9999 has another last bit."""
+    rng = np.random.RandomState(0)
+    model = MLPRegressor(hidden_layer_sizes=(3,), beta_2=0.9999, random_state=0)
+    optimizer = model.partial_fit(rng.randn(20, 2), rng.randn(20))._optimizer
+    for optimizer.t in (1, 494, 2258, 2746, 2993):
+        taken = core.kernel_rate(optimizer.rule.lower(), optimizer.rate, optimizer.t)
+        assert optimizer.learning_rate == taken
