@@ -98,9 +98,11 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #if defined(__clang__) /* all trip counts are constants of at most 16 */
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define UNROLL_FOUR _Pragma("clang loop unroll_count(4)")
+#define UNROLL_EIGHT _Pragma("clang loop unroll_count(8)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_FOUR _Pragma("GCC unroll 4")
+#define UNROLL_EIGHT _Pragma("GCC unroll 8")
 #endif
 #define GEMM_PASTE(name, real) name##_##real
 #define GEMM_NAME(name, real) GEMM_PASTE(name, real)
@@ -196,6 +198,21 @@ NO_TILES(double)
 
 #include "vectors.h"
 
+/* sum[r][j] += a[r][i] b[i][j] for all rows and vectors of a tile; b points to row i. */
+INLINE void F(tile_step)(const int rows, const int vectors, const int whole, const int a_trans,
+                         F(vector) (*sum)[ROW_VECTORS], const REAL *a, ptrdiff_t lda, const REAL *b,
+                         int tail, ptrdiff_t i) {
+    const int last = vectors - (whole != 1);
+    F(vector) row[ROW_VECTORS];
+    UNROLL for (int j = 0; j < vectors; j++)
+        row[j] = j < last || whole == 2 ? F(load)(b + j * LANES) : F(load_part)(b + j * LANES, tail);
+    UNROLL for (int r = 0; r < rows; r++) {
+        const F(vector) scalar = F(spread)(a_trans ? a[i * lda + r] : a[r * lda + i]);
+        UNROLL for (int j = 0; j < vectors; j++)
+            sum[r][j] = F(add_product)(sum[r][j], scalar, row[j]);
+    }
+}
+
 /* One tile: c[r][j] := init[r][j] + sum_k a[r][k] b[k][j], for `rows` rows and `vectors` vectors, of
    the last of which `tail` lanes are c's; all of them if `whole` is 1, and all may be read of b if it is
    2. Constants at every call, so that the sums are registers. k runs over the numbers of `list`, unless
@@ -205,7 +222,6 @@ INLINE void F(tile)(const int rows, const int vectors, const int whole, const in
                     ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int tail, const REAL *end,
                     const uint8_t *list) {
     F(vector) sum[TILE_ROWS][ROW_VECTORS];
-    const REAL *const from = b;
     const int last = vectors - (whole != 1);
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < vectors; j++) {
@@ -214,20 +230,13 @@ INLINE void F(tile)(const int rows, const int vectors, const int whole, const in
             else if (j < last) sum[r][j] = F(load)(init + at);
             else sum[r][j] = F(load_part)(init + at, tail);
         }
-    for (ptrdiff_t t = 0; t < k; t++) {
-        const ptrdiff_t i = list ? list[t] : t;
-        F(vector) row[ROW_VECTORS];
-        if (list) b = from + i * ldb;
-        UNROLL for (int j = 0; j < vectors; j++)
-            row[j] = j < last || whole == 2 ? F(load)(b + j * LANES)
-                                            : F(load_part)(b + j * LANES, tail);
-        UNROLL for (int r = 0; r < rows; r++) {
-            const F(vector) scalar = F(spread)(a_trans ? a[i * lda + r] : a[r * lda + i]);
-            UNROLL for (int j = 0; j < vectors; j++)
-                sum[r][j] = F(add_product)(sum[r][j], scalar, row[j]);
-        }
-        b += ldb;
-    }
+    if (list)
+        for (ptrdiff_t t = 0; t < k; t++)
+            F(tile_step)(rows, vectors, whole, a_trans, sum, a, lda, b + list[t] * ldb, tail, list[t]);
+    else
+        UNROLL_EIGHT
+        for (ptrdiff_t i = 0; i < k; i++, b += ldb)
+            F(tile_step)(rows, vectors, whole, a_trans, sum, a, lda, b, tail, i);
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < vectors; j++) {
             REAL *to = c + r * ldc + j * LANES;
