@@ -114,7 +114,7 @@ static void F(dot_row)(int few, REAL *c, const REAL *a, const REAL *b, ptrdiff_t
         F(four) sum[CHAINS] = {{0}}; /* in memory: which chain is next is known only then */
         for (; i < k; i += PACK_BLOCK) {
             __attribute__((aligned(8))) uint8_t list[LIST_BYTES];
-            F(list_rows)(list, a + i, 0, 1, k - i < PACK_BLOCK ? k - i : PACK_BLOCK);
+            F(list_rows)(list, a + i, 0, 1, k - i < PACK_BLOCK ? k - i : PACK_BLOCK, 0);
             for (int t = 0; t < *(const uint16_t *)list; t++) {
                 const ptrdiff_t at = i + list[LIST_HEAD + t];
                 F(add_to_four)(sum + at % CHAINS, a[at], b + at * ldb);

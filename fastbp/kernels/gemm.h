@@ -63,6 +63,12 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define gemm_tile_rows (MASKED ? TILE_ROWS : 0) /* of tiles that may leave out zeros; 0: none may */
 #define ROW_VECTORS 6  /* a single row of c has registers left for more */
 #define TILE_VECTORS 3 /* 8 x 3 sums of 32 registers, 4 x 3 of 16: the rest hold a and b */
+/* Where c is 4 vectors wide, tiles are flat: 4 x 2 sums would be too few to hide how long each takes.
+   The last four rows are two and two. */
+#define FLAT_VECTORS 4
+#define FLAT_ROWS 3
+#define IS_FLAT(vectors) (TILE_BYTES == 32 && (vectors) == FLAT_VECTORS)
+#define FLAT_IS_NEXT(m) ((m) > 4 || (m) == FLAT_ROWS)
 #define MOST_IN_ROW (MASKED ? ROW_VECTORS : TILE_VECTORS)
 #define FEW_COLUMNS 4 /* at most, at the end of c */
 #define DOT_DEPTH 64  /* least k for which folding chains costs less than empty lanes */
@@ -93,7 +99,8 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define LIST_HEAD 8
 #define LIST_BYTES (LIST_HEAD + PACK_BLOCK + 8)
 /* Of all tiles of m rows, of which the last few are up to 3; whole cache lines. */
-#define BYTES_OF_LISTS(m) ((((m) / TILE_ROWS + 3) * LIST_BYTES + 63) / 64 * 64)
+#define BYTES_OF_LISTS(m) \
+    ((((m) / (TILE_BYTES == 32 ? FLAT_ROWS : TILE_ROWS) + 3) * LIST_BYTES + 63) / 64 * 64)
 
 #if defined(__clang__) /* all trip counts are constants of at most 16 */
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -103,6 +110,15 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_FOUR _Pragma("GCC unroll 4")
 #define UNROLL_EIGHT _Pragma("GCC unroll 8")
+#endif
+/* The loop over k has some hundred multiply-adds at once: its end is foreseen more often, and a core
+   whose other thread is busy reads fewer jumps. */
+#if TILE_BYTES == 64
+#define UNROLL_TERMS UNROLL_FOUR
+#elif TILE_BYTES == 32
+#define UNROLL_TERMS UNROLL_EIGHT
+#else
+#define UNROLL_TERMS
 #endif
 #define GEMM_PASTE(name, real) name##_##real
 #define GEMM_NAME(name, real) GEMM_PASTE(name, real)
@@ -198,19 +214,34 @@ NO_TILES(double)
 
 #include "vectors.h"
 
-/* sum[r][j] += a[r][i] b[i][j] for all rows and vectors of a tile; b points to row i. */
+/* sum[r][j] += a[r][i] b[i][j] for all rows and vectors of a tile; b points to row i. Of the numbers of
+   a and the vectors of b the fewer are held in registers, the others are read in turn. */
 INLINE void F(tile_step)(const int rows, const int vectors, const int whole, const int a_trans,
                          F(vector) (*sum)[ROW_VECTORS], const REAL *a, ptrdiff_t lda, const REAL *b,
                          int tail, ptrdiff_t i) {
     const int last = vectors - (whole != 1);
-    F(vector) row[ROW_VECTORS];
-    UNROLL for (int j = 0; j < vectors; j++)
-        row[j] = j < last || whole == 2 ? F(load)(b + j * LANES) : F(load_part)(b + j * LANES, tail);
-    UNROLL for (int r = 0; r < rows; r++) {
-        const F(vector) scalar = F(spread)(a_trans ? a[i * lda + r] : a[r * lda + i]);
-        UNROLL for (int j = 0; j < vectors; j++)
-            sum[r][j] = F(add_product)(sum[r][j], scalar, row[j]);
+    F(vector) number[TILE_ROWS], vector[ROW_VECTORS];
+#define NUMBER(r) number[r] = F(spread)(a_trans ? a[i * lda + r] : a[r * lda + i])
+#define VECTOR(j)                                               \
+    vector[j] = j < last || whole == 2 ? F(load)(b + j * LANES) \
+                                       : F(load_part)(b + j * LANES, tail)
+#define ADD(r, j) sum[r][j] = F(add_product)(sum[r][j], number[r], vector[j])
+    if (rows < vectors) {
+        UNROLL for (int r = 0; r < rows; r++) NUMBER(r);
+        UNROLL for (int j = 0; j < vectors; j++) {
+            VECTOR(j);
+            UNROLL for (int r = 0; r < rows; r++) ADD(r, j);
+        }
+    } else {
+        UNROLL for (int j = 0; j < vectors; j++) VECTOR(j);
+        UNROLL for (int r = 0; r < rows; r++) {
+            NUMBER(r);
+            UNROLL for (int j = 0; j < vectors; j++) ADD(r, j);
+        }
     }
+#undef NUMBER
+#undef VECTOR
+#undef ADD
 }
 
 /* One tile: c[r][j] := init[r][j] + sum_k a[r][k] b[k][j], for `rows` rows and `vectors` vectors, of
@@ -234,7 +265,7 @@ INLINE void F(tile)(const int rows, const int vectors, const int whole, const in
         for (ptrdiff_t t = 0; t < k; t++)
             F(tile_step)(rows, vectors, whole, a_trans, sum, a, lda, b + list[t] * ldb, tail, list[t]);
     else
-        UNROLL_EIGHT
+        UNROLL_TERMS
         for (ptrdiff_t i = 0; i < k; i++, b += ldb)
             F(tile_step)(rows, vectors, whole, a_trans, sum, a, lda, b, tail, i);
     UNROLL for (int r = 0; r < rows; r++)
@@ -252,8 +283,8 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
                         ptrdiff_t m, ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int tail,
                         const REAL *end, const uint8_t *lists) {
     const ptrdiff_t step = a_trans ? 1 : lda;
-#define TILES(rows)                                                                              \
-    for (; m >= rows; m -= rows) {                                                               \
+#define TILES(rows, until)                                                                       \
+    for (; until; m -= rows) {                                                                   \
         if (lists) {                                                                             \
             F(tile)(rows, vectors, whole, a_trans, c, ldc, a, lda, b, ldb,                       \
                     *(const uint16_t *)lists, init, init_step, tail, end, lists + LIST_HEAD);    \
@@ -265,12 +296,15 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
         a += rows * step;                                                                        \
         if (init) init += rows * init_step;                                                      \
     }
-    TILES(TILE_ROWS)
+    if (IS_FLAT(vectors)) TILES(FLAT_ROWS, FLAT_IS_NEXT(m))
+    else {
+        TILES(TILE_ROWS, m >= TILE_ROWS)
 #if TILE_ROWS > 4
-    TILES(4)
+        TILES(4, m >= 4)
 #endif
-    TILES(2)
-    TILES(1)
+    }
+    TILES(2, m >= 2)
+    TILES(1, m >= 1)
 #undef TILES
 }
 
@@ -282,9 +316,10 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
 #define PANEL(vectors, whole, a_trans, k, lists)                                                  \
     F(panel_of)(vectors, whole, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail, end, \
                 lists)
-#define PANELS(whole, a_trans, k, lists)                       \
-    if (vectors == 1) PANEL(1, whole, a_trans, k, lists);      \
-    else if (vectors == 2) PANEL(2, whole, a_trans, k, lists); \
+#define PANELS(whole, a_trans, k, lists)                           \
+    if (vectors == 1) PANEL(1, whole, a_trans, k, lists);          \
+    else if (vectors == 2) PANEL(2, whole, a_trans, k, lists);     \
+    else if (IS_FLAT(vectors)) PANEL(4, whole, a_trans, k, lists); \
     else PANEL(3, whole, a_trans, k, lists);
 #define ALL_PANELS(k, lists)                                            \
     if (IS_WHOLE(tail)) {                                               \
@@ -310,7 +345,7 @@ static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REA
                      const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
                      ptrdiff_t init_step, int tail, const REAL *end, int padded) {
     (void)padded; /* only asked where there are no masks */
-    if (vectors > TILE_VECTORS) WIDE_ROWS(k, NULL)
+    if (m == 1 && !a_trans && vectors > TILE_VECTORS) WIDE_ROWS(k, NULL)
     else ALL_PANELS(k, NULL)
 }
 
@@ -434,7 +469,9 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     if (m == 1 && !a_trans && !b_trans && !zeros && F(row)(c, a, b, ldb, n, k, init)) return;
     const int few = F(few_columns)(a_trans, ldb, b_trans, n, k);
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
-    const ptrdiff_t most_vectors = m == 1 && !a_trans && !b_trans ? MOST_IN_ROW : TILE_VECTORS;
+    const ptrdiff_t most_vectors = m == 1 && !a_trans && !b_trans ? MOST_IN_ROW
+                                   : IS_FLAT(vectors)             ? FLAT_VECTORS
+                                                                  : TILE_VECTORS;
     const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
     zeros = zeros && MASKED;
     scratch = F(aligned)(scratch);
@@ -467,7 +504,9 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
         const REAL *const a_k = a + (a_trans ? top * lda : top);
         const REAL *const b_k = b + (b_trans ? top : top * ldb), *copied = b_copy;
 #if MASKED
-        if (zeros) (a_trans ? F(list_columns) : F(list_rows))(lists, a_k, lda, m, depth);
+        if (zeros)
+            (a_trans ? F(list_columns) : F(list_rows))(lists, a_k, lda, m, depth,
+                                                       IS_FLAT(most_vectors));
 #endif
         if (copy_a)
             F(pack_panels)(a_copy, depth, 0, 0, groups, groups, groups * (GROUP / LANES), a_k, lda,

@@ -35,6 +35,8 @@ SHAPES = [
     (1, 18, 1500),
     (3, 18, 1500),
     (2, 100, 513),
+    # Four vectors of AVX2, where tiles are of 3, 2 and 1 rows.
+    *((m, n, 43) for m in (*range(1, 9), 13) for n in (13, 16, 30, 32)),
 ]
 
 needs_tiles = pytest.mark.skipif(backend != "native", reason="products go through BLAS")
@@ -98,6 +100,8 @@ def test_product_and_nothing_else(form, m, n, k, dtype):
         (200, 600, 20),
         (30, 18, 1500),
         (50, 700, 600),
+        (37, 14, 150),
+        (37, 30, 150),
     ],
 )
 def test_bits_do_not_depend_on_the_block_of_rows(form, m, n, k, dtype):

@@ -34,6 +34,7 @@ SHAPES = [
     (300, 66, 40),
     (600, 300, 70),
     (50, 700, 600),
+    *((m, n, 150) for m in (*range(2, 9), 13, 28) for n in (14, 32)),  # flat tiles, see gemm.h
 ]
 
 
