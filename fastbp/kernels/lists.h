@@ -19,6 +19,25 @@ static void F(listed_panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, co
     else ALL_PANELS(0, lists)
 }
 
+/* Append to a list, plus top, the numbers of those bytes that have one of the bits of `mask`. */
+INLINE uint8_t *F(list_bytes)(uint8_t *end, uint64_t bytes, unsigned mask, ptrdiff_t top) {
+    const uint64_t ones = 0x0101010101010101, low = 0x7f * ones;
+    bytes &= mask * ones;
+    bytes = (((bytes & low) + low) | bytes) >> 7 & ones;
+    /* The product moves the bit of byte s to the place 56 + s, and no two to the same. */
+    return list_bits(end, (unsigned)(bytes * 0x0102040810204080 >> 56), top);
+}
+
+/* Of up to eight rows of a, a byte each: bits of the columns where they are not zero. All lanes of
+   vectors if `whole`, else so many. */
+INLINE uint64_t F(nonzero_rows)(const int whole, const REAL *a, ptrdiff_t lda, int columns, int rows) {
+    uint64_t bytes = 0;
+    UNROLL_EIGHT
+    for (int r = 0; r < rows; r++, a += lda)
+        bytes |= (uint64_t)F(nonzero)(whole ? F(load)(a) : F(load_part)(a, columns)) << 8 * r;
+    return bytes;
+}
+
 /* The lists of the tiles of m rows of a, k numbers each. */
 static void F(list_rows)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdiff_t m, ptrdiff_t k,
                          int flat) {
@@ -41,33 +60,30 @@ static void F(list_rows)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdiff_t
     }
 }
 
-/* The same for m columns of a, k rows, two tiles at once where a vector has room for them. */
+/* The same for m columns of a, k rows, two tiles at once where a vector and a byte have room for them. */
 static void F(list_columns)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdiff_t m, ptrdiff_t k,
                             int flat) {
     for (ptrdiff_t r = 0; r < m; lists += LIST_BYTES) {
         const int rows = F(tile_rows)(m - r, flat);
-        uint8_t *list = lists + LIST_HEAD, *end = list;
-        if (2 * rows <= LANES && m - r >= LANES) {
-            uint8_t *const next = list + LIST_BYTES;
-            ptrdiff_t low = 0, high = 0;
-            for (ptrdiff_t i = 0; i < k; i++) {
-                const unsigned bits = F(nonzero)(F(load)(a + i * lda + r));
-                list[low] = next[high] = (uint8_t)i;
-                low += (bits & MASK(rows)) != 0;
-                high += (bits >> rows & MASK(rows)) != 0;
-            }
-            *(uint16_t *)lists = (uint16_t)low;
-            lists += LIST_BYTES;
-            *(uint16_t *)lists = (uint16_t)high;
-            r += 2 * rows;
-            continue;
-        }
-        for (ptrdiff_t i = 0; i < k; i++) {
-            *end = (uint8_t)i;
-            end += F(nonzero)(F(load_part)(a + i * lda + r, rows)) != 0;
+        const int two = 2 * rows <= LANES && LANES <= 8 && m - r >= LANES;
+        uint8_t *const list = lists + LIST_HEAD, *const next = list + LIST_BYTES;
+        uint8_t *end = list, *end_of_next = next;
+        const int columns = two ? LANES : rows;
+        for (ptrdiff_t i = 0; i < k; i += 8) {
+            const REAL *const from = a + i * lda + r;
+            const int count = k - i < 8 ? (int)(k - i) : 8;
+            const uint64_t bytes = two && count == 8 ? F(nonzero_rows)(1, from, lda, LANES, 8)
+                                                     : F(nonzero_rows)(0, from, lda, columns, count);
+            end = F(list_bytes)(end, bytes, MASK(rows), i);
+            if (two) end_of_next = F(list_bytes)(end_of_next, bytes, MASK(rows) << rows, i);
         }
         *(uint16_t *)lists = (uint16_t)(end - list);
         r += rows;
+        if (two) {
+            lists += LIST_BYTES;
+            *(uint16_t *)lists = (uint16_t)(end_of_next - next);
+            r += rows;
+        }
     }
 }
 #endif
