@@ -15,7 +15,9 @@ from fastbp.kernels.finite cimport all_finite
 from fastbp.kernels.optimizers cimport (
     Step,
     corrected_rate,
+    has_pass_step,
     objective_gradient,
+    pass_step,
     rule_rows,
     sum_of_squares,
     whole_step,
@@ -187,22 +189,16 @@ cdef inline void derive_bias(const Walk* walk, floating* db_o, const Layer* laye
     affine_backward_bias(db_o, layer_rows(walk, db_o, walk.deltas, layer, 0), rows, layer.fan_out)
 
 
-cdef inline void note_squares(const Walk* walk, const floating* params, const Slice* slice,
-                              double alpha) noexcept nogil:
-    """Note the sum of the slice's squared weights, for the penalty."""
-    if alpha != 0:
-        (<floating*>walk.scratch + walk.squares)[slice.index] = <floating>sum_of_squares(
-            params + weights_of(slice), slice.rows * slice.layer.fan_out)
-
-
 cdef inline void finish_slice(const Walk* walk, const floating* params, const Slice* slice,
                               const Step* step) noexcept nogil:
-    """Scale the slice's gradient into that of the objective."""
+    """Scale the slice's gradient into that of the objective; note the squares of the weights."""
     cdef const Layer* layer = slice.layer
     cdef floating* grads = <floating*>walk.grads
     cdef Py_ssize_t offset = weights_of(slice)
     cdef Step of_bias = bias_step(step)
-    note_squares(walk, params, slice, step.alpha)
+    if step.alpha != 0:
+        (<floating*>walk.scratch + walk.squares)[slice.index] = <floating>sum_of_squares(
+            params + offset, slice.rows * layer.fan_out)
     objective_gradient(grads + offset, params + offset, slice.rows * layer.fan_out, step)
     if slice.top == 0:
         objective_gradient(grads + layer.bias, params + layer.bias, layer.fan_out, &of_bias)
@@ -321,11 +317,29 @@ cdef inline void step_parameters(const Walk* walk, floating* params, floating* d
                &walk.rule, step)
 
 
-cdef inline void watch_overflow(const Walk* walk, const floating* params,
-                                const Slice* slice) noexcept nogil:
-    """Tell all ranks if a slice of the first weights is not finite: then no zero is left out."""
-    if walk.zeros_in_rows and slice.layer == walk.plan and not all_finite(
-            params + weights_of(slice), slice.rows * slice.layer.fan_out):
+cdef inline void step_slice(const Walk* walk, floating* params, floating* dw_io,
+                            const Slice* slice, const Step* step) noexcept nogil:
+    """Step the slice's weights by their gradient. Note their squares before, for the penalty.
+
+    Tell all ranks if a slice of the first weights is not finite after it: then no zero is left out.
+    """
+    cdef Py_ssize_t offset = weights_of(slice), n = slice.rows * slice.layer.fan_out, body = 0
+    cdef double squares = 0
+    cdef int finite = True
+    # Single samples have other steps: where all is lost, the signs of NaN would tell them apart.
+    if walk.batch > 1 and has_pass_step(&walk.rule, step):
+        body = n - n % 16
+    if body > 0:
+        squares = pass_step(params + offset, <const floating*>dw_io,
+                            <floating*>walk.state + offset, body, &walk.rule, step, &finite)
+        offset, n, dw_io = offset + body, n - body, dw_io + body
+    if step.alpha != 0:
+        squares += sum_of_squares(<const floating*>params + offset, n)
+        (<floating*>walk.scratch + walk.squares)[slice.index] = <floating>squares
+    if n > 0:
+        step_parameters(walk, params, dw_io, offset, n, step)
+    if walk.zeros_in_rows and slice.layer == walk.plan and not (
+            finite and all_finite(<const floating*>params + offset, n)):
         team_write(walk.words, team_overflow, 1)
 
 
@@ -358,9 +372,7 @@ cdef inline void column_phase(const Walk* walk, floating* params, Py_ssize_t fir
         derive_weights(walk, dw_io, &slice, first, rows, zeros)
         if leave:
             leave_origin_of(walk, params, &slice)
-        note_squares(walk, <const floating*>params, &slice, step.alpha)
-        step_parameters(walk, params, dw_io, weights_of(&slice), slice.rows * layer.fan_out, step)
-        watch_overflow(walk, <const floating*>params, &slice)
+        step_slice(walk, params, dw_io, &slice, step)
         if slice.top == 0:
             derive_bias(walk, db_o, layer, rows)
             step_parameters(walk, params, db_o, layer.bias, layer.fan_out, &of_bias)
@@ -404,9 +416,7 @@ cdef inline bint clipped_column_phase(const Walk* walk, floating* params, Py_ssi
     slice = no_slice(walk)
     while next_slice(walk, &slice):
         own(walk, <const floating*>params, &slice)
-        step_parameters(walk, params, <floating*>walk.grads + weights_of(&slice),
-                        weights_of(&slice), slice.rows * slice.layer.fan_out, &rest)
-        watch_overflow(walk, <const floating*>params, &slice)
+        step_slice(walk, params, <floating*>walk.grads + weights_of(&slice), &slice, &rest)
         if slice.top == 0:
             step_parameters(walk, params, <floating*>walk.grads + slice.layer.bias,
                             slice.layer.bias, slice.layer.fan_out, &of_bias)

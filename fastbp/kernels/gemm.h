@@ -189,6 +189,11 @@ static inline void gemm_start(void) {}
                                          REAL alpha, REAL scale, REAL momentum, int nesterov) {    \
         return 0;                                                                                  \
     }                                                                                              \
+    static inline REAL slice_step_##REAL(REAL *w, REAL *velocity, const REAL *dw, ptrdiff_t n,     \
+                                         REAL rate, REAL alpha, REAL scale, REAL momentum,         \
+                                         int nesterov, int *finite) {                              \
+        return 0;                                                                                  \
+    }                                                                                              \
     static inline void bias_step_##REAL(REAL *w, REAL *velocity, const REAL *delta, ptrdiff_t n,   \
                                         REAL rate, REAL scale, REAL momentum, int nesterov) {}     \
     static inline void sums_of_bins_##REAL(REAL *sums, const REAL *w, REAL one, ptrdiff_t bins,    \
@@ -216,7 +221,7 @@ NO_TILES(double)
 #include "tile.h"
 #include "pack.h"
 #include "few_columns.h"
-#include "outer_step.h"
+#include "sgd_step.h"
 #include "codes.h"
 
 /* How many columns at the end of c are left to gemm_few. */

@@ -189,6 +189,23 @@ def test_the_average_begins_with_the_first_parameters():
     assert abs(state[-1] - found).max() > 1e-3
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+@pytest.mark.parametrize("width", [1, 3, 5, 16, 31, 70])
+def test_sgd_in_one_pass_has_the_bits_of_the_general_step(width, alpha, nesterov, dtype):
+    """Which is taken where there is an average. Slices have no, some and only whole sixteens."""
+    problem = Problem(
+        "tanh", dtype=dtype, n=60, batch=20, features=45, hidden=(width, 7), alpha=alpha
+    )
+    rule = dict(nesterovs_momentum=nesterov, momentum=0.8)
+    found = run_epoch(problem, "sgd", **rule)
+    params, state, tally = run_epoch(problem, "sgd", ema_decay=0.9, **rule)
+    for one, other in zip(found, (params, state[:1], tally), strict=True):
+        assert one.tobytes() == other.tobytes()
+    assert found[1].any()
+
+
 @over_optimizers
 def test_zeros_are_no_options(optimizer):
     """The bits are those of a rule that was made before there were options."""

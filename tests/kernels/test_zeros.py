@@ -153,9 +153,20 @@ def test_weights_that_are_not_finite_are_seen(weight):
 
 
 def trained(
-    n, size, dtype, optimizer, *, batch=20, weight=0.0, alpha=0.1, hidden=(50,), **constants
+    n,
+    size,
+    dtype,
+    optimizer,
+    *,
+    batch=20,
+    weight=0.0,
+    velocity=0.0,
+    at=(3, 5),
+    alpha=0.1,
+    hidden=(50,),
+    **constants,
 ):
-    """A network after an epoch on 127 rows of n, and its state.
+    """A network after an epoch on 127 rows of n, and its state. A weight may be given.
 
     127 rows are too few to look for zeros. The 128th is in no batch, and makes them enough.
     """
@@ -164,15 +175,16 @@ def trained(
     )
     problem.rule = rule_of(optimizer, **constants)
     problem.X[:127] = sparse(np.random.RandomState(1), (127, 140), 0.05, dtype)
-    problem.X[:127, 3] = 0
+    problem.X[:127, at[0]] = 0
     if weight:
-        problem.network.coefs[0][3, 5] = weight
+        problem.network.coefs[0][at] = weight
     x, y, weights = problem.X[:n], problem.y[:n], problem.weight[:n]
     decided = core.kernel_zeros(problem.network.plan, problem.network.params, x)
     assert decided == ((LEAVES_OUT, LEAVES_OUT) if n == 128 else (False, False))
     problem.x, problem.y, problem.weight, problem.n = x, y, weights, n
     network, tally = problem.network, np.zeros(3)
     state = state_of(network, optimizer, "ema_decay" in constants)
+    state[0, at[0] * hidden[0] + at[1]] = velocity
     order = np.random.RandomState(2).permutation(127)
     task = problem.task(order=order, weight=weights, rates=np.full((1, 1), 0.01))
     scratch = network.scratch(batch, size, epoch_use(False, "clip_norm" in constants))
@@ -217,6 +229,23 @@ def test_a_weight_that_overflows_within_an_epoch_is_seen_at_the_next_step(clips,
     full, left_out = (
         trained(n, size, np.float64, "sgd", weight=1.7e308, alpha=0.0, **rule) for n in (127, 128)
     )
+    assert np.isnan(full[2][0])
+    for one, other in zip(full, left_out, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("units, at", [(50, (3, 5)), (61, (39, 60))])
+def test_a_weight_that_momentum_makes_infinite_is_seen_at_the_next_step(units, at, sign, size):
+    """One in the middle of a slice, and the last one, behind all whole sixteens."""
+    full, left_out = (
+        trained(
+            n, size, np.float64, "sgd", weight=sign * 1.7e308, velocity=sign * 1.7e308, at=at,
+            alpha=0.0, batch=70, hidden=(units,),
+        )
+        for n in (127, 128)
+    )  # fmt: skip
     assert np.isnan(full[2][0])
     for one, other in zip(full, left_out, strict=True):
         np.testing.assert_array_equal(one, other)
