@@ -326,7 +326,7 @@ cdef inline void step_slice(const Walk* walk, floating* params, floating* dw_io,
     cdef Py_ssize_t offset = weights_of(slice), n = slice.rows * slice.layer.fan_out, body = 0
     cdef double squares = 0
     cdef int finite = True
-    # Single samples have other steps: where all is lost, the signs of NaN would tell them apart.
+    # Steps on single samples have the bits of single.pxd, signs of NaN too: here they may differ.
     if walk.batch > 1 and has_pass_step(&walk.rule, step):
         body = n - n % 16
     if body > 0:

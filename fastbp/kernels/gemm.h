@@ -63,8 +63,8 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define gemm_tile_rows (MASKED ? TILE_ROWS : 0) /* of tiles that may leave out zeros; 0: none may */
 #define ROW_VECTORS 6  /* a single row of c has registers left for more */
 #define TILE_VECTORS 3 /* 8 x 3 sums of 32 registers, 4 x 3 of 16: the rest hold a and b */
-/* Where c is 4 vectors wide, tiles are flat: 4 x 2 sums would be too few to hide how long each takes.
-   The last four rows are two and two. */
+/* At AVX2, where c is 4 vectors wide, tiles are flat: 3 x 4. 4 x 2 sums are too few to hide the latency
+   of a multiply-add. The last four rows are two and two. */
 #define FLAT_VECTORS 4
 #define FLAT_ROWS 3
 #define IS_FLAT(vectors) (TILE_BYTES == 32 && (vectors) == FLAT_VECTORS)
@@ -102,7 +102,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define BYTES_OF_LISTS(m) \
     ((((m) / (TILE_BYTES == 32 ? FLAT_ROWS : TILE_ROWS) + 3) * LIST_BYTES + 63) / 64 * 64)
 
-#if defined(__clang__) /* all trip counts are constants of at most 16 */
+#if defined(__clang__) /* UNROLL: the trip count is a constant of at most 16 */
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define UNROLL_FOUR _Pragma("clang loop unroll_count(4)")
 #define UNROLL_EIGHT _Pragma("clang loop unroll_count(8)")

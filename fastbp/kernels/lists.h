@@ -1,5 +1,5 @@
 /* The places where a tile's rows of `a` have other numbers than zeros, and products over them. Included
-   by gemm.h for each dtype, without a guard. */
+   by tile.h for each dtype, without a guard, with its macros of panels. */
 
 /* Rows of the next tile of m rows, see panel_of. */
 INLINE int F(tile_rows)(ptrdiff_t m, int flat) {

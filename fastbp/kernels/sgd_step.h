@@ -20,17 +20,17 @@ INLINE REAL F(fold)(F(vector) *sum) {
 }
 
 /* Steps w (m, n) and its velocity by dw, with g = (dw + alpha w) scale; n is a multiple of 16. dw is
-   a^T delta, or delta itself (m is 1) where a is NULL, a constant. Returns the sum of the w^2 before the
-   step, as sum_of_squares does. finite: whether w is finite after it; NULL: nobody asks, a constant. */
-INLINE REAL F(pass)(const int nesterov, REAL *w, REAL *velocity, const REAL *a, const REAL *delta,
-                    ptrdiff_t m, ptrdiff_t n, REAL rate, REAL alpha, REAL scale, REAL momentum,
-                    int *finite) {
+   a^T delta if `outer`, else delta itself (m is 1). Returns the sum of the w^2 before the step, as
+   sum_of_squares does. finite: whether w is finite after it, if somebody `asks`. */
+INLINE REAL F(pass)(const int nesterov, const int outer, const int asks, REAL *w, REAL *velocity,
+                    const REAL *a, const REAL *delta, ptrdiff_t m, ptrdiff_t n, REAL rate,
+                    REAL alpha, REAL scale, REAL momentum, int *finite) {
     F(vector) sum[16 / LANES], zero[16 / LANES];
     UNROLL for (int l = 0; l < 16 / LANES; l++) sum[l] = zero[l] = (F(vector)){0};
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = 0; j < n; j += 16, w += 16, velocity += 16)
             UNROLL for (int l = 0; l < 16; l += LANES) {
-                const F(vector) row = F(load)(delta + j + l), dw = a ? a[i] * row : row;
+                const F(vector) row = F(load)(delta + j + l), dw = outer ? a[i] * row : row;
                 const F(vector) before = F(load)(w + l);
                 const F(vector) g = F(add_product)(dw, F(spread)(alpha), before) * scale;
                 F(vector) v = F(load)(velocity + l);
@@ -38,9 +38,9 @@ INLINE REAL F(pass)(const int nesterov, REAL *w, REAL *velocity, const REAL *a, 
                 *(F(unaligned) *)(w + l) = after;
                 *(F(unaligned) *)(velocity + l) = v;
                 sum[l / LANES] = F(add_product)(sum[l / LANES], before, before);
-                if (finite) zero[l / LANES] = F(add_product)(zero[l / LANES], after, F(spread)(0));
+                if (asks) zero[l / LANES] = F(add_product)(zero[l / LANES], after, F(spread)(0));
             }
-    if (finite) *finite = F(fold)(zero) == 0;
+    if (asks) *finite = F(fold)(zero) == 0;
     return F(fold)(sum);
 }
 
@@ -48,7 +48,7 @@ INLINE REAL F(pass)(const int nesterov, REAL *w, REAL *velocity, const REAL *a, 
 static REAL F(slice_step)(REAL *w, REAL *velocity, const REAL *dw, ptrdiff_t n, REAL rate, REAL alpha,
                           REAL scale, REAL momentum, int nesterov, int *finite) {
 #define STEP(nesterov) \
-    F(pass)(nesterov, w, velocity, NULL, dw, 1, n, rate, alpha, scale, momentum, finite)
+    F(pass)(nesterov, 0, 1, w, velocity, NULL, dw, 1, n, rate, alpha, scale, momentum, finite)
     return nesterov ? STEP(1) : STEP(0);
 #undef STEP
 }
@@ -62,7 +62,7 @@ static REAL F(outer_step)(REAL *w, REAL *velocity, const REAL *a, const REAL *de
         a = delta, delta = column, n = m, m = 1;
     }
 #define STEP(nesterov, n) \
-    F(pass)(nesterov, w, velocity, a, delta, m, n, rate, alpha, scale, momentum, NULL)
+    F(pass)(nesterov, 1, 0, w, velocity, a, delta, m, n, rate, alpha, scale, momentum, NULL)
     if (n == 16) return nesterov ? STEP(1, 16) : STEP(0, 16); /* a constant: loops are no burden */
     return nesterov ? STEP(1, n) : STEP(0, n);
 #undef STEP

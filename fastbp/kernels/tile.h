@@ -1,5 +1,5 @@
-/* A tile of c, whose sums are registers, and a panel of tiles. Included by gemm.h for each dtype, without
-   a guard. */
+/* A tile of c, whose sums are registers, and a panel of tiles; then, by lists.h, panels that leave out
+   zeros. Included by gemm.h for each dtype, without a guard. */
 
 /* sum[r][j] += a[r][i] b[i][j] for all rows and vectors of a tile; b points to row i. Of the numbers of
    a and the vectors of b the fewer are held in registers, the others are read in turn. */

@@ -84,10 +84,14 @@ INLINE F(vector) F(load)(const REAL *p) { return *(const F(unaligned) *)p; }
 /* x in all lanes; of -0, too. */
 INLINE F(vector) F(spread)(REAL x) { return x - (F(vector)){0}; }
 
-/* sum + a b, rounded once. By name: a compiler that may contract the two operations need not do it, and
-   GCC does not where they have come to stand in two branches. AVX-512 has masks in place of those. */
+/* sum + a b, rounded once. By name: a compiler that may contract the two operations need not do it, GCC
+   does not where they have come to stand in two branches, and of two products it may take the other. */
 INLINE F(vector) F(add_product)(F(vector) sum, F(vector) a, F(vector) b) {
-#if TILE_BYTES == 32 && fastbp_fma
+#if TILE_BYTES == 64
+    return sizeof(REAL) == 4
+               ? (F(vector))_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)sum)
+               : (F(vector))_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)sum);
+#elif TILE_BYTES == 32 && fastbp_fma
     return sizeof(REAL) == 4
                ? (F(vector))_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)sum)
                : (F(vector))_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)sum);

@@ -33,6 +33,7 @@ SHAPES = [
     (96, 520, 130),
     (300, 66, 40),
     (600, 300, 70),
+    (600, 300, 300),
     (50, 700, 600),
     *((m, n, 150) for m in (*range(2, 9), 13, 28) for n in (14, 32)),  # flat tiles, see gemm.h
 ]
@@ -68,6 +69,25 @@ def test_products_have_the_bits_of_the_full_loop(dtype, m, n, k, form, share):
     b, init = rng.randn(k, n).astype(dtype), rng.randn(m, n).astype(dtype)
     full, left_out = (product(form, a, b, init, zeros) for zeros in (False, True))
     assert left_out.tobytes() == full.tobytes()
+
+
+@needs_tiles
+@pytest.mark.parametrize("form", ["nn", "tn"])
+@pytest.mark.parametrize("m", [2, 8, 9, 13])
+@pytest.mark.parametrize("n", [8, 14, 32, 48])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_lists_have_no_place_where_a_tile_is_zero(dtype, n, m, form):
+    """Each row has one place of its own. b is NaN at all others but those of rows nearby."""
+    k = 20 * m
+    a = np.zeros((m, k), dtype)
+    a[np.arange(m), 20 * np.arange(m) + 3] = 1
+    for row in range(m):
+        b = np.full((k, n), np.nan, dtype)
+        near = 20 * np.arange(max(row - 7, 0), min(row + 8, m)) + 3
+        b[near] = 1
+        left = np.ascontiguousarray(a.T if form == "tn" else a)
+        c = product(form, left, b, np.zeros((m, n), dtype), True)
+        assert (c[row] == 1).all()
 
 
 @pytest.mark.parametrize("form", ["nn", "tn"])
