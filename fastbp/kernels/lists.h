@@ -19,23 +19,21 @@ static void F(listed_panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, co
     else ALL_PANELS(0, lists)
 }
 
-/* Append to a list, plus top, the numbers of those bytes that have one of the bits of `mask`. */
-INLINE uint8_t *F(list_bytes)(uint8_t *end, uint64_t bytes, unsigned mask, ptrdiff_t top) {
-    const uint64_t ones = 0x0101010101010101, low = 0x7f * ones;
-    bytes &= mask * ones;
-    bytes = (((bytes & low) + low) | bytes) >> 7 & ones;
-    /* The product moves the bit of byte s to the place 56 + s, and no two to the same. */
-    return list_bits(end, (unsigned)(bytes * 0x0102040810204080 >> 56), top);
-}
-
-/* Of up to eight rows of a, a byte each: bits of the columns where they are not zero. All lanes of
-   vectors if `whole`, else so many. */
-INLINE uint64_t F(nonzero_rows)(const int whole, const REAL *a, ptrdiff_t lda, int columns, int rows) {
-    uint64_t bytes = 0;
-    UNROLL_EIGHT
-    for (int r = 0; r < rows; r++, a += lda)
-        bytes |= (uint64_t)F(nonzero)(whole ? F(load)(a) : F(load_part)(a, columns)) << 8 * r;
-    return bytes;
+/* marks[j]: bits that say which of up to MARKED_ROWS rows of a are not zero in column j. */
+INLINE void F(mark_rows)(unsigned INDEX *marks, const REAL *a, ptrdiff_t lda, ptrdiff_t columns,
+                         int rows) {
+    for (ptrdiff_t j = 0; j < columns; j += LANES) {
+        const int count = columns - j < LANES ? (int)(columns - j) : LANES;
+        F(bits) bits = {0};
+#define MARK(row) bits = bits + bits - (F(bits))((F(vector)){0} != (row)) /* true is -1 */
+        if (count == LANES)
+            UNROLL_FOUR
+            for (int r = rows - 1; r >= 0; r--) MARK(F(load)(a + r * lda + j));
+        else
+            for (int r = rows - 1; r >= 0; r--) MARK(F(load_part)(a + r * lda + j, count));
+#undef MARK
+        *(F(bits) *)(marks + j) = bits;
+    }
 }
 
 /* The lists of the tiles of m rows of a, k numbers each. */
@@ -60,29 +58,28 @@ static void F(list_rows)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdiff_t
     }
 }
 
-/* The same for m columns of a, k rows, two tiles at once where a vector and a byte have room for them. */
+/* The same for m columns of a, k rows. What is left of the marked columns, less than a tile, comes again
+   in the next turn. */
 static void F(list_columns)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdiff_t m, ptrdiff_t k,
                             int flat) {
-    for (ptrdiff_t r = 0; r < m; lists += LIST_BYTES) {
-        const int rows = F(tile_rows)(m - r, flat);
-        const int two = 2 * rows <= LANES && LANES <= 8 && m - r >= LANES;
-        uint8_t *const list = lists + LIST_HEAD, *const next = list + LIST_BYTES;
-        uint8_t *end = list, *end_of_next = next;
-        const int columns = two ? LANES : rows;
-        for (ptrdiff_t i = 0; i < k; i += 8) {
-            const REAL *const from = a + i * lda + r;
-            const int count = k - i < 8 ? (int)(k - i) : 8;
-            const uint64_t bytes = two && count == 8 ? F(nonzero_rows)(1, from, lda, LANES, 8)
-                                                     : F(nonzero_rows)(0, from, lda, columns, count);
-            end = F(list_bytes)(end, bytes, MASK(rows), i);
-            if (two) end_of_next = F(list_bytes)(end_of_next, bytes, MASK(rows) << rows, i);
-        }
-        *(uint16_t *)lists = (uint16_t)(end - list);
-        r += rows;
-        if (two) {
-            lists += LIST_BYTES;
-            *(uint16_t *)lists = (uint16_t)(end_of_next - next);
-            r += rows;
+    __attribute__((aligned(TILE_BYTES))) unsigned INDEX marks[MARKED_COLUMNS];
+    uint8_t *list = lists;
+    for (ptrdiff_t done, columns; m > 0; m -= done, a += done, lists = list) {
+        columns = m < MARKED_COLUMNS ? m : MARKED_COLUMNS;
+        for (ptrdiff_t top = 0; top < k; top += MARKED_ROWS) {
+            const int count = k - top < MARKED_ROWS ? (int)(k - top) : MARKED_ROWS;
+            int rows;
+            F(mark_rows)(marks, a + top * lda, lda, columns, count);
+            list = lists;
+            for (done = 0; done + (rows = F(tile_rows)(m - done, flat)) <= columns; done += rows) {
+                uint8_t *end = list + LIST_HEAD + (top ? *(uint16_t *)list : 0);
+                unsigned bits = 0;
+                for (int j = 0; j < rows; j++) bits |= (unsigned)marks[done + j];
+                for (int h = 0; h < count; h += 8, bits >>= 8)
+                    end = list_bits(end, bits & 255, top + h);
+                *(uint16_t *)list = (uint16_t)(end - list - LIST_HEAD);
+                list += LIST_BYTES;
+            }
         }
     }
 }

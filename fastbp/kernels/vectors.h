@@ -3,6 +3,7 @@
 typedef REAL F(vector) __attribute__((vector_size(TILE_BYTES)));
 typedef REAL F(unaligned) __attribute__((vector_size(TILE_BYTES), aligned(sizeof(REAL)), may_alias));
 typedef INDEX F(lanes) __attribute__((vector_size(TILE_BYTES)));
+typedef unsigned INDEX F(bits) __attribute__((vector_size(TILE_BYTES), may_alias));
 typedef REAL F(four) __attribute__((vector_size(4 * sizeof(REAL))));
 typedef REAL F(unaligned_four)
     __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
