@@ -36,25 +36,33 @@ INLINE void F(mark_rows)(unsigned INDEX *marks, const REAL *a, ptrdiff_t lda, pt
     }
 }
 
+/* The list of a tile, whose number of rows is a constant. */
+INLINE void F(list_tile)(const int rows, uint8_t *list, const REAL *a, ptrdiff_t lda, ptrdiff_t k) {
+    uint8_t *end = list + LIST_HEAD;
+    for (ptrdiff_t i = 0; i < k; i += LANES) {
+        const int count = k - i < LANES ? (int)(k - i) : LANES;
+        F(lanes) any = {0};
+        UNROLL for (int r = 0; r < rows; r++) {
+            const REAL *const from = a + r * lda + i;
+            any |= (F(lanes))(count == LANES ? F(load)(from) : F(load_part)(from, count));
+        }
+        unsigned bits = F(nonzero)((F(vector))any);
+        UNROLL for (int h = 0; h < LANES; h += 8, bits >>= 8)
+            end = list_bits(end, bits & 255, i + h);
+    }
+    *(uint16_t *)list = (uint16_t)(end - list - LIST_HEAD);
+}
+
 /* The lists of the tiles of m rows of a, k numbers each. */
 static void F(list_rows)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdiff_t m, ptrdiff_t k,
                          int flat) {
-    for (ptrdiff_t r = 0; r < m; lists += LIST_BYTES) {
-        const int rows = F(tile_rows)(m - r, flat);
-        uint8_t *const list = lists + LIST_HEAD, *end = list;
-        for (ptrdiff_t i = 0; i < k; i += LANES) {
-            F(lanes) any = {0};
-            const int count = k - i < LANES ? (int)(k - i) : LANES;
-            for (int j = 0; j < rows; j++) {
-                const REAL *const from = a + (r + j) * lda + i;
-                any |= (F(lanes))(count == LANES ? F(load)(from) : F(load_part)(from, count));
-            }
-            unsigned bits = F(nonzero)((F(vector))any);
-            UNROLL for (int h = 0; h < LANES; h += 8, bits >>= 8)
-                end = list_bits(end, bits & 255, i + h);
-        }
-        *(uint16_t *)lists = (uint16_t)(end - list);
-        r += rows;
+    for (int rows; m > 0; m -= rows, a += rows * lda, lists += LIST_BYTES) {
+        rows = F(tile_rows)(m, flat);
+        if (rows == TILE_ROWS) F(list_tile)(TILE_ROWS, lists, a, lda, k);
+        else if (rows == 4) F(list_tile)(4, lists, a, lda, k);
+        else if (rows == 3) F(list_tile)(3, lists, a, lda, k);
+        else if (rows == 2) F(list_tile)(2, lists, a, lda, k);
+        else F(list_tile)(1, lists, a, lda, k);
     }
 }
 
