@@ -85,6 +85,7 @@ from fastbp.kernels.epochs cimport (
 from fastbp.kernels.finite cimport all_below, all_finite
 from fastbp.kernels.row_phase cimport (
     backward,
+    begin_rows,
     copy_layers,
     copy_slopes,
     fill_registers,
@@ -295,7 +296,6 @@ cdef bint predict_blocks(Walk* walk, const floating* params, floating* out, int 
     cdef const Layer* last = walk.plan + walk.layers - 1
     cdef Py_ssize_t K = last.fan_out
     cdef bint finite = True
-    fill_registers(walk, params)
     for k in range((walk.samples + walk.batch - 1) // walk.batch):
         first = k * walk.batch
         rows = min(walk.batch, walk.samples - first)
@@ -319,7 +319,7 @@ cdef int predict_rows(Walk* walk, Use use, const floating* params, Py_ssize_t si
     if out.shape[0] != walk.samples or K != walk.plan[walk.layers - 1].fan_out:
         raise ValueError("the output does not fit")
     with nogil:
-        decide_on_zeros(walk, params)
+        begin_rows(walk, params)
         finite = predict_blocks(walk, params, &out[0, 0], link, of_targets)
     return finite
 
@@ -373,8 +373,7 @@ def validate(program, const floating[::1] params, floating[::1] scratch, samples
     if out.shape[0] != walk.samples or K != last.fan_out or losses_b.shape[0] != walk.samples:
         raise ValueError("the output does not fit")
     with nogil:
-        decide_on_zeros(&walk, &params[0])
-        fill_registers(&walk, &params[0])
+        begin_rows(&walk, &params[0])
         for k in range((walk.samples + walk.batch - 1) // walk.batch):
             first = k * walk.batch
             rows = min(walk.batch, walk.samples - first)

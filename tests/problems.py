@@ -40,6 +40,14 @@ def lowered(loss, outputs, alpha=0.0, exact=False):
     return LoweredObjective(core.LOSSES[name], core.LINKS[link], parameters, alpha, 1.0, exact)
 
 
+def guarded(array):
+    """A copy with NaN before and behind it, and the whole: what is read or written there shows."""
+    whole = np.full(array.size + 128, np.nan, array.dtype)
+    copy = whole[64:-64].reshape(array.shape)
+    copy[...] = array
+    return copy, whole
+
+
 class Problem:
     """A network, data, an objective and the constants of a step, drawn from a seed."""
 

@@ -23,10 +23,15 @@ cdef extern from * nogil:
 
 
 cdef inline void affine_forward(floating* z_bo, const floating* a_bi, const floating* w_io,
-                                const floating* b_o, Py_ssize_t B, Py_ssize_t I, Py_ssize_t O,
-                                bint zeros, floating* scratch) noexcept nogil:
-    """z := a w + b. zeros: whether a has many, and w is finite."""
-    matmul_nn(z_bo, a_bi, w_io, B, O, I, b_o, zeros, scratch)
+                                const floating* packed, const floating* b_o, Py_ssize_t B,
+                                Py_ssize_t I, Py_ssize_t O, bint zeros, bint follows,
+                                floating* scratch) noexcept nogil:
+    """z := a w + b.
+
+    packed: w as `pack_rows` leaves it, or NULL. zeros: whether a has many, and w is finite.
+    follows: whether a goes on with B rows that come next.
+    """
+    matmul_nn(z_bo, a_bi, w_io, packed, B, O, I, b_o, zeros, follows, scratch)
 
 
 cdef inline void affine_forward_transposed(floating* z_bo, const floating* a_bi,

@@ -167,8 +167,9 @@ static inline void gemm_start(void) {}
     static inline void gemm_##REAL(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,           \
                                    int a_trans, const REAL *b, ptrdiff_t ldb, int b_trans,         \
                                    const REAL *packed, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,      \
-                                   const REAL *init, ptrdiff_t init_step, int zeros,               \
+                                   const REAL *init, ptrdiff_t init_step, int zeros, int follows,  \
                                    REAL *scratch) {}                                               \
+    static inline ptrdiff_t gemm_room_##REAL(ptrdiff_t n, ptrdiff_t k) { return 0; }               \
     static inline ptrdiff_t gemm_packed_##REAL(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {            \
         return 0;                                                                                  \
     }                                                                                              \
@@ -304,40 +305,51 @@ INLINE REAL *F(aligned)(const REAL *memory) {
     return (REAL *)(((uintptr_t)memory + TILE_BYTES - 1) & ~(uintptr_t)(TILE_BYTES - 1));
 }
 
-/* Numbers that b (k, n) takes when it is packed for products of m rows in all with a transposed; 0 if
-   that does not pay. */
-INLINE ptrdiff_t F(gemm_packed)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
-    const ptrdiff_t vectors = (n + LANES - 1) / LANES;
-    if (m < COPY_ROWS || !F(is_far)(n)) return 0;
-    return (vectors * k + 1) * LANES;
+/* Panels of so many vectors, where a has several rows. */
+INLINE ptrdiff_t F(panels_of_tiles)(ptrdiff_t vectors) {
+    const ptrdiff_t most = IS_FLAT(vectors) ? FLAT_VECTORS : TILE_VECTORS;
+    return (vectors + most - 1) / most;
 }
 
-/* Pack `rows` rows of b from the row `top` on, of k in all. */
+/* Numbers that b (k, n) takes when it is packed. */
+INLINE ptrdiff_t F(gemm_room)(ptrdiff_t n, ptrdiff_t k) {
+    return ((n + LANES - 1) / LANES * k + 1) * LANES;
+}
+
+/* The same for products of m rows in all with a transposed; 0 if that does not pay. */
+INLINE ptrdiff_t F(gemm_packed)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
+    return m < COPY_ROWS || !F(is_far)(n) ? 0 : F(gemm_room)(n, k);
+}
+
+/* Pack `rows` rows of b from the row `top` on, of k in all: DOT_DEPTH at least, or a is transposed. */
 static NOINLINE void F(gemm_pack)(REAL *packed, const REAL *b, ptrdiff_t n, ptrdiff_t k,
                                   ptrdiff_t top, ptrdiff_t rows) {
     const int few = F(few_columns)(1, n, 0, n, k);
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
-    const ptrdiff_t panels = (vectors + TILE_VECTORS - 1) / TILE_VECTORS;
-    F(pack_panels)(F(aligned)(packed), k, top, 0, panels, panels, vectors, b + top * n, n, 0, n - few,
-                   rows);
+    const ptrdiff_t panels = F(panels_of_tiles)(vectors);
+    if (panels)
+        F(pack_panels)(F(aligned)(packed), k, top, 0, panels, panels, vectors, b + top * n, n, 0,
+                       n - few, rows);
 }
 
 /* c (m, n; rows ldc apart) := init + op(a) op(b). a is (m, k), or (k, m) if transposed; b is (k, n),
    or (n, k), but not both transposed. packed: b as gemm_pack leaves it, or NULL. init: NULL for zeros;
    rows init_step apart, 0 for one row used for all. zeros: whether a has many, and b is finite.
-   scratch: of any alignment. */
+   follows: whether a goes on with the m rows of the next product. Where zeros are left out, rows that
+   are far apart are asked for meanwhile. scratch: of any alignment. */
 static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_trans, const REAL *b,
                     ptrdiff_t ldb, int b_trans, const REAL *packed, ptrdiff_t m, ptrdiff_t n,
-                    ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int zeros, REAL *scratch) {
+                    ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int zeros, int follows,
+                    REAL *scratch) {
     if (b_trans && k == 1 && ldb == 1) b_trans = 0; /* one row either way */
     if (m == 1 && !a_trans && !b_trans && !zeros && F(row)(c, a, b, ldb, n, k, init)) return;
     const int few = F(few_columns)(a_trans, ldb, b_trans, n, k);
     const ptrdiff_t vectors = (n - few + LANES - 1) / LANES;
-    const ptrdiff_t most_vectors = m == 1 && !a_trans && !b_trans ? MOST_IN_ROW
-                                   : IS_FLAT(vectors)             ? FLAT_VECTORS
-                                                                  : TILE_VECTORS;
-    const ptrdiff_t panels = (vectors + most_vectors - 1) / most_vectors;
+    const int single = m == 1 && !a_trans && !b_trans;
+    const ptrdiff_t panels =
+        single ? (vectors + MOST_IN_ROW - 1) / MOST_IN_ROW : F(panels_of_tiles)(vectors);
     zeros = zeros && MASKED;
+    packed = packed && !single ? F(aligned)(packed) : NULL;
     scratch = F(aligned)(scratch);
 #if MASKED
     uint8_t *const lists = (uint8_t *)scratch;
@@ -356,10 +368,10 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     const ptrdiff_t block = copy_a || copy_b ? PACK_BLOCK : in_place;
     const ptrdiff_t blocks = (k + block - 1) / block;
     const ptrdiff_t most = blocks > 1 ? (k + blocks - 1) / blocks : k;
-    packed = packed ? F(aligned)(packed) : NULL;
     const ptrdiff_t together = F(is_far)(ldb) ? PACK_PANELS : 1; /* panels that are copied */
     const ptrdiff_t groups = (m + GROUP - 1) / GROUP;
     const ptrdiff_t group = copy_a ? GROUP : m, a_step = copy_a ? GROUP : lda;
+    const ptrdiff_t turns = follows && !copy_a && F(is_far)(lda) ? panels : 0;
     const REAL *const end = c + (m - 1) * ldc + n;
     REAL *const a_copy = scratch, *const b_copy = scratch + (copy_a ? groups * GROUP * most : 0);
     ptrdiff_t top = 0;
@@ -370,7 +382,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
 #if MASKED
         if (zeros)
             (a_trans ? F(list_columns) : F(list_rows))(lists, a_k, lda, m, depth,
-                                                       IS_FLAT(most_vectors));
+                                                       !single && IS_FLAT(vectors));
 #endif
         if (copy_a)
             F(pack_panels)(a_copy, depth, 0, 0, groups, groups, groups * (GROUP / LANES), a_k, lda,
@@ -398,8 +410,8 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
 #if MASKED
                 if (zeros)
                     F(listed_panel)((int)width / LANES, trans, to, ldc, a_i, a_step, panel, b_step,
-                                    rows, from, init_step, tail, end,
-                                    lists + i / TILE_ROWS * LIST_BYTES);
+                                    rows, depth, from, init_step, tail, end,
+                                    lists + i / TILE_ROWS * LIST_BYTES, p, turns);
                 else
 #endif
                     F(panel)((int)width / LANES, trans, to, ldc, a_i, a_step, panel, b_step, rows,
@@ -416,7 +428,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
 static NOINLINE void F(gemm_any_row)(REAL *c, const REAL *a, const REAL *b, ptrdiff_t n, ptrdiff_t k,
                                      const REAL *init, REAL *scratch) {
     if (!F(row)(c, a, b, n, n, k, init))
-        F(gemm)(c, n, a, k, 0, b, n, 0, NULL, 1, n, k, init, 0, 0, scratch);
+        F(gemm)(c, n, a, k, 0, b, n, 0, NULL, 1, n, k, init, 0, 0, 0, scratch);
 }
 
 /* The same. The first forms are those of small networks: there a call takes as long as a product. */

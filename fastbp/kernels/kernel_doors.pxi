@@ -30,8 +30,8 @@ def kernel_matmul(const floating[:, ::1] a, const floating[:, ::1] b, floating[:
     if scratch.shape[0] < matmul_scratch(form, m, n, k, zeros):
         raise ValueError("too little scratch")
     if form == "nn":
-        matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, &bias[0], zeros,
-                         start_of(scratch))
+        matmul.matmul_nn(&c[0, 0], &a[0, 0], &b[0, 0], <floating*>NULL, m, n, k, &bias[0], zeros,
+                         False, start_of(scratch))
     elif form == "nt":
         matmul.matmul_nt(&c[0, 0], &a[0, 0], &b[0, 0], m, n, k, NULL, start_of(scratch))
     else:
@@ -78,7 +78,8 @@ def kernel_affine(const floating[:, ::1] a, const floating[:, ::1] w, const floa
     bind_backend()
     if scratch.shape[0] < matmul.scratch_nn(B, O, I, False):
         raise ValueError("too little scratch")
-    affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], &b[0], B, I, O, False, start_of(scratch))
+    affine.affine_forward(&z[0, 0], &a[0, 0], &w[0, 0], <floating*>NULL, &b[0], B, I, O, False,
+                          False, start_of(scratch))
 
 
 def kernel_affine_gradient(const floating[:, ::1] a, const floating[:, ::1] w,

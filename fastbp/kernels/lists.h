@@ -10,13 +10,13 @@ INLINE int F(tile_rows)(ptrdiff_t m, int flat) {
 #if MASKED
 /* The same panel over the lists of its tiles. */
 static void F(listed_panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a,
-                            ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m,
+                            ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k,
                             const REAL *init, ptrdiff_t init_step, int tail, const REAL *end,
-                            const uint8_t *lists) {
+                            const uint8_t *lists, ptrdiff_t turn, ptrdiff_t turns) {
     const int padded = 0;
     if (m == 1 && !a_trans && vectors > TILE_VECTORS)
         WIDE_ROWS(*(const uint16_t *)lists, lists + LIST_HEAD)
-    else ALL_PANELS(0, lists)
+    else ALL_PANELS(k, lists)
 }
 
 /* marks[j]: bits that say which of up to MARKED_ROWS rows of a are not zero in column j. */

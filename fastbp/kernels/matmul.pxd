@@ -22,16 +22,19 @@ from fastbp.kernels.blas cimport (
 
 cdef extern from "gemm.h" nogil:
     const int gemm_has_tiles
+    const int gemm_tile_rows  # of tiles that may leave out zeros; 0: none may
     int matmul_native  # whether products go through the tiles, or through BLAS
     void gemm_start()  # once, before the first product
     void gemm_float(float* c, Py_ssize_t ldc, const float* a, Py_ssize_t lda, int a_trans,
                     const float* b, Py_ssize_t ldb, int b_trans, const float* packed,
                     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* init,
-                    Py_ssize_t init_step, int zeros, float* scratch)
+                    Py_ssize_t init_step, int zeros, int follows, float* scratch)
     void gemm_double(double* c, Py_ssize_t ldc, const double* a, Py_ssize_t lda, int a_trans,
                      const double* b, Py_ssize_t ldb, int b_trans, const double* packed,
                      Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* init,
-                     Py_ssize_t init_step, int zeros, double* scratch)
+                     Py_ssize_t init_step, int zeros, int follows, double* scratch)
+    Py_ssize_t gemm_room_float(Py_ssize_t n, Py_ssize_t k)
+    Py_ssize_t gemm_room_double(Py_ssize_t n, Py_ssize_t k)
     Py_ssize_t gemm_packed_float(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k)
     Py_ssize_t gemm_packed_double(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k)
     void gemm_pack_float(float* packed, const float* b, Py_ssize_t n, Py_ssize_t k,
@@ -50,16 +53,21 @@ cdef extern from "gemm.h" nogil:
     void outer_double(double* c, const double* a, const double* b, Py_ssize_t m, Py_ssize_t n)
 
 
+cdef enum:
+    LEAST_PACKED = 64   # rows of b that is packed for `matmul_nn`
+
+
 cdef inline void tiles(floating* c_mn, const floating* a, Py_ssize_t lda, bint a_trans,
                        const floating* b, Py_ssize_t ldb, bint b_trans, const floating* packed,
                        Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const floating* init,
-                       Py_ssize_t init_step, bint zeros, floating* scratch) noexcept nogil:
+                       Py_ssize_t init_step, bint zeros, bint follows,
+                       floating* scratch) noexcept nogil:
     if floating is double:
         gemm_double(c_mn, n, a, lda, a_trans, b, ldb, b_trans, packed, m, n, k, init, init_step,
-                    zeros, scratch)
+                    zeros, follows, scratch)
     else:
         gemm_float(c_mn, n, a, lda, a_trans, b, ldb, b_trans, packed, m, n, k, init, init_step,
-                   zeros, scratch)
+                   zeros, follows, scratch)
 
 
 cdef inline Py_ssize_t tiles_scratch(Py_ssize_t lda, bint a_trans, Py_ssize_t ldb, bint b_trans,
@@ -91,13 +99,18 @@ cdef inline void gemv(char trans, Py_ssize_t m, Py_ssize_t n, const floating* a,
 
 
 cdef inline void matmul_nn(floating* c_mn, const floating* a_mk, const floating* b_kn,
-                           Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const floating* bias_n,
-                           bint zeros, floating* scratch) noexcept nogil:
-    """c := bias + a b, the bias in every row. zeros: whether a has many, and b is finite."""
+                           const floating* packed, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+                           const floating* bias_n, bint zeros, bint follows,
+                           floating* scratch) noexcept nogil:
+    """c := bias + a b, the bias in every row.
+
+    packed: b as `pack_rows` leaves it, or NULL. zeros: whether a has many, and b is finite.
+    follows: whether a goes on with the m rows of the next product, which may be fetched ahead.
+    """
     cdef Py_ssize_t r
     cdef floating one = 1
     if matmul_native:
-        tiles(c_mn, a_mk, k, False, b_kn, n, False, <floating*>NULL, m, n, k, bias_n, 0, zeros,
+        tiles(c_mn, a_mk, k, False, b_kn, n, False, packed, m, n, k, bias_n, 0, zeros, follows,
               scratch)
         return
     for r in range(m):
@@ -115,7 +128,7 @@ cdef inline void matmul_row(floating* c_n, const floating* a_k, const floating* 
                             floating* scratch) noexcept nogil:
     """c := bias + a b of one row a, with the bits of `matmul_nn`."""
     if not matmul_native:
-        matmul_nn(c_n, a_k, b_kn, 1, n, k, bias_n, False, scratch)
+        matmul_nn(c_n, a_k, b_kn, <floating*>NULL, 1, n, k, bias_n, False, False, scratch)
     elif floating is double:
         gemm_row_double(c_n, a_k, b_kn, n, k, bias_n, scratch)
     else:
@@ -148,7 +161,7 @@ cdef inline void matmul_nt(floating* c_mn, const floating* a_mk, const floating*
             matmul_row(c_mn, a_mk, b_nk, n, k, bias_n, scratch)
         else:
             tiles(c_mn, a_mk, k, False, b_nk, k, True, <floating*>NULL, m, n, k, bias_n, 0, False,
-                  scratch)
+                  False, scratch)
         return
     if bias_n != NULL:
         for r in range(m):
@@ -174,7 +187,7 @@ cdef inline void matmul_tn(floating* c_mn, const floating* a_km, Py_ssize_t lda,
     """
     if matmul_native:
         tiles(c_mn, a_km, lda, True, b_kn, n, False, packed, m, n, k, c_mn if add else NULL, n,
-              zeros, scratch)
+              zeros, False, scratch)
     elif n == 1:
         gemv(c"N", m, k, a_km, lda, b_kn, 1, <floating>add, c_mn, 1)
     else:
@@ -185,6 +198,13 @@ cdef inline Py_ssize_t scratch_tn(Py_ssize_t lda, Py_ssize_t m, Py_ssize_t n, Py
                                   bint zeros) noexcept nogil:
     """Numbers of scratch for `matmul_tn` with up to m rows of c and k of b."""
     return tiles_scratch(lda, True, n, False, m, n, k, zeros)
+
+
+cdef inline Py_ssize_t packed_nn(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """Numbers that b of `matmul_nn` takes when it is packed, of either dtype; 0: it cannot be."""
+    if not matmul_native or gemm_tile_rows == 0 or k < LEAST_PACKED:
+        return 0
+    return max(gemm_room_float(n, k), gemm_room_double(n, k))
 
 
 cdef inline Py_ssize_t packed_tn(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
@@ -208,7 +228,7 @@ cdef inline bint is_packed(const floating* _, Py_ssize_t m, Py_ssize_t n,
 
 cdef inline void pack_rows(floating* packed, const floating* b_kn, Py_ssize_t n, Py_ssize_t k,
                            Py_ssize_t top, Py_ssize_t rows) noexcept nogil:
-    """Pack `rows` rows of b from the row `top` on, for `matmul_tn`. Each rank may pack some."""
+    """Pack `rows` rows of b from the row `top` on. Each rank may pack some."""
     if floating is double:
         gemm_pack_double(packed, b_kn, n, k, top, rows)
     else:

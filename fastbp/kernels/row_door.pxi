@@ -209,6 +209,7 @@ cdef int predict_row(const Walk* bound, const floating* params, const floating* 
             scratch[i] = <floating>math.NAN
     walk.x, walk.scratch = x, scratch
     walk.zeros_in_rows = walk.zeros_in_rows and has_many_zeros(&walk, x)
+    fill_registers(&walk, params)
     finite = predict_blocks(&walk, params, out, link, of_targets)
     PyMem_RawFree(scratch)
     return finite

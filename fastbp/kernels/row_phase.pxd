@@ -32,14 +32,17 @@ from fastbp.kernels.scratch cimport (
     drops,
     drops_hidden,
     layer_rows,
+    listed_block,
     own_others,
     own_products,
     own_registers,
     own_sums,
     packed_deltas,
+    packed_weights,
 )
 from fastbp.kernels.tape cimport TAPES, fill_constants, tape_activation, tape_loss
 from fastbp.kernels.walk cimport Layer, Walk
+from fastbp.kernels.zeros cimport decide_on_zeros
 
 cdef extern from "team.h" nogil:
     enum: team_stop, team_leave
@@ -133,6 +136,11 @@ cdef inline void drop_units(const Walk* walk, Py_ssize_t l, floating* a, floatin
     dropout_forward(a, s, B, layer.fan_out, &walk.dropout, l + 1, first)
 
 
+cdef inline bint goes_on(const Walk* walk, Py_ssize_t first, Py_ssize_t B) noexcept nogil:
+    """Whether B rows of x that come next lie behind those from `first` on."""
+    return not walk.gathers and walk.order == NULL and first + 2 * B <= walk.samples
+
+
 cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t first,
                          Py_ssize_t top, Py_ssize_t B, bint* finite) noexcept nogil:
     """All layers, for rows top..top + B of the batch that begins at sample `first`.
@@ -148,6 +156,7 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
     cdef const floating* w_io
     cdef floating* s_bo
     cdef Codes codes
+    cdef bint zeros
     if walk.indptr == NULL:
         a_bi = batch_input(walk, params, first) + top * walk.features
         if walk.gathers:
@@ -167,8 +176,10 @@ cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t fi
             w_io, fan_in = params + layer.weight, layer.fan_in
             if l == 0 and walk.codes.n:
                 w_io, fan_in = own_others(walk, params), walk.features
-            affine_forward(z_bo, a_bi, w_io, params + layer.bias, B, fan_in, layer.fan_out,
-                           walk.zeros_in_rows and l == 0, own_products(walk, params))
+            zeros = walk.zeros_in_rows and l == 0
+            affine_forward(z_bo, a_bi, w_io, packed_weights(walk, params) if zeros else NULL,
+                           params + layer.bias, B, fan_in, layer.fan_out, zeros,
+                           zeros and goes_on(walk, first + top, B), own_products(walk, params))
             if l == 0 and walk.codes.n:
                 codes = batch_codes(walk, params, top)
                 gather_codes(walk, &codes, params, first + top, B)
@@ -302,6 +313,20 @@ cdef inline void row_phase(const Walk* walk, const floating* params, Py_ssize_t 
         output_deltas(walk, params, first, top, B)
         backward(walk, params, top, B)
         pack_deltas(walk, params, top, B, rows)
+
+
+cdef inline void begin_rows(Walk* walk, const floating* params) noexcept nogil:
+    """Once before rows with which nothing is trained: zeros, packed weights, constants of tapes."""
+    cdef const Layer* layer = walk.plan
+    decide_on_zeros(walk, params)
+    if walk.zeros_in_rows:
+        walk.batch = walk.block = min(walk.batch, listed_block(walk))
+    else:
+        walk.packed_weights = -1
+    if walk.packed_weights >= 0:
+        pack_rows(<floating*>packed_weights(walk, params), params + layer.weight, layer.fan_out,
+                  layer.fan_in, 0, layer.fan_in)
+    fill_registers(walk, params)
 
 
 # ---- of all layers, for the doors that look inside

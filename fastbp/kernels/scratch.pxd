@@ -8,6 +8,7 @@ from fastbp.kernels.affine_codes cimport Codes
 from fastbp.kernels.matmul cimport (
     is_packed,
     matmul_native,
+    packed_nn,
     packed_tn,
     scratch_nn,
     scratch_nt,
@@ -47,6 +48,12 @@ cdef enum:
     SLICE_SHAPE = 16
     # Rows of a block where nothing is trained.
     PREDICT_BLOCK = 256
+    # The least rows of such a block where zeros of X are left out. About LISTED_NUMBERS numbers of
+    # X, which the block before has asked for, stay in the second cache beside the weights. A layer
+    # of LISTED_UNITS wants more rows.
+    LISTED_BLOCK = 64
+    LISTED_NUMBERS = 51200
+    LISTED_UNITS = 256
     # Numbers by which a packed row is longer, at most, and those before the first aligned one.
     PACKED_MORE = 16
 
@@ -75,6 +82,15 @@ cdef inline Py_ssize_t block_rows(const Walk* walk) noexcept nogil:
     if matmul_native:
         blocks = (blocks + walk.size - 1) // walk.size * walk.size
     return (walk.batch + blocks - 1) // blocks
+
+
+cdef inline Py_ssize_t listed_block(const Walk* walk) noexcept nogil:
+    """Rows of a block where nothing is trained and zeros of X are left out."""
+    cdef Py_ssize_t l
+    for l in range(walk.layers):
+        if walk.plan[l].fan_out >= LISTED_UNITS:
+            return PREDICT_BLOCK
+    return max(<Py_ssize_t>LISTED_BLOCK, LISTED_NUMBERS // walk.plan.fan_in // 8 * 8)
 
 
 cdef inline bint in_blocks(Use use) noexcept nogil:
@@ -124,6 +140,23 @@ cdef inline Py_ssize_t packed_room(const Walk* walk, Use use) noexcept nogil:
             return padded(walk.batch * walk.widths
                           + (walk.batch + 1) * PACKED_MORE * walk.layers)
     return 0
+
+
+cdef inline Py_ssize_t packed_weights_room(const Walk* walk, Use use,
+                                           Py_ssize_t rows) noexcept nogil:
+    """Numbers for the packed weights of the first layer; 0 if they are not packed."""
+    if use not in (PREDICT, VALIDATE) or rows < 2 * LISTED_BLOCK or walk.codes.n:
+        return 0
+    return padded(packed_nn(walk.plan.fan_out, walk.plan.fan_in))
+
+
+cdef inline Py_ssize_t lay_out_packed(Walk* walk, Use use, Py_ssize_t rows,
+                                      Py_ssize_t top) noexcept nogil:
+    """The regions of what is packed, from `top` on. Returns their end."""
+    cdef Py_ssize_t deltas = packed_room(walk, use), weights = packed_weights_room(walk, use, rows)
+    walk.packed = top if deltas else -1
+    walk.packed_weights = top + deltas if weights else -1
+    return top + deltas + weights
 
 
 cdef inline Py_ssize_t slices_of(const Walk* walk, const Layer* layer) noexcept nogil:
@@ -205,10 +238,8 @@ cdef inline void lay_out(Walk* walk, Use use, Py_ssize_t batch) noexcept nogil:
     walk.squares = walk.losses + (padded(walk.batch) if has_losses else 0)
     walk.norms = walk.squares + (padded(walk.n_slices) if backward else 0)
     walk.held = walk.norms + (padded(walk.n_slices) if materialized else 0)
-    walk.packed = walk.held + (padded(2 * walk.plan.fan_in + 2) if use == GRADIENT else 0)
-    walk.registers = walk.packed + packed_room(walk, use)
-    if walk.registers == walk.packed:
-        walk.packed = -1
+    walk.registers = lay_out_packed(walk, use, batch, walk.held + (
+        padded(2 * walk.plan.fan_in + 2) if use == GRADIENT else 0))
     if use != GRADIENT:
         walk.held = -1
     walk.products = walk.registers + walk.size * walk.register_size
@@ -243,6 +274,13 @@ cdef inline floating* packed_deltas(const Walk* walk, const floating* tag, const
         return NULL
     return (<floating*>walk.scratch + walk.packed + walk.batch * layer.output
             + (walk.batch + 1) * PACKED_MORE * (layer - walk.plan))
+
+
+cdef inline const floating* packed_weights(const Walk* walk, const floating* _) noexcept nogil:
+    """Where the weights of the first layer lie packed; NULL if they are not."""
+    if walk.packed_weights < 0:
+        return NULL
+    return <const floating*>walk.scratch + walk.packed_weights
 
 
 cdef inline floating* own_registers(const Walk* walk, const floating* _) noexcept nogil:

@@ -72,6 +72,7 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     Py_ssize_t gathered, activations, slopes, loss_scratch, deltas, losses, squares, norms
     Py_ssize_t held         # which nodes of sums hold a column of CSR rows; -1: all do
     Py_ssize_t packed       # deltas of wide layers; -1 if there are none
+    Py_ssize_t packed_weights       # of the first layer; -1 if they are not packed
     Py_ssize_t code_bins, code_shares       # of a batch, code by code
     # Of one rank: sums over the bins of codes, and the first weights of the other features.
     Py_ssize_t sums, others

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastbp.kernels import backend, core
+from problems import guarded
 
 FORMS = ["nn", "nt", "tn"]
 # Around the edges of the tiles (4 or 8 rows; up to 3 vectors of 2 to 16 numbers), of the blocks of
@@ -40,14 +41,6 @@ SHAPES = [
 ]
 
 needs_tiles = pytest.mark.skipif(backend != "native", reason="products go through BLAS")
-
-
-def guarded(array):
-    """A copy with NaN before and behind it, and the whole: what is read or written there shows."""
-    whole = np.full(array.size + 128, np.nan, array.dtype)
-    copy = whole[64:-64].reshape(array.shape)
-    copy[...] = array
-    return copy, whole
 
 
 def operands(form, m, n, k, dtype):

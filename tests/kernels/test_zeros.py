@@ -8,7 +8,8 @@ import pytest
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.kernels import backend, core, level
 from fastbp.network import Network, epoch_use
-from problems import DTYPES, Problem, in_team, rule_of, state_of, sums_of
+from fastbp.training import Samples
+from problems import DTYPES, Problem, guarded, in_team, rule_of, state_of, sums_of
 
 LEAVES_OUT = backend == "native" and level != "baseline"  # elsewhere the full loops run
 needs_tiles = pytest.mark.skipif(backend != "native", reason="products go through BLAS")
@@ -313,3 +314,37 @@ def test_predictions_have_the_bits_of_the_full_loops(solver):
     whole = model.predict_proba(X)
     parts = [model.predict_proba(X[k : k + 100]) for k in range(0, 300, 100)]
     assert np.vstack(parts).tobytes() == whole.tobytes()
+
+
+@needs_tiles
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [127, 128, 129, 330, 600])
+@pytest.mark.parametrize("features, units", [
+    (63, 40), (64, 40), (70, 4), (80, 1), (150, 50), (600, 100), (300, 28), (900, 205), (600, 300),
+])  # fmt: skip
+def test_long_rows_are_predicted_and_validated_with_the_bits_of_the_full_loops(
+    features, units, n, dtype
+):
+    """Their weights may be packed, and their blocks have fewer rows, see scratch.pxd."""
+    problem = Problem("tanh", "log_loss", dtype=dtype, n=n, hidden=(units,), features=features)
+    problem.X[:] = sparse(np.random.RandomState(1), (n, features), 0.05, dtype)
+    plan, params = problem.network.plan, problem.network.params
+    assert core.kernel_zeros(plan, params, problem.X)[0] == (LEAVES_OUT and n >= 128)
+
+    def outputs(rows):
+        samples = Samples(problem.X[rows], problem.y[rows])
+        size = len(samples.x)
+        out, validated, losses = (np.empty((size, k), dtype) for k in (4, 4, 1))
+        with_guards = [
+            guarded(np.full(core.scratch_size(plan, size, 1, use), np.nan, dtype))
+            for use in ("predict", "validate")
+        ]
+        (first, _), (second, _) = with_guards
+        core.predict(plan, params, first, samples.x, out, problem.objective.link)
+        core.validate(plan, params, second, samples, problem.objective, validated, losses[:, 0])
+        for inner, whole in with_guards:
+            assert np.isnan(whole[:64]).all() and np.isnan(whole[64 + len(inner) :]).all()
+        return np.hstack([out, validated, losses])
+
+    parts = [outputs(slice(k, k + 100)) for k in range(0, n, 100)]  # too few to look for zeros
+    assert outputs(slice(0, n)).tobytes() == np.vstack(parts).tobytes()
