@@ -34,9 +34,12 @@ cdef enum:
     # The same on the tiles, where it changes no bits: more rows make products more efficient, but
     # their activations leave the cache.
     BLOCK_ROWS = 256
+    # So many weights leave the second cache anyway: each block reads and copies them again, so that
+    # it has twice the rows.
+    LARGE_NETWORK = 131072
     # Multiply-adds of a block on the tiles. Ranks look at the stop word between blocks,
     # so larger blocks delay a stop.
-    BLOCK_WORK = 500000000
+    BLOCK_WORK = 1000000000
     # Weights of a slice, about. Larger slices and their optimizer state leave the first cache.
     SLICE_ELEMENTS = 2048
     # Rows of a slice, at least. Fewer leave the register tiles partly empty.
@@ -77,7 +80,8 @@ cdef inline Py_ssize_t block_rows(const Walk* walk) noexcept nogil:
     """Rows of a block in training. On the tiles each rank has the same number of blocks."""
     cdef Py_ssize_t most = BLAS_ROWS, blocks
     if matmul_native:
-        most = max(BLAS_ROWS, min(BLOCK_ROWS, BLOCK_WORK // walk.size_params))
+        most = BLOCK_ROWS if walk.size_params < LARGE_NETWORK else 2 * BLOCK_ROWS
+        most = max(<Py_ssize_t>BLAS_ROWS, min(most, BLOCK_WORK // walk.size_params))
     blocks = (walk.batch + most - 1) // most
     if matmul_native:
         blocks = (blocks + walk.size - 1) // walk.size * walk.size
