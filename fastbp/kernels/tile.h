@@ -83,7 +83,7 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
 #define TILES(rows, until)                                                                       \
     for (; until; m -= rows) {                                                                   \
         if (lists) {                                                                             \
-            if (turns) F(ask_for)(a + below, lda, rows, k, turn, turns);                         \
+            if (turns && !a_trans) F(ask_for)(a + below, lda, rows, k, turn, turns);             \
             F(tile)(rows, vectors, whole, a_trans, c, ldc, a, lda, b, ldb,                       \
                     *(const uint16_t *)lists, init, init_step, tail, end, lists + LIST_HEAD);    \
             lists += LIST_BYTES;                                                                 \
