@@ -35,7 +35,14 @@ from fastbp.kernels.losses cimport (
     outputs_of_a_target,
 )
 from fastbp.kernels.matmul cimport matmul_native
-from fastbp.kernels.scratch cimport PACKED_MORE, PREDICT_BLOCK, Use, in_blocks, lay_out
+from fastbp.kernels.scratch cimport (
+    MOST_PACKED_WEIGHTS,
+    PACKED_MORE,
+    PREDICT_BLOCK,
+    Use,
+    in_blocks,
+    lay_out,
+)
 from fastbp.kernels.tape cimport (
     TAPES,
     Instruction,
@@ -436,11 +443,11 @@ cdef inline int bind_layout(Walk* walk, Use use, Py_ssize_t batch) except -1:
 cdef inline int check_scratch_size(const Walk* walk, Use use, Py_ssize_t batch) except -1:
     """Refuse a layout whose offsets would overflow."""
     cdef double rows = min(batch, PREDICT_BLOCK) if in_blocks(use) else batch
-    cdef double of_rank = 3.0 * walk.size_params + registers_before(&walk.program,
+    cdef double of_rank = 2.0 * walk.size_params + registers_before(&walk.program,
                                                                     walk.program.n_tapes)
     cdef double of_row = walk.plan[0].fan_in + 5.0 * walk.widths + PACKED_MORE * walk.layers
     of_row += 2.0 * walk.codes.n
-    of_rank += PACKED_MORE * <double>walk.plan[0].fan_in
+    of_rank += 2.0 * MOST_PACKED_WEIGHTS
     if (rows + 1) * of_row + walk.size * of_rank > MOST_NUMBERS:
         raise OverflowError(f"the scratch of {walk.size} ranks for batches of {batch} would be "
                             f"larger than {MOST_NUMBERS} numbers")

@@ -72,6 +72,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define MOST_IN_ROW (MASKED ? ROW_VECTORS : TILE_VECTORS)
 #define FEW_COLUMNS 4 /* at most, at the end of c */
 #define DOT_DEPTH 64  /* least k for which folding chains costs less than empty lanes */
+#define gemm_least_packed DOT_DEPTH
 #define DOT_BLOCK 512
 #define K_BLOCK 128 /* this many rows of b, a tile's width of each, stay in the first cache */
 #define PACK_BLOCK 256 /* and this many where they are packed, or a single row leaves out zeros */
@@ -162,6 +163,7 @@ static inline uint8_t *list_bits(uint8_t *end, unsigned bits, ptrdiff_t top) {
 #else
 #define gemm_has_tiles 0
 #define gemm_tile_rows 0
+#define gemm_least_packed 0
 static inline void gemm_start(void) {}
 #define NO_TILES(REAL)                                                                             \
     static inline void gemm_##REAL(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,           \
@@ -316,12 +318,13 @@ INLINE ptrdiff_t F(gemm_room)(ptrdiff_t n, ptrdiff_t k) {
     return ((n + LANES - 1) / LANES * k + 1) * LANES;
 }
 
-/* The same for products of m rows in all with a transposed; 0 if that does not pay. */
+/* gemm_room for products of m rows in all with a transposed; 0 if packing does not pay. */
 INLINE ptrdiff_t F(gemm_packed)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k) {
     return m < COPY_ROWS || !F(is_far)(n) ? 0 : F(gemm_room)(n, k);
 }
 
-/* Pack `rows` rows of b from the row `top` on, of k in all: DOT_DEPTH at least, or a is transposed. */
+/* Pack `rows` rows of b from the row `top` on, of k in all. Where a is not transposed, k is
+   gemm_least_packed at least: then the last few columns, which are not packed, are the same. */
 static NOINLINE void F(gemm_pack)(REAL *packed, const REAL *b, ptrdiff_t n, ptrdiff_t k,
                                   ptrdiff_t top, ptrdiff_t rows) {
     const int few = F(few_columns)(1, n, 0, n, k);
@@ -371,7 +374,8 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
     const ptrdiff_t together = F(is_far)(ldb) ? PACK_PANELS : 1; /* panels that are copied */
     const ptrdiff_t groups = (m + GROUP - 1) / GROUP;
     const ptrdiff_t group = copy_a ? GROUP : m, a_step = copy_a ? GROUP : lda;
-    const ptrdiff_t turns = follows && !copy_a && F(is_far)(lda) ? panels : 0;
+    const ptrdiff_t step = follows && !copy_a && F(is_far)(lda) ? panels : 0;
+    (void)step; /* only asked where there are masks */
     const REAL *const end = c + (m - 1) * ldc + n;
     REAL *const a_copy = scratch, *const b_copy = scratch + (copy_a ? groups * GROUP * most : 0);
     ptrdiff_t top = 0;
@@ -411,7 +415,7 @@ static void F(gemm)(REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, int a_
                 if (zeros)
                     F(listed_panel)((int)width / LANES, trans, to, ldc, a_i, a_step, panel, b_step,
                                     rows, depth, from, init_step, tail, end,
-                                    lists + i / TILE_ROWS * LIST_BYTES, p, turns);
+                                    lists + i / TILE_ROWS * LIST_BYTES, p, step);
                 else
 #endif
                     F(panel)((int)width / LANES, trans, to, ldc, a_i, a_step, panel, b_step, rows,

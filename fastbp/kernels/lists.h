@@ -12,7 +12,7 @@ INLINE int F(tile_rows)(ptrdiff_t m, int flat) {
 static void F(listed_panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a,
                             ptrdiff_t lda, const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k,
                             const REAL *init, ptrdiff_t init_step, int tail, const REAL *end,
-                            const uint8_t *lists, ptrdiff_t turn, ptrdiff_t turns) {
+                            const uint8_t *lists, ptrdiff_t first, ptrdiff_t step) {
     const int padded = 0;
     if (m == 1 && !a_trans && vectors > TILE_VECTORS)
         WIDE_ROWS(*(const uint16_t *)lists, lists + LIST_HEAD)
@@ -72,7 +72,7 @@ static void F(list_columns)(uint8_t *lists, const REAL *a, ptrdiff_t lda, ptrdif
                             int flat) {
     __attribute__((aligned(TILE_BYTES))) unsigned INDEX marks[MARKED_COLUMNS];
     uint8_t *list = lists;
-    for (ptrdiff_t done, columns; m > 0; m -= done, a += done, lists = list) {
+    for (ptrdiff_t done = 0, columns; m > 0; m -= done, a += done, lists = list) {
         columns = m < MARKED_COLUMNS ? m : MARKED_COLUMNS;
         for (ptrdiff_t top = 0; top < k; top += MARKED_ROWS) {
             const int count = k - top < MARKED_ROWS ? (int)(k - top) : MARKED_ROWS;

@@ -23,6 +23,7 @@ from fastbp.kernels.blas cimport (
 cdef extern from "gemm.h" nogil:
     const int gemm_has_tiles
     const int gemm_tile_rows  # of tiles that may leave out zeros; 0: none may
+    const int gemm_least_packed  # rows of b that is packed for `matmul_nn`
     int matmul_native  # whether products go through the tiles, or through BLAS
     void gemm_start()  # once, before the first product
     void gemm_float(float* c, Py_ssize_t ldc, const float* a, Py_ssize_t lda, int a_trans,
@@ -51,10 +52,6 @@ cdef extern from "gemm.h" nogil:
                          const double* init, double* scratch)
     void outer_float(float* c, const float* a, const float* b, Py_ssize_t m, Py_ssize_t n)
     void outer_double(double* c, const double* a, const double* b, Py_ssize_t m, Py_ssize_t n)
-
-
-cdef enum:
-    LEAST_PACKED = 64   # rows of b that is packed for `matmul_nn`
 
 
 cdef inline void tiles(floating* c_mn, const floating* a, Py_ssize_t lda, bint a_trans,
@@ -202,7 +199,7 @@ cdef inline Py_ssize_t scratch_tn(Py_ssize_t lda, Py_ssize_t m, Py_ssize_t n, Py
 
 cdef inline Py_ssize_t packed_nn(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
     """Numbers that b of `matmul_nn` takes when it is packed, of either dtype; 0: it cannot be."""
-    if not matmul_native or gemm_tile_rows == 0 or k < LEAST_PACKED:
+    if not matmul_native or gemm_tile_rows == 0 or k < gemm_least_packed:
         return 0
     return max(gemm_room_float(n, k), gemm_room_double(n, k))
 

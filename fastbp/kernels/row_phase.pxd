@@ -137,8 +137,8 @@ cdef inline void drop_units(const Walk* walk, Py_ssize_t l, floating* a, floatin
 
 
 cdef inline bint goes_on(const Walk* walk, Py_ssize_t first, Py_ssize_t B) noexcept nogil:
-    """Whether B rows of x that come next lie behind those from `first` on."""
-    return not walk.gathers and walk.order == NULL and first + 2 * B <= walk.samples
+    """Whether B rows of x that come next lie behind those from `first` on, in small blocks."""
+    return walk.packed_weights >= 0 and not walk.gathers and first + 2 * B <= walk.samples
 
 
 cdef inline void forward(const Walk* walk, const floating* params, Py_ssize_t first,
@@ -319,11 +319,10 @@ cdef inline void begin_rows(Walk* walk, const floating* params) noexcept nogil:
     """Once before rows with which nothing is trained: zeros, packed weights, constants of tapes."""
     cdef const Layer* layer = walk.plan
     decide_on_zeros(walk, params)
-    if walk.zeros_in_rows:
-        walk.batch = walk.block = min(walk.batch, listed_block(walk))
-    else:
+    if not walk.zeros_in_rows:
         walk.packed_weights = -1
     if walk.packed_weights >= 0:
+        walk.batch = walk.block = min(walk.batch, listed_block(walk))
         pack_rows(<floating*>packed_weights(walk, params), params + layer.weight, layer.fan_out,
                   layer.fan_in, 0, layer.fan_in)
     fill_registers(walk, params)

@@ -51,12 +51,15 @@ cdef enum:
     SLICE_SHAPE = 16
     # Rows of a block where nothing is trained.
     PREDICT_BLOCK = 256
-    # The least rows of such a block where zeros of X are left out. About LISTED_NUMBERS numbers of
-    # X, which the block before has asked for, stay in the second cache beside the weights. A layer
-    # of LISTED_UNITS wants more rows.
+    # Where zeros of X are left out, blocks have fewer rows, LISTED_BLOCK at least, and the first
+    # weights are packed. About LISTED_NUMBERS numbers of X, which the block before has asked for,
+    # stay in the second cache beside them. A layer of LISTED_UNITS wants more rows; larger weights
+    # leave that cache; in narrow layers there is little to pack.
     LISTED_BLOCK = 64
     LISTED_NUMBERS = 51200
     LISTED_UNITS = 256
+    MOST_PACKED_WEIGHTS = 262144
+    LEAST_PACKED_UNITS = 16
     # Numbers by which a packed row is longer, at most, and those before the first aligned one.
     PACKED_MORE = 16
 
@@ -89,11 +92,7 @@ cdef inline Py_ssize_t block_rows(const Walk* walk) noexcept nogil:
 
 
 cdef inline Py_ssize_t listed_block(const Walk* walk) noexcept nogil:
-    """Rows of a block where nothing is trained and zeros of X are left out."""
-    cdef Py_ssize_t l
-    for l in range(walk.layers):
-        if walk.plan[l].fan_out >= LISTED_UNITS:
-            return PREDICT_BLOCK
+    """Rows of a block where the first weights are packed."""
     return max(<Py_ssize_t>LISTED_BLOCK, LISTED_NUMBERS // walk.plan.fan_in // 8 * 8)
 
 
@@ -149,9 +148,14 @@ cdef inline Py_ssize_t packed_room(const Walk* walk, Use use) noexcept nogil:
 cdef inline Py_ssize_t packed_weights_room(const Walk* walk, Use use,
                                            Py_ssize_t rows) noexcept nogil:
     """Numbers for the packed weights of the first layer; 0 if they are not packed."""
-    if use not in (PREDICT, VALIDATE) or rows < 2 * LISTED_BLOCK or walk.codes.n:
+    cdef Py_ssize_t l, size = packed_nn(walk.plan.fan_out, walk.plan.fan_in)
+    if (use not in (PREDICT, VALIDATE) or rows < 2 * LISTED_BLOCK or walk.codes.n
+            or walk.plan.fan_out < LEAST_PACKED_UNITS or size > MOST_PACKED_WEIGHTS):
         return 0
-    return padded(packed_nn(walk.plan.fan_out, walk.plan.fan_in))
+    for l in range(walk.layers):
+        if walk.plan[l].fan_out >= LISTED_UNITS:
+            return 0
+    return padded(size)
 
 
 cdef inline Py_ssize_t lay_out_packed(Walk* walk, Use use, Py_ssize_t rows,

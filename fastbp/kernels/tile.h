@@ -64,26 +64,26 @@ INLINE void F(tile)(const int rows, const int vectors, const int whole, const in
         }
 }
 
-/* Ask for rows of a that are read next: of so many the row `turn`, and each that is `turns` behind. */
-static NOINLINE void F(ask_for)(const REAL *a, ptrdiff_t lda, int rows, ptrdiff_t k, ptrdiff_t turn,
-                                ptrdiff_t turns) {
-    for (ptrdiff_t r = turn; r < rows; r += turns)
+/* Ask for k numbers of the rows first, first + step, ... of so many rows of a. */
+static NOINLINE void F(ask_for)(const REAL *a, ptrdiff_t lda, int rows, ptrdiff_t k, ptrdiff_t first,
+                                ptrdiff_t step) {
+    for (ptrdiff_t r = first; r < rows; r += step)
         for (ptrdiff_t i = 0; i < k; i += 64 / (ptrdiff_t)sizeof(REAL))
             __builtin_prefetch(a + r * lda + i);
     __asm__ volatile(""); /* GCC drops calls of functions that do nothing but fetch */
 }
 
-/* All rows of one panel of c, a tile's width wide. Where there are lists and `turns` is not 0, each tile
-   asks for rows that lie m rows behind its own, see ask_for. */
+/* All rows of one panel of c, a tile's width wide. Where there are lists and `step` is not 0, each tile
+   asks for some of the rows that lie m rows behind its own, see ask_for: each panel for others. */
 INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, REAL *c,
                         ptrdiff_t ldc, const REAL *a, ptrdiff_t lda, const REAL *b, ptrdiff_t ldb,
                         ptrdiff_t m, ptrdiff_t k, const REAL *init, ptrdiff_t init_step, int tail,
-                        const REAL *end, const uint8_t *lists, ptrdiff_t turn, ptrdiff_t turns) {
-    const ptrdiff_t step = a_trans ? 1 : lda, below = m * lda;
+                        const REAL *end, const uint8_t *lists, ptrdiff_t first, ptrdiff_t step) {
+    const ptrdiff_t next_row = a_trans ? 1 : lda, below = m * lda;
 #define TILES(rows, until)                                                                       \
     for (; until; m -= rows) {                                                                   \
         if (lists) {                                                                             \
-            if (turns && !a_trans) F(ask_for)(a + below, lda, rows, k, turn, turns);             \
+            if (step && !a_trans) F(ask_for)(a + below, lda, rows, k, first, step);              \
             F(tile)(rows, vectors, whole, a_trans, c, ldc, a, lda, b, ldb,                       \
                     *(const uint16_t *)lists, init, init_step, tail, end, lists + LIST_HEAD);    \
             lists += LIST_BYTES;                                                                 \
@@ -91,7 +91,7 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
             F(tile)(rows, vectors, whole, a_trans, c, ldc, a, lda, b, ldb, k, init, init_step,   \
                     tail, end, NULL);                                                            \
         c += rows * ldc;                                                                         \
-        a += rows * step;                                                                        \
+        a += rows * next_row;                                                                    \
         if (init) init += rows * init_step;                                                      \
     }
     if (IS_FLAT(vectors)) TILES(FLAT_ROWS, FLAT_IS_NEXT(m))
@@ -113,7 +113,7 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
 /* panel_of for a width and a form that are no constants. */
 #define PANEL(vectors, whole, a_trans, k, lists)                                                  \
     F(panel_of)(vectors, whole, a_trans, c, ldc, a, lda, b, ldb, m, k, init, init_step, tail, end, \
-                lists, turn, turns)
+                lists, first, step)
 #define PANELS(whole, a_trans, k, lists)                           \
     if (vectors == 1) PANEL(1, whole, a_trans, k, lists);          \
     else if (vectors == 2) PANEL(2, whole, a_trans, k, lists);     \
@@ -142,7 +142,7 @@ INLINE void F(panel_of)(const int vectors, const int whole, const int a_trans, R
 static void F(panel)(int vectors, int a_trans, REAL *c, ptrdiff_t ldc, const REAL *a, ptrdiff_t lda,
                      const REAL *b, ptrdiff_t ldb, ptrdiff_t m, ptrdiff_t k, const REAL *init,
                      ptrdiff_t init_step, int tail, const REAL *end, int padded) {
-    const ptrdiff_t turn = 0, turns = 0;
+    const ptrdiff_t first = 0, step = 0;
     (void)padded; /* only asked where there are no masks */
     if (m == 1 && !a_trans && vectors > TILE_VECTORS) WIDE_ROWS(k, NULL)
     else ALL_PANELS(k, NULL)

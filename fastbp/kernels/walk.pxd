@@ -66,7 +66,7 @@ cdef struct Walk:           # dtype-free, so that it can be a struct
     void* scratch
     bint gathers            # whether rows are copied together: to put in order, or to change
     bint has_slopes_of_tapes        # whether tapes compute f'(z), too
-    Py_ssize_t batch        # rows that the regions have room for
+    Py_ssize_t batch        # rows at once, at most; the regions have room for them
     Py_ssize_t block        # rows of the batch that pass through all layers together
     Py_ssize_t n_slices     # of all layers
     Py_ssize_t gathered, activations, slopes, loss_scratch, deltas, losses, squares, norms

@@ -7,7 +7,7 @@ import pytest
 
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp.kernels import backend, core, level
-from fastbp.network import Network, epoch_use
+from fastbp.network import Network, epoch_use, make_plan
 from fastbp.training import Samples
 from problems import DTYPES, Problem, guarded, in_team, rule_of, state_of, sums_of
 
@@ -76,7 +76,7 @@ def test_products_have_the_bits_of_the_full_loop(dtype, m, n, k, form, share):
 
 @needs_tiles
 @pytest.mark.parametrize("form", ["nn", "tn"])
-@pytest.mark.parametrize("m", [2, 8, 9, 13])
+@pytest.mark.parametrize("m", [2, 8, 9, 13, 131, 260])
 @pytest.mark.parametrize("n", [8, 14, 32, 48])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_lists_have_no_place_where_a_tile_is_zero(dtype, n, m, form):
@@ -84,7 +84,7 @@ def test_lists_have_no_place_where_a_tile_is_zero(dtype, n, m, form):
     k = 20 * m
     a = np.zeros((m, k), dtype)
     a[np.arange(m), 20 * np.arange(m) + 3] = 1
-    for row in range(m):
+    for row in range(m) if m < 20 else (0, 1, *range(123, 131), m - 2, m - 1):
         b = np.full((k, n), np.nan, dtype)
         near = 20 * np.arange(max(row - 7, 0), min(row + 8, m)) + 3
         b[near] = 1
@@ -331,6 +331,15 @@ def test_long_rows_are_predicted_and_validated_with_the_bits_of_the_full_loops(
     plan, params = problem.network.plan, problem.network.params
     assert core.kernel_zeros(plan, params, problem.X)[0] == (LEAVES_OUT and n >= 128)
 
+    def of_arrays(x):
+        first, *rest = problem.network.coefs
+        for coef in (first, np.asfortranarray(first)):
+            out = np.empty((len(x), 4), dtype)
+            scratch = np.empty(core.scratch_size(plan, len(x), 1, "predict_arrays"), dtype)
+            arrays = (coef, *rest), tuple(problem.network.intercepts)
+            core.predict_arrays(plan, *arrays, scratch, x, out, problem.objective.link)
+            yield out
+
     def outputs(rows):
         samples = Samples(problem.X[rows], problem.y[rows])
         size = len(samples.x)
@@ -344,7 +353,15 @@ def test_long_rows_are_predicted_and_validated_with_the_bits_of_the_full_loops(
         core.validate(plan, params, second, samples, problem.objective, validated, losses[:, 0])
         for inner, whole in with_guards:
             assert np.isnan(whole[:64]).all() and np.isnan(whole[64 + len(inner) :]).all()
-        return np.hstack([out, validated, losses])
+        return np.hstack([out, validated, losses, *of_arrays(samples.x)])
 
     parts = [outputs(slice(k, k + 100)) for k in range(0, n, 100)]  # too few to look for zeros
     assert outputs(slice(0, n)).tobytes() == np.vstack(parts).tobytes()
+
+
+@pytest.mark.parametrize("units", [[100000, 1], [2**20, 4, 1], [5000, 1000, 10], [20000, 50, 1]])
+def test_weights_that_would_be_large_are_not_packed(units):
+    """Scratch for them has the size of that for few rows, but for activations."""
+    plan = make_plan(units, [0] * (len(units) - 2))
+    few, many = (core.scratch_size(plan, rows, 1, "predict") for rows in (127, 128))
+    assert many - few < 100 * sum(units[1:]) + 1000
