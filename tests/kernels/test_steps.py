@@ -90,6 +90,15 @@ def test_any_team_makes_the_same_bits_of_packed_deltas(n, constants, sparse, dty
         assert_same_bits(run_epoch(problem, "adam", size=size, **constants), expected)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_team_makes_the_same_bits_of_a_large_network(dtype):
+    """Of 131 072 weights or more one rank walks up to 512 rows at once, see scratch.pxd."""
+    problem = Problem("relu", dtype=dtype, n=1050, features=500, hidden=(300,))
+    expected = run_epoch(problem, size=1)
+    for size in (2, 3):
+        assert_same_bits(run_epoch(problem, size=size), expected)
+
+
 @over_options
 @over_optimizers
 @over_layouts
