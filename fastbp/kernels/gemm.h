@@ -100,7 +100,7 @@ static int matmul_native = 0; /* whether products go through the tiles, or throu
 #define LIST_HEAD 8
 #define LIST_BYTES (LIST_HEAD + PACK_BLOCK + 8)
 #define MARKED_ROWS 32 /* whose zeros are looked for at once, a bit each */
-#define MARKED_COLUMNS 128
+#define MARKED_COLUMNS 128 /* in so many columns: their words stay in the first cache */
 /* Of all tiles of m rows, of which the last few are up to 3; whole cache lines. */
 #define BYTES_OF_LISTS(m) \
     ((((m) / (TILE_BYTES == 32 ? FLAT_ROWS : TILE_ROWS) + 3) * LIST_BYTES + 63) / 64 * 64)
